@@ -1,0 +1,200 @@
+"""Building blocks: the (3, 2) convolutions of the spectrogram GAN, written as matrix products.
+
+Why not ``Conv2D``: on a CPU these maps are so small that a library convolution spends its time on packing them; XLA
+makes it worse. As matrix products the same arithmetic runs at the speed of the processor (see benchmarks/).
+
+**The packed layout.** A feature map ``(batch, rows, columns, channels)`` (rows = mel bins, columns = frames) travels
+as ``(rows, batch, columns * channels)``. A kernel of two columns with stride 2 never overlaps along the columns, so
+merging or splitting columns is a mere reshape there; only neighbouring *rows* meet, and they lie along the leading
+axis, where slicing, padding and interleaving move whole contiguous blocks::
+
+    transposed convolution, stride 2:   y[2i]     = x[i] K0 + x[i-1] K2        convolution, stride 2:
+                                        y[2i + 1] = x[i] K1                    y[i] = x[2i] K0 + x[2i+1] K1 + x[2i+2] K2
+
+The two layers next to the spectrogram have column stride 1; there the two kernel columns become a band matrix over a
+whole row, so that they are one matrix product as well.
+
+Kernels are stored as ``(3, 2, channels in, channels out)`` for both directions.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+KERNEL_ROWS, KERNEL_COLUMNS = 3, 2
+
+
+def pack(maps: keras.KerasTensor) -> keras.KerasTensor:
+    """``(batch, rows, columns, channels)`` -> ``(rows, batch, columns * channels)``."""
+    _, rows, columns, channels = maps.shape
+    return ops.transpose(ops.reshape(maps, (-1, rows, columns * channels)), (1, 0, 2))
+
+
+def unpack(packed: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """``(rows, batch, columns * channels)`` -> ``(batch, rows, columns, channels)``."""
+    rows, _, width = packed.shape
+    return ops.reshape(ops.transpose(packed, (1, 0, 2)), (-1, rows, width // channels, channels))
+
+
+class _KernelLayer(keras.layers.Layer):
+    """Owns a ``(3, 2, in_channels, filters)`` kernel, drawn from N(0, weight_std), and a bias of zeros."""
+
+    def __init__(self, in_channels: int, filters: int, weight_std: float, seed: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.in_channels, self.filters = in_channels, filters
+        self.weight_std, self.seed = weight_std, seed
+
+    def build(self, input_shape: object = None) -> None:
+        self.kernel = self.add_weight(
+            name="kernel", shape=(KERNEL_ROWS, KERNEL_COLUMNS, self.in_channels, self.filters),
+            initializer=keras.initializers.RandomNormal(stddev=self.weight_std, seed=self.seed))
+        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+
+    def _band(self, columns_in: int, columns_out: int, transposed: bool) -> list[keras.KerasTensor]:
+        """For each kernel row the matrix ``(columns_in * channels, columns_out * filters)`` of a stride-1, padding-1 map.
+
+        Padding of one column on either side: a convolution reads column ``o + q - 1`` for its output column ``o``; a
+        transposed convolution writes column ``i + q - 1`` from its input column ``i``.
+        """
+        place = np.zeros((columns_in, columns_out, KERNEL_COLUMNS), "float32")
+        for column in range(columns_in if transposed else columns_out):
+            for q in range(KERNEL_COLUMNS):
+                i, o = (column, column + q - 1) if transposed else (column + q - 1, column)
+                if 0 <= i < columns_in and 0 <= o < columns_out:
+                    place[i, o, q] = 1.0
+        flat = ops.reshape(ops.transpose(self.kernel, (1, 0, 2, 3)), (KERNEL_COLUMNS, -1))
+        band = ops.matmul(ops.cast(ops.reshape(place, (-1, KERNEL_COLUMNS)), flat.dtype), flat)
+        band = ops.reshape(band, (columns_in, columns_out, KERNEL_ROWS, self.in_channels, self.filters))
+        band = ops.reshape(ops.transpose(band, (2, 0, 3, 1, 4)),
+                           (KERNEL_ROWS, columns_in * self.in_channels, columns_out * self.filters))
+        return [band[a] for a in range(KERNEL_ROWS)]
+
+
+def _matrix(packed: keras.KerasTensor, features: int) -> keras.KerasTensor:
+    return ops.reshape(packed, (-1, features))
+
+
+def _interleave(even: keras.KerasTensor, odd: keras.KerasTensor, rows: int) -> keras.KerasTensor:
+    """Rows 0, 2, ... from ``even``, rows 1, 3, ... from ``odd``, the first ``rows`` of them."""
+    pairs, _, width = even.shape
+    return ops.reshape(ops.stack([even, odd], axis=1), (2 * pairs, -1, width))[:rows]
+
+
+class SeedConv(_KernelLayer):
+    """Transposed convolution of a single point, the noise vector: ``(batch, noise)`` -> ``(3, batch, 2 * filters)``."""
+
+    def call(self, noise: keras.KerasTensor) -> keras.KerasTensor:
+        kernel = ops.reshape(ops.transpose(self.kernel, (0, 2, 1, 3)),
+                             (KERNEL_ROWS, self.in_channels, KERNEL_COLUMNS * self.filters))
+        rows = ops.broadcast_to(noise, (KERNEL_ROWS, *ops.shape(noise)))
+        return ops.matmul(rows, kernel) + ops.tile(self.bias, KERNEL_COLUMNS)
+
+
+class UpConv(_KernelLayer):
+    """Transposed convolution, kernel (3, 2), stride 2, no padding.
+
+    Args:
+        out_rows: rows to keep: ``2 * rows + 1``, or one more with an output padding of 1.
+
+    Input shape: ``(rows, batch, columns * in_channels)``.
+    Output shape: ``(out_rows, batch, 2 * columns * filters)``.
+    """
+
+    def __init__(self, in_channels: int, filters: int, out_rows: int, **kwargs) -> None:
+        super().__init__(in_channels, filters, **kwargs)
+        self.out_rows = out_rows
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        rows, _, width = x.shape
+        columns = width // self.in_channels
+        taps = []
+        for a in range(KERNEL_ROWS):
+            kernel = ops.reshape(ops.transpose(self.kernel[a], (1, 0, 2)), (self.in_channels, -1))
+            tap = ops.matmul(_matrix(x, self.in_channels), kernel)
+            taps.append(ops.reshape(tap, (rows, -1, columns * KERNEL_COLUMNS * self.filters)))
+        after, before = ((0, 1), (0, 0), (0, 0)), ((1, 0), (0, 0), (0, 0))
+        even = ops.pad(taps[0], after) + ops.pad(taps[2], before)
+        y = _interleave(even, ops.pad(taps[1], after), self.out_rows)
+        return y + ops.tile(self.bias, KERNEL_COLUMNS * columns)
+
+
+class SpectrogramUpConv(_KernelLayer):
+    """The last transposed convolution: stride (2, 1), padding 1, output padding (1, 0), to one channel.
+
+    Args:
+        columns: columns of the output (frames); the input has one more, of which the last carries no signal: output
+            padding made it, so it holds the same vector (the activated bias of the layer before) everywhere. That
+            column is not stored; its vector comes as ``border``.
+
+    Input shape: ``(rows, batch, columns * in_channels)`` and border ``(in_channels,)``.
+    Output shape: ``(2 * rows, batch, columns * filters)``.
+    """
+
+    def __init__(self, in_channels: int, filters: int, columns: int, **kwargs) -> None:
+        super().__init__(in_channels, filters, **kwargs)
+        self.columns = columns
+
+    def call(self, x: keras.KerasTensor, border: keras.KerasTensor) -> keras.KerasTensor:
+        rows, width = x.shape[0], self.columns * self.filters
+        bands = self._band(self.columns + 1, self.columns, transposed=True)
+        stored = self.columns * self.in_channels
+        y = ops.matmul(_matrix(x, stored), ops.concatenate([band[:stored] for band in bands], axis=1))
+        y = y + ops.concatenate([ops.matmul(border, band[stored:]) for band in bands])
+        taps = [ops.reshape(y[:, a * width:(a + 1) * width], (rows, -1, width)) for a in range(KERNEL_ROWS)]
+        # padding 1 cuts the first row away: the even rows are now those of the middle kernel row
+        odd = ops.pad(taps[0][1:], ((0, 1), (0, 0), (0, 0))) + taps[2]
+        return _interleave(taps[1], odd, 2 * rows) + ops.tile(self.bias, self.columns)
+
+
+class SpectrogramConv(_KernelLayer):
+    """The first convolution: kernel (3, 2), stride (2, 1), padding 1.
+
+    Args:
+        columns: columns of the input (frames). The output has one more.
+
+    Input shape: ``(rows, batch, columns * in_channels)``.
+    Output shape: ``(rows / 2, batch, (columns + 1) * filters)``, or with ``columns_out`` given only that many columns.
+    """
+
+    def __init__(self, in_channels: int, filters: int, columns: int, **kwargs) -> None:
+        super().__init__(in_channels, filters, **kwargs)
+        self.columns = columns
+
+    def call(self, x: keras.KerasTensor, columns_out: int | None = None) -> keras.KerasTensor:
+        rows, _, width = x.shape
+        columns_out = columns_out or self.columns + 1
+        pairs = ops.reshape(x, (rows // 2, 2, -1, width))
+        even, odd = pairs[:, 0], pairs[:, 1]
+        above = ops.pad(odd[:-1], ((1, 0), (0, 0), (0, 0)))
+        patches = ops.concatenate([_matrix(tap, width) for tap in (above, even, odd)], axis=1)
+        band = ops.concatenate(self._band(self.columns, columns_out, transposed=False), axis=0)
+        y = ops.matmul(patches, band) + ops.tile(self.bias, columns_out)
+        return ops.reshape(y, (rows // 2, -1, columns_out * self.filters))
+
+
+class DownConv(_KernelLayer):
+    """Convolution, kernel (3, 2), stride 2.
+
+    Args:
+        padding: zeros on every side of the input: 0 or 1.
+
+    Input shape: ``(rows, batch, columns * in_channels)`` with an even number of columns (after padding).
+    Output shape: ``((rows + 2 * padding - 1) // 2, batch, (columns / 2 + padding) * filters)``.
+    """
+
+    def __init__(self, in_channels: int, filters: int, padding: int = 0, **kwargs) -> None:
+        super().__init__(in_channels, filters, **kwargs)
+        self.padding = padding
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        if self.padding:
+            side = self.padding * self.in_channels
+            x = ops.pad(x, ((self.padding, self.padding), (0, 0), (side, side)))
+        rows, _, width = x.shape
+        out_rows, columns = (rows - 1) // 2, width // self.in_channels
+        features = KERNEL_COLUMNS * self.in_channels
+        taps = [_matrix(x[a:a + 2 * out_rows - 1:2], features) for a in range(KERNEL_ROWS)]
+        y = ops.matmul(ops.concatenate(taps, axis=1), ops.reshape(self.kernel, (-1, self.filters))) + self.bias
+        return ops.reshape(y, (out_rows, -1, columns // KERNEL_COLUMNS * self.filters))
