@@ -138,6 +138,7 @@ class TrainingConfig:
     Attributes:
         batch_size: sounds a step, over all GPUs together.
         epochs: passes over the sounds.
+        steps: if not 0, train this many steps in all instead of ``epochs``.
         generator_learning_rate, discriminator_learning_rate: Adam's step size.
         beta_1, beta_2, epsilon: Adam's decay rates and its guard against division by zero.
         seed: decides initial weights, noise and the order of the data.
@@ -151,6 +152,7 @@ class TrainingConfig:
 
     batch_size: int = 128
     epochs: int = 5_000
+    steps: int = 0
     generator_learning_rate: float = 2e-4
     discriminator_learning_rate: float = 2e-4
     beta_1: float = 0.5
@@ -168,6 +170,7 @@ class TrainingConfig:
         _check_types(self, "training")
         for name in ("batch_size", "epochs", "log_every", "checkpoint_every", "keep_checkpoints", "preview_every"):
             _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "give 1 or more")
+        _require(self.steps >= 0, "training.steps", self.steps, "give 0 (train by epochs) or more")
         for name in ("generator_learning_rate", "discriminator_learning_rate"):
             value = getattr(self, name)
             _require(0 < value <= 1, f"training.{name}", value, "give more than 0 and at most 1")

@@ -1,0 +1,143 @@
+"""From a folder of sounds to batches of mel spectrograms.
+
+The folder is decoded once; the mels, small, stay in memory (4 kB a sound with the seed preset), so a training step
+never waits for a file. The order of every epoch is a function of the seed and the epoch's number alone, so a resumed
+run sees the sounds in the order that it would have seen them in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf import spectral
+from melgan_tf.audio import Skipped, SoundFile, decode_folder, find
+from melgan_tf.config import Config
+from melgan_tf.errors import MelGANError
+from melgan_tf.progress import Progress
+
+_ANALYSIS_BATCH = 64
+
+
+@dataclass(frozen=True)
+class SoundSet:
+    """The sounds of a folder as mel spectrograms.
+
+    Attributes:
+        mels: ``(sounds, frames, mel_bins)`` float32, as the configuration's `AudioConfig` defines.
+        sounds: the file of each, in order.
+        skipped: the files that were left out, and why.
+        fingerprint: sixteen hexadecimal digits that change if any sample of any clip does.
+    """
+
+    mels: np.ndarray
+    sounds: list[SoundFile]
+    skipped: list[Skipped]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.sounds)
+
+    def images(self) -> np.ndarray:
+        """The mels as the patch GAN sees them: ``(sounds, mel_bins, frames, 1)``."""
+        return np.ascontiguousarray(np.transpose(self.mels, (0, 2, 1)))[..., None]
+
+
+@dataclass
+class _Reading:
+    """What is gathered while the clips of a folder stream by."""
+
+    kept: list[SoundFile] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    digest: object = field(default_factory=hashlib.sha256)
+
+
+def load_folder(folder: str | Path, config: Config, progress: Progress | None = None) -> SoundSet:
+    """Decodes every sound below a folder and computes its mel spectrogram in-graph.
+
+    Args:
+        folder: searched at any depth.
+        config: its ``audio`` and ``data`` parts are used.
+        progress: told of every file.
+
+    Raises:
+        MelGANError: the folder is missing or holds no readable, audible sound.
+    """
+    sounds, skipped = find(folder)
+    reading = _Reading(skipped=list(skipped))
+    audio, samples = config.audio, config.data.clip_samples
+
+    with (progress or Progress()).task("reading sounds", len(sounds), "files") as advance:
+        def clips() -> Iterator[np.ndarray]:
+            for sound, clip in decode_folder(sounds, audio.sample_rate, samples):
+                advance(1)
+                if isinstance(clip, Skipped):
+                    reading.skipped.append(clip)
+                    continue
+                reading.kept.append(sound)
+                reading.digest.update(np.ascontiguousarray(clip, "<f4"))
+                yield clip
+
+        mels = tf.data.Dataset.from_generator(clips, output_signature=tf.TensorSpec((samples,), tf.float32))
+        mels = mels.batch(_ANALYSIS_BATCH).map(lambda waveform: spectral.mel_spectrogram(waveform, audio))
+        batches = list(mels.prefetch(2).as_numpy_iterator())
+    if not batches:
+        raise MelGANError(_nothing_readable(folder, sounds, reading.skipped))
+    return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.digest.hexdigest()[:16])
+
+
+def _nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:
+    if not sounds and not skipped:
+        return f"{folder} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
+    first = skipped[0]
+    return f"none of the {len(skipped)} sound files in {folder} can be used; the first, {first.name}: {first.reason}"
+
+
+def steps_per_epoch(sounds: int, batch_size: int) -> int:
+    """Batches that one pass over the sounds takes; the last may be partly filled."""
+    return math.ceil(sounds / batch_size)
+
+
+def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0) -> tf.data.Dataset:
+    """Endless batches of shuffled sounds, each epoch in an order of its own.
+
+    Every batch has the same shape, so that XLA compiles once: an epoch's last batch is filled up with sounds of weight
+    zero. Weights sum to 1 in every batch.
+
+    Args:
+        images: ``(sounds, mel_bins, frames, 1)``.
+        batch_size: at most the number of sounds.
+        seed: decides the order.
+        start_step: batches to leave out, as if they had been consumed.
+
+    Returns:
+        A dataset of ``(images, weights)``: ``(batch_size, mel_bins, frames, 1)`` and ``(batch_size,)``.
+
+    Raises:
+        MelGANError: there are fewer sounds than a batch takes.
+    """
+    count = len(images)
+    if count < batch_size:
+        raise MelGANError(f"{count} sounds are too few for batches of {batch_size}: add sounds or set "
+                          f"training.batch_size={max(1, count // 2)}")
+    per_epoch = steps_per_epoch(count, batch_size)
+    filled = per_epoch * batch_size
+    pool = tf.constant(images)
+    weights = np.full((per_epoch, batch_size), 1.0 / batch_size, "float32")
+    in_last = count - (per_epoch - 1) * batch_size
+    weights[-1] = np.where(np.arange(batch_size) < in_last, 1.0 / in_last, 0.0)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.argsort(tf.random.stateless_uniform((count,), tf.stack([np.int64(seed), number])), stable=True)
+        order = tf.reshape(tf.pad(order, [[0, filled - count]]), (per_epoch, batch_size))
+        return tf.data.Dataset.from_tensor_slices((order, weights))
+
+    first_epoch, done = divmod(start_step, per_epoch)
+    dataset = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch).skip(done)
+    return dataset.map(lambda order, weight: (tf.gather(pool, order), weight)).prefetch(8)

@@ -1,0 +1,293 @@
+"""One sound file -> blocks of mono samples at the file's own rate. The decoding half of `melgan_tf.audio`.
+
+libsndfile decodes what it can. FFmpeg (through PyAV) decodes the rest: M4A, AAC, FLAC of 32 bits or of unknown length,
+Ogg FLAC. MPEG audio goes to FFmpeg too: libsndfile could read it, but mpg123 inside it prints its complaints on the
+process's stderr. What a file contains decides, never what it is called.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import math
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile as sf
+
+from melgan_tf.errors import MelGANError
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 1_536_000  # Hz that a file may claim; beyond lie damaged headers
+
+_HEAD_BYTES = 4096
+_BLOCK_VALUES = 1 << 20  # samples x channels decoded at once: 4 MiB of float32
+_SMALL_BLOCK = 4096  # frames asked for when the resampler wants a little more; also one usual FLAC frame
+_CHUNK_MAGIC = {  # first bytes: (layout of a chunk's length, where the first chunk begins)
+    b"RIFF": ("<I", 12), b"RF64": ("<I", 12), b"RIFX": (">I", 12), b"FORM": (">I", 12), b"caff": (">q", 8)}
+_FORMS = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}
+_MOST_CHUNKS = 1000
+_MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
+_OPEN_LENGTHS = range(0x7FFF0000, 1 << 32)  # what programs write that cannot go back to fill in the length
+_LOUDEST = 1e6  # +120 dB over full scale: no sound, but damaged floating-point numbers
+_TORN_BYTES = 256  # headers that promise a little more sound than there is come from careless programs, not from damage
+_TORN_FRAMES = 2304  # the same for lossy codecs, whose encoders add and trim a few frames at either end
+# The demuxers FFmpeg may use: sound containers only. Text formats such as playlists could make it open other files.
+_DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv"
+
+
+class DecodeError(MelGANError):
+    """A file that cannot be used as a sound.
+
+    Attributes:
+        reason: why, without the path: for tables and summaries.
+    """
+
+    def __init__(self, path: str | os.PathLike, reason: str):
+        super().__init__(f"{printable(path)}: {reason}")
+        self.reason = reason
+
+
+def printable(path: str | os.PathLike) -> str:
+    """The path as one line of valid text: bytes that are not UTF-8 become ``?``, line ends a space."""
+    return " ".join(os.fspath(path).encode("utf-8", "replace").decode().splitlines())
+
+
+def looks_like_audio(head: bytes) -> bool:
+    """Whether the first 12 bytes of a file are those of a known sound format."""
+    if head[:4] in _FORMS:  # families to which pictures and films belong as well
+        return head[8:12] in _FORMS[head[:4]]
+    return head[:4] in (b"fLaC", b"OggS", b"caff") or head[:3] == b"ID3" or head[4:8] == b"ftyp"
+
+
+def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, np.ndarray]]:
+    """Decodes a sound file block by block; whoever iterates may stop at any block.
+
+    Args:
+        path: the file.
+        seconds: how much of it is wanted, as a hint for the size of the first block.
+
+    Yields:
+        (sample rate in Hz, float32 samples of shape (frames,)), the mean of all channels, full scale +-1; the rate
+        is the same in every block and no block is empty. A file without any sound yields nothing.
+
+    Raises:
+        DecodeError: the file is unreadable, not audio, damaged, or truncated. Damage further on is not seen until the
+            iteration gets there, except in WAV, AIFF and CAF files, whose headers show at once that sound is missing.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would wait for ever
+            raise DecodeError(path, "not a file")
+        with open(path, "rb", buffering=0) as file, contextlib.closing(_decode_file(file, seconds)) as blocks:
+            for rate, block in blocks:
+                with np.errstate(invalid="ignore"):
+                    sane = np.abs(block).max() <= _LOUDEST  # false for NaN too
+                if not sane:
+                    raise DecodeError(path, "damaged: samples that are infinite, not numbers or absurdly large")
+                yield rate, block
+    except OSError as error:
+        raise DecodeError(path, f"cannot be read: {error.strerror or error}") from None
+
+
+def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray]]:
+    head = os.pread(file.fileno(), _HEAD_BYTES, 0)
+    _refuse_text(file, head)
+    mpeg = head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+    if not mpeg and not _needs_ffmpeg(file, head):
+        try:
+            sound = sf.SoundFile(file.fileno(), closefd=False)
+        except sf.SoundFileError:
+            sound = None  # FFmpeg may know the format, or know better what is wrong
+        if sound is not None:
+            with sound:
+                if sound.frames < 2**62:  # otherwise a FLAC stream that does not tell its length: it reads nothing
+                    yield from _by_libsndfile(file, sound, seconds)
+                    return
+        file.seek(0)
+    yield from _by_ffmpeg(file, head)
+
+
+def _refuse_text(file: FileIO, head: bytes) -> None:
+    """Names what no decoder would: an empty file, a git-lfs pointer, text."""
+    if not head:
+        raise DecodeError(file.name, "an empty file")
+    if head.startswith(b"version https://git-lfs"):
+        raise DecodeError(file.name, "a git-lfs pointer, not the sound itself: run 'git lfs pull'")
+    try:  # incremental, because the head may end within a character
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return
+    if all(character.isprintable() or character.isspace() for character in text):
+        raise DecodeError(file.name, "text, not audio")
+
+
+def _needs_ffmpeg(file: FileIO, head: bytes) -> bool:
+    """Walks the chunks of a WAV, AIFF or CAF file up to its sound: libsndfile would read less of a torn one silently.
+
+    Returns:
+        Whether the file is one that libsndfile would misread: MPEG in WAV, or a WAV whose length was never filled in.
+    """
+    if head[:4] not in _CHUNK_MAGIC:
+        return False
+    layout, position = _CHUNK_MAGIC[head[:4]]
+    size, wide = os.fstat(file.fileno()).st_size, None
+    for _ in range(_MOST_CHUNKS):
+        header = os.pread(file.fileno(), 4 + struct.calcsize(layout), position)
+        if len(header) < 4 + struct.calcsize(layout):
+            return False
+        kind, length, position = header[:4], struct.unpack(layout, header[4:])[0], position + len(header)
+        body = os.pread(file.fileno(), 16, position)
+        if kind == b"fmt " and len(body) >= 8:
+            codec, _, rate = struct.unpack(layout[0] + "HHI", body[:8])
+            _check_rate(file, rate)
+            if codec in _MPEG_IN_WAV:
+                return True
+        elif kind == b"ds64" and len(body) == 16:  # the 64-bit lengths of RF64
+            wide = struct.unpack("<Q", body[8:])[0]
+        elif kind in (b"data", b"SSND"):
+            return _check_length(file, head, length if wide is None else wide, position, size - position)
+        position += length + (length & 1 if head[:4] != b"caff" else 0)
+        if length < 0 or position >= size or kind == b"\0\0\0\0":
+            return False
+    return False
+
+
+def _check_length(file: FileIO, head: bytes, declared: int, position: int, present: int) -> bool:
+    """Holds the declared bytes of sound against those present; tells whether a WAV was left with its lengths open."""
+    if declared == 0 and head[:4] == b"RIFF":  # nothing in it, unless the outer length ends before the sound, too
+        outer = struct.unpack("<I", head[4:8])[0]
+        return present > 0 and (outer + 8 <= position or outer in _OPEN_LENGTHS)
+    if declared > 0 and declared not in _OPEN_LENGTHS and declared - present > _TORN_BYTES:
+        raise DecodeError(file.name, f"truncated: {max(present, 0)} of {declared} bytes of sound are there")
+    return False
+
+
+def _check_rate(file: FileIO, rate: int) -> int:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise DecodeError(file.name, f"damaged: its header says a sample rate of {rate} Hz")
+    return rate
+
+
+def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterator[tuple[int, np.ndarray]]:
+    rate = _check_rate(file, sound.samplerate)
+    weights = np.full(sound.channels, 1 / sound.channels, np.float32)
+    most = max(1, _BLOCK_VALUES // sound.channels)
+    done = 0
+    try:
+        while True:
+            wanted = min(most, max(seconds * rate - done, _SMALL_BLOCK))
+            frames = sound.read(math.ceil(wanted), dtype="float32", always_2d=True)
+            if not len(frames):
+                break
+            done += len(frames)
+            with np.errstate(all="ignore"):
+                mono = frames[:, 0] if sound.channels == 1 else frames @ weights
+            yield rate, mono
+    except sf.LibsndfileError as error:
+        raise DecodeError(file.name, "damaged or truncated: "
+                          + error.error_string.removeprefix("Error : ").removesuffix(".")) from None
+    if done < sound.frames and sound.format == "FLAC":  # in other formats the header's count is an estimate
+        raise DecodeError(file.name, f"truncated: {done} of {sound.frames} samples are there")
+
+
+def read_comment(path: str | Path) -> str:
+    """The comment in a sound file's metadata; "" if it has none.
+
+    FFmpeg looks for it, because libsndfile takes no notice of one longer than 2 kB.
+
+    Raises:
+        DecodeError: the file cannot be read as a sound.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file, _open_by_ffmpeg(file) as container:
+            return container.metadata.get("comment", "")
+    except OSError as error:
+        raise DecodeError(path, f"cannot be read: {error.strerror}") from None
+
+
+def _open_by_ffmpeg(file: FileIO) -> av.container.InputContainer:
+    # By descriptor: a Python file would make PyAV print whatever goes wrong in it, and a path has an extension.
+    options = {"fd": str(file.fileno()), "format_whitelist": _DEMUXERS}
+    try:
+        return av.open("fd:", options=options, metadata_errors="ignore")
+    except av.FFmpegError as error:
+        known = looks_like_audio(os.pread(file.fileno(), 12, 0))
+        raise DecodeError(file.name, _complaint(error) if known else "not audio, or of an unknown format") from None
+
+
+def _complaint(error: av.FFmpegError) -> str:
+    known = {av.InvalidDataError: "damaged: its contents make no sense", av.EOFError: "truncated: it ends too early"}
+    return known.get(type(error), f"damaged: {error.strerror}")
+
+
+def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
+    with _open_by_ffmpeg(file) as container:
+        if not container.streams.audio:
+            raise DecodeError(file.name, "no sound in it")
+        stream = container.streams.audio[0]
+        rate = done = 0
+        torn = False  # whether packets could not be decoded since the last that could
+        try:
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    torn = True  # harmless at either end: tags and leftovers that look like sound
+                    continue
+                for frame in frames:
+                    if torn and done:
+                        raise DecodeError(file.name, f"damaged at {done / rate:.2f} s")
+                    if frame.samples and frame.sample_rate != rate and done:
+                        raise DecodeError(file.name, f"its sample rate changes at {done / rate:.2f} s")
+                    if frame.samples:
+                        rate, torn = _check_rate(file, frame.sample_rate), False
+                        done += frame.samples
+                        yield rate, _mono(frame)
+        except av.FFmpegError as error:
+            raise DecodeError(file.name, _complaint(error)) from None
+        declared = _declared_seconds(file, head, container, stream) * rate
+        if declared - done > _TORN_FRAMES:
+            raise DecodeError(file.name, f"damaged or truncated: {done} of {declared:.0f} samples are there")
+        if torn and not done:
+            raise DecodeError(file.name, "damaged: nothing in it can be decoded")
+
+
+def _declared_seconds(file: FileIO, head: bytes, container: av.container.InputContainer, stream: av.AudioStream
+                      ) -> float:
+    """The length that a file's header tells, or 0 where FFmpeg could only estimate it."""
+    if not stream.duration:
+        return 0.0
+    seconds = float(stream.duration * stream.time_base)
+    if "mov" in container.format.name or container.format.name == "flac":
+        return seconds
+    if container.format.name != "mp3":
+        return 0.0
+    # The first frame may be an index that tells the number of frames.
+    tag = head[6:10] if head[:3] == b"ID3" else None
+    start = 10 + sum(byte << shift for byte, shift in zip(tag, (21, 14, 7, 0), strict=True)) if tag else 0
+    first = os.pread(file.fileno(), 256, start)
+    index = first[max(first.find(b"Xing"), first.find(b"Info"), 0):]
+    if index[:4] not in (b"Xing", b"Info") or not index[7:8] or not index[7] & 1:
+        return 0.0
+    frames, = struct.unpack(">I", index[8:12])
+    # FFmpeg subtracts what the encoder added, but estimates by the file's size if this is more than expected.
+    return min(seconds, frames * (1152 if stream.rate >= 32_000 else 576) / stream.rate)
+
+
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+    """The mean of a frame's channels: float32, (samples,), full scale +-1."""
+    values = frame.to_ndarray()  # (channels, samples), or (1, samples * channels) interleaved
+    if not frame.format.is_planar:
+        values = values.reshape(frame.samples, -1).T
+    with np.errstate(all="ignore"):  # infinities are found, and told, by `decode`
+        mono = values.mean(axis=0, dtype=np.float64)
+        if values.dtype == np.uint8:
+            mono -= 128
+        if values.dtype.kind in "iu":
+            mono /= 2.0 ** (8 * values.dtype.itemsize - 1)
+        return mono.astype(np.float32)

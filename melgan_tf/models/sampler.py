@@ -1,0 +1,104 @@
+"""The Sampler: noise -> mel -> waveform, inference only. What `generate` plays and what the exports hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf import spectral
+from melgan_tf.config import Config
+from melgan_tf.griffin_lim import mel_to_waveform
+
+#: Sounds rendered in one call: large enough to be fast, and always the same, so that a sound does not depend on how
+#: many others were asked for.
+BATCH = 16
+_FADE_SECONDS = 0.005
+
+
+class Sampler:
+    """Makes sounds from noise.
+
+    Sampling is stateless: sound ``i`` of a seed is the same whatever else is asked for, here, in the SavedModel and in
+    another process.
+
+    Args:
+        generator: noise ``(batch, noise_dim)`` -> mel image ``(batch, mel_bins, frames, 1)``.
+        config: the run's configuration.
+        iterations: of Griffin-Lim.
+
+    Example:
+        >>> from melgan_tf import presets
+        >>> from melgan_tf.models.spectrogram_gan import Generator
+        >>> Sampler(Generator(), presets.get("seed"))(tf.zeros((1, 20)))["audio"].shape
+        TensorShape([1, 8000])
+    """
+
+    def __init__(self, generator: Callable[[tf.Tensor], tf.Tensor], config: Config, iterations: int = 32) -> None:
+        self.generator, self.config, self.iterations = generator, config, iterations
+        self.audio, self.samples = config.audio, config.data.clip_samples
+        length = min(self.samples, max(1, round(_FADE_SECONDS * self.audio.sample_rate)))
+        self._fade = np.ones(self.samples, "float32")
+        self._fade[-length:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1) / length)
+        self._compiled = tf.function(self.__call__, autograph=False,
+                                     input_signature=[tf.TensorSpec((BATCH, config.model.noise_dim), tf.float32)])
+
+    def __call__(self, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Noise ``(batch, noise_dim)`` -> ``audio`` ``(batch, samples)`` and ``mel`` ``(batch, frames, mel_bins)``."""
+        mel = self.mel(noise)
+        return {"audio": self.render(mel), "mel": mel}
+
+    def mel(self, noise: tf.Tensor) -> tf.Tensor:
+        """Noise ``(batch, noise_dim)`` -> mel ``(batch, frames, mel_bins)``."""
+        image = tf.cast(self.generator(noise), tf.float32)
+        return tf.transpose(tf.squeeze(image, axis=-1), (0, 2, 1))
+
+    def render(self, mel: tf.Tensor) -> tf.Tensor:
+        """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``."""
+        return self.finish(mel_to_waveform(mel, self.audio, self.iterations, length=self.samples))
+
+    def finish(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Fades the last 5 ms out, so that nothing clicks, and turns down what would clip (peak above 1)."""
+        waveform = waveform * self._fade
+        return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
+
+    def noise(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
+        """The noise of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, noise_dim)``."""
+        seed = tf.cast(seed, tf.int64)
+
+        def one(index: tf.Tensor) -> tf.Tensor:
+            return tf.random.stateless_normal((self.config.model.noise_dim,), tf.stack([seed, index]))
+
+        indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
+        return tf.map_fn(one, indices, fn_output_signature=tf.float32)
+
+    def sample(self, seed: tf.Tensor | int, count: tf.Tensor | int) -> dict[str, tf.Tensor]:
+        """The first ``count`` sounds of a seed, as `__call__` returns them."""
+        return self(self.noise(seed, count))
+
+    def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Waveform ``(batch, samples)`` -> the mel ``(batch, frames, mel_bins)`` that this model speaks."""
+        return spectral.mel_spectrogram(waveform, self.audio)
+
+    def generate(self, seed: int, count: int, start: int = 0,
+                 advance: Callable[[int], None] = lambda count: None) -> dict[str, np.ndarray]:
+        """Sounds ``start`` to ``start + count - 1`` of a seed, in batches of fixed size.
+
+        Args:
+            seed: 0 to 2**63 - 1.
+            count: how many.
+            start: index of the first.
+            advance: told how many more are done.
+
+        Returns:
+            ``audio`` ``(count, samples)``, ``mel`` ``(count, frames, mel_bins)`` and ``noise`` ``(count, noise_dim)``.
+        """
+        parts: dict[str, list[np.ndarray]] = {"audio": [], "mel": [], "noise": []}
+        for first in range(0, count, BATCH):
+            kept = min(BATCH, count - first)
+            noise = self.noise(seed, BATCH, start + first)
+            for name, value in {**self._compiled(noise), "noise": noise}.items():
+                parts[name].append(value.numpy()[:kept])
+            advance(kept)
+        return {name: np.concatenate(values) for name, values in parts.items()}

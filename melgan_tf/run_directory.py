@@ -1,0 +1,174 @@
+"""A run directory: everything about one training run, in one place, each file replaced only as a whole.
+
+::
+
+    RUN/config.json            resolved configuration, versions, seed, the data it saw; written before the first step
+    RUN/history.csv            one line of figures per epoch
+    RUN/skipped.txt            the sound files that could not be used, and why
+    RUN/checkpoints/           step-00000425.npz ..., best.npz
+    RUN/tensorboard/           scalars, sounds, pictures
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from melgan_tf.config import Config, from_dict, to_dict
+from melgan_tf.errors import MelGANError, UsageError
+
+#: What may change between the sessions of one run without making it another run.
+CHANGEABLE = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every",
+              "training.keep_checkpoints", "training.preview_every", "training.xla")
+
+
+class RunDirectory:
+    """One training run on disk.
+
+    Args:
+        path: the directory; it need not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.history_file = self.path / "history.csv"
+        self.skipped_file = self.path / "skipped.txt"
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return self.config_file.is_file()
+
+    def require(self) -> None:
+        """Raises a `UsageError` unless a run was begun here."""
+        if not self.path.exists():
+            raise UsageError(f"run directory {self.path} does not exist: train one with `melgan-tf train`")
+        if not self.exists():
+            raise UsageError(f"{self.path} is not a run directory (it has no config.json)")
+
+    def record(self) -> dict[str, Any]:
+        """What config.json holds.
+
+        Raises:
+            UsageError: there is no run here.
+            MelGANError: config.json is damaged.
+        """
+        self.require()
+        try:
+            record = json.loads(self.config_file.read_text(encoding="utf-8"))
+            if not isinstance(record, dict) or "config" not in record:
+                raise ValueError("no configuration in it")
+        except (OSError, ValueError) as error:
+            raise MelGANError(f"{self.config_file} is damaged: {error}") from None
+        return record
+
+    def config(self) -> Config:
+        """The run's configuration."""
+        return from_dict(Config, self.record()["config"])
+
+    def write(self, config: Config, data: dict[str, Any], resolved: dict[str, Any]) -> None:
+        """Writes config.json atomically.
+
+        Args:
+            config: the resolved configuration.
+            data: what was trained on.
+            resolved: what "auto" came to mean on this machine.
+        """
+        record = {"config": to_dict(config), "audio_fingerprint": config.audio.fingerprint(), "data": data,
+                  "resolved": resolved, "versions": versions()}
+        write_text(self.config_file, json.dumps(record, indent=2) + "\n")
+
+    def clear(self) -> None:
+        """Removes what a run wrote, and nothing else."""
+        for folder in (self.checkpoints, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.config_file, self.history_file, self.skipped_file):
+            file.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the directory for one process; the lock goes with the process, however that ends.
+
+        Raises:
+            MelGANError: another process trains here, or the directory cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise MelGANError(f"cannot write run directory {self.path}: {error.strerror}") from None
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise MelGANError(f"another process is training in {self.path}") from None
+            yield
+        finally:
+            os.close(handle)
+
+
+def conflicts(ours: Config, theirs: Config) -> list[str]:
+    """The keys that keep a run from being resumed with another configuration, as ``key: wanted / begun with``."""
+    return [f"{key}: {a} / {b}" for (key, a), (_, b) in zip(_flat(to_dict(ours)), _flat(to_dict(theirs)), strict=True)
+            if a != b and key not in CHANGEABLE]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run's numbers depend on."""
+    packages = ("melgan-tf", "tensorflow", "keras", "numpy")
+    found = {}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return {**found, "python": platform.python_version()}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file as a whole or not at all.
+
+    Raises:
+        MelGANError: it cannot be written (no space, read-only, ...); an older file at the path is left as it was.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise MelGANError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def with_training(config: Config, **changes: Any) -> Config:
+    """The configuration with some fields of its training part changed."""
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **changes))

@@ -1,0 +1,199 @@
+"""Samples to mel spectrogram, as :class:`~melgan_tf.config.AudioConfig` lays it down.
+
+Everything here is made of core TensorFlow operations and takes any batch size: it runs eagerly, inside ``tf.function``
+with and without XLA, and inside a SavedModel. A waveform is ``(batch, samples)`` in [-1, 1], a mel spectrogram is
+``(batch, frames, mel_bins)``.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.config import AudioConfig
+from melgan_tf.errors import MelGANError
+
+#: Power below which `log_mel` shows nothing but its floor: -100 dB.
+POWER_FLOOR = 1e-10
+
+
+@functools.lru_cache(maxsize=32)
+def mel_filterbank(audio: AudioConfig) -> np.ndarray:
+    """Weights that sum the bins of a spectrum into mel bands.
+
+    The triangles are straight lines over *Hz*, as in librosa, torchaudio and the published MelGAN.
+    ``tf.signal.linear_to_mel_weight_matrix`` draws them straight over *mel* instead, which is another spectrogram: the
+    two cannot be chained.
+
+    Args:
+        audio: which filters.
+
+    Returns:
+        A read-only float32 array ``(n_fft // 2 + 1, mel_bins)``. A filter narrower than the distance between two bins
+        may be all zero, as in librosa.
+
+    Reference:
+        S. Young et al., The HTK Book, section 5.4 ("htk"); M. Slaney, Auditory Toolbox, 1998 ("slaney").
+    """
+    hz = np.linspace(0.0, audio.sample_rate / 2, audio.n_fft // 2 + 1)[:, None]
+    mels = np.linspace(_to_mel(audio.min_hz, audio), _to_mel(audio.max_hz, audio), audio.mel_bins + 2)
+    edges = _to_hz(mels, audio)
+    left, peak, right = edges[:-2], edges[1:-1], edges[2:]
+    weights = np.maximum(0.0, np.minimum((hz - left) / (peak - left), (right - hz) / (right - peak)))
+    if audio.mel_norm == "slaney":
+        weights *= 2.0 / (right - left)
+    weights = weights.astype(np.float32)
+    weights.setflags(write=False)
+    return weights
+
+
+def padding_samples(audio: AudioConfig) -> tuple[int, int]:
+    """Samples that `stft` reflects before the beginning and after the end of a waveform.
+
+    ::
+
+        "centre"    |<- n_fft/2 ->|0 ........ samples|<- n_fft/2 ->|    frame i is centred on sample i * hop
+        "half-hop"  |<- (n_fft - hop)/2 ->|0 ... samples|<- .. ->|      frame i is centred on hop i of the waveform
+
+    With an odd hop the two sides of "half-hop" differ by one sample, so that there are still ``samples // hop`` frames.
+    """
+    if audio.padding == "centre":
+        return audio.n_fft // 2, audio.n_fft // 2
+    both = audio.n_fft - audio.hop_samples
+    return both // 2, both - both // 2
+
+
+def reflect(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """Extends a waveform ``(batch, samples)`` at both ends by its mirror image.
+
+    Raises:
+        MelGANError: the waveform is too short to be reflected (where its length is known before it runs).
+    """
+    before, after = padding_samples(audio)
+    samples = waveform.shape[1]
+    if samples is not None and samples <= max(before, after):
+        raise MelGANError(f"a waveform of {samples} samples is too short to be analysed: give at least "
+                          f"{max(before, after) + 1} samples for n_fft={audio.n_fft}")
+    return tf.pad(waveform, [[0, 0], [before, after]], mode="REFLECT")
+
+
+def stft(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """Short-time Fourier transform, unscaled, through a periodic Hann window.
+
+    Args:
+        waveform: ``(batch, samples)``; more than ``n_fft // 2`` samples ("centre").
+        audio: window, hop and padding.
+
+    Returns:
+        complex64 ``(batch, audio.frames(samples), n_fft // 2 + 1)``.
+
+    Raises:
+        MelGANError: the waveform is not ``(batch, samples)``, or too short.
+    """
+    waveform = tf.cast(waveform, tf.float32)
+    if waveform.shape.rank not in (2, None):
+        raise MelGANError(f"a waveform has shape {tuple(waveform.shape)}: give (batch, samples)")
+    return tf.signal.stft(reflect(waveform, audio), audio.n_fft, audio.hop_samples, fft_length=audio.n_fft,
+                          window_fn=tf.signal.hann_window)
+
+
+def mel_spectrogram(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """The mel spectrogram of a waveform: what every model of this package trains on.
+
+    It can be differentiated everywhere: at silence, where a magnitude (``power=1``) has no derivative, the gradient is
+    zero.
+
+    Args:
+        waveform: ``(batch, samples)`` in [-1, 1].
+        audio: the contract.
+
+    Returns:
+        float32 ``(batch, audio.frames(samples), mel_bins)``, compressed as `audio` says.
+
+    Raises:
+        MelGANError: the waveform is not ``(batch, samples)``, or too short.
+
+    Example:
+        >>> mel_spectrogram(tf.zeros((1, 8000)), AudioConfig()).shape
+        TensorShape([1, 16, 64])
+    """
+    spectrum = stft(waveform, audio)
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    if audio.power == 1.0:
+        power = _safe_sqrt(power)
+    return compress(tf.tensordot(power, tf.constant(mel_filterbank(audio)), 1), audio)
+
+
+def compress(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """Linear mel to the scale of the contract: unchanged, or ``log10(max(mel, floor))``."""
+    if audio.compression == "none":
+        return mel
+    return _log10(tf.maximum(mel, audio.floor))
+
+
+def decompress(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """The inverse of `compress`, never negative.
+
+    A model may put out what no sound has. Negative energy becomes zero; so does a logarithm at or below the floor,
+    which stands for "at most this": silence comes back as silence.
+    """
+    mel = tf.cast(mel, tf.float32)
+    if audio.compression == "none":
+        return tf.nn.relu(mel)
+    linear = tf.exp(mel * math.log(10.0))
+    return tf.where(linear > audio.floor * (1 + 1e-4), linear, tf.zeros_like(linear))
+
+
+def log_mel(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """A mel spectrogram in decibels of power, to look at and to measure with.
+
+    The floor is fixed. One relative to the loudest value of a batch would make the picture of one sound depend on its
+    neighbours.
+
+    Args:
+        mel: ``(batch, frames, mel_bins)`` on the scale of the contract, as `mel_spectrogram` returns it.
+        audio: the contract. A mel of magnitudes (``power=1``) is squared, so 20 dB are a factor of ten in amplitude
+            under either power.
+
+    Returns:
+        ``10 log10(max(power, 1e-10))``, -100 dB or more.
+    """
+    linear = decompress(mel, audio)
+    if audio.power == 1.0:
+        return 20.0 * _log10(tf.maximum(linear, math.sqrt(POWER_FLOOR)))
+    return 10.0 * _log10(tf.maximum(linear, POWER_FLOOR))
+
+
+def samples_for(frames: int, audio: AudioConfig) -> int:
+    """How many samples a mel of that many frames renders to: ``frames * hop_samples``, under either padding.
+
+    So does a vocoder that upsamples by the hop. Crop to the length of the clips: 16 frames of the seed preset give 8192
+    samples and came from 8000. ("half-hop" drops what a clip has beyond whole hops, "centre" never drops anything.)
+    """
+    return frames * audio.hop_samples
+
+
+def _log10(value: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(value) * (1.0 / math.log(10.0))
+
+
+def _safe_sqrt(value: tf.Tensor) -> tf.Tensor:
+    """Square root with gradient 0, not NaN, at 0: the inner ``where`` keeps the infinite slope out of the chain."""
+    positive = value > 1e-30
+    return tf.where(positive, tf.sqrt(tf.where(positive, value, tf.ones_like(value))), tf.zeros_like(value))
+
+
+def _to_mel(hz: float, audio: AudioConfig) -> float:
+    if audio.mel_scale == "htk":
+        return 2595.0 * math.log10(1.0 + hz / 700.0)
+    # linear below 1 kHz (15 mel), then 27 steps to a factor of 6.4
+    return 3 * hz / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
+
+
+def _to_hz(mel: np.ndarray, audio: AudioConfig) -> np.ndarray:
+    if audio.mel_scale == "htk":
+        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+    return np.where(mel < 15, 200 * mel / 3, 1000 * 6.4 ** ((mel - 15) / 27))

@@ -1,0 +1,204 @@
+"""One training run, from a configuration and a folder to a run directory; begun or resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from melgan_tf.config import Config
+from melgan_tf.data import SoundSet, batches, load_folder, steps_per_epoch
+from melgan_tf.errors import MelGANError
+from melgan_tf.models.sampler import Sampler
+from melgan_tf.progress import Progress
+from melgan_tf.run_directory import RunDirectory, write_text
+from melgan_tf.training import callbacks as cb
+from melgan_tf.training import loop
+from melgan_tf.training.checkpoints import CheckpointStore, State, collect, restore
+from melgan_tf.training.gan import SpectrogramGAN
+
+#: Shards smaller than this lose more in their matrix products than they win by running side by side.
+_LEAST_SHARD = 32
+#: Compiling takes a few seconds; shorter runs end sooner without it.
+_LEAST_COMPILED_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        steps: steps taken in all.
+        epochs: epochs finished in all.
+        signal: the signal that stopped it early, or 0.
+        sounds: what it learned from.
+    """
+
+    steps: int
+    epochs: int
+    signal: int
+    sounds: SoundSet
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What "auto" comes to on this machine."""
+
+    strategy: tf.distribute.Strategy
+    xla: bool
+    shards: int
+
+
+def run(config: Config, data: str | Path, run_directory: str | Path, progress: Progress | None = None,
+        fresh: bool = False) -> Result:
+    """Trains a spectrogram GAN on a folder of sounds, or goes on where an earlier call stopped.
+
+    A resumed run ends with the weights that it would have had if it had never stopped.
+
+    Args:
+        config: the resolved configuration.
+        data: folder of sounds.
+        run_directory: created if missing; everything is written below it.
+        progress: told what happens.
+        fresh: forget what is in the run directory and start anew.
+
+    Raises:
+        MelGANError: unusable data or run directory, damaged checkpoints, non-finite losses. What was saved stays.
+    """
+    progress = progress or Progress()
+    directory = RunDirectory(run_directory)
+    with directory.lock():
+        sounds = load_folder(data, config, progress)
+        if len(sounds) < config.training.batch_size:
+            batches(sounds.images(), config.training.batch_size, 0)  # says what is wrong
+        if fresh:
+            directory.clear()
+        return _Session(config, Path(data), directory, progress, sounds).train()
+
+
+class _Session:
+    """One process's part of a run."""
+
+    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress,
+                 sounds: SoundSet) -> None:
+        self.config, self.data, self.directory, self.progress, self.sounds = config, data, directory, progress, sounds
+        settings = config.training
+        self.per_epoch = steps_per_epoch(len(sounds), settings.batch_size)
+        self.end = settings.steps or settings.epochs * self.per_epoch
+        self.plan = _plan(config, self.end, directory, progress)
+        keras.mixed_precision.set_global_policy(settings.precision)
+        self.store = CheckpointStore(directory.checkpoints, settings.keep_checkpoints)
+        with self.plan.strategy.scope():
+            self.model = SpectrogramGAN(config)
+            self.model.compile(_adam(config, "generator"), _adam(config, "discriminator"), self.plan.xla,
+                               self.plan.shards)
+
+    def train(self) -> Result:
+        start = self._resume()
+        self._describe()
+        if start >= self.end:
+            self.progress.line(f"already trained for {start} steps ({start // self.per_epoch} epochs): nothing to do; "
+                               "ask for more with --epochs or --steps")
+            return Result(start, start // self.per_epoch, 0, self.sounds)
+        settings = self.config.training
+        images = self.sounds.images()
+        dataset = batches(images, settings.batch_size, settings.seed, start)
+        writer = tf.summary.create_file_writer(str(self.directory.tensorboard))
+        checkpointing, others = self._callbacks(writer, start)
+        with cb.Interruption(self.progress) as interruption, self._saving(checkpointing, others):
+            listed = keras.callbacks.CallbackList([*others, checkpointing, interruption], model=self.model)
+            with self.progress.task("training", self.end, "steps", start) as advance:
+                loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy, advance)
+        step = self._step()
+        return Result(step, step // self.per_epoch, interruption.signal, self.sounds)
+
+    def _callbacks(self, writer: tf.summary.SummaryWriter,
+                   start: int) -> tuple[cb.Checkpointing, list[keras.callbacks.Callback]]:
+        settings, mels = self.config.training, self.sounds.mels
+        first_epoch = start // self.per_epoch
+        epochs = -(-self.end // self.per_epoch)
+        sampler = Sampler(self.model.generator, self.config)
+        checkpointing = cb.Checkpointing(self.store, self._state, self._step, sampler, mels, writer,
+                                         settings.checkpoint_every)
+        return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs),
+                               cb.History(self.directory, writer, first_epoch),
+                               cb.Preview(sampler, mels, writer, settings.preview_every, first_epoch)]
+
+    @contextlib.contextmanager
+    def _saving(self, checkpointing: cb.Checkpointing, others: list[keras.callbacks.Callback]) -> Iterator[None]:
+        """Whatever way training ends, but for non-finite losses, its last step is saved."""
+        with contextlib.suppress(loop.Stop):
+            yield
+        checkpointing.save(self._step() // self.per_epoch)
+        for callback in others:
+            if isinstance(callback, cb.History):
+                callback.flush()
+
+    def _resume(self) -> int:
+        found = self.store.newest()
+        if found is None:
+            return 0
+        state, meta, damaged = found
+        for line in damaged:
+            self.progress.warning(f"{line}: going back to step {meta['step']}")
+        restore(state, **self._parts())
+        record = self.directory.record()
+        if record["data"].get("fingerprint") != self.sounds.fingerprint:
+            self.progress.warning(f"the sounds have changed since this run began ({record['data'].get('sounds')} then, "
+                                  f"{len(self.sounds)} now): it goes on with the new ones")
+        self.progress.line(f"resuming at step {meta['step']} (epoch {meta['step'] // self.per_epoch})")
+        return meta["step"]
+
+    def _describe(self) -> None:
+        sounds = self.sounds
+        data = {"folder": str(self.data.resolve()), "sounds": len(sounds), "skipped": len(sounds.skipped),
+                "fingerprint": sounds.fingerprint}
+        resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
+                    "replicas": self.plan.strategy.num_replicas_in_sync}
+        self.directory.write(self.config, data, resolved)
+        write_text(self.directory.skipped_file, "".join(f"{s.name}\t{s.reason}\n" for s in sounds.skipped))
+
+    def _parts(self) -> dict[str, list[keras.Variable]]:
+        model = self.model
+        return {"generator": model.generator.variables, "discriminator": model.discriminator.variables,
+                "generator_optimizer": model.generator_optimizer.variables,
+                "discriminator_optimizer": model.discriminator_optimizer.variables}
+
+    def _state(self) -> State:
+        return collect(**self._parts())
+
+    def _step(self) -> int:
+        return int(self.model.step)
+
+
+def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
+    settings = config.training
+    adam = keras.optimizers.Adam(getattr(settings, f"{player}_learning_rate"), settings.beta_1, settings.beta_2,
+                                 settings.epsilon, name=f"{player}_adam")
+    if settings.precision == "mixed_float16":  # half precision underflows without it
+        return keras.optimizers.LossScaleOptimizer(adam, name=f"{player}_loss_scale")
+    return adam
+
+
+def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progress) -> _Plan:
+    """Decides where and how to compute; a resumed run keeps to what it began with, if it can."""
+    settings = config.training
+    gpus = tf.config.list_logical_devices("GPU")
+    strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    if settings.batch_size % max(1, len(gpus)):
+        raise MelGANError(f"training.batch_size is {settings.batch_size}: give a multiple of the {len(gpus)} GPUs")
+    begun = directory.record()["resolved"] if directory.exists() else {}
+    if settings.xla == "auto":
+        xla = begun.get("xla", steps >= _LEAST_COMPILED_STEPS)
+        if not xla:
+            progress.line(f"XLA is off: {steps} steps are over before compiling pays (--xla forces it)")
+    else:
+        xla = settings.xla == "on"
+    cores = len(os.sched_getaffinity(0))
+    shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // _LEAST_SHARD)))
+    return _Plan(strategy, xla, shards)
