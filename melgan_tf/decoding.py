@@ -188,11 +188,8 @@ def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterato
             with np.errstate(all="ignore"):
                 mono = frames[:, 0] if sound.channels == 1 else frames @ weights
             yield rate, mono
-    except sf.LibsndfileError as error:
-        raise DecodeError(file.name, "damaged or truncated: "
-                          + error.error_string.removeprefix("Error : ").removesuffix(".")) from None
-    if done < sound.frames and sound.format == "FLAC":  # in other formats the header's count is an estimate
-        raise DecodeError(file.name, f"truncated: {done} of {sound.frames} samples are there")
+    except sf.LibsndfileError:
+        raise DecodeError(file.name, f"damaged or truncated: not all of its {sound.frames} samples are there") from None
 
 
 def read_comment(path: str | Path) -> str:

@@ -31,7 +31,7 @@ from melgan_tf.errors import MelGANError
 Spectrum = tuple[tf.Tensor, tf.Tensor]
 
 #: Samples that see less than this share of the fullest window weight fade out instead of being blown up.
-WEIGHT_FLOOR = 0.02
+WEIGHT_FLOOR = 0.05
 
 
 def mel_to_magnitude(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32) -> tf.Tensor:
@@ -45,7 +45,7 @@ def mel_to_magnitude(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32) -
     Args:
         mel: ``(batch, frames, mel_bins)`` on the scale of the contract; negative energies count as zero.
         audio: the contract.
-        iterations: 32 leave a relative error of about 0.1 % of the mel energy.
+        iterations: 32 leave a relative error of at most about 0.3 % in the mel of a drum.
 
     Returns:
         float32 ``(batch, frames, n_fft // 2 + 1)``, 0 in the bins that no filter covers.

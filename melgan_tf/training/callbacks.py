@@ -20,7 +20,7 @@ from melgan_tf.models.sampler import Sampler
 from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
-from melgan_tf.training.checkpoints import CheckpointStore, State
+from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.training.gan import METRICS
 from melgan_tf.training.loop import Stop
 
@@ -119,7 +119,8 @@ class Checkpointing(keras.callbacks.Callback):
         distance = frechet_distance(self.real, fake)
         with self.writer.as_default(epoch):
             tf.summary.scalar(FRECHET, distance)
-        self.store.save(self.state(), step, {"epoch": epoch, FRECHET: distance})
+        self.store.save(self.state(), step, {"epoch": epoch, FRECHET: distance,
+                                             "audio_fingerprint": self.sampler.audio.fingerprint()})
         if distance < self.best:
             self.best = distance
             self.store.mark_best(step)

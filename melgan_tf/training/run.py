@@ -19,7 +19,7 @@ from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
-from melgan_tf.training.checkpoints import CheckpointStore, State, collect, restore
+from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.training.gan import SpectrogramGAN
 
 #: Shards smaller than this lose more in their matrix products than they win by running side by side.

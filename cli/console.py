@@ -1,0 +1,161 @@
+"""What the command line shows: progress as bars in a terminal and as plain lines elsewhere, tables, one-line errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+import click
+
+from melgan_tf.errors import MelGANError
+from melgan_tf.progress import Progress
+
+_PLAIN_EVERY_SECONDS = 10.0
+
+
+class ConsoleProgress(Progress):
+    """Progress on stderr (bars in a terminal, else a line every ten seconds), information on stdout.
+
+    Args:
+        quiet: only warnings.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._bars = None
+
+    def line(self, text: str) -> None:
+        if not self.quiet:
+            self._print(text, err=False)
+
+    def warning(self, text: str) -> None:
+        self._print(f"warning: {text}", err=True)
+
+    def _print(self, text: str, err: bool) -> None:
+        if self._bars is None:
+            click.echo(text, err=err)
+        else:  # above the bars
+            self._bars.console.print(text, markup=False, highlight=False)
+
+    @contextlib.contextmanager
+    def task(self, description: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        if self.quiet or not total:
+            yield lambda count: None
+        elif self.terminal:
+            with self._bar(description, total, unit, done) as advance:
+                yield advance
+        else:
+            yield _PlainTask(description, total, unit, done).advance
+
+    @contextlib.contextmanager
+    def _bar(self, description: str, total: int, unit: str, done: int) -> Iterator[Callable[[int], None]]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
+        began = time.perf_counter()
+        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task(description, total=total, completed=done, rate="")
+            self._bars = bars
+            count = 0
+
+            def advance(more: int) -> None:
+                nonlocal count
+                count += more
+                rate = count / max(1e-9, time.perf_counter() - began)
+                bars.update(task, advance=more, rate=f"{rate:,.1f} {unit}/s")
+
+            try:
+                yield advance
+            finally:
+                self._bars = None
+
+
+class _PlainTask:
+    """A line of progress every ten seconds."""
+
+    def __init__(self, description: str, total: int, unit: str, done: int) -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.done = self.first = done
+        self.began = self.shown = time.perf_counter()
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        now = time.perf_counter()
+        if now - self.shown < _PLAIN_EVERY_SECONDS:
+            return
+        self.shown = now
+        rate = (self.done - self.first) / (now - self.began)
+        left = (self.total - self.done) / rate if rate else 0
+        click.echo(f"{self.description}: {self.done}/{self.total} {self.unit} ({100 * self.done / self.total:.0f} %), "
+                   f"{rate:,.1f} {self.unit}/s, {_clock(left)} left", err=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain text table; columns of numbers to the right."""
+    cells = [list(map(str, headers)), *[list(map(str, row)) for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
+    numeric = [all(_is_number(row[i]) for row in cells[1:]) for i in range(len(headers))]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(cell.rjust(width) if right else cell.ljust(width)
+                         for cell, width, right in zip(row, widths, numeric, strict=True)).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("-" * width for width in widths), *map(line, cells[1:])])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.split()[0].replace(",", ""))
+    except (ValueError, IndexError):
+        return False
+    return True
+
+
+class OneLineErrors(click.Group):
+    """Ends every foreseen failure with one line on stderr and its exit code; ``--debug`` shows the traceback."""
+
+    def main(self, *args: object, **kwargs: object) -> NoReturn:
+        if kwargs.pop("standalone_mode", True) is False:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        try:
+            code = super().main(*args, standalone_mode=False, **kwargs)
+        except click.ClickException as error:
+            command = error.ctx.command_path if getattr(error, "ctx", None) else "melgan-tf"
+            _fail(f"{error.format_message()} (see `{command} --help`)", error.exit_code)
+        except MelGANError as error:
+            if _debugging():
+                raise
+            _fail(str(error), error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            _fail("interrupted", 130)
+        except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except OSError as error:
+            if _debugging():
+                raise
+            _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _debugging() -> bool:
+    return "--debug" in sys.argv[1:2]
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"melgan-tf: {' '.join(message.split())}", err=True)
+    sys.exit(code)

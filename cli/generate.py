@@ -1,0 +1,41 @@
+"""`melgan-tf generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.run_directory import RunDirectory
+
+
+@click.command("generate", short_help="Make new sounds with a trained model.")
+@options.run_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the sounds.")
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="How many sounds.")
+@options.seed(0)
+@options.checkpoint
+@options.force
+@options.quiet
+def command(run: Path, out: Path, count: int, seed: int, checkpoint: str, force: bool, quiet: bool) -> None:
+    """Make new sounds with the model in the run directory RUN.
+
+    Writes WAVs, sounds.json (what regenerates each sound) and sounds.png (their spectrograms). Sound number i of a seed
+    is always the same, however many are asked for.
+    """
+    RunDirectory(run).config()
+    options.require_output(out, force)
+
+    options.start_tensorflow()
+    from melgan_tf.generation import PICTURE, write_sounds
+    from melgan_tf.trained import load_trained
+
+    trained = load_trained(run, checkpoint)
+    record = write_sounds(trained, out, count, seed, str(run), ConsoleProgress(quiet))
+    silent = sum(sound["silent"] for sound in record["sounds"])
+    if silent:
+        click.echo(f"warning: {silent} of {count} sounds are silent", err=True)
+    if not quiet:
+        click.echo(f"{count} sounds in {out}, their spectrograms in {out / PICTURE}")

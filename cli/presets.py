@@ -1,0 +1,23 @@
+"""`melgan-tf presets`."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+import click
+
+from melgan_tf import presets
+from melgan_tf.config import to_dict
+
+
+@click.command("presets", short_help="List the presets, or show one in full.")
+@click.argument("name", required=False)
+def command(name: str | None) -> None:
+    """List the presets; with a NAME, show that one as JSON, ready to be edited and given to `train --config`."""
+    if name:
+        click.echo(json.dumps(to_dict(presets.get(name)), indent=2))
+        return
+    for known in presets.names():
+        click.echo(textwrap.fill(presets.DESCRIPTIONS[known], 100, initial_indent=f"{known:<10}",
+                                 subsequent_indent=" " * 10))

@@ -1,0 +1,101 @@
+"""`melgan-tf train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melgan_tf import config as configuration
+from melgan_tf import presets
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.config import Config
+from melgan_tf.errors import UsageError
+from melgan_tf.run_directory import RunDirectory, conflicts
+
+
+@click.command("train", short_help="Learn from a folder of sounds.")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--run-dir", required=True, type=click.Path(path_type=Path),
+              help="Where everything about this run is kept; if a run is there, it goes on.")
+@click.option("--preset", metavar="NAME", help="Configuration to begin with (see `melgan-tf presets`)  [default: seed]")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.json",
+              help="Configuration laid over the preset; it may be partial.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
+              help="One value, for example training.batch_size=64. Repeatable.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the sounds, in all.")
+@click.option("--steps", type=click.IntRange(1), help="Steps, in all, instead of epochs.")
+@options.seed(None)
+@click.option("--log-every", type=click.IntRange(1), help="Epochs between two log lines.")
+@click.option("--xla/--no-xla", default=None, help="Force XLA on or off; without it, on where it pays.")
+@click.option("--fresh", is_flag=True, help="Forget the run that is there and begin anew.")
+@options.quiet
+def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | None, assignments: tuple[str, ...],
+            epochs: int | None, steps: int | None, seed: int | None, log_every: int | None, xla: bool | None,
+            fresh: bool, quiet: bool) -> None:
+    """Learn from the sounds in the folder DATA (searched at any depth).
+
+    A run that was stopped, by Ctrl-C, a crash or a power cut, goes on when the same command is given again.
+    """
+    if epochs and steps:
+        raise UsageError("--epochs and --steps exclude each other: give one")
+    changes = _changes(config_file, assignments, {
+        "epochs": epochs, "steps": steps or (0 if epochs else None), "seed": seed, "log_every": log_every,
+        "xla": None if xla is None else ("on" if xla else "off")})
+    config = _resolve(RunDirectory(run_dir), preset, changes, fresh)
+    if not data.exists():
+        raise UsageError(f"{data} does not exist: give a folder of sounds")
+
+    options.start_tensorflow(threads_per_op=_threads_per_op())
+    from melgan_tf.training.run import run
+
+    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh)
+    _report(result, run_dir, quiet)
+
+
+def _changes(config_file: Path | None, assignments: tuple[str, ...], training: dict[str, Any]) -> dict[str, Any]:
+    """What was asked for on the command line, as nested values; later ones win."""
+    changes = configuration.read_json(config_file) if config_file else {}
+    for assignment in assignments:
+        changes = configuration.merge(changes, configuration.parse_assignment(assignment))
+    return configuration.merge(changes, {"training": {k: v for k, v in training.items() if v is not None}})
+
+
+def _resolve(directory: RunDirectory, preset: str | None, changes: dict[str, Any], fresh: bool) -> Config:
+    """The run's configuration: that of the run which is there, or of the preset, with the changes laid over it."""
+    begun = directory.config() if directory.exists() and not fresh else None
+    if begun and preset and presets.get(preset).preset != begun.preset:
+        raise UsageError(f"{directory.path} holds a run of preset {begun.preset!r}, not {preset!r}: give another "
+                         "--run-dir, or --fresh to begin anew")
+    base = begun or presets.get(preset or changes.get("preset") or "seed")
+    config = configuration.from_dict(Config, configuration.merge(configuration.to_dict(base), changes))
+    if begun and (differing := conflicts(config, begun)):
+        raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
+                         "another --run-dir, or --fresh to begin anew")
+    return config
+
+
+def _threads_per_op() -> int:
+    """One: training runs its programs side by side, one a core (see melgan_tf.training.gan)."""
+    return 1
+
+
+def _report(result: object, run_dir: Path, quiet: bool) -> None:
+    skipped = result.sounds.skipped
+    if skipped:
+        click.echo(f"skipped {len(skipped)} of {len(skipped) + len(result.sounds)} files:", err=True)
+        for item in skipped:
+            click.echo(f"  {item.name}: {item.reason}", err=True)
+    if result.signal:
+        arguments = shlex.join(["melgan-tf", *sys.argv[1:]]).replace(" --fresh", "")
+        click.echo(f"stopped after {result.steps} steps, saved; to go on: {arguments}", err=True)
+        raise click.exceptions.Exit(128 + result.signal)
+    if not quiet:
+        run = shlex.quote(str(run_dir))
+        click.echo(f"trained {result.epochs} epochs ({result.steps} steps) on {len(result.sounds)} sounds\n"
+                   f"hear it:    melgan-tf generate {run} --out sounds\n"
+                   f"watch it:   tensorboard --logdir {run}/tensorboard")

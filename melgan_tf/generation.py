@@ -1,0 +1,103 @@
+"""New sounds on disk: WAVs, a record of what regenerates each, and a picture of them all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melgan_tf import spectral
+from melgan_tf.audio import is_silent, save_wav
+from melgan_tf.errors import MelGANError
+from melgan_tf.pictures import contact_sheet, save_png
+from melgan_tf.progress import Progress
+from melgan_tf.run_directory import versions, write_text
+from melgan_tf.trained import Trained
+
+RECORD, PICTURE = "sounds.json", "sounds.png"
+
+
+def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, source: str,
+                 progress: Progress | None = None) -> dict[str, Any]:
+    """Writes ``count`` sounds, sounds.json and sounds.png into a folder, all or none.
+
+    Args:
+        trained: the model.
+        out: the folder; files of an earlier call in it are replaced, others are left alone.
+        count: how many sounds.
+        seed: decides them; sound ``i`` of a seed is always the same.
+        source: what the model was loaded from, for the record.
+        progress: told of every sound.
+
+    Returns:
+        What sounds.json holds.
+
+    Raises:
+        MelGANError: the folder cannot be written.
+    """
+    out, progress = Path(out), progress or Progress()
+    with progress.task("generating", count, "sounds") as advance:
+        made = trained.sampler.generate(seed, count, advance=advance)
+    record = _record(trained, made, count, seed, source)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+    try:
+        os.chmod(workplace, 0o755)
+        _fill(workplace, trained, made, record, progress)
+        _move(workplace, out)
+    except OSError as error:
+        raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+    return record
+
+
+def _record(trained: Trained, made: dict[str, np.ndarray], count: int, seed: int, source: str) -> dict[str, Any]:
+    sounds = [{"file": f"seed{seed}-{index:04d}.wav", "seed": seed, "index": index,
+               "peak": round(float(np.max(np.abs(made["audio"][index]))), 4),
+               "silent": bool(is_silent(made["audio"][index])),
+               "noise": [round(float(value), 7) for value in made["noise"][index]]} for index in range(count)]
+    return {"source": source, "preset": trained.config.preset, "step": trained.step, "weights": trained.weights,
+            "audio_fingerprint": trained.config.audio.fingerprint(), "sample_rate": trained.config.audio.sample_rate,
+            "versions": versions(), "sounds": sounds}
+
+
+def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: dict[str, Any],
+          progress: Progress) -> None:
+    rate = trained.config.audio.sample_rate
+    with progress.task("writing", len(record["sounds"]), "sounds") as advance:
+        for sound, samples in zip(record["sounds"], made["audio"], strict=True):
+            origin = {"made_by": "melgan-tf", "weights": record["weights"], "step": record["step"],
+                      "seed": sound["seed"], "index": sound["index"]}
+            save_wav(folder / sound["file"], samples, rate, comment=json.dumps(origin))
+            advance(1)
+    mels = spectral.log_mel(made["mel"], trained.config.audio).numpy()
+    save_png(contact_sheet(mels, titles=[str(sound["index"]) for sound in record["sounds"]]), folder / PICTURE)
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def _move(workplace: Path, out: Path) -> None:
+    """Puts finished files in place; those of an earlier call go, whatever else is there stays."""
+    if not out.exists():
+        os.rename(workplace, out)
+        return
+    for old in _earlier(out):
+        (out / old).unlink(missing_ok=True)
+    for file in sorted(workplace.iterdir()):
+        os.replace(file, out / file.name)
+
+
+def _earlier(out: Path) -> list[str]:
+    try:
+        names = [sound["file"] for sound in json.loads((out / RECORD).read_text(encoding="utf-8"))["sounds"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in names if name == Path(name).name]
