@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.native_noise import silenced
 
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
 force = click.option("--force", is_flag=True, help="Replace what is there.")
@@ -25,11 +25,12 @@ def seed(default: int | None) -> Callable[[Any], Any]:
                         help="Decides all that is random.")
 
 
-def start_tensorflow(threads_per_op: int | None = None) -> None:
+def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False) -> None:
     """Loads TensorFlow, quiet and with the threads that suit the command.
 
     Args:
         threads_per_op: threads within one operation; None leaves it to TensorFlow.
+        compiling: the command uses XLA, which has announcements of its own.
 
     Raises:
         MelGANError: another Keras backend was asked for by the environment.
@@ -38,29 +39,15 @@ def start_tensorflow(threads_per_op: int | None = None) -> None:
         raise MelGANError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: this command needs tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    warnings.filterwarnings("ignore", module="tensorflow|keras|google")
-    # the C++ libraries announce themselves on stderr before their log level is read
-    with _muted_stderr():
+    with silenced():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
         if threads_per_op:
             tf.config.threading.set_intra_op_parallelism_threads(threads_per_op)
         tf.config.list_logical_devices()
-
-
-class _muted_stderr:  # noqa: N801  reads as a function
-    """Sends file descriptor 2 to nowhere for a moment; what Python itself raises still arrives."""
-
-    def __enter__(self) -> None:
-        self.saved = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-
-    def __exit__(self, *exception: object) -> None:
-        os.dup2(self.saved, 2)
-        os.close(self.saved)
+        if compiling:
+            tf.function(lambda: tf.constant(0.0), jit_compile=True)()
 
 
 def require_output(path: Path, force: bool) -> None:

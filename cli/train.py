@@ -50,7 +50,8 @@ def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | N
     if not data.exists():
         raise UsageError(f"{data} does not exist: give a folder of sounds")
 
-    options.start_tensorflow(threads_per_op=_threads_per_op())
+    # one thread an operation: training runs its programs side by side, one a core (see melgan_tf.training.gan)
+    options.start_tensorflow(threads_per_op=1, compiling=True)
     from melgan_tf.training.run import run
 
     result = run(config, data, run_dir, ConsoleProgress(quiet), fresh)
@@ -77,11 +78,6 @@ def _resolve(directory: RunDirectory, preset: str | None, changes: dict[str, Any
         raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
                          "another --run-dir, or --fresh to begin anew")
     return config
-
-
-def _threads_per_op() -> int:
-    """One: training runs its programs side by side, one a core (see melgan_tf.training.gan)."""
-    return 1
 
 
 def _report(result: object, run_dir: Path, quiet: bool) -> None:

@@ -45,7 +45,7 @@ def mel_to_magnitude(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32) -
     Args:
         mel: ``(batch, frames, mel_bins)`` on the scale of the contract; negative energies count as zero.
         audio: the contract.
-        iterations: 32 leave a relative error of at most about 0.3 % in the mel of a drum.
+        iterations: 32 leave a relative error of 0.4 % at most in the mels of drums, 1e-5 as a rule.
 
     Returns:
         float32 ``(batch, frames, n_fft // 2 + 1)``, 0 in the bins that no filter covers.

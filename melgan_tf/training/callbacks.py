@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf import spectral
+from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.evaluation import embed, frechet_distance
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
-from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.training.gan import METRICS
 from melgan_tf.training.loop import Stop
 

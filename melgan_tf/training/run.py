@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.config import Config
 from melgan_tf.data import SoundSet, batches, load_folder, steps_per_epoch
 from melgan_tf.errors import MelGANError
@@ -19,7 +20,6 @@ from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
-from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.training.gan import SpectrogramGAN
 
 #: Shards smaller than this lose more in their matrix products than they win by running side by side.

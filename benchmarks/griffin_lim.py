@@ -1,0 +1,72 @@
+"""Times the two realisations of Griffin-Lim: seed preset, mel to waveform, 32 iterations.
+
+    python benchmarks/griffin_lim.py [--batch 64] [--repeats 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from melgan_tf.config import AudioConfig
+from melgan_tf.griffin_lim import griffin_lim, mel_to_waveform
+from melgan_tf.griffin_lim_real import griffin_lim_real
+from melgan_tf.spectral import mel_spectrogram
+
+AUDIO, SAMPLES = AudioConfig(), 8_000
+SOLVERS = {"FFT": griffin_lim, "matrix product": griffin_lim_real}
+
+
+def best_ms(call: Callable[[], object], repeats: int) -> float:
+    """The quickest of several calls, after one to warm up."""
+    call()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * min(seconds)
+
+
+def lite_model(shape: tuple[int, ...]) -> bytes:
+    """The matrix realisation as a TFLite file of builtin operations."""
+    module = tf.Module()
+    module.render = tf.function(lambda mel: mel_to_waveform(mel, AUDIO, length=SAMPLES, solver=griffin_lim_real),
+                                input_signature=[tf.TensorSpec(shape, tf.float32)])
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=module.render)
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    decay = np.exp(-np.arange(SAMPLES) / 1_000)
+    noise = np.random.default_rng(0).normal(size=(arguments.batch, SAMPLES)) * decay
+    mel = mel_spectrogram(tf.constant(0.3 * noise, tf.float32), AUDIO)
+    print(f"batch of {arguments.batch}, {SAMPLES} samples each; milliseconds per batch, best of {arguments.repeats}")
+    for name, solver in SOLVERS.items():
+        def render(mel: tf.Tensor, solver: Callable = solver) -> tf.Tensor:
+            return mel_to_waveform(mel, AUDIO, length=SAMPLES, solver=solver)
+
+        for mode, call in {"eager": render, "graph": tf.function(render),
+                           "XLA": tf.function(render, jit_compile=True)}.items():
+            print(f"{name:15} {mode:6} {best_ms(lambda call=call: call(mel), arguments.repeats):8.1f}", flush=True)
+    model = lite_model((1, *mel.shape[1:]))
+    interpreter = Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], mel[:1].numpy())
+    print(f"LiteRT, one sound, one thread, {len(model) / 1e6:.1f} MB: "
+          f"{best_ms(interpreter.invoke, arguments.repeats):.1f}")
+
+
+if __name__ == "__main__":
+    main()

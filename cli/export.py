@@ -1,0 +1,56 @@
+"""`melgan-tf export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from melgan_tf.cli import options
+from melgan_tf.cli.console import table
+from melgan_tf.errors import UsageError
+from melgan_tf.run_directory import RunDirectory
+
+
+@click.command("export", short_help="Write a trained model as SavedModel or TFLite.")
+@options.run_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path),
+              help="SavedModel: base path, the version becomes a folder in it. TFLite: a folder, or a .tflite file.")
+@click.option("--format", "kind", type=click.Choice(["saved-model", "tflite"]), default="saved-model",
+              show_default=True, help="For a server, or for a phone.")
+@click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
+@click.option("--quantize", type=click.Choice(["none", "float16", "dynamic", "int8"]), default="none",
+              show_default=True, help="How a TFLite file stores its weights; all but none make mel spectrograms only.")
+@options.checkpoint
+@options.force
+@options.quiet
+def command(run: Path, out: Path, kind: str, version: int | None, quantize: str, checkpoint: str, force: bool,
+            quiet: bool) -> None:
+    """Write the model in RUN for use without melgan-tf.
+
+    Every export is loaded and run in a process of its own and compared with the model; what strays is not kept. The
+    receipt, export_report.json, tells operations, size, speed and the worst difference.
+    """
+    if kind == "saved-model" and quantize != "none":
+        raise UsageError(f"--quantize {quantize} is for --format tflite")
+    if kind == "tflite" and version:
+        raise UsageError(f"--version {version} is for --format saved-model")
+    RunDirectory(run).config()
+    if out.suffix == ".tflite" or (kind == "saved-model" and version):
+        options.require_output(out / str(version) if kind == "saved-model" else out, force)
+    elif out.is_file():
+        raise UsageError(f"{out} is a file: give a folder" + (" or a .tflite file" if kind == "tflite" else ""))
+    else:
+        options.require_output(out, force=True)
+
+    options.start_tensorflow()
+    from melgan_tf.exports import saved_model, tflite
+    from melgan_tf.trained import load_trained
+
+    trained = load_trained(run, checkpoint)
+    if kind == "saved-model":
+        receipt = saved_model.export(trained, out, version, force)
+    else:
+        receipt = tflite.export(trained, out, quantize, force)
+    if not quiet:
+        click.echo(table(("receipt", receipt.path), receipt.rows()))

@@ -1,0 +1,99 @@
+"""`melgan-tf info`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melgan_tf.cli.console import table
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.run_directory import RunDirectory
+
+
+@click.command("info", short_help="Say what a run, a checkpoint or an export is.")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def command(path: Path, as_json: bool) -> None:
+    """Say what PATH is: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV."""
+    if not path.exists():
+        raise UsageError(f"{path} does not exist")
+    facts = _facts(path)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    kind = facts.pop("kind")
+    click.echo(table((kind, str(path)), [(key, _short(value)) for key, value in facts.items()]))
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        if RunDirectory(path).exists():
+            return _run(path)
+        versions = sorted((f for f in path.iterdir() if f.name.isdecimal() and (f / "saved_model.pb").exists()),
+                          key=lambda folder: int(folder.name))
+        model = path if (path / "saved_model.pb").exists() else versions[-1] if versions else None
+        if model:
+            return _saved_model(model, [folder.name for folder in versions])
+        raise UsageError(f"{path} is neither a run directory nor a SavedModel")
+    kinds = {".npz": _checkpoint, ".tflite": _tflite, ".wav": _wav}
+    if path.suffix not in kinds:
+        raise UsageError(f"{path} is none of: run directory, checkpoint (.npz), SavedModel, .tflite, generated .wav")
+    return kinds[path.suffix](path)
+
+
+def _run(path: Path) -> dict[str, Any]:
+    from melgan_tf.checkpoints import CheckpointStore
+
+    directory = RunDirectory(path)
+    record, store = directory.record(), CheckpointStore(directory.checkpoints)
+    steps, per_epoch = store.steps(), record["resolved"].get("steps_per_epoch")
+    training, best = record["config"]["training"], store.best_meta()
+    wanted = f"{training['steps']} steps" if training["steps"] else f"{training['epochs']} epochs"
+    return {"kind": "run", "preset": record["config"]["preset"],
+            "trained": f"{steps[-1]} steps ({steps[-1] // per_epoch} epochs) of {wanted}" if steps else f"0 of {wanted}",
+            "checkpoints": steps, "best": f"step {best['step']}" if best else "none", "sounds": record["data"],
+            "audio_fingerprint": record["audio_fingerprint"], "resolved": record["resolved"],
+            "versions": record["versions"], "config": record["config"]}
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    from melgan_tf.checkpoints import load
+
+    state, meta = load(path)
+    return {"kind": "checkpoint", **meta, "variables": len(state), "numbers": sum(int(v.size) for v in state.values())}
+
+
+def _saved_model(path: Path, versions: list[str]) -> dict[str, Any]:
+    try:
+        facts = json.loads((path / "assets.extra" / "config.json").read_text(encoding="utf-8"))
+        report = json.loads((path / "export_report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise MelGANError(f"{path} is a SavedModel, but not one that melgan-tf made") from None
+    return {"kind": "SavedModel", "version": path.name, "versions": versions, **facts,
+            "signatures": report["signatures"], "size_bytes": report["size_bytes"]}
+
+
+def _tflite(path: Path) -> dict[str, Any]:
+    from melgan_tf.exports.tflite_metadata import read
+
+    return {"kind": "TFLite", "size_bytes": path.stat().st_size, **read(path)}
+
+
+def _wav(path: Path) -> dict[str, Any]:
+    from melgan_tf.audio import read_comment
+
+    try:
+        return {"kind": "generated WAV", **json.loads(read_comment(path))}
+    except (ValueError, TypeError):
+        raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it") from None
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={_short(v)}" if not isinstance(v, dict) else f"{k}({_short(v)})" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+

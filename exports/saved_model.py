@@ -1,0 +1,106 @@
+"""A trained model as a SavedModel for TF Serving: noise, or a seed, in; audio out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from melgan_tf.config import to_dict
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.exports.receipt import (
+    REPORT,
+    Receipt,
+    differences,
+    origin,
+    reference,
+    require_tolerance,
+    run_standalone,
+)
+from melgan_tf.models.sampler import Sampler
+from melgan_tf.run_directory import write_text
+from melgan_tf.trained import Trained
+
+#: In parts of each sound's peak. The operations are the same, so only their rounding differs; phase retrieval
+#: magnifies it.
+TOLERANCE = {"mel": 1e-4, "audio": 1e-2, "audio_by_seed": 1e-2, "mel_analyzed": 1e-4}
+
+
+def next_version(path: Path) -> int:
+    """One more than the highest version at a path."""
+    folders = path.iterdir() if path.is_dir() else []
+    return max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0) + 1
+
+
+def export(trained: Trained, path: str | Path, version: int | None = None, force: bool = False) -> Receipt:
+    """Writes ``path/<version>/`` in TF Serving's layout and checks it in a process of its own.
+
+    Signatures, all with dynamic batch: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` ->
+    ``audio`` ``(batch, samples)``, ``mel`` ``(batch, frames, mel_bins)``), ``sample`` (``seed`` int64, ``count`` int32,
+    both scalar -> the same) and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``).
+
+    Args:
+        trained: the model.
+        path: the model's base path on the server.
+        version: its number; by default one more than the highest there is.
+        force: replace that version if it exists.
+
+    Raises:
+        UsageError: the version exists, and ``force`` was not given.
+        MelGANError: it cannot be written, or strays beyond its tolerance; nothing is left behind.
+    """
+    path = Path(path)
+    target = path / str(version or next_version(path))
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists: give another --version, or --force to replace it")
+    made_base = not path.exists()
+    workplace = None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=".export-", dir=path))
+        receipt = _build(trained, workplace / target.name, target)
+        if target.exists():
+            shutil.rmtree(target)
+        (workplace / target.name).rename(target)
+    except OSError as error:
+        raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        if workplace:
+            shutil.rmtree(workplace, ignore_errors=True)
+        if made_base and path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    return receipt
+
+
+def _build(trained: Trained, folder: Path, target: Path) -> Receipt:
+    write_archive(trained.sampler, folder)
+    inputs = reference(trained.sampler)
+    report, made = run_standalone("run_saved_model.py", folder, inputs)
+    analyzed = trained.sampler.analyze(tf.constant(inputs["audio"])).numpy()
+    found = differences(made, {**inputs, "audio_by_seed": inputs["audio"][:1], "mel_analyzed": analyzed})
+    require_tolerance(found, TOLERANCE)
+    write_text(folder / "assets.extra" / "config.json", json.dumps(
+        {**origin(trained), "config": to_dict(trained.config)}, indent=2) + "\n")
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    receipt = Receipt("saved-model", str(target), "none", size, report["ops"], report["signatures"],
+                      report["milliseconds_per_sound"], report["threads"], found, TOLERANCE, origin(trained))
+    write_text(folder / REPORT, receipt.to_json())
+    return receipt
+
+
+def write_archive(sampler: Sampler, folder: Path) -> None:
+    """Writes the bare SavedModel."""
+    noise = tf.TensorSpec((None, sampler.config.model.noise_dim), tf.float32, name="noise")
+    archive = keras.export.ExportArchive()
+    archive.track(sampler.generator)
+    for name in ("serving_default", "generate"):
+        archive.add_endpoint(name, sampler.__call__, input_signature=[noise])
+    archive.add_endpoint("sample", sampler.sample, input_signature=[
+        tf.TensorSpec((), tf.int64, name="seed"), tf.TensorSpec((), tf.int32, name="count")])
+    archive.add_endpoint("analyze", lambda audio: {"mel": sampler.analyze(audio)}, input_signature=[
+        tf.TensorSpec((None, sampler.samples), tf.float32, name="audio")])
+    archive.write_out(str(folder), verbose=False)

@@ -1,0 +1,91 @@
+"""Runs a SavedModel as a server would: with TensorFlow, without Keras and without melgan-tf.
+
+``python run_saved_model.py MODEL IN.npz OUT.npz``: noise, mel and audio of 32 sounds in; mel and audio out. Prints one
+line of JSON: operations, signatures, milliseconds per sound, threads.
+"""
+
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import sys
+import time
+
+
+class _Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Makes a machine that has neither package out of one that has them."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        if name.split(".")[0] in ("keras", "melgan_tf"):
+            return importlib.machinery.ModuleSpec(name, self, origin="absent")
+        return None
+
+    def create_module(self, spec: object) -> None:
+        raise ModuleNotFoundError(f"the export needs {spec.name}")
+
+
+sys.meta_path.insert(0, _Absent())
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+model_path, given, made = sys.argv[1:]
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+REPEATS = 7
+
+
+def operations() -> dict[str, int]:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel()
+    with open(os.path.join(model_path, "saved_model.pb"), "rb") as file:
+        model.ParseFromString(file.read())
+    counts: dict[str, int] = {}
+    for meta in model.meta_graphs:
+        for nodes in [meta.graph_def.node, *[function.node_def for function in meta.graph_def.library.function]]:
+            for node in nodes:
+                counts[node.op] = counts.get(node.op, 0) + 1
+    foreign = [op for op in counts if not hasattr(tf.raw_ops, op) and op not in _UNLISTED]
+    if foreign:
+        raise SystemExit(f"operations that are not TensorFlow's own: {', '.join(sorted(foreign))}")
+    return dict(sorted(counts.items()))
+
+
+#: TensorFlow's own, but with no wrapper in `tf.raw_ops`.
+_UNLISTED = {"Placeholder", "PartitionedCall", "StatefulPartitionedCall", "NoOp", "Const"}
+
+
+def milliseconds(call, noise: np.ndarray) -> float:
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        call(noise=tf.constant(noise))["audio"].numpy()
+        times.append(time.perf_counter() - began)
+    return 1000 * float(np.median(times[1:])) / len(noise)
+
+
+def main() -> None:
+    model = tf.saved_model.load(model_path)
+    generate, analyze, sample = (model.signatures[name] for name in ("generate", "analyze", "sample"))
+    inputs = dict(np.load(given))
+    outputs = generate(noise=tf.constant(inputs["noise"]))
+    results = {name: value.numpy() for name, value in outputs.items()}
+    alone = generate(noise=tf.constant(inputs["noise"][:1]))  # another batch size
+    for name, value in alone.items():
+        difference = np.max(np.abs(value.numpy() - results[name][:1])) / max(1e-6, np.max(np.abs(results[name][:1])))
+        if difference > 1e-3:
+            raise SystemExit(f"{name} of a sound depends on its batch ({difference:.3g} of the peak)")
+    by_seed = sample(seed=tf.constant(0, tf.int64), count=tf.constant(2))
+    results["audio_by_seed"] = by_seed["audio"].numpy()[:1]
+    results["mel_analyzed"] = analyze(audio=tf.constant(inputs["audio"]))["mel"].numpy()
+    report = {"ops": operations(), "threads": len(os.sched_getaffinity(0)),
+              "signatures": {name: {"inputs": sorted(signature.structured_input_signature[1]),
+                                    "outputs": sorted(signature.structured_outputs)}
+                             for name, signature in sorted(model.signatures.items())},
+              "milliseconds_per_sound": {"audio, batch 1": milliseconds(generate, inputs["noise"][:1]),
+                                         "audio, batch 16": milliseconds(generate, inputs["noise"][:16])}}
+    np.savez(made, **results)
+    print(json.dumps(report))
+
+
+main()

@@ -1,0 +1,150 @@
+"""A trained model as a TFLite file for phones: noise in; mel, and where the arithmetic allows audio, out.
+
+Builtin operations only and fixed shapes (one sound a call): XNNPACK then runs all of it. Weights may be stored smaller,
+but not those of phase retrieval (already as float16 its guards against division by zero become zero, and the sound not a
+number), so the smaller files make mel spectrograms only.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.config import to_dict
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.exports import tflite_metadata
+from melgan_tf.exports.receipt import (
+    REPORT,
+    Receipt,
+    differences,
+    origin,
+    reference,
+    require_tolerance,
+    run_standalone,
+)
+from melgan_tf.griffin_lim import mel_to_waveform
+from melgan_tf.griffin_lim_real import griffin_lim_real
+from melgan_tf.models.sampler import Sampler
+from melgan_tf.native_noise import silenced
+from melgan_tf.run_directory import write_text
+from melgan_tf.trained import Trained
+
+Quantize = Literal["none", "float16", "dynamic", "int8"]
+
+#: In parts of each sound's peak; measured differences stand in the README. "audio" compares the same algorithm with
+#: another Fourier transform: phase retrieval magnifies rounding.
+TOLERANCE: dict[str, dict[str, float]] = {
+    "none": {"mel": 1e-4, "audio": 5e-2},
+    "float16": {"mel": 1e-2},
+    "dynamic": {"mel": 0.15},
+    "int8": {"mel": 0.5},
+}
+
+_CALIBRATION_SOUNDS = 256
+
+
+def export(trained: Trained, path: str | Path, quantize: Quantize = "none", force: bool = False) -> Receipt:
+    """Writes a TFLite file with its receipt and checks it in a process without TensorFlow.
+
+    Signatures: ``mel`` (``noise`` ``(1, noise_dim)`` -> ``mel`` ``(1, frames, mel_bins)``) and, for "none", ``generate``
+    (``noise`` -> ``audio`` ``(1, samples)``, ``mel``).
+
+    Args:
+        trained: the model.
+        path: a file name that ends in ``.tflite``, or a folder for ``model-<quantize>.tflite``. The receipt is
+            export_report.json in the folder, or ``<name>.export_report.json`` beside the file.
+        quantize: "none" (float32), "float16" (weights), "dynamic" (weights int8, activations float) or "int8" (both).
+        force: replace what is there.
+
+    Raises:
+        UsageError: the file exists, and ``force`` was not given.
+        MelGANError: it cannot be converted or written, or strays beyond its tolerance; nothing is left behind.
+    """
+    path = Path(path)
+    single = path.suffix == ".tflite"
+    target = path if single else path / f"model-{quantize}.tflite"
+    report = path.with_name(f"{path.stem}.{REPORT}") if single else path / REPORT
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists: give another --out, or --force to replace it")
+    made_folder = not target.parent.exists()
+    workplace = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=".export-", dir=target.parent))
+        receipt = _build(trained, workplace, quantize, target)
+        write_text(workplace / REPORT, receipt.to_json())
+        (workplace / target.name).replace(target)
+        (workplace / REPORT).replace(report)
+    except OSError as error:
+        raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        if workplace:
+            shutil.rmtree(workplace, ignore_errors=True)
+        if made_folder and target.parent.is_dir() and not any(target.parent.iterdir()):
+            target.parent.rmdir()
+    return receipt
+
+
+def makes_audio(quantize: Quantize) -> bool:
+    """Whether a file stored so makes audio, or mel spectrograms only."""
+    return "audio" in TOLERANCE[quantize]
+
+
+def _build(trained: Trained, workplace: Path, quantize: Quantize, target: Path) -> Receipt:
+    model = workplace / target.name
+    content = _convert(trained.sampler, workplace / "saved_model", quantize)
+    model.write_bytes(tflite_metadata.add(content, {**origin(trained), "quantize": quantize,
+                                               "config": to_dict(trained.config)}))
+    inputs = reference(trained.sampler)
+    report, made = run_standalone("run_tflite.py", model, {"noise": inputs["noise"]})
+    tolerance = TOLERANCE[quantize]
+    found = differences(made, inputs)
+    require_tolerance(found, tolerance)
+    return Receipt("tflite", str(target), quantize, model.stat().st_size, report["ops"], report["signatures"],
+                   report["milliseconds_per_sound"], report["threads"], found, tolerance, origin(trained))
+
+
+def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
+    noise = tf.TensorSpec((1, sampler.config.model.noise_dim), tf.float32, name="noise")
+    archive = keras.export.ExportArchive()
+    archive.track(sampler.generator)
+    archive.add_endpoint("mel", lambda noise: {"mel": sampler.mel(noise)}, input_signature=[noise])
+    keys = ["mel"]
+    if makes_audio(quantize):
+        archive.add_endpoint("generate", partial(_generate, sampler), input_signature=[noise])
+        keys.append("generate")
+    archive.write_out(str(folder), verbose=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=keys)
+    if quantize != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = partial(_calibration, sampler)
+    try:
+        with silenced():
+            return converter.convert()
+    except (ValueError, RuntimeError) as error:
+        raise MelGANError(f"TFLite conversion failed: {str(error).strip().splitlines()[0]}") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _generate(sampler: Sampler, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+    mel = sampler.mel(noise)
+    waveform = mel_to_waveform(mel, sampler.audio, sampler.iterations, length=sampler.samples, solver=griffin_lim_real)
+    return {"audio": sampler.finish(waveform), "mel": mel}
+
+
+def _calibration(sampler: Sampler) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    for noise in sampler.noise(1, _CALIBRATION_SOUNDS).numpy():
+        yield "mel", {"noise": noise[None]}

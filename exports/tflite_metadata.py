@@ -1,0 +1,48 @@
+"""What a TFLite file says of itself: origin, mel fingerprint and configuration, as JSON in a metadata buffer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from melgan_tf.errors import MelGANError
+
+#: The buffer's name in the file.
+NAME = "melgan_tf"
+
+
+def add(content: bytes, values: dict[str, object]) -> bytes:
+    """Adds our record to the bytes of a TFLite file; interpreters pass over it."""
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    buffer = schema.BufferT()
+    buffer.data = list(json.dumps(values).encode())
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = NAME, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def read(path: str | Path) -> dict[str, object]:
+    """The record that `add` put into a TFLite file, without TensorFlow.
+
+    Raises:
+        MelGANError: the file is not TFLite, or not one of ours.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        content = Path(path).read_bytes()
+        if content[4:8] != b"TFL3":
+            raise ValueError("it is not a TFLite file")
+        model = schema.Model.GetRootAs(content, 0)
+        for index in range(model.MetadataLength()):
+            entry = model.Metadata(index)
+            if entry.Name() == NAME.encode():
+                return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    except (OSError, ValueError, IndexError) as error:
+        raise MelGANError(f"cannot read {path}: {error}") from None
+    raise MelGANError(f"{path} is a TFLite file, but not one that melgan-tf made")
