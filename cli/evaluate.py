@@ -17,7 +17,8 @@ from melgan_tf.run_directory import RunDirectory, write_text
 @options.run_argument
 @click.option("--reference", required=True, type=click.Path(path_type=Path),
               help="Folder of real sounds; best ones that the model was not trained on.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here too.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
+              help="Also write the figures here.")
 @options.seed(0)
 @options.checkpoint
 @options.quiet

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ def command(path: Path, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     kind = facts.pop("kind")
-    click.echo(table((kind, str(path)), [(key, _short(value)) for key, value in facts.items()]))
+    click.echo(table((kind, str(path)), list(_rows(facts))))
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -52,8 +54,8 @@ def _run(path: Path) -> dict[str, Any]:
     steps, per_epoch = store.steps(), record["resolved"].get("steps_per_epoch")
     training, best = record["config"]["training"], store.best_meta()
     wanted = f"{training['steps']} steps" if training["steps"] else f"{training['epochs']} epochs"
-    return {"kind": "run", "preset": record["config"]["preset"],
-            "trained": f"{steps[-1]} steps ({steps[-1] // per_epoch} epochs) of {wanted}" if steps else f"0 of {wanted}",
+    trained = f"{steps[-1]} steps ({steps[-1] // per_epoch} epochs)" if steps else "0 steps"
+    return {"kind": "run", "preset": record["config"]["preset"], "trained": f"{trained} of {wanted}",
             "checkpoints": steps, "best": f"step {best['step']}" if best else "none", "sounds": record["data"],
             "audio_fingerprint": record["audio_fingerprint"], "resolved": record["resolved"],
             "versions": record["versions"], "config": record["config"]}
@@ -91,9 +93,19 @@ def _wav(path: Path) -> dict[str, Any]:
         raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it") from None
 
 
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k}={_short(v)}" if not isinstance(v, dict) else f"{k}({_short(v)})" for k, v in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _rows(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """One row for each value; a record of plain values is one row."""
+    for key, value in facts.items():
+        if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
+            yield from _rows(value, f"{prefix}{key}.")
+        elif isinstance(value, dict):
+            text = ", ".join(f"{name}={', '.join(v) if isinstance(v, list) else v}" for name, v in value.items())
+            yield from _wrapped(prefix + key, text)
+        else:
+            yield from _wrapped(prefix + key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
+def _wrapped(key: str, text: str) -> Iterator[tuple[str, str]]:
+    first, *more = textwrap.wrap(text, 90) or [""]
+    yield key, first
+    yield from (("", line) for line in more)

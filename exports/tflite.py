@@ -1,8 +1,8 @@
 """A trained model as a TFLite file for phones: noise in; mel, and where the arithmetic allows audio, out.
 
-Builtin operations only and fixed shapes (one sound a call): XNNPACK then runs all of it. Weights may be stored smaller,
-but not those of phase retrieval (already as float16 its guards against division by zero become zero, and the sound not a
-number), so the smaller files make mel spectrograms only.
+Builtin operations only and fixed shapes (one sound a call): XNNPACK then runs all of it. Weights may be stored
+smaller, but not those of phase retrieval (already as float16 its guards against division by zero become zero, and the
+sound not a number), so the smaller files make mel spectrograms only.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _CALIBRATION_SOUNDS = 256
 def export(trained: Trained, path: str | Path, quantize: Quantize = "none", force: bool = False) -> Receipt:
     """Writes a TFLite file with its receipt and checks it in a process without TensorFlow.
 
-    Signatures: ``mel`` (``noise`` ``(1, noise_dim)`` -> ``mel`` ``(1, frames, mel_bins)``) and, for "none", ``generate``
-    (``noise`` -> ``audio`` ``(1, samples)``, ``mel``).
+    Signatures: ``mel`` (``noise`` ``(1, noise_dim)`` -> ``mel`` ``(1, frames, mel_bins)``) and, for "none",
+    ``generate`` (``noise`` -> ``audio`` ``(1, samples)``, ``mel``).
 
     Args:
         trained: the model.

@@ -11,13 +11,15 @@ import os
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from melgan_tf.errors import MelGANError
 from melgan_tf.run_directory import replacing
+
+if TYPE_CHECKING:
+    import keras
 
 _NAME = re.compile(r"step-(\d+)\.npz")
 

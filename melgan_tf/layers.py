@@ -53,7 +53,7 @@ class _KernelLayer(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
     def _band(self, columns_in: int, columns_out: int, transposed: bool) -> list[keras.KerasTensor]:
-        """For each kernel row the matrix ``(columns_in * channels, columns_out * filters)`` of a stride-1, padding-1 map.
+        """For each kernel row the ``(columns_in * channels, columns_out * filters)`` matrix of a stride-1, padding-1 map.
 
         Padding of one column on either side: a convolution reads column ``o + q - 1`` for its output column ``o``; a
         transposed convolution writes column ``i + q - 1`` from its input column ``i``.
