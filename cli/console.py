@@ -15,6 +15,7 @@ from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 
 _PLAIN_EVERY_SECONDS = 10.0
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.1 prints the help itself
 
 
 class ConsoleProgress(Progress):
@@ -27,6 +28,7 @@ class ConsoleProgress(Progress):
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.results_apart = not sys.stdout.isatty()  # stdout goes to a file or a program: nothing of it into the bars
         self._bars = None
 
     def line(self, text: str) -> None:
@@ -37,10 +39,10 @@ class ConsoleProgress(Progress):
         self._print(f"warning: {text}", err=True)
 
     def _print(self, text: str, err: bool) -> None:
-        if self._bars is None:
+        if self._bars is None or (self.results_apart and not err):
             click.echo(text, err=err)
         else:  # above the bars
-            self._bars.console.print(text, markup=False, highlight=False)
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def task(self, description: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
@@ -61,7 +63,8 @@ class ConsoleProgress(Progress):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                    TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
         began = time.perf_counter()
-        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        with Bars(*columns, console=Console(stderr=True), transient=True,
+                  redirect_stdout=not self.results_apart) as bars:
             task = bars.add_task(description, total=total, completed=done, rate="")
             self._bars = bars
             count = 0
@@ -131,8 +134,12 @@ class OneLineErrors(click.Group):
     def main(self, *args: object, **kwargs: object) -> NoReturn:
         if kwargs.pop("standalone_mode", True) is False:
             return super().main(*args, standalone_mode=False, **kwargs)
+        _stand_in_for_closed_streams()
         try:
             code = super().main(*args, standalone_mode=False, **kwargs)
+        except _NO_ARGUMENTS as error:
+            error.show()
+            sys.exit(error.exit_code)
         except click.ClickException as error:
             command = error.ctx.command_path if getattr(error, "ctx", None) else "melgan-tf"
             _fail(f"{error.format_message()} (see `{command} --help`)", error.exit_code)
@@ -150,6 +157,13 @@ class OneLineErrors(click.Group):
                 raise
             _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Opens what the caller closed (``2>&-``), lest the next file that is opened be taken for it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  for as long as the process lives
 
 
 def _debugging() -> bool:

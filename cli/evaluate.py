@@ -30,14 +30,18 @@ def command(run: Path, reference: Path, json_file: Path | None, seed: int, check
     RunDirectory(run).config()
     if not reference.exists():
         raise UsageError(f"{reference} does not exist: give a folder of real sounds")
+    if json_file:
+        options.require_output(json_file, force=True)
 
     options.start_tensorflow()
     from melgan_tf.assessment import assess
     from melgan_tf.trained import load_trained
 
-    found = assess(load_trained(run, checkpoint), reference, seed, ConsoleProgress(quiet))
+    progress = ConsoleProgress(quiet)
+    found = assess(load_trained(run, checkpoint, progress), reference, seed, progress)
     values = found.to_dict()
-    click.echo(table(("figure", "generated", "real vs real", "better"), found.report.rows()))
+    rows = [(figure, f"{made:.4g}", f"{real:.4g}", better) for figure, made, real, better in found.report.rows()]
+    click.echo(table(("figure", "generated", "real vs real", "better"), rows))
     click.echo()
     click.echo(table(("waveforms", "generated"), [(k, f"{v:.4g}") for k, v in found.waveforms.items()]))
     click.echo(f"\n{found.report.conclusion}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from melgan_tf.cli import options
-from melgan_tf.cli.console import table
+from melgan_tf.cli.console import ConsoleProgress, table
 from melgan_tf.errors import UsageError
 from melgan_tf.run_directory import RunDirectory
 
@@ -36,10 +36,14 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
     if kind == "tflite" and version:
         raise UsageError(f"--version {version} is for --format saved-model")
     RunDirectory(run).config()
-    if out.suffix == ".tflite" or (kind == "saved-model" and version):
-        options.require_output(out / str(version) if kind == "saved-model" else out, force)
+    if kind == "tflite" and out.suffix == ".tflite":
+        options.require_output(out, force)
     elif out.is_file():
         raise UsageError(f"{out} is a file: give a folder" + (" or a .tflite file" if kind == "tflite" else ""))
+    elif kind == "tflite":
+        options.require_output(out / f"model-{quantize}.tflite", force)
+    elif version:
+        options.require_output(out / str(version), force)
     else:
         options.require_output(out, force=True)
 
@@ -47,7 +51,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
     from melgan_tf.exports import saved_model, tflite
     from melgan_tf.trained import load_trained
 
-    trained = load_trained(run, checkpoint)
+    trained = load_trained(run, checkpoint, ConsoleProgress(quiet))
     if kind == "saved-model":
         receipt = saved_model.export(trained, out, version, force)
     else:

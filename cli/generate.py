@@ -32,8 +32,9 @@ def command(run: Path, out: Path, count: int, seed: int, checkpoint: str, force:
     from melgan_tf.generation import PICTURE, write_sounds
     from melgan_tf.trained import load_trained
 
-    trained = load_trained(run, checkpoint)
-    record = write_sounds(trained, out, count, seed, str(run), ConsoleProgress(quiet))
+    progress = ConsoleProgress(quiet)
+    trained = load_trained(run, checkpoint, progress)
+    record = write_sounds(trained, out, count, seed, str(run), progress)
     silent = sum(sound["silent"] for sound in record["sounds"])
     if silent:
         click.echo(f"warning: {silent} of {count} sounds are silent", err=True)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from melgan_tf.cli.console import table
+from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.run_directory import RunDirectory
 
@@ -21,7 +22,7 @@ from melgan_tf.run_directory import RunDirectory
 def command(path: Path, as_json: bool) -> None:
     """Say what PATH is: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV."""
     if not path.exists():
-        raise UsageError(f"{path} does not exist")
+        raise UsageError(f"{path} does not exist: give a run directory, a checkpoint, an export or a generated WAV")
     facts = _facts(path)
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -50,21 +51,23 @@ def _run(path: Path) -> dict[str, Any]:
     from melgan_tf.checkpoints import CheckpointStore
 
     directory = RunDirectory(path)
-    record, store = directory.record(), CheckpointStore(directory.checkpoints)
-    steps, per_epoch = store.steps(), record["resolved"].get("steps_per_epoch")
-    training, best = record["config"]["training"], store.best_meta()
-    wanted = f"{training['steps']} steps" if training["steps"] else f"{training['epochs']} epochs"
-    trained = f"{steps[-1]} steps ({steps[-1] // per_epoch} epochs)" if steps else "0 steps"
-    return {"kind": "run", "preset": record["config"]["preset"], "trained": f"{trained} of {wanted}",
+    record, config, store = directory.record(), directory.config(), CheckpointStore(directory.checkpoints)
+    training, steps, best = config.training, store.steps(), store.best_meta()
+    wanted = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
+    per_epoch = record["resolved"].get("steps_per_epoch")
+    epochs = f" ({steps[-1] // per_epoch} epochs)" if steps and per_epoch else ""
+    return {"kind": "run", "preset": config.preset, "trained": f"{steps[-1] if steps else 0} steps{epochs} of {wanted}",
             "checkpoints": steps, "best": f"step {best['step']}" if best else "none", "sounds": record["data"],
-            "audio_fingerprint": record["audio_fingerprint"], "resolved": record["resolved"],
-            "versions": record["versions"], "config": record["config"]}
+            "audio_fingerprint": config.audio.fingerprint(), "resolved": record["resolved"],
+            "versions": record["versions"], "config": to_dict(config)}
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
     from melgan_tf.checkpoints import load
 
     state, meta = load(path)
+    if not isinstance(meta, dict) or "step" not in meta:
+        raise MelGANError(f"{path} is not a checkpoint that melgan-tf made")
     return {"kind": "checkpoint", **meta, "variables": len(state), "numbers": sum(int(v.size) for v in state.values())}
 
 
@@ -72,10 +75,10 @@ def _saved_model(path: Path, versions: list[str]) -> dict[str, Any]:
     try:
         facts = json.loads((path / "assets.extra" / "config.json").read_text(encoding="utf-8"))
         report = json.loads((path / "export_report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {"kind": "SavedModel", "version": path.name, "versions": versions, **facts,
+                "signatures": report["signatures"], "size_bytes": report["size_bytes"]}
+    except (OSError, ValueError, KeyError, TypeError):
         raise MelGANError(f"{path} is a SavedModel, but not one that melgan-tf made") from None
-    return {"kind": "SavedModel", "version": path.name, "versions": versions, **facts,
-            "signatures": report["signatures"], "size_bytes": report["size_bytes"]}
 
 
 def _tflite(path: Path) -> dict[str, Any]:
@@ -88,8 +91,11 @@ def _wav(path: Path) -> dict[str, Any]:
     from melgan_tf.audio import read_comment
 
     try:
-        return {"kind": "generated WAV", **json.loads(read_comment(path))}
-    except (ValueError, TypeError):
+        origin = json.loads(read_comment(path))
+        if origin["made_by"] != "melgan-tf":
+            raise ValueError(origin["made_by"])
+        return {"kind": "generated WAV", **origin}
+    except (ValueError, KeyError, TypeError):
         raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it") from None
 
 

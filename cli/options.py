@@ -50,6 +50,14 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False)
             tf.function(lambda: tf.constant(0.0), jit_compile=True)()
 
 
+def require_utf8(path: Path) -> None:
+    """Raises a `UsageError` for a name that TensorFlow cannot write to."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{path} is not valid UTF-8, and TensorFlow takes nothing else: give another name") from None
+
+
 def require_output(path: Path, force: bool) -> None:
     """Checks that an output can be made at a path before any work is done.
 
@@ -60,7 +68,9 @@ def require_output(path: Path, force: bool) -> None:
     if (path.is_dir() and any(path.iterdir())) or path.is_file():
         if not force:
             raise UsageError(f"{path} exists: give another --out, or --force to replace it")
-    elif not path.exists():
+    if path.is_dir() and not os.access(path, os.W_OK):
+        raise MelGANError(f"nothing can be made in {path}: it is read-only")
+    if not path.exists():
         parent = next(folder for folder in path.absolute().parents if folder.exists())
         if not parent.is_dir():
             raise UsageError(f"{path} cannot be made: {parent} is not a directory")

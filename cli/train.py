@@ -14,7 +14,7 @@ from melgan_tf import presets
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.config import Config
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import ConfigError, UsageError
 from melgan_tf.run_directory import RunDirectory, conflicts
 
 
@@ -49,6 +49,10 @@ def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | N
     config = _resolve(RunDirectory(run_dir), preset, changes, fresh)
     if not data.exists():
         raise UsageError(f"{data} does not exist: give a folder of sounds")
+    if run_dir.is_file():
+        raise UsageError(f"{run_dir} is a file: give a folder for the run")
+    options.require_output(run_dir, force=True)
+    options.require_utf8(run_dir)
 
     # one thread an operation: training runs its programs side by side, one a core (see melgan_tf.training.gan)
     options.start_tensorflow(threads_per_op=1, compiling=True)
@@ -60,9 +64,11 @@ def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | N
 
 def _changes(config_file: Path | None, assignments: tuple[str, ...], training: dict[str, Any]) -> dict[str, Any]:
     """What was asked for on the command line, as nested values; later ones win."""
-    changes = configuration.read_json(config_file) if config_file else {}
+    changes = configuration.merge({}, configuration.read_json(config_file)) if config_file else {}
     for assignment in assignments:
         changes = configuration.merge(changes, configuration.parse_assignment(assignment))
+    if not isinstance(changes.get("training", {}), dict):  # the options would quietly take its place
+        raise ConfigError(f"training is {changes['training']!r}: give an object with named values")
     return configuration.merge(changes, {"training": {k: v for k, v in training.items() if v is not None}})
 
 
@@ -72,7 +78,10 @@ def _resolve(directory: RunDirectory, preset: str | None, changes: dict[str, Any
     if begun and preset and presets.get(preset).preset != begun.preset:
         raise UsageError(f"{directory.path} holds a run of preset {begun.preset!r}, not {preset!r}: give another "
                          "--run-dir, or --fresh to begin anew")
-    base = begun or presets.get(preset or changes.get("preset") or "seed")
+    name = preset or changes.get("preset", "seed")
+    if not isinstance(name, str):
+        raise ConfigError(f"preset is {name!r}: give one of {', '.join(presets.names())}")
+    base = begun or presets.get(name)
     config = configuration.from_dict(Config, configuration.merge(configuration.to_dict(base), changes))
     if begun and (differing := conflicts(config, begun)):
         raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "

@@ -64,7 +64,7 @@ def export(trained: Trained, path: str | Path, version: int | None = None, force
         workplace = Path(tempfile.mkdtemp(prefix=".export-", dir=path))
         receipt = _build(trained, workplace / target.name, target)
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(workplace / "replaced")
         (workplace / target.name).rename(target)
     except OSError as error:
         raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
@@ -103,4 +103,15 @@ def write_archive(sampler: Sampler, folder: Path) -> None:
         tf.TensorSpec((), tf.int64, name="seed"), tf.TensorSpec((), tf.int32, name="count")])
     archive.add_endpoint("analyze", lambda audio: {"mel": sampler.analyze(audio)}, input_signature=[
         tf.TensorSpec((None, sampler.samples), tf.float32, name="audio")])
-    archive.write_out(str(folder), verbose=False)
+    write_out(archive, folder)
+
+
+def write_out(archive: keras.export.ExportArchive, folder: Path) -> None:
+    """Writes an archive; whatever TensorFlow says of a disk that does not take it becomes an `OSError`."""
+    try:
+        archive.write_out(str(folder), verbose=False)
+    except UnicodeEncodeError:
+        raise OSError("TensorFlow takes no names that are not UTF-8; give another") from None
+    except tf.errors.OpError as error:  # "{{operation}} path; No space left on device [Op:SaveV2]"
+        first = error.message.strip().splitlines()[0]
+        raise OSError(first.rpartition("; ")[2].partition(" [Op:")[0]) from None

@@ -7,6 +7,7 @@ sound not a number), so the smaller files make mel spectrograms only.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from melgan_tf.exports.receipt import (
     require_tolerance,
     run_standalone,
 )
+from melgan_tf.exports.saved_model import write_out
 from melgan_tf.griffin_lim import mel_to_waveform
 from melgan_tf.griffin_lim_real import griffin_lim_real
 from melgan_tf.models.sampler import Sampler
@@ -121,7 +123,7 @@ def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
     if makes_audio(quantize):
         archive.add_endpoint("generate", partial(_generate, sampler), input_signature=[noise])
         keys.append("generate")
-    archive.write_out(str(folder), verbose=False)
+    write_out(archive, folder)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=keys)
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -133,8 +135,10 @@ def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
     try:
         with silenced():
             return converter.convert()
-    except (ValueError, RuntimeError) as error:
-        raise MelGANError(f"TFLite conversion failed: {str(error).strip().splitlines()[0]}") from None
+    except Exception as error:  # the converter's own error has no public name
+        foreign = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        reason = f"TFLite has no {', '.join(foreign)}" if foreign else (str(error).strip() or repr(error)).splitlines()[0]
+        raise MelGANError(f"TFLite conversion failed: {reason}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 from melgan_tf.errors import MelGANError
@@ -37,12 +38,14 @@ def read(path: str | Path) -> dict[str, object]:
     try:
         content = Path(path).read_bytes()
         if content[4:8] != b"TFL3":
-            raise ValueError("it is not a TFLite file")
+            raise ValueError(content[4:8])
         model = schema.Model.GetRootAs(content, 0)
         for index in range(model.MetadataLength()):
             entry = model.Metadata(index)
             if entry.Name() == NAME.encode():
                 return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-    except (OSError, ValueError, IndexError) as error:
-        raise MelGANError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise MelGANError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, IndexError, TypeError, AttributeError, struct.error):
+        raise MelGANError(f"{path} is not a TFLite file, or a damaged one") from None
     raise MelGANError(f"{path} is a TFLite file, but not one that melgan-tf made")

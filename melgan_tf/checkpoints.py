@@ -6,6 +6,7 @@ strict: a missing, surplus or misshapen variable is an error, never a silent def
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -55,10 +56,14 @@ class CheckpointStore:
             MelGANError: it cannot be written; older checkpoints are untouched.
         """
         path = self.file(step)
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, meta=np.array(json.dumps({**meta, "step": step})), **state)
-        for old in self.steps()[:-self.keep]:
-            self.file(old).unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            archive = io.BytesIO()  # an archive cut short by a full disk would complain again when it is collected
+            np.savez(archive, meta=np.array(json.dumps({**meta, "step": step})), **state)
+            temporary.write_bytes(archive.getbuffer())
+        newer = [other for other in self.steps() if other > step]  # damaged, or the run would have gone on from them
+        older = [other for other in self.steps() if other <= step][:-self.keep]
+        for other in newer + older:
+            self.file(other).unlink(missing_ok=True)
         return path
 
     def mark_best(self, step: int) -> None:
@@ -67,8 +72,11 @@ class CheckpointStore:
             os.link(self.file(step), temporary)
 
     def best_meta(self) -> dict[str, Any] | None:
-        """The record of the best checkpoint so far."""
-        return load(self.best_file)[1] if self.best_file.exists() else None
+        """The record of the best checkpoint so far; None if there is none, or a damaged one."""
+        try:
+            return load(self.best_file)[1]
+        except MelGANError:
+            return None
 
     def newest(self) -> tuple[State, dict[str, Any], list[str]] | None:
         """The newest checkpoint that is whole: its state, its record, and a line for each damaged one passed over.
@@ -94,7 +102,7 @@ def load(path: Path) -> tuple[State, dict[str, Any]]:
         MelGANError: it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:  # np.load leaks a damaged file
             state = {name: archive[name] for name in archive.files}
         return state, json.loads(str(state.pop("meta")))
     except FileNotFoundError:

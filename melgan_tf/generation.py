@@ -45,8 +45,9 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
         made = trained.sampler.generate(seed, count, advance=advance)
     record = _record(trained, made, count, seed, source)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
+        beside.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=".sounds-", dir=beside))
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
     try:
@@ -55,6 +56,8 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
         _move(workplace, out)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+    except MelGANError as error:  # speaks of a place that is about to vanish
+        raise MelGANError(str(error).replace(str(workplace), str(out))) from None
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
     return record
@@ -98,6 +101,6 @@ def _move(workplace: Path, out: Path) -> None:
 def _earlier(out: Path) -> list[str]:
     try:
         names = [sound["file"] for sound in json.loads((out / RECORD).read_text(encoding="utf-8"))["sounds"]]
+        return [name for name in names if name == Path(name).name and (out / name).is_file()]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [name for name in names if name == Path(name).name]

@@ -25,6 +25,26 @@ from keras import ops
 
 KERNEL_ROWS, KERNEL_COLUMNS = 3, 2
 
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+@ops.custom_gradient
+def selu(x: keras.KerasTensor) -> keras.KerasTensor:
+    """SELU, ``scale * (max(x, 0) + alpha * (exp(min(x, 0)) - 1))``, with a gradient that needs only the output.
+
+    The usual form chooses between two branches and computes ``exp(x)`` for large ``x`` only to throw it away: slower
+    under XLA, and in an int8 file those values would take up the whole range of the exponential.
+
+    Reference: Klambauer et al., "Self-Normalizing Neural Networks" (2017), equation 2.
+    """
+    y = _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * (ops.exp(ops.minimum(x, 0.0)) - 1.0)
+
+    def gradient(*args: keras.KerasTensor, upstream: keras.KerasTensor | None = None) -> keras.KerasTensor:
+        upstream = args[0] if upstream is None else upstream
+        return upstream * ops.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
+
+    return y, gradient
+
 
 def pack(maps: keras.KerasTensor) -> keras.KerasTensor:
     """``(batch, rows, columns, channels)`` -> ``(rows, batch, columns * channels)``."""
@@ -53,9 +73,9 @@ class _KernelLayer(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
     def _band(self, columns_in: int, columns_out: int, transposed: bool) -> list[keras.KerasTensor]:
-        """For each kernel row the ``(columns_in * channels, columns_out * filters)`` matrix of a stride-1, padding-1 map.
+        """For each kernel row the matrix ``(columns_in * in_channels, columns_out * filters)`` of a stride-1 map.
 
-        Padding of one column on either side: a convolution reads column ``o + q - 1`` for its output column ``o``; a
+        One column of padding on either side: a convolution reads column ``o + q - 1`` for its output column ``o``; a
         transposed convolution writes column ``i + q - 1`` from its input column ``i``.
         """
         place = np.zeros((columns_in, columns_out, KERNEL_COLUMNS), "float32")
@@ -86,10 +106,9 @@ class SeedConv(_KernelLayer):
     """Transposed convolution of a single point, the noise vector: ``(batch, noise)`` -> ``(3, batch, 2 * filters)``."""
 
     def call(self, noise: keras.KerasTensor) -> keras.KerasTensor:
-        kernel = ops.reshape(ops.transpose(self.kernel, (0, 2, 1, 3)),
-                             (KERNEL_ROWS, self.in_channels, KERNEL_COLUMNS * self.filters))
-        rows = ops.broadcast_to(noise, (KERNEL_ROWS, *ops.shape(noise)))
-        return ops.matmul(rows, kernel) + ops.tile(self.bias, KERNEL_COLUMNS)
+        kernel = ops.reshape(ops.transpose(self.kernel, (2, 0, 1, 3)), (self.in_channels, -1))
+        y = ops.matmul(noise, kernel) + ops.tile(self.bias, KERNEL_ROWS * KERNEL_COLUMNS)
+        return ops.transpose(ops.reshape(y, (-1, KERNEL_ROWS, KERNEL_COLUMNS * self.filters)), (1, 0, 2))
 
 
 class UpConv(_KernelLayer):
@@ -114,10 +133,11 @@ class UpConv(_KernelLayer):
             kernel = ops.reshape(ops.transpose(self.kernel[a], (1, 0, 2)), (self.in_channels, -1))
             tap = ops.matmul(_matrix(x, self.in_channels), kernel)
             taps.append(ops.reshape(tap, (rows, -1, columns * KERNEL_COLUMNS * self.filters)))
-        after, before = ((0, 1), (0, 0), (0, 0)), ((1, 0), (0, 0), (0, 0))
-        even = ops.pad(taps[0], after) + ops.pad(taps[2], before)
-        y = _interleave(even, ops.pad(taps[1], after), self.out_rows)
-        return y + ops.tile(self.bias, KERNEL_COLUMNS * columns)
+        nothing = ops.zeros_like(taps[0][:1])
+        even = ops.concatenate([taps[0], nothing], axis=0) + ops.concatenate([nothing, taps[2]], axis=0)
+        y = _interleave(even, ops.concatenate([taps[1], nothing], axis=0), self.out_rows)
+        # added to the matrix and not to the rows: the gradient then is one sum down its columns
+        return ops.reshape(_matrix(y, self.filters) + self.bias, (self.out_rows, -1, y.shape[-1]))
 
 
 class SpectrogramUpConv(_KernelLayer):

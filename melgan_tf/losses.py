@@ -7,9 +7,10 @@ from keras import ops
 
 
 def binary_cross_entropy(logits: keras.KerasTensor, label: float) -> keras.KerasTensor:
-    """Binary cross-entropy of a sigmoid's logits against one label: ``max(x, 0) - x * label + log(1 + exp(-|x|))``.
+    """Binary cross-entropy of a sigmoid's logits against one label: ``-label log s(x) - (1 - label) log s(-x)``.
 
-    From logits, because the logarithm of a saturated sigmoid is infinite and this is not.
+    From logits, because the logarithm of a saturated sigmoid is infinite and softplus, ``-log s(-x)``, is not. (Written
+    with ``max(x, 0)`` and ``|x|``, as often, it has no derivative at 0.)
 
     Args:
         logits: ``(batch, 1)``.
@@ -25,4 +26,4 @@ def binary_cross_entropy(logits: keras.KerasTensor, label: float) -> keras.Keras
     Reference: Goodfellow et al., "Generative Adversarial Nets" (2014), with the non-saturating generator loss.
     """
     x = ops.squeeze(logits, axis=-1)
-    return ops.relu(x) - x * label + ops.softplus(-ops.abs(x))
+    return label * ops.softplus(-x) + (1.0 - label) * ops.softplus(x)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf.config import Config, from_dict, to_dict
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.errors import ConfigError, MelGANError, UsageError
 
 #: What may change between the sessions of one run without making it another run.
 CHANGEABLE = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every",
@@ -67,15 +67,27 @@ class RunDirectory:
         self.require()
         try:
             record = json.loads(self.config_file.read_text(encoding="utf-8"))
-            if not isinstance(record, dict) or "config" not in record:
+            if not isinstance(record, dict):
                 raise ValueError("no configuration in it")
+            for part in ("config", "data", "resolved", "versions"):
+                if not isinstance(record.get(part), dict):
+                    raise ValueError(f"no {part!r} in it")
         except (OSError, ValueError) as error:
             raise MelGANError(f"{self.config_file} is damaged: {error}") from None
         return record
 
     def config(self) -> Config:
-        """The run's configuration."""
-        return from_dict(Config, self.record()["config"])
+        """The run's configuration.
+
+        Raises:
+            UsageError: there is no run here.
+            MelGANError: config.json is damaged, or of a version of this package with other keys.
+        """
+        record = self.record()
+        try:
+            return from_dict(Config, record["config"])
+        except ConfigError as error:
+            raise MelGANError(f"{self.config_file} cannot be used: {error}") from None
 
     def write(self, config: Config, data: dict[str, Any], resolved: dict[str, Any]) -> None:
         """Writes config.json atomically.
@@ -100,9 +112,12 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Holds the directory for one process; the lock goes with the process, however that ends.
 
+        If no run was begun in the meantime, what was made for the lock goes too.
+
         Raises:
             MelGANError: another process trains here, or the directory cannot be written.
         """
+        made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -113,9 +128,24 @@ class RunDirectory:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise MelGANError(f"another process is training in {self.path}") from None
-            yield
+            self._sweep()
+            try:
+                yield
+            finally:
+                if not self.exists():
+                    with contextlib.suppress(OSError):
+                        (self.path / ".lock").unlink()
+                        if made:
+                            self.path.rmdir()
         finally:
             os.close(handle)
+
+    def _sweep(self) -> None:
+        """Removes what a killed process left half-written."""
+        for folder in (self.path, self.checkpoints):
+            for left in folder.glob(".*.part"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
 
 def conflicts(ours: Config, theirs: Config) -> list[str]:

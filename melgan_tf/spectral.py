@@ -170,8 +170,8 @@ def log_mel(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
 def samples_for(frames: int, audio: AudioConfig) -> int:
     """How many samples a mel of that many frames renders to: ``frames * hop_samples``, under either padding.
 
-    A vocoder that upsamples by the hop gives as many. Crop to the length of the clips: 16 frames of the seed preset give 8192
-    samples and came from 8000. ("half-hop" drops what a clip has beyond whole hops, "centre" never drops anything.)
+    A vocoder that upsamples by the hop gives as many. Crop to the length of the clips: 16 frames of the seed preset
+    give 8192 samples and came from 8000. ("half-hop" drops what a clip has beyond whole hops, "centre" drops nothing.)
     """
     return frames * audio.hop_samples
 

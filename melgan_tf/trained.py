@@ -12,6 +12,7 @@ from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.models.spectrogram_gan import Generator
+from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory
 
 
@@ -32,12 +33,14 @@ class Trained:
     weights: str
 
 
-def load_trained(run: str | Path, checkpoint: Literal["last", "best"] = "last") -> Trained:
+def load_trained(run: str | Path, checkpoint: Literal["last", "best"] = "last",
+                 progress: Progress | None = None) -> Trained:
     """Loads a run's generator.
 
     Args:
         run: the run directory; nothing else is read.
         checkpoint: the newest that is whole, or the best by Fréchet distance of log-mel statistics.
+        progress: told of damaged checkpoints that are passed over.
 
     Raises:
         UsageError: there is no run.
@@ -52,7 +55,9 @@ def load_trained(run: str | Path, checkpoint: Literal["last", "best"] = "last") 
         found = store.newest()
     if not found:
         raise MelGANError(f"{directory.path} has no checkpoint yet: train it first, or longer")
-    state, meta = found[:2]
+    state, meta, *damaged = found
+    for line in damaged and damaged[0]:
+        (progress or Progress()).warning(f"{line}: using that of step {meta['step']}")
     fingerprint = config.audio.fingerprint()
     if meta.get("audio_fingerprint") != fingerprint:
         raise MelGANError(f"the checkpoint of step {meta['step']} was made for other mel spectrograms "

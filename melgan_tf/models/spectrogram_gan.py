@@ -12,7 +12,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from melgan_tf.layers import DownConv, SeedConv, SpectrogramConv, SpectrogramUpConv, UpConv, pack, unpack
+from melgan_tf.layers import DownConv, SeedConv, SpectrogramConv, SpectrogramUpConv, UpConv, pack, selu, unpack
 
 MEL_BINS, FRAMES = 64, 16
 
@@ -75,13 +75,13 @@ class Generator(keras.Model):
 
     def _border(self) -> keras.KerasTensor:
         """What output padding leaves in the 17th column of layer 4: nothing but the bias."""
-        return ops.selu(ops.convert_to_tensor(self.up_4.bias))
+        return selu(ops.convert_to_tensor(self.up_4.bias))
 
     def _maps(self, noise: keras.KerasTensor) -> list[keras.KerasTensor]:
-        maps = [ops.selu(self.up_1(noise))]
+        maps = [selu(self.up_1(noise))]
         for layer in (self.up_2, self.up_3, self.up_4):
-            maps.append(ops.selu(layer(maps[-1])))
-        maps.append(ops.selu(self.up_5(maps[-1], self._border())))
+            maps.append(selu(layer(maps[-1])))
+        maps.append(selu(self.up_5(maps[-1], self._border())))
         return maps
 
 
@@ -135,21 +135,21 @@ class Discriminator(keras.Model):
     def call(self, patch: keras.KerasTensor, packed: bool = False, logits: bool = False) -> keras.KerasTensor:
         last = self._maps(patch if packed else pack(patch), columns=FRAMES)[-1]
         flat = ops.reshape(ops.transpose(last, (1, 0, 2)), (-1, 512))
-        y = ops.cast(self.dense_2(ops.selu(self.dense_1(flat))), "float32")
+        y = ops.cast(self.dense_2(selu(self.dense_1(flat))), "float32")
         return y if logits else ops.sigmoid(y)
 
     def feature_maps(self, patch: keras.KerasTensor) -> list[keras.KerasTensor]:
         """The activated output of each convolution, ``(batch, mel, frame, channels)`` as in the table above."""
-        first = ops.selu(self.down_1(pack(patch)))
+        first = selu(self.down_1(pack(patch)))
         maps = self._maps(pack(patch), columns=FRAMES)
         layers = (self.down_1, self.down_2, self.down_3, self.down_4, self.down_5)
         return [unpack(y, layer.filters) for y, layer in zip([first, *maps[1:]], layers, strict=True)]
 
     def _maps(self, patch: keras.KerasTensor, columns: int) -> list[keras.KerasTensor]:
         # layer 2, stride 2, never reads the 17th column of layer 1: it is not computed
-        maps = [ops.selu(self.down_1(patch, columns_out=columns))]
+        maps = [selu(self.down_1(patch, columns_out=columns))]
         for layer in (self.down_2, self.down_3, self.down_4, self.down_5):
-            maps.append(ops.selu(layer(maps[-1])))
+            maps.append(selu(layer(maps[-1])))
         return maps
 
 

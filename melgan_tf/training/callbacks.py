@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from melgan_tf import spectral
 from melgan_tf.checkpoints import CheckpointStore, State
+from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import embed, frechet_distance
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.pictures import mel_image
@@ -96,11 +97,12 @@ class Checkpointing(keras.callbacks.Callback):
     enough to take at every checkpoint, and blind to nothing that the ear would call the same.
     """
 
-    def __init__(self, store: CheckpointStore, state: Callable[[], State], step: Callable[[], int], sampler: Sampler,
-                 mels: np.ndarray, writer: tf.summary.SummaryWriter, every: int) -> None:
+    def __init__(self, store: CheckpointStore, state: Callable[[], State], step: Callable[[], int], start: int,
+                 history: History, sampler: Sampler, mels: np.ndarray, every: int) -> None:
         super().__init__()
         self.store, self.state, self.step, self.every = store, state, step, every
-        self.sampler, self.writer = sampler, writer
+        self.saved = start or None  # not asked of the store: it may hold a damaged one of the same step
+        self.history, self.sampler, self.writer = history, sampler, history.writer
         self.noise = sampler.noise(0, min(_JUDGED, len(mels)))
         self.real = embed(spectral.log_mel(mels[_spaced(len(mels), _JUDGED)], sampler.audio).numpy())
         best = store.best_meta()
@@ -111,16 +113,27 @@ class Checkpointing(keras.callbacks.Callback):
             self.save(epoch)
 
     def save(self, epoch: int) -> None:
-        """Saves now, unless this step is saved already."""
+        """Saves now, unless this step is saved already.
+
+        Raises:
+            MelGANError: a weight is infinite or not a number, or the disk does not take the checkpoint.
+        """
         step = self.step()
-        if self.store.steps()[-1:] == [step]:
+        if step == self.saved:
             return
+        state = self.state()
+        for name, values in state.items():
+            if not np.all(np.isfinite(values)):
+                raise MelGANError(f"{name} became infinite or not a number in epoch {epoch + 1}: stopped; lower the "
+                                  "learning rates")
+        self.history.flush()  # before, so that no epoch behind a checkpoint is ever missing
         fake = embed(spectral.log_mel(self.sampler.mel(self.noise), self.sampler.audio).numpy())
         distance = frechet_distance(self.real, fake)
         with self.writer.as_default(epoch):
             tf.summary.scalar(FRECHET, distance)
-        self.store.save(self.state(), step, {"epoch": epoch, FRECHET: distance,
-                                             "audio_fingerprint": self.sampler.audio.fingerprint()})
+        self.store.save(state, step, {"epoch": epoch, FRECHET: distance,
+                                      "audio_fingerprint": self.sampler.audio.fingerprint()})
+        self.saved = step
         if distance < self.best:
             self.best = distance
             self.store.mark_best(step)

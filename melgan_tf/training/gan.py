@@ -1,12 +1,15 @@
 """The spectrogram GAN in training: two optimizers, one step.
 
-How a step is cut up: each of the four programs below is a pure function of tensors (weights come as arguments), and is
-compiled by XLA on its own. On a CPU the batch is cut into shards, one per core, whose programs run side by side, each
-on one thread: that keeps every core busy where one large program, parallel only inside its matrix products, leaves
-them waiting for each other. Gradients are summed, so the result is the batch's, whatever the number of shards.
+How a step is cut up: the two programs that compute gradients are pure functions of tensors (weights come as arguments),
+each compiled by XLA. On a CPU the batch is cut into shards, one per core, whose programs run side by side, each on one
+thread: that keeps every core busy where one large program, parallel only inside its matrix products, leaves them
+waiting for each other. Gradients are summed, so the result is the batch's, whatever the number of shards.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -68,18 +71,11 @@ class SpectrogramGAN(keras.Model):
         discriminator_optimizer.build(self.discriminator.trainable_variables)
         self.shards = shards
 
-        def program(function):  # one compiled program per shape
-            return tf.function(function, jit_compile=True, autograph=False) if xla else function
+        def program(function: Callable[..., Any], compiled: bool = xla) -> Callable[..., Any]:
+            return tf.function(function, jit_compile=True, autograph=False) if compiled else function
 
-        self._generate_program = program(self._generate)
-        self._discriminate_program = program(self._discriminate)
-        self._fool_program = program(self._fool)
-        # a replica's update meets the other replicas', which cannot be compiled into it
-        apply_compiled = xla and tf.distribute.get_strategy().num_replicas_in_sync == 1
-        self._update_programs = {
-            player: tf.function(update, jit_compile=True, autograph=False) if apply_compiled else update
-            for player, update in (("generator", self._update_generator),
-                                   ("discriminator", self._update_discriminator))}
+        self._discriminator_program = program(self._discriminator_gradients)
+        self._generator_program = program(self._generator_gradients)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -96,27 +92,17 @@ class SpectrogramGAN(keras.Model):
         sizes = _shard_sizes(mels.shape[0], self.shards)
         mels, weights, noise = (tf.split(tensor, sizes) for tensor in (mels, weights, noise))
 
-        generator = [tf.convert_to_tensor(v) for v in self.generator.trainable_variables]
-        discriminator = [tf.convert_to_tensor(v) for v in self.discriminator.trainable_variables]
-        fakes, tapes, gradients, measured = [], [], [], []
-        for shard in range(len(sizes)):
-            with tf.GradientTape() as tape:
-                tape.watch(generator)
-                fakes.append(self._generate_program(noise[shard], generator))
-            tapes.append(tape)
-            gradient, figures = self._discriminate_program(mels[shard], fakes[shard], weights[shard], discriminator)
-            gradients.append(gradient)
-            measured.append(figures)
-        self._update_programs["discriminator"](gradients)
+        generator, discriminator = _values(self.generator), _values(self.discriminator)
+        judged = [self._discriminator_program(*shard, generator, discriminator)
+                  for shard in zip(noise, mels, weights, strict=True)]
+        self.discriminator_optimizer.apply(_sum(gradients for gradients, _ in judged),
+                                           self.discriminator.trainable_variables)
 
-        discriminator = [tf.convert_to_tensor(v) for v in self.discriminator.trainable_variables]
-        gradients, fooled = [], []
-        for shard in range(len(sizes)):
-            fake_gradient, figures = self._fool_program(fakes[shard], weights[shard], discriminator)
-            gradients.append(tapes[shard].gradient(fakes[shard], generator, output_gradients=fake_gradient))
-            fooled.append(figures)
-        self._update_programs["generator"](gradients)
-        return self._measure(tf.add_n(measured), tf.add_n(fooled))
+        discriminator = _values(self.discriminator)
+        fooled = [self._generator_program(*shard, generator, discriminator)
+                  for shard in zip(noise, weights, strict=True)]
+        self.generator_optimizer.apply(_sum(gradients for gradients, _ in fooled), self.generator.trainable_variables)
+        return self._measure(tf.add_n([figures for _, figures in judged]), tf.add_n([figures for _, figures in fooled]))
 
     def _noise(self, count: int) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
@@ -131,9 +117,10 @@ class SpectrogramGAN(keras.Model):
     def _judge(self, discriminator: Tensors, packed: tf.Tensor) -> tf.Tensor:
         return self.discriminator.stateless_call(discriminator, [], packed, packed=True, logits=True)[0]
 
-    def _discriminate(self, mels: tf.Tensor, fake: tf.Tensor, weights: tf.Tensor,
-                      discriminator: Tensors) -> tuple[Tensors, tf.Tensor]:
+    def _discriminator_gradients(self, noise: tf.Tensor, mels: tf.Tensor, weights: tf.Tensor, generator: Tensors,
+                                 discriminator: Tensors) -> tuple[Tensors, tf.Tensor]:
         """The discriminator's gradients, and [loss, D(x), D(G(z))]."""
+        fake = self._generate(noise, generator)
         with tf.GradientTape() as tape:
             tape.watch(discriminator)
             both = ops.concatenate([ops.cast(pack(mels), fake.dtype), fake], axis=1)
@@ -144,20 +131,19 @@ class SpectrogramGAN(keras.Model):
         figures = [loss, _weighted(ops.sigmoid(real_logits), weights), _weighted(ops.sigmoid(fake_logits), weights)]
         return tape.gradient(scaled, discriminator), tf.stack(figures)
 
-    def _fool(self, fake: tf.Tensor, weights: tf.Tensor, discriminator: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """The generator's gradient with respect to its output, and [loss, D(G(z))]."""
+    def _generator_gradients(self, noise: tf.Tensor, weights: tf.Tensor, generator: Tensors,
+                             discriminator: Tensors) -> tuple[Tensors, tf.Tensor]:
+        """The generator's gradients, and [loss, D(G(z))].
+
+        The generator runs again, from the same noise to the same sounds: cheaper than to carry all its activations from
+        one compiled program to another.
+        """
         with tf.GradientTape() as tape:
-            tape.watch(fake)
-            logits = self._judge(discriminator, fake)
+            tape.watch(generator)
+            logits = self._judge(discriminator, self._generate(noise, generator))
             loss = _weighted(binary_cross_entropy(logits, 1.0), weights)
             scaled = self.generator_optimizer.scale_loss(loss)
-        return tape.gradient(scaled, fake), tf.stack([loss, _weighted(ops.sigmoid(logits), weights)])
-
-    def _update_generator(self, gradients: list[Tensors]) -> None:
-        self.generator_optimizer.apply(_sum(gradients), self.generator.trainable_variables)
-
-    def _update_discriminator(self, gradients: list[Tensors]) -> None:
-        self.discriminator_optimizer.apply(_sum(gradients), self.discriminator.trainable_variables)
+        return tape.gradient(scaled, generator), tf.stack([loss, _weighted(ops.sigmoid(logits), weights)])
 
     def _measure(self, judged: tf.Tensor, fooled: tf.Tensor) -> dict[str, tf.Tensor]:
         # each replica holds its part of a weighted sum; the trackers average over replicas
@@ -172,7 +158,11 @@ def _weighted(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return ops.sum(ops.reshape(values, (-1,)) * weights)
 
 
-def _sum(shards: list[Tensors]) -> Tensors:
+def _values(player: keras.Model) -> Tensors:
+    return [tf.convert_to_tensor(variable) for variable in player.trainable_variables]
+
+
+def _sum(shards: Iterable[Tensors]) -> Tensors:
     return [tf.add_n(list(parts)) for parts in zip(*shards, strict=True)]
 
 

@@ -24,8 +24,7 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
     """Takes the steps from ``start`` to ``end``.
 
     `keras.Model.fit` begins and ends with whole epochs and would average a resumed one wrongly; this does not.
-    Callbacks
-    see what ``fit`` would show them: ``on_epoch_end(epoch, logs)`` once an epoch, with its mean figures.
+    Callbacks see what ``fit`` would show them: ``on_epoch_end(epoch, logs)`` once an epoch, with its mean figures.
 
     Args:
         model: a compiled model with a ``train_step``.
@@ -54,15 +53,22 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
         epoch_end = min((epoch + 1) * per_epoch, end)
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
-        while step < epoch_end:
+        stopped = False
+        while step < epoch_end and not stopped:
             count = min(STEPS_PER_CALL, epoch_end - step)
             steps(tf.constant(count))
             step += count
             advance(count)
-            callbacks.on_train_batch_end(step)
+            try:
+                callbacks.on_train_batch_end(step)
+            except Stop:  # what was trained so far is checked first, and an epoch that is complete counts
+                stopped = True
         logs = {metric.name: float(metric.result()) for metric in model.metrics}
         if not np.all(np.isfinite(list(logs.values()))):
             bad = next(name for name, value in logs.items() if not np.isfinite(value))
             raise MelGANError(f"{bad} became {logs[bad]} in epoch {epoch + 1}: stopped; lower the learning rates")
-        callbacks.on_epoch_end(epoch, logs)
+        if step == epoch_end:
+            callbacks.on_epoch_end(epoch, logs)
+        if stopped:
+            raise Stop
     callbacks.on_train_end()

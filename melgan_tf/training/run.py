@@ -14,10 +14,10 @@ import tensorflow as tf
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.config import Config
 from melgan_tf.data import SoundSet, batches, load_folder, steps_per_epoch
-from melgan_tf.errors import MelGANError
+from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, write_text
+from melgan_tf.run_directory import RunDirectory, conflicts, write_text
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
 from melgan_tf.training.gan import SpectrogramGAN
@@ -68,11 +68,15 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         fresh: forget what is in the run directory and start anew.
 
     Raises:
+        UsageError: the run that is there was begun with another configuration.
         MelGANError: unusable data or run directory, damaged checkpoints, non-finite losses. What was saved stays.
     """
     progress = progress or Progress()
     directory = RunDirectory(run_directory)
     with directory.lock():
+        if directory.exists() and not fresh and (differing := conflicts(config, directory.config())):
+            raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
+                             "another run directory, or begin anew")
         sounds = load_folder(data, config, progress)
         if len(sounds) < config.training.batch_size:
             batches(sounds.images(), config.training.batch_size, 0)  # says what is wrong
@@ -110,7 +114,7 @@ class _Session:
         dataset = batches(images, settings.batch_size, settings.seed, start)
         writer = tf.summary.create_file_writer(str(self.directory.tensorboard))
         checkpointing, others = self._callbacks(writer, start)
-        with cb.Interruption(self.progress) as interruption, self._saving(checkpointing, others):
+        with cb.Interruption(self.progress) as interruption, self._saving(checkpointing):
             listed = keras.callbacks.CallbackList([*others, checkpointing, interruption], model=self.model)
             with self.progress.task("training", self.end, "steps", start) as advance:
                 loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy, advance)
@@ -123,21 +127,19 @@ class _Session:
         first_epoch = start // self.per_epoch
         epochs = -(-self.end // self.per_epoch)
         sampler = Sampler(self.model.generator, self.config)
-        checkpointing = cb.Checkpointing(self.store, self._state, self._step, sampler, mels, writer,
+        history = cb.History(self.directory, writer, first_epoch)
+        checkpointing = cb.Checkpointing(self.store, self._state, self._step, start, history, sampler, mels,
                                          settings.checkpoint_every)
-        return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs),
-                               cb.History(self.directory, writer, first_epoch),
+        return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs), history,
                                cb.Preview(sampler, mels, writer, settings.preview_every, first_epoch)]
 
     @contextlib.contextmanager
-    def _saving(self, checkpointing: cb.Checkpointing, others: list[keras.callbacks.Callback]) -> Iterator[None]:
+    def _saving(self, checkpointing: cb.Checkpointing) -> Iterator[None]:
         """Whatever way training ends, but for non-finite losses, its last step is saved."""
         with contextlib.suppress(loop.Stop):
             yield
         checkpointing.save(self._step() // self.per_epoch)
-        for callback in others:
-            if isinstance(callback, cb.History):
-                callback.flush()
+        checkpointing.history.flush()
 
     def _resume(self) -> int:
         found = self.store.newest()
