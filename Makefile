@@ -19,7 +19,7 @@ $(VENV)/.installed-dev: setup.cfg pyproject.toml
 	touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed
-	$(BIN)/melgan-tf train demo/drums --run-dir $(OUT)/run --set training.batch_size=31 --epochs 1500 --log-every 250 --fresh
+	$(BIN)/melgan-tf train demo/drums --run-dir $(OUT)/run --set training.batch_size=31 --epochs 800 --log-every 100 --fresh
 	$(BIN)/melgan-tf generate $(OUT)/run --out $(OUT)/sounds --count 16 --force
 	$(BIN)/melgan-tf export $(OUT)/run --out $(OUT)/saved-model --version 1 --force
 	$(BIN)/melgan-tf export $(OUT)/run --out $(OUT)/tflite --format tflite --force

@@ -75,10 +75,10 @@ def _changes(config_file: Path | None, assignments: tuple[str, ...], training: d
 def _resolve(directory: RunDirectory, preset: str | None, changes: dict[str, Any], fresh: bool) -> Config:
     """The run's configuration: that of the run which is there, or of the preset, with the changes laid over it."""
     begun = directory.config() if directory.exists() and not fresh else None
-    if begun and preset and presets.get(preset).preset != begun.preset:
+    if begun and preset is not None and presets.get(preset).preset != begun.preset:
         raise UsageError(f"{directory.path} holds a run of preset {begun.preset!r}, not {preset!r}: give another "
                          "--run-dir, or --fresh to begin anew")
-    name = preset or changes.get("preset", "seed")
+    name = changes.get("preset", "seed") if preset is None else preset
     if not isinstance(name, str):
         raise ConfigError(f"preset is {name!r}: give one of {', '.join(presets.names())}")
     base = begun or presets.get(name)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from melgan_tf.trained import Trained
 
 SEEDS = 32
 REPORT = "export_report.json"
+Scale = Literal["own", "loudest"]
 _STANDALONE = Path(__file__).parent / "standalone"
 
 
@@ -39,8 +40,8 @@ class Receipt:
         signatures: name -> {"inputs": ..., "outputs": ...}, as the loaded file itself tells.
         milliseconds_per_sound: by what was asked ("mel", "audio", batch), median of several calls.
         threads: threads that the timing was allowed.
-        worst_difference: by output, the largest difference to the Keras model over 32 seeds, in parts of each sound's
-            peak.
+        worst_difference: by output, the largest difference to the Keras model over 32 seeds, in parts of a peak.
+        scale: whose peak: each sound's "own", or that of the "loudest".
         tolerance: by output, what would have been too much.
         origin: preset, step, weights, mel fingerprint.
     """
@@ -56,6 +57,7 @@ class Receipt:
     worst_difference: dict[str, float]
     tolerance: dict[str, float]
     origin: dict[str, Any]
+    scale: Scale = "own"
     seeds: int = SEEDS
     versions: dict[str, str] = field(default_factory=versions)
 
@@ -69,7 +71,8 @@ class Receipt:
         rows = [("size", f"{self.size_bytes / 1e6:.2f} MB"), ("operations", ops),
                 ("signatures", ", ".join(self.signatures))]
         rows += [(f"ms per sound, {name}", f"{value:.2f}") for name, value in self.milliseconds_per_sound.items()]
-        rows += [(f"worst difference, {name}", f"{value:.2g} of the peak (tolerance {self.tolerance[name]:g})")
+        peak = {"own": "the sound's peak", "loudest": "the loudest peak"}[self.scale]
+        rows += [(f"worst difference, {name}", f"{value:.2g} of {peak} (tolerance {self.tolerance[name]:g})")
                  for name, value in self.worst_difference.items()]
         return rows
 
@@ -116,12 +119,19 @@ def run_standalone(script: str, model: Path,
             return json.loads(done.stdout.splitlines()[-1]), dict(archive)
 
 
-def differences(made: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, float]:
-    """For each output the largest difference over all sounds, in parts of the sound's own peak."""
+def differences(made: dict[str, np.ndarray], wanted: dict[str, np.ndarray], scale: Scale = "own") -> dict[str, float]:
+    """For each output the largest difference over all sounds, in parts of a peak.
+
+    Args:
+        made, wanted: arrays by output, sounds along the first axis.
+        scale: "own", the peak of the very sound, or "loudest", that of the loudest sound: fair to arithmetic that has
+            one scale for all sounds.
+    """
     found = {}
     for name in sorted(made):
         axes = tuple(range(1, made[name].ndim))
         peak = np.maximum(np.abs(wanted[name]).max(axis=axes), 1e-6)
+        peak = peak if scale == "own" else peak.max()
         found[name] = float(np.max(np.abs(made[name] - wanted[name]).max(axis=axes) / peak))
     return found
 

@@ -27,7 +27,7 @@ from melgan_tf.trained import Trained
 
 #: In parts of each sound's peak. The operations are the same, so only their rounding differs; phase retrieval
 #: magnifies it.
-TOLERANCE = {"mel": 1e-4, "audio": 1e-2, "audio_by_seed": 1e-2, "mel_analyzed": 1e-4}
+TOLERANCE = {"mel": 1e-4, "audio": 5e-2, "audio_by_seed": 5e-2, "mel_analyzed": 1e-4}
 
 
 def next_version(path: Path) -> int:

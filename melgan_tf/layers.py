@@ -33,14 +33,14 @@ def selu(x: keras.KerasTensor) -> keras.KerasTensor:
     """SELU, ``scale * (max(x, 0) + alpha * (exp(min(x, 0)) - 1))``, with a gradient that needs only the output.
 
     The usual form chooses between two branches and computes ``exp(x)`` for large ``x`` only to throw it away: slower
-    under XLA, and in an int8 file those values would take up the whole range of the exponential.
+    under XLA, and in an int8 file those values would take up the whole range of the exponential. (There a minimum would
+    also force its range on ``x`` itself, hence ``-max(-x, 0)``.)
 
     Reference: Klambauer et al., "Self-Normalizing Neural Networks" (2017), equation 2.
     """
-    y = _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * (ops.exp(ops.minimum(x, 0.0)) - 1.0)
+    y = _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * (ops.exp(-ops.relu(-x)) - 1.0)
 
-    def gradient(*args: keras.KerasTensor, upstream: keras.KerasTensor | None = None) -> keras.KerasTensor:
-        upstream = args[0] if upstream is None else upstream
+    def gradient(upstream: keras.KerasTensor) -> keras.KerasTensor:
         return upstream * ops.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
 
     return y, gradient

@@ -75,7 +75,7 @@ class Generator(keras.Model):
 
     def _border(self) -> keras.KerasTensor:
         """What output padding leaves in the 17th column of layer 4: nothing but the bias."""
-        return selu(ops.convert_to_tensor(self.up_4.bias))
+        return selu(ops.reshape(self.up_4.bias, (-1,)))  # a tensor: custom gradients take no variables
 
     def _maps(self, noise: keras.KerasTensor) -> list[keras.KerasTensor]:
         maps = [selu(self.up_1(noise))]

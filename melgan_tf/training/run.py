@@ -175,7 +175,7 @@ class _Session:
         return collect(**self._parts())
 
     def _step(self) -> int:
-        return int(self.model.step)
+        return int(self.model.step.numpy())  # mirrored on several devices it has no int() of its own
 
 
 def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
