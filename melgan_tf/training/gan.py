@@ -38,6 +38,9 @@ class SpectrogramGAN(keras.Model):
     Args:
         config: shapes, initial weights and seed.
 
+    Attributes:
+        step: number of steps taken.
+
     Input: batches ``(mels, weights)``: ``(batch, mel_bins, frames, 1)`` and ``(batch,)``. The weights sum to 1 over the
         (global) batch; a sound of weight 0 only fills the batch up, which keeps every batch at one shape.
 
@@ -50,6 +53,8 @@ class SpectrogramGAN(keras.Model):
         self.generator = Generator(model.noise_dim, model.weight_std, seed)
         self.discriminator = Discriminator(model.weight_std, seed)
         self.seed = seed
+        # not an optimizer's count: with half precision that leaves out the steps whose gradients overflowed
+        self.step = keras.Variable(0, dtype="int64", trainable=False, aggregation="only_first_replica", name="step")
         self.trackers = [keras.metrics.Mean(name=name) for name in METRICS]
         self.built = True
 
@@ -81,11 +86,6 @@ class SpectrogramGAN(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return self.trackers
 
-    @property
-    def step(self) -> keras.Variable:
-        """Number of steps taken."""
-        return self.discriminator_optimizer.iterations
-
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         mels, weights = data
         noise = self._noise(mels.shape[0])
@@ -102,6 +102,7 @@ class SpectrogramGAN(keras.Model):
         fooled = [self._generator_program(*shard, generator, discriminator)
                   for shard in zip(noise, weights, strict=True)]
         self.generator_optimizer.apply(_sum(gradients for gradients, _ in fooled), self.generator.trainable_variables)
+        self.step.assign_add(1)
         return self._measure(tf.add_n([figures for _, figures in judged]), tf.add_n([figures for _, figures in fooled]))
 
     def _noise(self, count: int) -> tf.Tensor:

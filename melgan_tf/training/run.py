@@ -138,7 +138,7 @@ class _Session:
         """Whatever way training ends, but for non-finite losses, its last step is saved."""
         with contextlib.suppress(loop.Stop):
             yield
-        checkpointing.save(self._step() // self.per_epoch)
+        checkpointing.save(max(0, self._step() - 1) // self.per_epoch)  # the epoch of the last step
         checkpointing.history.flush()
 
     def _resume(self) -> int:
@@ -167,7 +167,7 @@ class _Session:
 
     def _parts(self) -> dict[str, list[keras.Variable]]:
         model = self.model
-        return {"generator": model.generator.variables, "discriminator": model.discriminator.variables,
+        return {"run": [model.step], "generator": model.generator.variables, "discriminator": model.discriminator.variables,
                 "generator_optimizer": model.generator_optimizer.variables,
                 "discriminator_optimizer": model.discriminator_optimizer.variables}
 
