@@ -74,7 +74,7 @@ def test_mel_is_librosas(drums, power):
     SEED, MELGAN, dataclasses.replace(SEED, hop_samples=333, padding="half-hop"),
     dataclasses.replace(SEED, n_fft=1000, hop_samples=300)], ids=["seed", "melgan", "odd hop", "no power of two"])
 def test_stft_is_numpys_and_has_the_frames_the_contract_promises(drums, audio):
-    for samples in (8_000, 7_936, 7_681):
+    for samples in (8_000, 7_992, 7_681):  # 7992 is 24 odd hops
         ours = spectral.stft(drums[:, :samples], audio).numpy()
         assert ours.shape == (4, audio.frames(samples), audio.n_fft // 2 + 1)
         for mine, wave in zip(ours, drums[:, :samples], strict=True):

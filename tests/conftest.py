@@ -1,0 +1,54 @@
+"""What the tests share. TensorFlow is set up here, before any test module can load it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the same numbers on every machine
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import pytest
+import tensorflow as tf
+from drums import write_drums
+
+from melgan_tf import presets
+from melgan_tf.config import Config
+
+# two devices, so that mirrored training can be tried; nothing uses the second one unasked
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(scope="session")
+def _sound_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_drums(tmp_path_factory.mktemp("sounds") / "drums")
+
+
+@pytest.fixture
+def sound_folder(_sound_folder: Path) -> Iterator[Path]:
+    """24 drum sounds in three sub-folders; to be read, not written to."""
+    before = sorted(path.relative_to(_sound_folder) for path in _sound_folder.rglob("*"))
+    yield _sound_folder
+    assert sorted(path.relative_to(_sound_folder) for path in _sound_folder.rglob("*")) == before
+
+
+@pytest.fixture
+def tiny_config() -> Config:
+    """The seed preset for 24 sounds: 3 steps an epoch, 4 epochs, a checkpoint and a log line after each."""
+    config = presets.get("seed")
+    return dataclasses.replace(config, training=dataclasses.replace(
+        config.training, batch_size=8, epochs=4, checkpoint_every=1, log_every=1, preview_every=100, xla="off"))
+
+
+@pytest.fixture(autouse=True)
+def _float32_afterwards() -> Iterator[None]:
+    """A run sets the precision of the whole process; the next test gets the usual one."""
+    yield
+    if keras.mixed_precision.dtype_policy().name != "float32":
+        keras.mixed_precision.set_global_policy("float32")

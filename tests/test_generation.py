@@ -1,0 +1,323 @@
+"""What `generate` leaves on disk: WAVs, sounds.json and sounds.png; all of it or nothing; nobody else's files touched."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from command_line import contents, invoke, trained_once, unchanged
+from PIL import Image
+
+from melgan_tf import generation, presets
+from melgan_tf.audio import read_comment
+from melgan_tf.errors import MelGANError
+from melgan_tf.generation import write_sounds
+from melgan_tf.models.sampler import Sampler
+from melgan_tf.models.spectrogram_gan import Generator
+from melgan_tf.progress import Progress
+from melgan_tf.trained import Trained, load_trained
+
+SEED = presets.get("seed")
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    """An untrained model, loud enough to be heard."""
+    return Trained(Sampler(Generator(weight_std=0.1, seed=3), SEED), SEED, step=42, weights="0123456789ab")
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    return trained_once(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def folder(trained, tmp_path_factory) -> Path:
+    """Twenty sounds of seed 5."""
+    out = tmp_path_factory.mktemp("generated") / "sounds"
+    write_sounds(trained, out, 20, 5, "runs/drums")
+    return out
+
+
+def record(folder: Path) -> dict:
+    return json.loads((folder / "sounds.json").read_text(encoding="utf-8"))
+
+
+# -- what is there ---------------------------------------------------------------------------------------------------
+
+def test_the_folder_holds_the_sounds_the_record_and_the_picture(folder):
+    names = [f"seed5-{index:04d}.wav" for index in range(20)]
+    assert sorted(contents(folder)) == [*names, "sounds.json", "sounds.png"]
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert [path for path in folder.parent.iterdir() if path != folder] == []
+
+
+def test_every_wav_is_16_bit_mono_of_the_presets_rate_and_length(folder):
+    for path in folder.glob("*.wav"):
+        with wave.open(str(path)) as file:
+            assert file.getparams()[:4] == (1, 2, 16_000, 8_000)
+            samples = np.frombuffer(file.readframes(8_000), "<i2")
+        assert np.abs(samples).max() > 300
+        assert samples[-1] == 0
+
+
+def test_the_wavs_are_what_the_sampler_makes(folder, trained):
+    audio = trained.sampler.generate(5, 20)["audio"]
+    for index, samples in enumerate(audio):
+        with wave.open(str(folder / f"seed5-{index:04d}.wav")) as file:
+            written = np.frombuffer(file.readframes(8_000), "<i2") / 32_768
+        np.testing.assert_allclose(written, samples, atol=0.51 / 32_768)
+
+
+def test_a_wav_says_what_regenerates_it(folder):
+    assert json.loads(read_comment(folder / "seed5-0013.wav")) == {
+        "made_by": "melgan-tf", "weights": "0123456789ab", "step": 42, "seed": 5, "index": 13}
+
+
+def test_a_wav_alone_suffices_to_make_it_again(folder, trained, tmp_path):
+    origin = json.loads(read_comment(folder / "seed5-0013.wav"))
+    write_sounds(trained, tmp_path / "again", origin["index"] + 1, origin["seed"], "elsewhere")
+    assert (tmp_path / "again/seed5-0013.wav").read_bytes() == (folder / "seed5-0013.wav").read_bytes()
+
+
+def test_the_record_tells_of_the_model_and_of_every_sound(folder, trained):
+    values = record(folder)
+    sounds = values.pop("sounds")
+    assert values.pop("versions").keys() >= {"tensorflow", "keras", "numpy", "python"}
+    assert values == {"source": "runs/drums", "preset": "seed", "step": 42, "weights": "0123456789ab",
+                      "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000}
+    made = trained.sampler.generate(5, 20)
+    for index, sound in enumerate(sounds):
+        np.testing.assert_allclose(sound.pop("noise"), made["noise"][index], atol=1e-6)
+        assert sound == {"file": f"seed5-{index:04d}.wav", "seed": 5, "index": index, "silent": False,
+                         "peak": pytest.approx(np.abs(made["audio"][index]).max(), abs=1e-4)}
+    assert [sound["index"] for sound in sounds] == list(range(20))
+
+
+def test_the_noise_in_the_record_regenerates_the_sound(folder, trained):
+    """Rounded to seven digits it is another noise, by less than anyone hears."""
+    wanted = trained.sampler.generate(5, 1)["mel"][0]
+    mel = trained.sampler.mel(tf.constant([record(folder)["sounds"][0]["noise"]]))[0].numpy()
+    assert np.abs(mel - wanted).max() < 1e-4 * wanted.max()
+
+
+def test_the_picture_has_room_for_every_sound(folder):
+    with Image.open(folder / "sounds.png") as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+        assert picture.width * picture.height > 20 * 128 * 128
+        assert picture.width < 4_000
+        assert len(picture.resize((64, 64)).getcolors(4_096)) > 50
+    assert 5_000 < (folder / "sounds.png").stat().st_size < 2_000_000
+
+
+def test_silent_sounds_are_written_and_marked(tmp_path):
+    silent = Trained(Sampler(lambda noise: tf.zeros((16, 64, 16, 1)), SEED), SEED, 1, "0" * 12)
+    made = write_sounds(silent, tmp_path / "out", 2, 0, "run")
+    assert [(sound["silent"], sound["peak"]) for sound in made["sounds"]] == [(True, 0.0)] * 2
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 2
+
+
+def test_progress_counts_sounds_twice(trained, tmp_path):
+    class Noted(Progress):
+        def task(self, description, total, unit, done=0):
+            told.append((description, total, unit))
+            return super().task(description, total, unit, done)
+
+    told = []
+    write_sounds(trained, tmp_path / "out", 3, 0, "run", Noted())
+    assert told == [("generating", 3, "sounds"), ("writing", 3, "sounds")]
+
+
+# -- the same again --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_sound_i_does_not_depend_on_the_count(folder, trained, tmp_path, count):
+    write_sounds(trained, tmp_path / "few", count, 5, "runs/drums")
+    few = contents(tmp_path / "few")
+    assert len(few) == count + 2
+    for name, data in few.items():
+        if name.endswith(".wav"):
+            assert data == (folder / name).read_bytes()
+
+
+def test_the_same_seed_gives_the_same_bytes(folder, trained, tmp_path):
+    write_sounds(trained, tmp_path / "again", 20, 5, "runs/drums")
+    assert contents(tmp_path / "again") == contents(folder)
+
+
+def test_another_seed_gives_other_sounds(folder, trained, tmp_path):
+    write_sounds(trained, tmp_path / "other", 20, 6, "runs/drums")
+    ours = {path.read_bytes()[-16_000:] for path in folder.glob("*.wav")}
+    others = {path.read_bytes()[-16_000:] for path in (tmp_path / "other").glob("*.wav")}
+    assert len(ours) == len(others) == 20
+    assert not ours & others
+
+
+# -- a folder that is there ------------------------------------------------------------------------------------------
+
+def test_an_earlier_calls_files_go_and_foreign_ones_stay(trained, tmp_path):
+    out = tmp_path / "out"
+    write_sounds(trained, out, 3, 1, "run")
+    (out / "seed1-0007.wav").write_bytes(b"not of that call")
+    (out / "letter.txt").write_text("dear diary")
+    (out / "folder").mkdir()
+    write_sounds(trained, out, 2, 2, "run")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "folder", "letter.txt", "seed1-0007.wav", "seed2-0000.wav", "seed2-0001.wav", "sounds.json", "sounds.png"]
+    assert (out / "letter.txt").read_text() == "dear diary"
+    assert len(record(out)["sounds"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"sounds": 3}', '{"sounds": [{"file": 3}]}',
+                                  '{"sounds": [{"name": "letter.txt"}]}', '{"sounds": [{"file": "../outside.wav"}]}',
+                                  '{"sounds": [{"file": "folder"}]}'])
+def test_a_foreign_record_deletes_nothing(trained, tmp_path, text):
+    out = tmp_path / "out"
+    (out / "folder").mkdir(parents=True)
+    (tmp_path / "outside.wav").write_bytes(b"precious")
+    (out / "letter.txt").write_text("dear diary")
+    (out / "sounds.json").write_text(text)
+    write_sounds(trained, out, 1, 0, "run")
+    assert (tmp_path / "outside.wav").read_bytes() == b"precious"
+    assert (out / "letter.txt").exists()
+    assert (out / "folder").is_dir()
+    assert record(out)["sounds"][0]["file"] == "seed0-0000.wav"
+
+
+def test_an_existing_folder_may_be_a_disk_of_its_own(trained, tmp_path, monkeypatch):
+    """As a mounted folder is: no file can be moved into it from outside."""
+    out, move = tmp_path / "out", os.replace
+    out.mkdir()
+
+    def within(source, target):
+        if out in Path(target).parents and out not in Path(source).parents:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        move(source, target)
+
+    monkeypatch.setattr(generation.os, "replace", within)
+    write_sounds(trained, out, 2, 0, "run")
+    assert sorted(contents(out)) == ["seed0-0000.wav", "seed0-0001.wav", "sounds.json", "sounds.png"]
+    assert len(list(out.iterdir())) == 4
+
+
+def test_parents_are_made(trained, tmp_path):
+    write_sounds(trained, tmp_path / "a/b/c", 1, 0, "run")
+    assert (tmp_path / "a/b/c/seed0-0000.wav").exists()
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("step", ["save_wav", "save_png", "write_text"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_failure_half_way_leaves_everything_as_it_was(trained, tmp_path, monkeypatch, step, there):
+    out, work = tmp_path / "out", getattr(generation, step)
+    if there:
+        write_sounds(trained, out, 2, 0, "run")
+    check, calls = unchanged(tmp_path), []
+
+    def full(*arguments, **named):
+        calls.append(step)
+        if step != "save_wav" or len(calls) == 2:  # the second sound
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return work(*arguments, **named)
+
+    monkeypatch.setattr(generation, step, full)
+    with pytest.raises(MelGANError, match=f"^cannot write {out}: No space left on device$"):
+        write_sounds(trained, out, 3, 1, "run")
+    check()
+
+
+def test_an_interrupt_half_way_leaves_everything_as_it_was(trained, tmp_path, monkeypatch):
+    check = unchanged(tmp_path)
+    monkeypatch.setattr(generation, "save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_sounds(trained, tmp_path / "out", 3, 1, "run")
+    check()
+
+
+def test_a_message_names_the_folder_asked_for(trained, tmp_path):
+    """Not the hidden one in which files are made."""
+    nan = Trained(Sampler(lambda noise: tf.fill((16, 64, 16, 1), np.nan), SEED), SEED, 1, "0" * 12)
+    with pytest.raises(MelGANError, match=f"^cannot write {tmp_path}/out/seed0-0000.wav: give finite samples"):
+        write_sounds(nan, tmp_path / "out", 1, 0, "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+def test_command_writes_and_says_where(run, tmp_path):
+    out = tmp_path / "out"
+    ended = invoke("generate", run.path, "--out", out, "--count", 2, "--seed", 9)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout == f"2 sounds in {out}, their spectrograms in {out}/sounds.png\n"
+    assert sorted(contents(out)) == ["seed9-0000.wav", "seed9-0001.wav", "sounds.json", "sounds.png"]
+    assert record(out)["source"] == str(run.path)
+    assert record(out)["step"] == 6
+
+
+def test_command_makes_sixteen_sounds_of_seed_zero(run, tmp_path):
+    invoke("generate", run.path, "--out", tmp_path / "out")
+    assert [sound["seed"] for sound in record(tmp_path / "out")["sounds"]] == [0] * 16
+
+
+def test_command_takes_the_best_checkpoint_on_request(run, tmp_path, monkeypatch):
+    asked = []
+
+    def load(path, checkpoint, progress=None):
+        asked.append(checkpoint)
+        return load_trained(path, checkpoint, progress)
+
+    monkeypatch.setattr("melgan_tf.trained.load_trained", load)
+    for choice in ((), ("--checkpoint", "best")):
+        assert invoke("generate", run.path, "--out", tmp_path / "out", "--count", 1, "--force", *choice).code == 0
+    assert asked == ["last", "best"]
+
+
+def test_command_refuses_a_folder_with_anything_in_it(run, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear diary")
+    check = unchanged(tmp_path)
+    invoke("generate", run.path, "--out", tmp_path).one_line(f"{tmp_path} exists", "--force", code=2)
+    check()
+
+
+def test_command_takes_an_empty_folder_without_force(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert invoke("generate", run.path, "--out", tmp_path / "out", "--count", 1).code == 0
+
+
+def test_command_with_force_keeps_foreign_files(run, tmp_path):
+    out = tmp_path / "out"
+    assert invoke("generate", run.path, "--out", out, "--count", 3).code == 0
+    (out / "letter.txt").write_text("dear diary")
+    assert invoke("generate", run.path, "--out", out, "--count", 1, "--seed", 4, "--force").code == 0
+    assert sorted(contents(out)) == ["letter.txt", "seed4-0000.wav", "sounds.json", "sounds.png"]
+
+
+def test_command_quiet_says_nothing(run, tmp_path):
+    ended = invoke("generate", run.path, "--out", tmp_path / "out", "--count", 1, "--quiet")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_command_warns_of_silent_sounds(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(generation, "is_silent", lambda samples: True)
+    ended = invoke("generate", run.path, "--out", tmp_path / "out", "--count", 3, "--quiet")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "warning: 3 of 3 sounds are silent\n")
+
+
+@pytest.mark.parametrize(("arguments", "parts"), [
+    (("--count", 0), ("'--count'", "0 is not in the range")),
+    (("--count", 1_000_001), ("'--count'", "1000001 is not in the range")),
+    (("--count", "many"), ("'--count'", "'many'")),
+    (("--seed", -1), ("'--seed'", "-1 is not in the range")),
+    (("--seed", 2**31), ("'--seed'", "2147483648 is not in the range")),
+    (("--checkpoint", "first"), ("'--checkpoint'", "'first'", "last", "best")),
+])
+def test_command_refuses_values_out_of_range(run, tmp_path, arguments, parts):
+    invoke("generate", run.path, "--out", tmp_path / "out", *arguments).one_line(*parts, code=2)
+    assert not (tmp_path / "out").exists()
