@@ -16,10 +16,13 @@ from melgan_tf.run_directory import RunDirectory
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the sounds.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="How many sounds.")
 @options.seed(0)
+@click.option("--normalize/--no-normalize", default=True, show_default=True,
+              help="Bring every sound to a peak of -1 dB, or leave levels as the model makes them.")
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, seed: int, checkpoint: str, force: bool, quiet: bool) -> None:
+def command(run: Path, out: Path, count: int, seed: int, normalize: bool, checkpoint: str, force: bool,
+            quiet: bool) -> None:
     """Make new sounds with the model in the run directory RUN.
 
     Writes WAVs, sounds.json (what regenerates each sound) and sounds.png (their spectrograms). Sound number i of a seed
@@ -34,7 +37,7 @@ def command(run: Path, out: Path, count: int, seed: int, checkpoint: str, force:
 
     progress = ConsoleProgress(quiet)
     trained = load_trained(run, checkpoint, progress)
-    record = write_sounds(trained, out, count, seed, str(run), progress)
+    record = write_sounds(trained, out, count, seed, str(run), progress, normalize)
     silent = sum(sound["silent"] for sound in record["sounds"])
     if silent:
         click.echo(f"warning: {silent} of {count} sounds are silent", err=True)

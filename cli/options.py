@@ -65,9 +65,8 @@ def require_output(path: Path, force: bool) -> None:
         UsageError: something is there, and ``--force`` was not given.
         MelGANError: nothing can be written there.
     """
-    if (path.is_dir() and any(path.iterdir())) or path.is_file():
-        if not force:
-            raise UsageError(f"{path} exists: give another --out, or --force to replace it")
+    if not force and ((path.is_dir() and any(path.iterdir())) or path.is_file()):
+        raise UsageError(f"{path} exists: give another --out, or --force to replace it")
     if path.is_dir() and not os.access(path, os.W_OK):
         raise MelGANError(f"nothing can be made in {path}: it is read-only")
     if not path.exists():

@@ -142,7 +142,8 @@ def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
             return converter.convert()
     except Exception as error:  # the converter's own error has no public name
         foreign = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
-        reason = f"TFLite has no {', '.join(foreign)}" if foreign else (str(error).strip() or repr(error)).splitlines()[0]
+        first = (str(error).strip() or repr(error)).splitlines()[0]
+        reason = f"TFLite has no {', '.join(foreign)}" if foreign else first
         raise MelGANError(f"TFLite conversion failed: {reason}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

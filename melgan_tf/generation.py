@@ -21,9 +21,12 @@ from melgan_tf.trained import Trained
 
 RECORD, PICTURE = "sounds.json", "sounds.png"
 
+#: Peak of a normalised sound: -1 dB of full scale.
+_PEAK = 10 ** (-1 / 20)
+
 
 def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, source: str,
-                 progress: Progress | None = None) -> dict[str, Any]:
+                 progress: Progress | None = None, normalize: bool = True) -> dict[str, Any]:
     """Writes ``count`` sounds, sounds.json and sounds.png into a folder, all or none.
 
     Args:
@@ -33,6 +36,7 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
         seed: decides them; sound ``i`` of a seed is always the same.
         source: what the model was loaded from, for the record.
         progress: told of every sound.
+        normalize: bring every sound that is not silent to a peak of -1 dB; its own peak stays in the record.
 
     Returns:
         What sounds.json holds.
@@ -43,7 +47,7 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
     out, progress = Path(out), progress or Progress()
     with progress.task("generating", count, "sounds") as advance:
         made = trained.sampler.generate(seed, count, advance=advance)
-    record = _record(trained, made, count, seed, source)
+    record = {**_record(trained, made, count, seed, source), "normalized": normalize}
     try:
         beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
         beside.mkdir(parents=True, exist_ok=True)
@@ -80,6 +84,8 @@ def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: d
         for sound, samples in zip(record["sounds"], made["audio"], strict=True):
             origin = {"made_by": "melgan-tf", "weights": record["weights"], "step": record["step"],
                       "seed": sound["seed"], "index": sound["index"]}
+            if record["normalized"] and not sound["silent"]:
+                samples = samples * (_PEAK / np.max(np.abs(samples)))
             save_wav(folder / sound["file"], samples, rate, comment=json.dumps(origin))
             advance(1)
     mels = spectral.log_mel(made["mel"], trained.config.audio).numpy()

@@ -59,8 +59,8 @@ def begin(folder: Path, config: Config) -> None:
 # -- help and what is not there --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("command", "promised"), [
-    ("train", "DATA --run-dir --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed --log-every --xla "
-              "--no-xla --fresh --quiet -q"),
+    ("train", "DATA --run-dir --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed --log-every "
+              "--xla --no-xla --fresh --quiet -q"),
     ("generate", "RUN --out --count --seed --checkpoint [last|best] --force --quiet"),
     ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
                "--checkpoint --quiet"),
@@ -157,7 +157,8 @@ def test_nothing_heavy_is_loaded_before_the_arguments_are_known_to_be_good(run, 
         f"train|{sounds}|--run-dir|{path}|--seed|1", f"train|{sounds}|--run-dir|{out}|--epochs|1|--steps|1",
         f"generate|{tmp_path}|--out|{out}", f"generate|{path}|--out|{taken}", f"generate|{path}|--out|{out}|--count|0",
         f"export|{path}|--out|{taken}|--version|1", f"export|{path}|--out|{taken}/letter.txt",
-        f"export|{path}|--out|{taken}|--format|tflite", f"export|{path}|--out|{taken}/model-none.tflite|--format|tflite",
+        f"export|{path}|--out|{taken}|--format|tflite",
+        f"export|{path}|--out|{taken}/model-none.tflite|--format|tflite",
         f"evaluate|{path}|--reference|{tmp_path}/none",
         f"evaluate|{path}|--reference|{sounds}|--json|{taken}/letter.txt/a.json",
         f"info|{tmp_path}/none", f"info|{tmp_path}"]
@@ -373,7 +374,8 @@ def test_training_prints_plain_lines_and_leaves_a_whole_run(run):
         assert re.fullmatch(rf"\[{epoch}/3\]\tLoss_D: {number}\tLoss_G: {number}\tD\(x\): {number}\t"
                             rf"D\(G\(z\)\): {number} / {number}", line)
     quoted = shlex.quote(str(run.path))
-    assert lines[3:] == ["trained 3 epochs (6 steps) on 16 sounds", f"hear it:    melgan-tf generate {quoted} --out sounds",
+    assert lines[3:] == ["trained 3 epochs (6 steps) on 16 sounds",
+                         f"hear it:    melgan-tf generate {quoted} --out sounds",
                          f"watch it:   tensorboard --logdir {quoted}/tensorboard"]
     names = {re.sub(r"events\.out\..*", "events", name) for name in contents(run.path)}
     assert names == {".lock", "config.json", "history.csv", "skipped.txt", "checkpoints/best.npz", "tensorboard/events",
@@ -495,8 +497,8 @@ def test_closed_streams_do_no_harm(closed, tmp_path):
               "with open('file', 'w'):\n"
               " ConsoleProgress().warning('to nobody')\n ConsoleProgress().line('to nobody')\n"
               " os.write(1, b'raw'); os.write(2, b'raw')\nraise SystemExit(code)")
-    done = subprocess.run(["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script], cwd=tmp_path, check=False,
-                          capture_output=True, text=True)
+    done = subprocess.run(["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script], cwd=tmp_path,
+                          check=False, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "file").read_text() == ""

@@ -84,19 +84,25 @@ def wanted(trained) -> dict[str, np.ndarray]:
     return trained.sampler.generate(5, 20)
 
 
+@pytest.fixture(scope="module")
+def reference(trained) -> dict[str, np.ndarray]:
+    return receipts.reference(trained.sampler)
+
+
 @pytest.fixture
-def stand_in(monkeypatch, trained):
+def stand_in(monkeypatch, reference):
     """Exports without waiting for TensorFlow: no archive is written, and the bare process is this one."""
     def standalone(script, model, inputs):
-        wanted = receipts.reference(trained.sampler)
         report = {"ops": {"ADD": 1}, "signatures": {"mel": {}}, "threads": 1, "milliseconds_per_sound": {"mel": 1.0}}
-        return report, {"mel": wanted["mel"] + off * np.abs(wanted["mel"]).max(axis=(1, 2), keepdims=True)}
+        peaks = np.abs(reference["mel"]).max(axis=(1, 2), keepdims=True)
+        return report, {"mel": reference["mel"] + off * peaks}
 
     off = 0.0
     monkeypatch.setattr(saved_model, "write_archive", lambda sampler, folder: folder.mkdir())
     monkeypatch.setattr(tflite, "_convert", lambda sampler, folder, quantize: _empty_model())
     for module in (saved_model, tflite):
         monkeypatch.setattr(module, "run_standalone", standalone)
+        monkeypatch.setattr(module, "reference", lambda sampler: reference)
 
     def stray(by: float) -> None:
         nonlocal off
@@ -530,8 +536,8 @@ def test_quiet_export_says_nothing(run, stand_in, tmp_path):
 
 def test_the_receipts_table_names_every_figure(trained, stand_in, tmp_path):
     receipt = tflite.export(trained, tmp_path / "out")
-    receipt = dataclasses.replace(receipt, ops={"ADD": 3, "MUL": 2}, size_bytes=1_234_567, signatures={"a": {}, "b": {}},
-                                  milliseconds_per_sound={"mel": 0.1234}, worst_difference={"mel": 0.00123})
+    receipt = dataclasses.replace(receipt, ops={"ADD": 3, "MUL": 2}, size_bytes=1_234_567,
+                                  signatures={"a": {}, "b": {}}, milliseconds_per_sound={"mel": 0.1234}, worst_difference={"mel": 0.00123})
     assert receipt.rows() == [
         ("size", "1.23 MB"), ("operations", "5 of 2 kinds, all standard"), ("signatures", "a, b"),
         ("ms per sound, mel", "0.12"), ("worst difference, mel", "0.0012 of the sound's peak (tolerance 0.0001)")]

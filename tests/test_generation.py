@@ -1,4 +1,4 @@
-"""What `generate` leaves on disk: WAVs, sounds.json and sounds.png; all of it or nothing; nobody else's files touched."""
+"""What `generate` leaves on disk: WAVs, sounds.json and sounds.png; all or nothing; nobody else's files touched."""
 
 from __future__ import annotations
 
@@ -67,12 +67,24 @@ def test_every_wav_is_16_bit_mono_of_the_presets_rate_and_length(folder):
         assert samples[-1] == 0
 
 
-def test_the_wavs_are_what_the_sampler_makes(folder, trained):
+def samples_of(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(8_000), "<i2") / 32_768
+
+
+def test_the_wavs_are_what_the_sampler_makes_at_one_level(folder, trained):
     audio = trained.sampler.generate(5, 20)["audio"]
     for index, samples in enumerate(audio):
-        with wave.open(str(folder / f"seed5-{index:04d}.wav")) as file:
-            written = np.frombuffer(file.readframes(8_000), "<i2") / 32_768
-        np.testing.assert_allclose(written, samples, atol=0.51 / 32_768)
+        written = samples_of(folder / f"seed5-{index:04d}.wav")
+        assert np.abs(written).max() == pytest.approx(0.8913, abs=1e-4)
+        np.testing.assert_allclose(written, samples * (0.89125 / np.abs(samples).max()), atol=0.6 / 32_768)
+
+
+def test_levels_can_be_left_as_the_model_makes_them(trained, tmp_path):
+    values = write_sounds(trained, tmp_path / "raw", 3, 5, "runs/drums", normalize=False)
+    assert values["normalized"] is False
+    for index, samples in enumerate(trained.sampler.generate(5, 3)["audio"]):
+        np.testing.assert_allclose(samples_of(tmp_path / f"raw/seed5-{index:04d}.wav"), samples, atol=0.51 / 32_768)
 
 
 def test_a_wav_says_what_regenerates_it(folder):
@@ -91,7 +103,7 @@ def test_the_record_tells_of_the_model_and_of_every_sound(folder, trained):
     sounds = values.pop("sounds")
     assert values.pop("versions").keys() >= {"tensorflow", "keras", "numpy", "python"}
     assert values == {"source": "runs/drums", "preset": "seed", "step": 42, "weights": "0123456789ab",
-                      "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000}
+                      "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "normalized": True}
     made = trained.sampler.generate(5, 20)
     for index, sound in enumerate(sounds):
         np.testing.assert_allclose(sound.pop("noise"), made["noise"][index], atol=1e-6)

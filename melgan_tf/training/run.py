@@ -167,7 +167,8 @@ class _Session:
 
     def _parts(self) -> dict[str, list[keras.Variable]]:
         model = self.model
-        return {"run": [model.step], "generator": model.generator.variables, "discriminator": model.discriminator.variables,
+        return {"run": [model.step], "generator": model.generator.variables,
+                "discriminator": model.discriminator.variables,
                 "generator_optimizer": model.generator_optimizer.variables,
                 "discriminator_optimizer": model.discriminator_optimizer.variables}
 
