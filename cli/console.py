@@ -149,9 +149,6 @@ class OneLineErrors(click.Group):
             _fail(str(error), error.exit_code)
         except (KeyboardInterrupt, click.Abort):
             _fail("interrupted", 130)
-        except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
         except OSError as error:
             if _debugging():
                 raise

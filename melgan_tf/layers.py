@@ -19,6 +19,8 @@ Kernels are stored as ``(3, 2, channels in, channels out)`` for both directions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import ops
@@ -28,22 +30,31 @@ KERNEL_ROWS, KERNEL_COLUMNS = 3, 2
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
-@ops.custom_gradient
-def selu(x: keras.KerasTensor) -> keras.KerasTensor:
+def selu(x: keras.KerasTensor, known: keras.KerasTensor | None = None) -> keras.KerasTensor:
     """SELU, ``scale * (max(x, 0) + alpha * (exp(min(x, 0)) - 1))``, with a gradient that needs only the output.
 
     The usual form chooses between two branches and computes ``exp(x)`` for large ``x`` only to throw it away: slower
     under XLA, and in an int8 file those values would take up the whole range of the exponential. (There a minimum would
     also force its range on ``x`` itself, hence ``-max(-x, 0)``.)
 
+    Args:
+        known: the output, if an earlier program computed it: then ``x`` serves only to pass the gradient on, and a
+            compiled program need not compute it.
+
     Reference: Klambauer et al., "Self-Normalizing Neural Networks" (2017), equation 2.
     """
-    y = _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * (ops.exp(-ops.relu(-x)) - 1.0)
+    @ops.custom_gradient
+    def activate(x: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
+        y = known
+        if y is None:
+            y = _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * (ops.exp(-ops.relu(-x)) - 1.0)
 
-    def gradient(upstream: keras.KerasTensor) -> keras.KerasTensor:
-        return upstream * ops.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
+        def gradient(upstream: keras.KerasTensor) -> keras.KerasTensor:
+            return upstream * ops.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
 
-    return y, gradient
+        return y, gradient
+
+    return activate(x)
 
 
 def pack(maps: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""Bad input, damaged runs and full disks, as users meet them: one line that helps, the right exit code, nothing lost."""
+"""Bad input, damaged runs and full disks, as users meet them: one line that helps, the exit code, nothing lost."""
 
 from __future__ import annotations
 

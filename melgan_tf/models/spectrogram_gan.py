@@ -40,6 +40,9 @@ class Generator(keras.Model):
     Call arguments:
         noise: ``(batch, noise_dim)``, standard normal.
         packed: return the packed layout of `melgan_tf.layers`, ``(mel_bins, batch, frames)``, as training does.
+        every: return a list of the packed outputs of all five layers.
+        known: such a list from an earlier call with the same noise and weights. It stands in for the layers' outputs;
+            what remains of the call is the way of the gradients back.
 
     Output shape: ``(batch, 64, 16, 1)``.
 
@@ -61,9 +64,12 @@ class Generator(keras.Model):
             layer.build()
         self.built = True
 
-    def call(self, noise: keras.KerasTensor, packed: bool = False) -> keras.KerasTensor:
-        y = self._maps(noise)[-1]
-        return y if packed else unpack(y, 1)
+    def call(self, noise: keras.KerasTensor, packed: bool = False, every: bool = False,
+             known: list[keras.KerasTensor] | None = None) -> keras.KerasTensor | list[keras.KerasTensor]:
+        maps = self._maps(noise, known)
+        if every:
+            return maps
+        return maps[-1] if packed else unpack(maps[-1], 1)
 
     def feature_maps(self, noise: keras.KerasTensor) -> list[keras.KerasTensor]:
         """The activated output of each layer, ``(batch, mel, frame, channels)`` as in the table above."""
@@ -77,11 +83,13 @@ class Generator(keras.Model):
         """What output padding leaves in the 17th column of layer 4: nothing but the bias."""
         return selu(ops.reshape(self.up_4.bias, (-1,)))  # a tensor: custom gradients take no variables
 
-    def _maps(self, noise: keras.KerasTensor) -> list[keras.KerasTensor]:
-        maps = [selu(self.up_1(noise))]
-        for layer in (self.up_2, self.up_3, self.up_4):
-            maps.append(selu(layer(maps[-1])))
-        maps.append(selu(self.up_5(maps[-1], self._border())))
+    def _maps(self, noise: keras.KerasTensor,
+              known: list[keras.KerasTensor] | None = None) -> list[keras.KerasTensor]:
+        known = known or [None] * 5
+        maps = [selu(self.up_1(noise), known[0])]
+        for layer, output in zip((self.up_2, self.up_3, self.up_4), known[1:4], strict=True):
+            maps.append(selu(layer(maps[-1]), output))
+        maps.append(selu(self.up_5(maps[-1], self._border()), known[4]))
         return maps
 
 

@@ -95,15 +95,16 @@ class SpectrogramGAN(keras.Model):
         generator, discriminator = _values(self.generator), _values(self.discriminator)
         judged = [self._discriminator_program(*shard, generator, discriminator)
                   for shard in zip(noise, mels, weights, strict=True)]
-        self.discriminator_optimizer.apply(_sum(gradients for gradients, _ in judged),
+        self.discriminator_optimizer.apply(_sum(gradients for gradients, _, _ in judged),
                                            self.discriminator.trainable_variables)
 
         discriminator = _values(self.discriminator)
-        fooled = [self._generator_program(*shard, generator, discriminator)
-                  for shard in zip(noise, weights, strict=True)]
+        fooled = [self._generator_program(maps, *shard, generator, discriminator)
+                  for (_, _, maps), *shard in zip(judged, noise, weights, strict=True)]
         self.generator_optimizer.apply(_sum(gradients for gradients, _ in fooled), self.generator.trainable_variables)
         self.step.assign_add(1)
-        return self._measure(tf.add_n([figures for _, figures in judged]), tf.add_n([figures for _, figures in fooled]))
+        return self._measure(tf.add_n([figures for _, figures, _ in judged]),
+                             tf.add_n([figures for _, figures in fooled]))
 
     def _noise(self, count: int) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
@@ -112,36 +113,36 @@ class SpectrogramGAN(keras.Model):
                          + tf.cast(replica, tf.int64)])
         return tf.random.stateless_normal((count, self.generator.noise_dim), seed)
 
-    def _generate(self, noise: tf.Tensor, generator: Tensors) -> tf.Tensor:
-        return self.generator.stateless_call(generator, [], noise, packed=True)[0]
+    def _generate(self, noise: tf.Tensor, generator: Tensors, **how: Any) -> Any:
+        return self.generator.stateless_call(generator, [], noise, packed=True, **how)[0]
 
     def _judge(self, discriminator: Tensors, packed: tf.Tensor) -> tf.Tensor:
         return self.discriminator.stateless_call(discriminator, [], packed, packed=True, logits=True)[0]
 
     def _discriminator_gradients(self, noise: tf.Tensor, mels: tf.Tensor, weights: tf.Tensor, generator: Tensors,
-                                 discriminator: Tensors) -> tuple[Tensors, tf.Tensor]:
-        """The discriminator's gradients, and [loss, D(x), D(G(z))]."""
-        fake = self._generate(noise, generator)
+                                 discriminator: Tensors) -> tuple[Tensors, tf.Tensor, Tensors]:
+        """The discriminator's gradients, [loss, D(x), D(G(z))], and the outputs of the generator's layers."""
+        maps = self._generate(noise, generator, every=True)
         with tf.GradientTape() as tape:
             tape.watch(discriminator)
-            both = ops.concatenate([ops.cast(pack(mels), fake.dtype), fake], axis=1)
+            both = ops.concatenate([ops.cast(pack(mels), maps[-1].dtype), maps[-1]], axis=1)
             real_logits, fake_logits = ops.split(self._judge(discriminator, both), 2)
             loss = (_weighted(binary_cross_entropy(real_logits, 1.0), weights)
                     + _weighted(binary_cross_entropy(fake_logits, 0.0), weights))
             scaled = self.discriminator_optimizer.scale_loss(loss)
         figures = [loss, _weighted(ops.sigmoid(real_logits), weights), _weighted(ops.sigmoid(fake_logits), weights)]
-        return tape.gradient(scaled, discriminator), tf.stack(figures)
+        return tape.gradient(scaled, discriminator), tf.stack(figures), maps
 
-    def _generator_gradients(self, noise: tf.Tensor, weights: tf.Tensor, generator: Tensors,
+    def _generator_gradients(self, maps: Tensors, noise: tf.Tensor, weights: tf.Tensor, generator: Tensors,
                              discriminator: Tensors) -> tuple[Tensors, tf.Tensor]:
         """The generator's gradients, and [loss, D(G(z))].
 
-        The generator runs again, from the same noise to the same sounds: cheaper than to carry all its activations from
-        one compiled program to another.
+        The sounds are those the discriminator learned from, so the generator need not run again: with the outputs of
+        its layers known, compiled code contains only its gradients.
         """
         with tf.GradientTape() as tape:
             tape.watch(generator)
-            logits = self._judge(discriminator, self._generate(noise, generator))
+            logits = self._judge(discriminator, self._generate(noise, generator, known=maps))
             loss = _weighted(binary_cross_entropy(logits, 1.0), weights)
             scaled = self.generator_optimizer.scale_loss(loss)
         return tape.gradient(scaled, generator), tf.stack([loss, _weighted(ops.sigmoid(logits), weights)])

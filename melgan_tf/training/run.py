@@ -20,6 +20,7 @@ from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, conflicts, write_text
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
+from melgan_tf.training.adam import Adam
 from melgan_tf.training.gan import SpectrogramGAN
 
 #: Shards smaller than this lose more in their matrix products than they win by running side by side.
@@ -181,8 +182,8 @@ class _Session:
 
 def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
     settings = config.training
-    adam = keras.optimizers.Adam(getattr(settings, f"{player}_learning_rate"), settings.beta_1, settings.beta_2,
-                                 settings.epsilon, name=f"{player}_adam")
+    adam = Adam(getattr(settings, f"{player}_learning_rate"), settings.beta_1, settings.beta_2, settings.epsilon,
+                name=f"{player}_adam")
     if settings.precision == "mixed_float16":  # half precision underflows without it
         return keras.optimizers.LossScaleOptimizer(adam, name=f"{player}_loss_scale")
     return adam
