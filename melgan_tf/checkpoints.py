@@ -107,7 +107,7 @@ def load(path: Path) -> tuple[State, dict[str, Any]]:
         return state, json.loads(str(state.pop("meta")))
     except FileNotFoundError:
         raise MelGANError(f"checkpoint {path} does not exist") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
         raise MelGANError(f"checkpoint {path.name} is damaged ({error})") from None
 
 

@@ -33,9 +33,8 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 def selu(x: keras.KerasTensor, known: keras.KerasTensor | None = None) -> keras.KerasTensor:
     """SELU, ``scale * (max(x, 0) + alpha * (exp(min(x, 0)) - 1))``, with a gradient that needs only the output.
 
-    The usual form chooses between two branches and computes ``exp(x)`` for large ``x`` only to throw it away: slower
-    under XLA, and in an int8 file those values would take up the whole range of the exponential. (There a minimum would
-    also force its range on ``x`` itself, hence ``-max(-x, 0)``.)
+    The usual form chooses between two branches and computes ``exp(x)`` for large ``x`` only to throw it away, which
+    XLA turns into slower code. For export see `selu_for_export`.
 
     Args:
         known: the output, if an earlier program computed it: then ``x`` serves only to pass the gradient on, and a
@@ -55,6 +54,15 @@ def selu(x: keras.KerasTensor, known: keras.KerasTensor | None = None) -> keras.
         return y, gradient
 
     return activate(x)
+
+
+def selu_for_export(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The same SELU in operations that keep their precision as int8.
+
+    ``exp - 1`` would lose what is small, and a minimum would force its range on ``x`` itself: hence the ELU of
+    ``-max(-x, 0)``. In training it would cost a quarter more time.
+    """
+    return _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * ops.elu(-ops.relu(-x))
 
 
 def pack(maps: keras.KerasTensor) -> keras.KerasTensor:
@@ -82,6 +90,10 @@ class _KernelLayer(keras.layers.Layer):
             name="kernel", shape=(KERNEL_ROWS, KERNEL_COLUMNS, self.in_channels, self.filters),
             initializer=keras.initializers.RandomNormal(stddev=self.weight_std, seed=self.seed))
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+
+    def _biased(self, y: keras.KerasTensor) -> keras.KerasTensor:
+        """Adds the bias to the channels of ``(..., columns * filters)``."""
+        return _add_bias(y, ops.reshape(self.bias, (1, -1)))
 
     def _band(self, columns_in: int, columns_out: int, transposed: bool) -> list[keras.KerasTensor]:
         """For each kernel row the matrix ``(columns_in * in_channels, columns_out * filters)`` of a stride-1 map.
@@ -113,12 +125,87 @@ def _interleave(even: keras.KerasTensor, odd: keras.KerasTensor, rows: int) -> k
     return ops.reshape(ops.stack([even, odd], axis=1), (2 * pairs, -1, width))[:rows]
 
 
+def _patches(x: keras.KerasTensor, features: int) -> keras.KerasTensor:
+    """What each output position of a convolution sees, rows ``2i``, ``2i + 1``, ``2i + 2`` side by side.
+
+    ``(rows, batch, columns * features)`` -> ``((rows - 1) // 2 * batch * columns, 3 * features)``.
+    """
+    out_rows = (x.shape[0] - 1) // 2
+    # stacked, then transposed: XLA takes twice as long to join the rows along the last axis, with a branch an element
+    taps = ops.stack([x[a:a + 2 * out_rows - 1:2] for a in range(KERNEL_ROWS)])
+    taps = ops.transpose(ops.reshape(taps, (KERNEL_ROWS, -1, features)), (1, 0, 2))
+    return ops.reshape(taps, (-1, KERNEL_ROWS * features))
+
+
+def _spread(patches: keras.KerasTensor, rows: int, columns: int, out_rows: int) -> keras.KerasTensor:
+    """The adjoint of `_patches`: what several positions see adds up.
+
+    ``(rows * batch * columns, 3 * features)`` -> ``(out_rows, batch, columns * features)``.
+    """
+    features = patches.shape[1] // KERNEL_ROWS
+    taps = [ops.reshape(patches[:, a * features:(a + 1) * features], (rows, -1, columns * features))
+            for a in range(KERNEL_ROWS)]
+    nothing = ops.zeros_like(taps[0][:1])
+    even = ops.concatenate([taps[0], nothing], axis=0) + ops.concatenate([nothing, taps[2]], axis=0)
+    return _interleave(even, ops.concatenate([taps[1], nothing], axis=0), out_rows)
+
+
+# Each of the two maps below is the other's gradient. Left to itself, automatic differentiation pads and adds up every
+# slice on its own, and multiplies by the three kernel rows one by one, in matrices too narrow to be quick.
+
+@ops.custom_gradient
+def _convolve(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
+    """``(rows, batch, columns * features)`` by ``(3 * features, filters)`` -> ``(positions, filters)``."""
+    rows, _, width = x.shape
+    features = kernel.shape[0] // KERNEL_ROWS
+    patches = _patches(x, features)
+
+    def gradient(upstream: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        seen = ops.matmul(upstream, ops.transpose(kernel))
+        return (_spread(seen, (rows - 1) // 2, width // features, rows),
+                ops.matmul(ops.transpose(patches), upstream))
+
+    return ops.matmul(patches, kernel), gradient
+
+
+def _convolve_transposed(x: keras.KerasTensor, kernel: keras.KerasTensor, out_rows: int) -> keras.KerasTensor:
+    """``(rows, batch, columns * in)`` by ``(in, 3 * features)`` -> ``(out_rows, batch, columns * features)``."""
+    @ops.custom_gradient
+    def product(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
+        rows, _, width = x.shape
+        in_channels, features = kernel.shape[0], kernel.shape[1] // KERNEL_ROWS
+        matrix = _matrix(x, in_channels)
+
+        def gradient(upstream: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+            patches = _patches(upstream[:2 * rows + 1], features)
+            return (ops.reshape(ops.matmul(patches, ops.transpose(kernel)), (rows, -1, width)),
+                    ops.matmul(ops.transpose(matrix), patches))
+
+        return _spread(ops.matmul(matrix, kernel), rows, width // in_channels, out_rows), gradient
+
+    return product(x, kernel)
+
+
+@ops.custom_gradient
+def _add_bias(y: keras.KerasTensor, bias: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
+    """Adds a bias ``(1, filters)`` to ``(..., columns * filters)``, as a row; its gradient is one sum down a matrix."""
+    filters = bias.shape[1]
+    # a product and not ops.tile, which XLA would work into the loops that follow, as a division an element
+    once = np.tile(np.array([1, 0], "float32"), (y.shape[-1] // filters, 1))
+    row = ops.matmul(ops.cast(once, bias.dtype), ops.pad(bias, ((0, 1), (0, 0))))
+
+    def gradient(upstream: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        return upstream, ops.sum(_matrix(upstream, filters), axis=0, keepdims=True)
+
+    return y + ops.reshape(row, (-1,)), gradient
+
+
 class SeedConv(_KernelLayer):
     """Transposed convolution of a single point, the noise vector: ``(batch, noise)`` -> ``(3, batch, 2 * filters)``."""
 
     def call(self, noise: keras.KerasTensor) -> keras.KerasTensor:
         kernel = ops.reshape(ops.transpose(self.kernel, (2, 0, 1, 3)), (self.in_channels, -1))
-        y = ops.matmul(noise, kernel) + ops.tile(self.bias, KERNEL_ROWS * KERNEL_COLUMNS)
+        y = self._biased(ops.matmul(noise, kernel))
         return ops.transpose(ops.reshape(y, (-1, KERNEL_ROWS, KERNEL_COLUMNS * self.filters)), (1, 0, 2))
 
 
@@ -137,18 +224,8 @@ class UpConv(_KernelLayer):
         self.out_rows = out_rows
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        rows, _, width = x.shape
-        columns = width // self.in_channels
-        taps = []
-        for a in range(KERNEL_ROWS):
-            kernel = ops.reshape(ops.transpose(self.kernel[a], (1, 0, 2)), (self.in_channels, -1))
-            tap = ops.matmul(_matrix(x, self.in_channels), kernel)
-            taps.append(ops.reshape(tap, (rows, -1, columns * KERNEL_COLUMNS * self.filters)))
-        nothing = ops.zeros_like(taps[0][:1])
-        even = ops.concatenate([taps[0], nothing], axis=0) + ops.concatenate([nothing, taps[2]], axis=0)
-        y = _interleave(even, ops.concatenate([taps[1], nothing], axis=0), self.out_rows)
-        # added to the matrix and not to the rows: the gradient then is one sum down its columns
-        return ops.reshape(_matrix(y, self.filters) + self.bias, (self.out_rows, -1, y.shape[-1]))
+        kernel = ops.reshape(ops.transpose(self.kernel, (2, 0, 1, 3)), (self.in_channels, -1))
+        return self._biased(_convolve_transposed(x, kernel, self.out_rows))
 
 
 class SpectrogramUpConv(_KernelLayer):
@@ -194,15 +271,11 @@ class SpectrogramConv(_KernelLayer):
         self.columns = columns
 
     def call(self, x: keras.KerasTensor, columns_out: int | None = None) -> keras.KerasTensor:
-        rows, _, width = x.shape
+        rows = x.shape[0]
         columns_out = columns_out or self.columns + 1
-        pairs = ops.reshape(x, (rows // 2, 2, -1, width))
-        even, odd = pairs[:, 0], pairs[:, 1]
-        above = ops.pad(odd[:-1], ((1, 0), (0, 0), (0, 0)))
-        patches = ops.concatenate([_matrix(tap, width) for tap in (above, even, odd)], axis=1)
         band = ops.concatenate(self._band(self.columns, columns_out, transposed=False), axis=0)
-        y = ops.matmul(patches, band) + ops.tile(self.bias, columns_out)
-        return ops.reshape(y, (rows // 2, -1, columns_out * self.filters))
+        y = _convolve(ops.pad(x, ((1, 0), (0, 0), (0, 0))), band)
+        return self._biased(ops.reshape(y, (rows // 2, -1, columns_out * self.filters)))
 
 
 class DownConv(_KernelLayer):
@@ -224,8 +297,6 @@ class DownConv(_KernelLayer):
             side = self.padding * self.in_channels
             x = ops.pad(x, ((self.padding, self.padding), (0, 0), (side, side)))
         rows, _, width = x.shape
-        out_rows, columns = (rows - 1) // 2, width // self.in_channels
-        features = KERNEL_COLUMNS * self.in_channels
-        taps = [_matrix(x[a:a + 2 * out_rows - 1:2], features) for a in range(KERNEL_ROWS)]
-        y = ops.matmul(ops.concatenate(taps, axis=1), ops.reshape(self.kernel, (-1, self.filters))) + self.bias
-        return ops.reshape(y, (out_rows, -1, columns // KERNEL_COLUMNS * self.filters))
+        y = _convolve(x, ops.reshape(self.kernel, (-1, self.filters))) + self.bias
+        columns_out = width // (KERNEL_COLUMNS * self.in_channels)
+        return ops.reshape(y, ((rows - 1) // 2, -1, columns_out * self.filters))

@@ -111,15 +111,19 @@ def test_a_stop_in_the_middle_of_an_epoch_is_exact(sound_folder, tmp_path, whole
 
 @pytest.mark.slow
 def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypatch):
+    """The second run goes on from the first one's checkpoint of step 3: each of them compiles anew."""
     monkeypatch.setattr(run_module, "_LEAST_SHARD", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    config = with_training(SIX, xla="on", steps=4)
-    for path, sessions in ((tmp_path / "whole", [4]), (tmp_path / "run", [2, 4])):
-        for steps in sessions:
-            assert run(with_training(config, steps=steps), sound_folder, path).steps == steps
-        resolved = RunDirectory(path).record()["resolved"]
-        assert (resolved["xla"], resolved["shards"]) == (True, 2)
-    assert_same_end(tmp_path / "run", tmp_path / "whole", 4)
+    config, whole, path = with_training(SIX, xla="on", epochs=2), tmp_path / "whole", tmp_path / "run"
+    run(config, sound_folder, whole)
+    shutil.copytree(whole, path)
+    store(path).file(6).unlink()
+    lines = Lines()
+    assert run(config, sound_folder, path, lines).steps == 6
+    assert "resuming at step 3 (epoch 1)" in lines.lines
+    resolved = RunDirectory(path).record()["resolved"]
+    assert (resolved["xla"], resolved["shards"]) == (True, 2)
+    assert_same_end(path, whole, 6)
 
 
 @pytest.mark.slow
@@ -257,7 +261,7 @@ def test_the_library_refuses_another_configuration_too(sound_folder, tmp_path):
 
 # -- in processes of their own ---------------------------------------------------------------------------------------
 
-EPOCHS = 40
+EPOCHS = 30
 
 
 def command(folder, path):

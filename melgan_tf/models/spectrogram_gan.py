@@ -9,10 +9,22 @@ arrangement; Klambauer et al., "Self-Normalizing Neural Networks" (2017) for SEL
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
-from melgan_tf.layers import DownConv, SeedConv, SpectrogramConv, SpectrogramUpConv, UpConv, pack, selu, unpack
+from melgan_tf.layers import (
+    DownConv,
+    SeedConv,
+    SpectrogramConv,
+    SpectrogramUpConv,
+    UpConv,
+    pack,
+    selu,
+    selu_for_export,
+    unpack,
+)
 
 MEL_BINS, FRAMES = 64, 16
 
@@ -66,14 +78,15 @@ class Generator(keras.Model):
 
     def call(self, noise: keras.KerasTensor, packed: bool = False, every: bool = False,
              known: list[keras.KerasTensor] | None = None) -> keras.KerasTensor | list[keras.KerasTensor]:
-        maps = self._maps(noise, known)
+        training = packed or every or known is not None
+        maps = self._maps(noise, selu if training else selu_for_export, known)
         if every:
             return maps
         return maps[-1] if packed else unpack(maps[-1], 1)
 
     def feature_maps(self, noise: keras.KerasTensor) -> list[keras.KerasTensor]:
         """The activated output of each layer, ``(batch, mel, frame, channels)`` as in the table above."""
-        *inner, last = self._maps(noise)
+        *inner, last = self._maps(noise, selu)
         maps = [unpack(y, layer.filters) for y, layer in zip(inner, (self.up_1, self.up_2, self.up_3, self.up_4),
                                                              strict=True)]
         border = ops.broadcast_to(self._border(), (*ops.shape(maps[-1])[:2], 1, self.up_4.filters))
@@ -83,13 +96,15 @@ class Generator(keras.Model):
         """What output padding leaves in the 17th column of layer 4: nothing but the bias."""
         return selu(ops.reshape(self.up_4.bias, (-1,)))  # a tensor: custom gradients take no variables
 
-    def _maps(self, noise: keras.KerasTensor,
+    def _maps(self, noise: keras.KerasTensor, activation: Callable[..., keras.KerasTensor],
               known: list[keras.KerasTensor] | None = None) -> list[keras.KerasTensor]:
-        known = known or [None] * 5
-        maps = [selu(self.up_1(noise), known[0])]
-        for layer, output in zip((self.up_2, self.up_3, self.up_4), known[1:4], strict=True):
-            maps.append(selu(layer(maps[-1]), output))
-        maps.append(selu(self.up_5(maps[-1], self._border()), known[4]))
+        def activate(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
+            return activation(x, known[index]) if known else activation(x)
+
+        maps = [activate(self.up_1(noise), 0)]
+        for index, layer in enumerate((self.up_2, self.up_3, self.up_4), 1):
+            maps.append(activate(layer(maps[-1]), index))
+        maps.append(activate(self.up_5(maps[-1], self._border()), 4))
         return maps
 
 

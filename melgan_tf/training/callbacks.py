@@ -86,7 +86,10 @@ class History(keras.callbacks.Callback):
         table.writeheader()
         table.writerows(self.rows)
         write_text(self.run.history_file, text.getvalue())
-        self.writer.flush()
+        try:
+            self.writer.flush()
+        except tf.errors.OpError as error:
+            raise MelGANError(f"cannot write {self.run.tensorboard}: {error.message}") from None
         self.flushed = time.perf_counter()
 
 
