@@ -86,10 +86,7 @@ class History(keras.callbacks.Callback):
         table.writeheader()
         table.writerows(self.rows)
         write_text(self.run.history_file, text.getvalue())
-        try:
-            self.writer.flush()
-        except tf.errors.OpError as error:
-            raise MelGANError(f"cannot write {self.run.tensorboard}: {error.message}") from None
+        self.writer.flush()
         self.flushed = time.perf_counter()
 
 

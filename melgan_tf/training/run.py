@@ -83,7 +83,13 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
             batches(sounds.images(), config.training.batch_size, 0)  # says what is wrong
         if fresh:
             directory.clear()
-        return _Session(config, Path(data), directory, progress, sounds).train()
+        try:
+            return _Session(config, Path(data), directory, progress, sounds).train()
+        except tf.errors.OpError as error:
+            if "tfevents" not in error.message:
+                raise
+            reason = error.message.rpartition(";")[2].strip()
+            raise MelGANError(f"cannot write {directory.tensorboard}: {reason}") from None
 
 
 class _Session:
