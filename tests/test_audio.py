@@ -1,5 +1,6 @@
 """Files <-> samples: made-up sounds in many formats, held against NumPy, librosa and what a sine must look like."""
 
+import contextlib
 import io
 import itertools
 import os
@@ -657,18 +658,20 @@ def test_equal_sounds_give_equal_files(tmp_path, subtype):
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_disk():
-    """Files may not grow beyond 1000 bytes, as on a disk that is full."""
+    """Files may not grow beyond 1000 bytes, as on a disk that is full. (No fixture: a log file is a file too.)"""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(put, tmp_path, small_disk):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(put, tmp_path):
     path = put(b"old")
-    with pytest.raises(MelGANError, match=f"^cannot write {path}: File too large$"):
+    with small_disk(), pytest.raises(MelGANError, match=f"^cannot write {path}: File too large$"):
         audio.save_wav(path, tone(), RATE)
     assert os.listdir(tmp_path) == ["sound.wav"]
     assert path.read_bytes() == b"old"
