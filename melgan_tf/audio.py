@@ -201,8 +201,8 @@ def is_silent(samples: np.ndarray, peak: float = 1e-4) -> bool:
     return not samples.size or float(np.abs(samples).max()) < peak
 
 
-def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: int, workers: int | None = None
-                  ) -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
+def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: int | None,
+                  workers: int | None = None) -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
     """Decodes many sounds to clips of one length, in order, several at a time.
 
     The decoders and the resampler release Python's lock, so threads suffice. Only a few clips per worker are
@@ -211,11 +211,12 @@ def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: i
     Args:
         sounds: what `find` returned.
         sample_rate: Hz.
-        clip_samples: samples of each clip; longer sounds are cut, shorter ones padded with zeros at the end.
+        clip_samples: samples of each clip; longer sounds are cut, shorter ones padded with zeros at the end. None: all
+            of each sound, whatever its length.
         workers: number of threads; None for one per available core.
 
     Yields:
-        Each sound with its clip, float32 of shape (clip_samples,), or with the reason why it has none.
+        Each sound with its clip, float32 of shape (samples,), or with the reason why it has none.
     """
     workers = workers or len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
@@ -233,13 +234,15 @@ def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: i
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _clip(sound: SoundFile, sample_rate: int, clip_samples: int) -> np.ndarray | Skipped:
+def _clip(sound: SoundFile, sample_rate: int, clip_samples: int | None) -> np.ndarray | Skipped:
     try:
         samples = load(sound.path, sample_rate, clip_samples)
     except DecodeError as error:
         return Skipped(sound.name, error.reason)
     if is_silent(samples):
         return Skipped(sound.name, "silent")
+    if clip_samples is None:
+        return samples
     clip = np.zeros(clip_samples, np.float32)
     clip[:len(samples)] = samples
     return clip

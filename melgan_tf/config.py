@@ -25,6 +25,7 @@ Padding = Literal["centre", "half-hop"]
 Compression = Literal["none", "log10"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 XLAMode = Literal["auto", "on", "off"]
+Window = Literal["beginning", "random"]
 
 
 def _require(condition: bool, key: str, value: object, remedy: str) -> None:
@@ -101,27 +102,34 @@ class DataConfig:
     """What is taken from each sound file.
 
     Attributes:
-        clip_samples: samples kept of each sound, from its beginning, at ``audio.sample_rate``; shorter sounds are
-            padded with zeros at the end.
+        clip_samples: samples of a clip at ``audio.sample_rate``; shorter sounds are padded with zeros at the end.
+        window: which clip of a longer sound: its "beginning", or another one at "random" every time, in which case a
+            sound counts as often in an epoch as clips fit into it.
+        gain_db: every clip is turned down by a random gain between this many decibels and none.
     """
 
     clip_samples: int = 8_000
+    window: Window = "beginning"
+    gain_db: float = 0.0
 
     def __post_init__(self) -> None:
         _check_types(self, "data")
         _require(64 <= self.clip_samples <= 100_000_000, "data.clip_samples", self.clip_samples,
                  "give 64 to 100000000 samples")
+        _require(0 <= self.gain_db <= 60, "data.gain_db", self.gain_db, "give 0 to 60 dB")
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class SpectrogramGANConfig:
     """The spectrogram GAN.
 
     Attributes:
+        kind: always "spectrogram-gan".
         noise_dim: length of the noise vector.
         weight_std: standard deviation of the normal distribution that convolution kernels start from.
     """
 
+    kind: Literal["spectrogram-gan"] = "spectrogram-gan"
     noise_dim: int = 20
     weight_std: float = 0.02
 
@@ -129,6 +137,99 @@ class ModelConfig:
         _check_types(self, "model")
         _require(1 <= self.noise_dim <= 4096, "model.noise_dim", self.noise_dim, "give 1 to 4096")
         _require(0 < self.weight_std <= 1, "model.weight_std", self.weight_std, "give more than 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class VocoderObjective:
+    """What a vocoder learns from: the weights of its losses, and when the discriminators join.
+
+    Attributes:
+        adversarial_start: the step from which the discriminators learn and judge; before it, only `stft` and `mel`
+            count.
+        adversarial: weight of the hinge loss against the discriminators.
+        feature_matching: weight of the distance between the discriminators' feature maps.
+        stft: weight of the multi-resolution STFT loss.
+        mel: weight of the mean absolute difference of log mels.
+    """
+
+    adversarial_start: int = 0
+    adversarial: float = 1.0
+    feature_matching: float = 10.0
+    stft: float = 0.0
+    mel: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_types(self, "model.objective")
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            _require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
+        _require(self.adversarial_start == 0 or self.stft + self.mel > 0, "model.objective.adversarial_start",
+                 self.adversarial_start, "give 0, or something to learn from before it: stft or mel above 0")
+
+
+@dataclass(frozen=True)
+class MelGANConfig:
+    """The paper's vocoder: see `melgan_tf.models.melgan`.
+
+    Attributes:
+        kind: always "melgan".
+        ratios: upsampling factor of each stage; their product is the hop.
+        channels: width after the last stage; it doubles with every stage before.
+        residual_layers: residual blocks in a stage, with dilations 1, 3, 9, ...
+        objective: what it learns from.
+    """
+
+    kind: Literal["melgan"] = "melgan"
+    ratios: tuple[int, ...] = (8, 8, 2, 2)
+    channels: int = 32
+    residual_layers: int = 3
+    objective: VocoderObjective = field(default_factory=VocoderObjective)
+
+    def __post_init__(self) -> None:
+        _check_types(self, "model")
+        _require(1 <= len(self.ratios) <= 8 and all(2 <= ratio <= 64 for ratio in self.ratios), "model.ratios",
+                 list(self.ratios), "give 1 to 8 factors of 2 to 64")
+        _require(1 <= self.channels <= 512, "model.channels", self.channels, "give 1 to 512")
+        _require(1 <= self.residual_layers <= 6, "model.residual_layers", self.residual_layers, "give 1 to 6")
+
+
+@dataclass(frozen=True)
+class FastVocoderConfig:
+    """The fast vocoder: see `melgan_tf.models.fast_vocoder`.
+
+    Attributes:
+        kind: always "fast-vocoder".
+        channels, blocks: width and number of the blocks at frame rate.
+        subframes: pieces that a frame is split into before its Fourier transforms.
+        sub_channels, sub_blocks: width and number of the blocks at that rate.
+        expansion: how much wider a block is inside.
+        kernel: frames that a convolution sees, odd.
+        objective: what it learns from.
+    """
+
+    kind: Literal["fast-vocoder"] = "fast-vocoder"
+    channels: int = 256
+    blocks: int = 6
+    subframes: int = 2
+    sub_channels: int = 128
+    sub_blocks: int = 2
+    expansion: int = 2
+    kernel: int = 7
+    objective: VocoderObjective = field(default_factory=VocoderObjective)
+
+    def __post_init__(self) -> None:
+        _check_types(self, "model")
+        for name, most in (("channels", 4096), ("sub_channels", 4096), ("subframes", 64), ("expansion", 8)):
+            value = getattr(self, name)
+            _require(1 <= value <= most, f"model.{name}", value, f"give 1 to {most}")
+        for name in ("blocks", "sub_blocks"):
+            _require(0 <= getattr(self, name) <= 64, f"model.{name}", getattr(self, name), "give 0 to 64")
+        _require(1 <= self.kernel <= 31 and self.kernel % 2 == 1, "model.kernel", self.kernel,
+                 "give an odd number from 1 to 31")
+
+
+#: What `Config.model` may be; its ``kind`` tells which.
+ModelConfig = SpectrogramGANConfig | MelGANConfig | FastVocoderConfig
 
 
 @dataclass(frozen=True)
@@ -140,6 +241,7 @@ class TrainingConfig:
         epochs: passes over the sounds.
         steps: if not 0, train this many steps in all instead of ``epochs``.
         generator_learning_rate, discriminator_learning_rate: Adam's step size.
+        learning_rate_decay: factor that both are multiplied by, smoothly, every 1,000 steps.
         beta_1, beta_2, epsilon: Adam's decay rates and its guard against division by zero.
         seed: decides initial weights, noise and the order of the data.
         log_every: epochs between two log lines.
@@ -155,6 +257,7 @@ class TrainingConfig:
     steps: int = 0
     generator_learning_rate: float = 2e-4
     discriminator_learning_rate: float = 2e-4
+    learning_rate_decay: float = 1.0
     beta_1: float = 0.5
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -177,6 +280,8 @@ class TrainingConfig:
         for name in ("beta_1", "beta_2"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"training.{name}", value, "give 0 or more and less than 1")
+        _require(0 < self.learning_rate_decay <= 1, "training.learning_rate_decay", self.learning_rate_decay,
+                 "give more than 0 and at most 1")
         _require(self.epsilon > 0, "training.epsilon", self.epsilon, "give a positive number")
         _require(0 <= self.seed < 2**31, "training.seed", self.seed, "give 0 to 2147483647")
 
@@ -193,7 +298,7 @@ class Config:
     preset: str = "seed"
     audio: AudioConfig = field(default_factory=AudioConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ModelConfig = field(default_factory=SpectrogramGANConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -201,6 +306,25 @@ class Config:
         if self.audio.padding == "centre":  # one reflection reaches no further than the clip itself
             _require(self.data.clip_samples > self.audio.n_fft // 2, "data.clip_samples", self.data.clip_samples,
                      f"give more than n_fft / 2 ({self.audio.n_fft // 2}) samples")
+        if self.is_vocoder:
+            self._check_vocoder()
+
+    def _check_vocoder(self) -> None:
+        audio, model = self.audio, self.model
+        _require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
+        if isinstance(model, MelGANConfig):
+            _require(math.prod(model.ratios) == audio.hop_samples, "model.ratios", list(model.ratios),
+                     f"give factors whose product is audio.hop_samples ({audio.hop_samples})")
+        else:
+            _require(audio.hop_samples % (2 * model.subframes) == 0, "model.subframes", model.subframes,
+                     f"give a number whose double divides audio.hop_samples ({audio.hop_samples})")
+        _require(self.data.clip_samples % audio.hop_samples == 0, "data.clip_samples", self.data.clip_samples,
+                 f"give a multiple of audio.hop_samples ({audio.hop_samples})")
+
+    @property
+    def is_vocoder(self) -> bool:
+        """Whether the model turns mels into waveforms, rather than noise into mels."""
+        return not isinstance(self.model, SpectrogramGANConfig)
 
     @property
     def mel_shape(self) -> tuple[int, int]:
@@ -232,8 +356,21 @@ def from_dict(cls: type, values: Any, key: str = "") -> Any:
         dotted = f"{key}.{name}" if key else name
         if name not in hints:
             raise ConfigError(f"unknown configuration key {dotted!r}{_nearest(name, hints)}")
-        arguments[name] = from_dict(hints[name], value, dotted) if dataclasses.is_dataclass(hints[name]) else value
+        arguments[name] = _value(hints[name], value, dotted)
     return cls(**arguments)
+
+
+def _value(hint: Any, value: Any, dotted: str) -> Any:
+    if isinstance(hint, types.UnionType):  # the part itself says which of them it is
+        kinds = {member.__dataclass_fields__["kind"].default: member for member in typing.get_args(hint)}
+        kind = value.get("kind", next(iter(kinds))) if isinstance(value, dict) else next(iter(kinds))
+        _require(isinstance(kind, str) and kind in kinds, f"{dotted}.kind", kind, f"give one of {', '.join(kinds)}")
+        return from_dict(kinds[kind], value, dotted)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, dotted)
+    if typing.get_origin(hint) is tuple and isinstance(value, list):  # JSON has no tuples
+        return tuple(value)
+    return value
 
 
 def merge(values: dict[str, Any], changes: Any) -> dict[str, Any]:
@@ -284,9 +421,10 @@ def known_keys(cls: type = Config, prefix: str = "") -> list[str]:
     """Every dotted key of a configuration."""
     keys = []
     for name, hint in typing.get_type_hints(cls).items():
-        nested = dataclasses.is_dataclass(hint)
-        keys += known_keys(hint, f"{prefix}{name}.") if nested else [prefix + name]
-    return keys
+        nested = [part for part in (typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,))
+                  if dataclasses.is_dataclass(part)]
+        keys += [key for part in nested for key in known_keys(part, f"{prefix}{name}.")] or [prefix + name]
+    return list(dict.fromkeys(keys))
 
 
 def _nearest(name: str, known: dict[str, Any]) -> str:
@@ -309,5 +447,10 @@ def _check_types(config: Any, prefix: str) -> None:
             object.__setattr__(config, name, float(value))
         elif hint is int:
             _require(isinstance(value, int) and not isinstance(value, bool), key, value, "give a whole number")
+        elif typing.get_origin(hint) is tuple:
+            whole = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+            _require(whole, key, value, "give a list of whole numbers")
+        elif isinstance(hint, types.UnionType):
+            _require(isinstance(value, typing.get_args(hint)), key, value, "give a model's configuration")
         elif isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
             _require(isinstance(value, hint), key, value, f"give {hint.__name__}")

@@ -1,4 +1,4 @@
-"""Adversarial losses: pure functions of logits, one value per sound, unweighted."""
+"""Adversarial losses: pure functions of logits and feature maps, unweighted."""
 
 from __future__ import annotations
 
@@ -27,3 +27,47 @@ def binary_cross_entropy(logits: keras.KerasTensor, label: float) -> keras.Keras
     """
     x = ops.squeeze(logits, axis=-1)
     return label * ops.softplus(-x) + (1.0 - label) * ops.softplus(x)
+
+
+def hinge_discriminator(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Hinge loss of discriminators: ``mean(max(0, 1 - D(x))) + mean(max(0, 1 + D(G(z))))``, summed over scales.
+
+    Args:
+        real, fake: the logits of each scale, any shape.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> round(float(hinge_discriminator([keras.ops.array([0.5])], [keras.ops.array([-3.0])])), 4)
+        0.5
+
+    Reference: Lim & Ye, "Geometric GAN" (2017); MelGAN (2019), equation 1.
+    """
+    return sum(ops.mean(ops.relu(1.0 - x)) + ops.mean(ops.relu(1.0 + y)) for x, y in zip(real, fake, strict=True))
+
+
+def hinge_generator(fake: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """What the generator minimises against hinge discriminators: ``-mean(D(G(z)))``, summed over scales; a scalar."""
+    return sum(-ops.mean(x) for x in fake)
+
+
+def feature_matching(real: list[list[keras.KerasTensor]], fake: list[list[keras.KerasTensor]]) -> keras.KerasTensor:
+    """Mean absolute difference of the discriminators' feature maps, weighted as in the paper's code.
+
+    Every map but the last of a scale (the logits) counts ``4 / (layers + 1) / scales``, where a scale of ``layers``
+    strided layers has ``layers + 3`` maps.
+
+    Args:
+        real, fake: for each scale its feature maps, the logits last.
+
+    Returns:
+        A scalar.
+
+    Reference: MelGAN (2019), equation 3; ``feat_weights`` and ``D_weights`` of its authors' training script.
+    """
+    total = 0.0
+    for ours, theirs in zip(real, fake, strict=True):
+        weight = 4.0 / (len(ours) - 3 + 1) / len(real)
+        total += weight * sum(ops.mean(ops.abs(x - y)) for x, y in zip(ours[:-1], theirs[:-1], strict=True))
+    return total

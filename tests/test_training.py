@@ -21,7 +21,7 @@ from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, with_training
 from melgan_tf.training import callbacks, loop
 from melgan_tf.training import run as run_module
-from melgan_tf.training.gan import METRICS, SpectrogramGAN, _shard_sizes
+from melgan_tf.training.gan import METRICS, SpectrogramGAN, shard_sizes
 from melgan_tf.training.run import run
 
 BATCH = 8
@@ -536,7 +536,7 @@ def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tmp_pat
 def test_shards_divide_a_batch_into_nearly_equal_parts():
     for size in range(1, 40):
         for shards in range(1, 9):
-            sizes = _shard_sizes(size, shards)
+            sizes = shard_sizes(size, shards)
             assert sum(sizes) == size
             assert len(sizes) == min(size, shards)
             assert max(sizes) - min(sizes) <= 1

@@ -89,19 +89,20 @@ class SpectrogramGAN(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         mels, weights = data
         noise = self._noise(mels.shape[0])
-        sizes = _shard_sizes(mels.shape[0], self.shards)
+        sizes = shard_sizes(mels.shape[0], self.shards)
         mels, weights, noise = (tf.split(tensor, sizes) for tensor in (mels, weights, noise))
 
-        generator, discriminator = _values(self.generator), _values(self.discriminator)
+        generator, discriminator = values_of(self.generator), values_of(self.discriminator)
         judged = [self._discriminator_program(*shard, generator, discriminator)
                   for shard in zip(noise, mels, weights, strict=True)]
-        self.discriminator_optimizer.apply(_sum(gradients for gradients, _, _ in judged),
+        self.discriminator_optimizer.apply(sum_shards(gradients for gradients, _, _ in judged),
                                            self.discriminator.trainable_variables)
 
-        discriminator = _values(self.discriminator)
+        discriminator = values_of(self.discriminator)
         fooled = [self._generator_program(maps, *shard, generator, discriminator)
                   for (_, _, maps), *shard in zip(judged, noise, weights, strict=True)]
-        self.generator_optimizer.apply(_sum(gradients for gradients, _ in fooled), self.generator.trainable_variables)
+        self.generator_optimizer.apply(sum_shards(gradients for gradients, _ in fooled),
+                                       self.generator.trainable_variables)
         self.step.assign_add(1)
         return self._measure(tf.add_n([figures for _, figures, _ in judged]),
                              tf.add_n([figures for _, figures in fooled]))
@@ -160,14 +161,17 @@ def _weighted(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return ops.sum(ops.reshape(values, (-1,)) * weights)
 
 
-def _values(player: keras.Model) -> Tensors:
+def values_of(player: keras.Model) -> Tensors:
+    """A model's trainable weights, as tensors that a pure function can take."""
     return [tf.convert_to_tensor(variable) for variable in player.trainable_variables]
 
 
-def _sum(shards: Iterable[Tensors]) -> Tensors:
+def sum_shards(shards: Iterable[Tensors]) -> Tensors:
+    """Adds up the gradients of all shards, variable by variable."""
     return [tf.add_n(list(parts)) for parts in zip(*shards, strict=True)]
 
 
-def _shard_sizes(batch: int, shards: int) -> list[int]:
+def shard_sizes(batch: int, shards: int) -> list[int]:
+    """The sizes of so many pieces of a batch, as equal as can be."""
     shards = max(1, min(shards, batch))
     return [batch // shards + (1 if index < batch % shards else 0) for index in range(shards)]
