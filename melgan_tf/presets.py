@@ -4,17 +4,57 @@ from __future__ import annotations
 
 import difflib
 
-from melgan_tf.config import Config
+from melgan_tf.config import (
+    AudioConfig,
+    Config,
+    DataConfig,
+    FastVocoderConfig,
+    MelGANConfig,
+    TrainingConfig,
+    VocoderObjective,
+)
 from melgan_tf.errors import ConfigError
 
 #: What each preset is for, as `melgan-tf presets` shows it.
 DESCRIPTIONS = {
     "seed": "the original recipe, exactly: 16 kHz, 8000 samples, 64 x 16 power mel, DCGAN-style training of 5000 "
             "epochs. The baseline: on varied sounds it collapses to a few.",
+    "melgan": "the paper's vocoder, exactly: 22.05 kHz, 80 mels, hop 256; 4.26 M weights, three discriminators. Made "
+              "for a GPU.",
+    "vocoder-22k": "the fast vocoder for the same mels: all work at frame rate; trains on a CPU in an hour.",
+    "vocoder-16k": "the fast vocoder for the drum mels of 16 kHz, 64 bands, hop 512.",
 }
+
+#: The mels of the published MelGAN.
+_MELGAN_AUDIO = AudioConfig(
+    sample_rate=22_050, n_fft=1024, hop_samples=256, mel_bins=80, min_hz=0.0, max_hz=11_025.0, mel_scale="slaney",
+    mel_norm="slaney", power=1.0, padding="half-hop", compression="log10", floor=1e-5)
+
+_FAST_TRAINING = TrainingConfig(
+    batch_size=16, epochs=300, generator_learning_rate=1e-3, discriminator_learning_rate=2e-4,
+    learning_rate_decay=0.94, beta_1=0.8, beta_2=0.99, log_every=1, checkpoint_every=5, preview_every=20)
+
+
+def _fast(adversarial_start: int) -> VocoderObjective:
+    return VocoderObjective(adversarial_start=adversarial_start, adversarial=1.0, feature_matching=10.0, stft=5.0,
+                            mel=15.0)
+
 
 _PRESETS = {
     "seed": Config(preset="seed"),
+    "melgan": Config(
+        preset="melgan", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=8192, window="random"),
+        model=MelGANConfig(),
+        training=TrainingConfig(batch_size=16, epochs=3000, generator_learning_rate=1e-4,
+                                discriminator_learning_rate=1e-4, beta_1=0.5, beta_2=0.9, log_every=1,
+                                checkpoint_every=5, preview_every=20)),
+    "vocoder-22k": Config(
+        preset="vocoder-22k", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
+        model=FastVocoderConfig(objective=_fast(20_000)), training=_FAST_TRAINING),
+    "vocoder-16k": Config(
+        preset="vocoder-16k", audio=AudioConfig(compression="log10"),
+        data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
+        model=FastVocoderConfig(subframes=4, objective=_fast(20_000)), training=_FAST_TRAINING),
 }
 
 

@@ -173,8 +173,8 @@ class Block(keras.layers.Layer):
         start = keras.initializers.RandomNormal(0.0, 1 / math.sqrt(kernel), seed=seed)
         self.depthwise = self.add_weight(name="depthwise", shape=(kernel, channels), initializer=start)
         self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
-        self.widen = _dense(channels, expansion * channels, seed + 1, "widen")
-        self.narrow = _dense(expansion * channels, channels, seed + 2, "narrow")
+        self.widen = _dense(channels, expansion * channels, seed + 1, f"{name}_widen")
+        self.narrow = _dense(expansion * channels, channels, seed + 2, f"{name}_narrow")
         self.scale = self.add_weight(name="scale", shape=(channels,), initializer=keras.initializers.Constant(scale))
         self.built = True
 

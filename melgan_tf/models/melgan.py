@@ -31,9 +31,9 @@ class ResidualBlock(keras.layers.Layer):
     def __init__(self, channels: int, dilation: int, weight_norm: bool, seed: int, name: str) -> None:
         super().__init__(name=name)
         self.dilation = dilation
-        self.dilated = Conv(channels, channels, 3, dilation, weight_norm, seed, "dilated")
-        self.pointwise = Conv(channels, channels, 1, 1, weight_norm, seed + 1, "pointwise")
-        self.shortcut = Conv(channels, channels, 1, 1, weight_norm, seed + 2, "shortcut")
+        self.dilated = Conv(channels, channels, 3, dilation, weight_norm, seed, f"{name}_dilated")
+        self.pointwise = Conv(channels, channels, 1, 1, weight_norm, seed + 1, f"{name}_pointwise")
+        self.shortcut = Conv(channels, channels, 1, 1, weight_norm, seed + 2, f"{name}_shortcut")
         self.built = True
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -93,12 +93,13 @@ class Generator(keras.Model):
 
     @property
     def context_frames(self) -> int:
-        """Frames on either side that a frame's samples depend on, from the kernels backwards."""
-        reach = _REACH
+        """Frames on either side that a frame's samples depend on: its first and last sample, followed back."""
+        first, last = -_REACH, self.hop_samples - 1 + _REACH
         for ratio in reversed(self.ratios):
-            reach += sum(3 ** j for j in range(self.residual_layers))
-            reach = math.ceil(reach / ratio) + 1  # a transposed convolution also reads one neighbour
-        return reach + _REACH
+            reach, cut = sum(3 ** j for j in range(self.residual_layers)), ratio // 2 + ratio % 2
+            # sample n of a transposed convolution is made of inputs (n + cut) // ratio and the one before
+            first, last = (first - reach + cut) // ratio - 1, (last + reach + cut) // ratio
+        return max(-first, last) + _REACH
 
     def call(self, mel: keras.KerasTensor) -> keras.KerasTensor:
         x = self.entry(reflect(mel, _REACH))
@@ -133,15 +134,15 @@ class ScaleDiscriminator(keras.Model):
 
     def __init__(self, channels: int, layers: int, downsampling: int, seed: int, name: str) -> None:
         super().__init__(name=name)
-        self.first = WaveConv(channels, 15, seed, "first")
+        self.first = WaveConv(channels, 15, seed, f"{name}_first")
         self.grouped = []
         for index in range(layers):
             wider = min(channels * downsampling, 1024)
             self.grouped.append(GroupedConv(channels, wider, channels // 4, downsampling, seed + 1 + index,
-                                            f"grouped_{index + 1}"))
+                                            f"{name}_grouped_{index + 1}"))
             channels = wider
-        self.dense = PatchConv(channels, channels, 5, seed + 90, "dense")
-        self.logits = PatchConv(channels, 1, 3, seed + 91, "logits")
+        self.dense = PatchConv(channels, channels, 5, seed + 90, f"{name}_dense")
+        self.logits = PatchConv(channels, 1, 3, seed + 91, f"{name}_logits")
         self.built = True
 
     def call(self, waveform: keras.KerasTensor) -> list[keras.KerasTensor]:
@@ -161,8 +162,8 @@ class MultiScaleDiscriminator(keras.Model):
         downsampling: stride of each.
         seed: decides the initial weights.
 
-    Input shape: ``(batch, samples)``, a fixed number of samples. Returns a list of scales, each a list of ``layers + 3``
-    feature maps ``(batch, length, channels)``, of which the last holds the logits.
+    Input shape: ``(batch, samples)``, a fixed number of samples. Returns a list of scales, each a list of
+    ``layers + 3`` feature maps ``(batch, length, channels)``, of which the last holds the logits.
     """
 
     def __init__(self, scales: int = 3, channels: int = 16, layers: int = 4, downsampling: int = 4, seed: int = 0,

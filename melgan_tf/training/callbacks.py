@@ -14,36 +14,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf import spectral
 from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.errors import MelGANError
-from melgan_tf.evaluation import embed, frechet_distance
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
-from melgan_tf.training.gan import METRICS
 from melgan_tf.training.loop import Stop
-
-FRECHET = "evaluation/frechet"
-_PREVIEWS = 16
-_JUDGED = 512
+from melgan_tf.training.tasks import Task
 
 Logs = dict[str, float]
 
 
 class LogLine(keras.callbacks.Callback):
-    """Every ``every`` epochs, and after the last, the line that the original program printed."""
+    """Every ``every`` epochs, and after the last, a line of figures: for the seed recipe the original program's."""
 
-    def __init__(self, progress: Progress, every: int, epochs: int) -> None:
+    def __init__(self, progress: Progress, every: int, epochs: int, describe: Callable[[Logs], str]) -> None:
         super().__init__()
-        self.progress, self.every, self.epochs = progress, every, epochs
+        self.progress, self.every, self.epochs, self.describe = progress, every, epochs, describe
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if epoch % self.every == 0 or epoch == self.epochs - 1:
-            loss_d, loss_g, real, before, after = (logs[name] for name in METRICS)
-            self.progress.line(f"[{epoch}/{self.epochs}]\tLoss_D: {loss_d:.4f}\tLoss_G: {loss_g:.4f}\t"
-                               f"D(x): {real:.4f}\tD(G(z)): {before:.4f} / {after:.4f}")
+            self.progress.line(f"[{epoch}/{self.epochs}]\t{self.describe(logs)}")
 
 
 class History(keras.callbacks.Callback):
@@ -52,10 +42,11 @@ class History(keras.callbacks.Callback):
     A resumed run repeats the epochs since its checkpoint; the rows that are about to be repeated are dropped first.
     """
 
-    def __init__(self, run: RunDirectory, writer: tf.summary.SummaryWriter, first_epoch: int) -> None:
+    def __init__(self, run: RunDirectory, writer: tf.summary.SummaryWriter, first_epoch: int,
+                 metrics: tuple[str, ...]) -> None:
         super().__init__()
-        self.run, self.writer = run, writer
-        self.columns = ["epoch", "seconds", *METRICS]
+        self.run, self.writer, self.metrics = run, writer, metrics
+        self.columns = ["epoch", "seconds", *metrics]
         self.rows = [row for row in self._stored() if int(row["epoch"]) < first_epoch]
         self.began, self.flushed = time.perf_counter(), 0.0
         self.before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
@@ -68,10 +59,10 @@ class History(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         now = time.perf_counter()
-        figures = {name: f"{logs[name]:.6g}" for name in METRICS}
+        figures = {name: f"{logs[name]:.6g}" for name in self.metrics}
         self.rows.append({"epoch": epoch, "seconds": f"{self.before + now - self.began:.2f}", **figures})
         with self.writer.as_default(epoch):
-            for name in METRICS:
+            for name in self.metrics:
                 tf.summary.scalar(name, logs[name])
         if now - self.flushed > 10:
             self.flush()
@@ -91,22 +82,16 @@ class History(keras.callbacks.Callback):
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves every ``every`` epochs and at the end, and remembers the best by Fréchet distance.
-
-    The distance is that of log-mel statistics between generated mels (one fixed noise) and the training sounds: cheap
-    enough to take at every checkpoint, and blind to nothing that the ear would call the same.
-    """
+    """Saves every ``every`` epochs and at the end, and remembers the best by the task's own figure."""
 
     def __init__(self, store: CheckpointStore, state: Callable[[], State], step: Callable[[], int], start: int,
-                 history: History, sampler: Sampler, mels: np.ndarray, every: int) -> None:
+                 history: History, task: Task, every: int) -> None:
         super().__init__()
         self.store, self.state, self.step, self.every = store, state, step, every
         self.saved = start or None  # not asked of the store: it may hold a damaged one of the same step
-        self.history, self.sampler, self.writer = history, sampler, history.writer
-        self.noise = sampler.noise(0, min(_JUDGED, len(mels)))
-        self.real = embed(spectral.log_mel(mels[_spaced(len(mels), _JUDGED)], sampler.audio).numpy())
+        self.history, self.task, self.writer = history, task, history.writer
         best = store.best_meta()
-        self.best = best[FRECHET] if best else float("inf")
+        self.best = best[task.figure] if best else float("inf")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if (epoch + 1) % self.every == 0:
@@ -127,12 +112,11 @@ class Checkpointing(keras.callbacks.Callback):
                 raise MelGANError(f"{name} became infinite or not a number in epoch {epoch + 1}: stopped; lower the "
                                   "learning rates")
         self.history.flush()  # before, so that no epoch behind a checkpoint is ever missing
-        fake = embed(spectral.log_mel(self.sampler.mel(self.noise), self.sampler.audio).numpy())
-        distance = frechet_distance(self.real, fake)
+        distance = self.task.judge()
         with self.writer.as_default(epoch):
-            tf.summary.scalar(FRECHET, distance)
-        self.store.save(state, step, {"epoch": epoch, FRECHET: distance,
-                                      "audio_fingerprint": self.sampler.audio.fingerprint()})
+            tf.summary.scalar(self.task.figure, distance)
+        self.store.save(state, step, {"epoch": epoch, self.task.figure: distance,
+                                      "audio_fingerprint": self.task.config.audio.fingerprint()})
         self.saved = step
         if distance < self.best:
             self.best = distance
@@ -140,29 +124,21 @@ class Checkpointing(keras.callbacks.Callback):
 
 
 class Preview(keras.callbacks.Callback):
-    """Every ``every`` epochs: pictures and sounds of the same sixteen noise vectors in TensorBoard; real ones once."""
+    """Every ``every`` epochs pictures and sounds of what the model makes, always of the same inputs; real ones once."""
 
-    def __init__(self, sampler: Sampler, mels: np.ndarray, writer: tf.summary.SummaryWriter, every: int,
-                 first_epoch: int) -> None:
+    def __init__(self, task: Task, writer: tf.summary.SummaryWriter, every: int, first_epoch: int) -> None:
         super().__init__()
-        self.sampler, self.writer, self.every = sampler, writer, every
-        self.mels, self.first_epoch = mels[_spaced(len(mels), _PREVIEWS)], first_epoch
+        self.task, self.writer, self.every, self.first_epoch = task, writer, every, first_epoch
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self.first_epoch == 0:
-            self._write("real", self.mels, self.sampler.render(tf.constant(self.mels)).numpy(), 0)
+            with self.writer.as_default(0):
+                self.task.preview(0, real=True)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if (epoch + 1) % self.every == 0:
-            sounds = self.sampler.generate(seed=0, count=_PREVIEWS)
-            self._write("fake", sounds["mel"], sounds["audio"], epoch)
-
-    def _write(self, name: str, mels: np.ndarray, waveforms: np.ndarray, epoch: int) -> None:
-        pictures = mel_image(spectral.log_mel(mels, self.sampler.audio).numpy())
-        with self.writer.as_default(epoch):
-            tf.summary.image(f"mel/{name}", pictures, max_outputs=_PREVIEWS)
-            tf.summary.audio(f"audio/{name}", waveforms[..., None], self.sampler.audio.sample_rate,
-                             max_outputs=_PREVIEWS)
+            with self.writer.as_default(epoch):
+                self.task.preview(epoch, real=False)
 
 
 class Interruption(keras.callbacks.Callback):
@@ -190,8 +166,3 @@ class Interruption(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.signal:
             raise Stop
-
-
-def _spaced(count: int, wanted: int) -> np.ndarray:
-    """Indices spread over all classes of a sorted folder."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))

@@ -86,6 +86,13 @@ class SpectrogramGAN(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return self.trackers
 
+    def parts(self) -> dict[str, list[keras.Variable]]:
+        """Every variable that a checkpoint keeps, by part."""
+        return {"run": [self.step], "generator": self.generator.variables,
+                "discriminator": self.discriminator.variables,
+                "generator_optimizer": self.generator_optimizer.variables,
+                "discriminator_optimizer": self.discriminator_optimizer.variables}
+
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         mels, weights = data
         noise = self._noise(mels.shape[0])

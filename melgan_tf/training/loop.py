@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -10,8 +12,10 @@ import tensorflow as tf
 
 from melgan_tf.errors import MelGANError
 
-#: Steps in one call into TensorFlow: few enough to react to Ctrl-C within a second or two.
+#: Most steps in one call into TensorFlow.
 STEPS_PER_CALL = 32
+#: And no more than take about this long, so that Ctrl-C is heard within a second or two.
+_SECONDS_PER_CALL = 1.0
 
 
 class Stop(Exception):  # noqa: N818  not an error
@@ -27,7 +31,8 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
     Callbacks see what ``fit`` would show them: ``on_epoch_end(epoch, logs)`` once an epoch, with its mean figures.
 
     Args:
-        model: a compiled model with a ``train_step``.
+        model: a compiled model with a ``train_step``. If it has ``switches``, steps at which its way of learning
+            changes, ``train_step`` is told by a second argument whether the last of them has passed.
         dataset: endless; its first batch is that of step ``start``.
         start, end: numbers of the first step and of the first not to take.
         per_epoch: steps per epoch.
@@ -42,12 +47,12 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
     iterator = iter(strategy.experimental_distribute_dataset(dataset))
 
     @tf.function
-    def steps(count: tf.Tensor) -> None:
+    def steps(count: tf.Tensor, *how: bool) -> None:
         for _ in tf.range(count):
-            strategy.run(model.train_step, args=(next(iterator),))
+            strategy.run(model.train_step, args=(next(iterator), *how))
 
     callbacks.on_train_begin()
-    step = start
+    step, pace = start, _Pace()
     while step < end:
         epoch = step // per_epoch
         epoch_end = min((epoch + 1) * per_epoch, end)
@@ -55,8 +60,12 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
         callbacks.on_epoch_begin(epoch)
         stopped = False
         while step < epoch_end and not stopped:
-            count = min(STEPS_PER_CALL, epoch_end - step)
-            steps(tf.constant(count))
+            count, how = min(pace.count, epoch_end - step), ()
+            if hasattr(model, "switches"):
+                count = min([count, *(switch - step for switch in model.switches if switch > step)])
+                how = (model.phase(step),)
+            with pace.measure(count):
+                steps(tf.constant(count), *how)
             step += count
             advance(count)
             try:
@@ -72,3 +81,18 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
         if stopped:
             raise Stop
     callbacks.on_train_end()
+
+
+class _Pace:
+    """How many steps fit into a call."""
+
+    def __init__(self) -> None:
+        self.count = 1
+
+    @contextlib.contextmanager
+    def measure(self, count: int) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        each = (time.perf_counter() - began) / count
+        # not more than doubled at once: a call that compiles, or is held up, says little of the next
+        self.count = max(1, min(STEPS_PER_CALL, 2 * self.count, round(_SECONDS_PER_CALL / each)))

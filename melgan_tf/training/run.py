@@ -13,17 +13,17 @@ import tensorflow as tf
 
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.config import Config
-from melgan_tf.data import SoundSet, batches, load_folder, steps_per_epoch
+from melgan_tf.data import SoundSet, steps_per_epoch
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.models.sampler import Sampler
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, conflicts, write_text
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
 from melgan_tf.training.adam import Adam
-from melgan_tf.training.gan import SpectrogramGAN
+from melgan_tf.training.tasks import Task, task_for
+from melgan_tf.waveform_data import WaveformSet
 
-#: Shards smaller than this lose more in their matrix products than they win by running side by side.
+#: Shards of mels smaller than this lose more in their matrix products than they win by running side by side.
 _LEAST_SHARD = 32
 #: Compiling takes a few seconds; shorter runs end sooner without it.
 _LEAST_COMPILED_STEPS = 200
@@ -43,7 +43,7 @@ class Result:
     steps: int
     epochs: int
     signal: int
-    sounds: SoundSet
+    sounds: SoundSet | WaveformSet
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Plan:
 
 def run(config: Config, data: str | Path, run_directory: str | Path, progress: Progress | None = None,
         fresh: bool = False) -> Result:
-    """Trains a spectrogram GAN on a folder of sounds, or goes on where an earlier call stopped.
+    """Trains a model on a folder of sounds, or goes on where an earlier call stopped.
 
     A resumed run ends with the weights that it would have had if it had never stopped.
 
@@ -78,13 +78,11 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         if directory.exists() and not fresh and (differing := conflicts(config, directory.config())):
             raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
                              "another run directory, or begin anew")
-        sounds = load_folder(data, config, progress)
-        if len(sounds) < config.training.batch_size:
-            batches(sounds.images(), config.training.batch_size, 0)  # says what is wrong
+        task = task_for(config, data, progress)
         if fresh:
             directory.clear()
         try:
-            return _Session(config, Path(data), directory, progress, sounds).train()
+            return _Session(config, Path(data), directory, progress, task).train()
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
@@ -95,17 +93,17 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
 class _Session:
     """One process's part of a run."""
 
-    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress,
-                 sounds: SoundSet) -> None:
-        self.config, self.data, self.directory, self.progress, self.sounds = config, data, directory, progress, sounds
+    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task) -> None:
+        self.config, self.data, self.directory, self.progress = config, data, directory, progress
+        self.task, self.sounds = task, task.sounds
         settings = config.training
-        self.per_epoch = steps_per_epoch(len(sounds), settings.batch_size)
+        self.per_epoch = steps_per_epoch(task.clips, settings.batch_size)
         self.end = settings.steps or settings.epochs * self.per_epoch
         self.plan = _plan(config, self.end, directory, progress)
         keras.mixed_precision.set_global_policy(settings.precision)
         self.store = CheckpointStore(directory.checkpoints, settings.keep_checkpoints)
         with self.plan.strategy.scope():
-            self.model = SpectrogramGAN(config)
+            self.model = task.build()
             self.model.compile(_adam(config, "generator"), _adam(config, "discriminator"), self.plan.xla,
                                self.plan.shards)
 
@@ -116,9 +114,8 @@ class _Session:
             self.progress.line(f"already trained for {start} steps ({start // self.per_epoch} epochs): nothing to do; "
                                "ask for more with --epochs or --steps")
             return Result(start, start // self.per_epoch, 0, self.sounds)
-        settings = self.config.training
-        images = self.sounds.images()
-        dataset = batches(images, settings.batch_size, settings.seed, start)
+        dataset = self.task.dataset(start)
+        self.task.start_judging()
         writer = tf.summary.create_file_writer(str(self.directory.tensorboard))
         checkpointing, others = self._callbacks(writer, start)
         with cb.Interruption(self.progress) as interruption, self._saving(checkpointing):
@@ -130,15 +127,14 @@ class _Session:
 
     def _callbacks(self, writer: tf.summary.SummaryWriter,
                    start: int) -> tuple[cb.Checkpointing, list[keras.callbacks.Callback]]:
-        settings, mels = self.config.training, self.sounds.mels
+        settings = self.config.training
         first_epoch = start // self.per_epoch
         epochs = -(-self.end // self.per_epoch)
-        sampler = Sampler(self.model.generator, self.config)
-        history = cb.History(self.directory, writer, first_epoch)
-        checkpointing = cb.Checkpointing(self.store, self._state, self._step, start, history, sampler, mels,
+        history = cb.History(self.directory, writer, first_epoch, self.task.metrics)
+        checkpointing = cb.Checkpointing(self.store, self._state, self._step, start, history, self.task,
                                          settings.checkpoint_every)
-        return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs), history,
-                               cb.Preview(sampler, mels, writer, settings.preview_every, first_epoch)]
+        return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs, self.task.describe), history,
+                               cb.Preview(self.task, writer, settings.preview_every, first_epoch)]
 
     @contextlib.contextmanager
     def _saving(self, checkpointing: cb.Checkpointing) -> Iterator[None]:
@@ -155,7 +151,7 @@ class _Session:
         state, meta, damaged = found
         for line in damaged:
             self.progress.warning(f"{line}: going back to step {meta['step']}")
-        restore(state, **self._parts())
+        restore(state, **self.model.parts())
         record = self.directory.record()
         if record["data"].get("fingerprint") != self.sounds.fingerprint:
             self.progress.warning(f"the sounds have changed since this run began ({record['data'].get('sounds')} then, "
@@ -172,15 +168,8 @@ class _Session:
         self.directory.write(self.config, data, resolved)
         write_text(self.directory.skipped_file, "".join(f"{s.name}\t{s.reason}\n" for s in sounds.skipped))
 
-    def _parts(self) -> dict[str, list[keras.Variable]]:
-        model = self.model
-        return {"run": [model.step], "generator": model.generator.variables,
-                "discriminator": model.discriminator.variables,
-                "generator_optimizer": model.generator_optimizer.variables,
-                "discriminator_optimizer": model.discriminator_optimizer.variables}
-
     def _state(self) -> State:
-        return collect(**self._parts())
+        return collect(**self.model.parts())
 
     def _step(self) -> int:
         return int(self.model.step.numpy())  # mirrored on several devices it has no int() of its own
@@ -188,7 +177,10 @@ class _Session:
 
 def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
     settings = config.training
-    adam = Adam(getattr(settings, f"{player}_learning_rate"), settings.beta_1, settings.beta_2, settings.epsilon,
+    rate = getattr(settings, f"{player}_learning_rate")
+    if settings.learning_rate_decay < 1:
+        rate = keras.optimizers.schedules.ExponentialDecay(rate, 1000, settings.learning_rate_decay)
+    adam = Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon,
                 name=f"{player}_adam")
     if settings.precision == "mixed_float16":  # half precision underflows without it
         return keras.optimizers.LossScaleOptimizer(adam, name=f"{player}_loss_scale")
@@ -210,5 +202,6 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
     else:
         xla = settings.xla == "on"
     cores = len(os.sched_getaffinity(0))
-    shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // _LEAST_SHARD)))
+    least = 1 if config.is_vocoder else _LEAST_SHARD
+    shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // least)))
     return _Plan(strategy, xla, shards)

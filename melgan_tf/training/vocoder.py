@@ -93,6 +93,10 @@ class VocoderGAN(keras.Model):
                       "discriminator_optimizer": self.discriminator_optimizer.variables}
         return parts
 
+    def phase(self, step: int) -> bool:
+        """Whether the discriminators take part in that step."""
+        return self._adversarial and step >= self.objective.adversarial_start
+
     def train_step(self, waveforms: tf.Tensor, adversarial: bool = False) -> dict[str, tf.Tensor]:
         size = waveforms.shape[0]
         shards = tf.split(waveforms, shard_sizes(size, self.shards))

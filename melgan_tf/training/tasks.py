@@ -1,0 +1,195 @@
+"""What is trained: for each kind of model its data, its training step, its log line, its figure and its previews.
+
+`melgan_tf.training.run` asks a task for these and treats all models alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf import spectral
+from melgan_tf.config import Config
+from melgan_tf.data import SoundSet, batches, load_folder
+from melgan_tf.evaluation import embed, frechet_distance
+from melgan_tf.models.sampler import Sampler
+from melgan_tf.pictures import mel_image
+from melgan_tf.progress import Progress
+from melgan_tf.training import gan, vocoder
+from melgan_tf.waveform_data import WaveformSet, clip_batches, load_waveforms
+
+PREVIEWS = 16
+_JUDGED = 512
+_COPIED = 64
+
+
+class Task(ABC):
+    """One kind of training.
+
+    Args:
+        config: the run's configuration.
+        data: folder of sounds.
+        progress: told of every file.
+
+    Attributes:
+        sounds: what was read.
+        clips: examples that make an epoch.
+        figure: the name of what `judge` returns.
+        model: set by `build`.
+    """
+
+    figure: str
+    metrics: tuple[str, ...]
+    model: keras.Model
+
+    def __init__(self, config: Config, data: str | Path, progress: Progress) -> None:
+        self.config = config
+        self.sounds = self._load(data, progress)
+
+    @abstractmethod
+    def _load(self, data: str | Path, progress: Progress) -> Any: ...
+
+    @property
+    @abstractmethod
+    def clips(self) -> int: ...
+
+    @abstractmethod
+    def build(self) -> keras.Model:
+        """Makes `model`, not compiled."""
+
+    @abstractmethod
+    def start_judging(self) -> None:
+        """Prepares `judge` and the previews; called once, after the weights are in place."""
+
+    @abstractmethod
+    def dataset(self, start_step: int) -> tf.data.Dataset: ...
+
+    @abstractmethod
+    def describe(self, logs: dict[str, float]) -> str:
+        """The figures of an epoch, for its log line."""
+
+    @abstractmethod
+    def judge(self) -> float:
+        """How far the model is from the real sounds; lower is better."""
+
+    @abstractmethod
+    def preview(self, epoch: int, real: bool) -> None:
+        """Writes pictures and sounds to the current summary writer: real ones, or what the model makes."""
+
+    def _summaries(self, name: str, mels: np.ndarray, waveforms: np.ndarray) -> None:
+        audio = self.config.audio
+        tf.summary.image(f"mel/{name}", mel_image(spectral.log_mel(mels, audio).numpy()), max_outputs=PREVIEWS)
+        tf.summary.audio(f"audio/{name}", waveforms[..., None], audio.sample_rate, max_outputs=PREVIEWS)
+
+
+class SpectrogramTask(Task):
+    """Noise to mel spectrogram. Judged by the Fréchet distance of log-mel statistics to the training sounds.
+
+    That is cheap enough to take at every checkpoint, and blind to nothing that the ear would call the same.
+    """
+
+    figure = "evaluation/frechet"
+    metrics = gan.METRICS
+    sounds: SoundSet
+
+    def _load(self, data: str | Path, progress: Progress) -> SoundSet:
+        sounds = load_folder(data, self.config, progress)
+        if len(sounds) < self.config.training.batch_size:
+            batches(sounds.images(), self.config.training.batch_size, 0)  # says what is wrong
+        return sounds
+
+    @property
+    def clips(self) -> int:
+        return len(self.sounds)
+
+    def build(self) -> keras.Model:
+        self.model = gan.SpectrogramGAN(self.config)
+        return self.model
+
+    def start_judging(self) -> None:
+        mels = self.sounds.mels
+        self.sampler = Sampler(self.model.generator, self.config)
+        self.noise = self.sampler.noise(0, min(_JUDGED, len(mels)))
+        self.real = embed(spectral.log_mel(mels[spaced(len(mels), _JUDGED)], self.config.audio).numpy())
+
+    def dataset(self, start_step: int) -> tf.data.Dataset:
+        settings = self.config.training
+        return batches(self.sounds.images(), settings.batch_size, settings.seed, start_step)
+
+    def describe(self, logs: dict[str, float]) -> str:
+        loss_d, loss_g, real, before, after = (logs[name] for name in self.metrics)
+        return (f"Loss_D: {loss_d:.4f}\tLoss_G: {loss_g:.4f}\tD(x): {real:.4f}\t"
+                f"D(G(z)): {before:.4f} / {after:.4f}")
+
+    def judge(self) -> float:
+        fake = embed(spectral.log_mel(self.sampler.mel(self.noise), self.config.audio).numpy())
+        return frechet_distance(self.real, fake)
+
+    def preview(self, epoch: int, real: bool) -> None:
+        if real:
+            mels = self.sounds.mels[spaced(len(self.sounds), PREVIEWS)]
+            self._summaries("real", mels, self.sampler.render(tf.constant(mels)).numpy())
+        else:
+            made = self.sampler.generate(seed=0, count=PREVIEWS)
+            self._summaries("fake", made["mel"], made["audio"])
+
+
+class VocoderTask(Task):
+    """Mel spectrogram to waveform. Judged by the log mels of 64 clips: real against copied, mean difference in dB."""
+
+    figure = "evaluation/mel_db"
+    metrics = vocoder.METRICS
+    sounds: WaveformSet
+
+    def _load(self, data: str | Path, progress: Progress) -> WaveformSet:
+        return load_waveforms(data, self.config, progress)
+
+    @property
+    def clips(self) -> int:
+        return self.sounds.clips
+
+    def build(self) -> keras.Model:
+        self.model = vocoder.VocoderGAN(self.config)
+        return self.model
+
+    def start_judging(self) -> None:
+        self.clip = self.sounds.examples(_COPIED)
+        self.mels = spectral.mel_spectrogram(tf.constant(self.clip), self.config.audio)
+        self._vocode = tf.function(lambda mels: self.model.generator(mels), autograph=False)
+
+    def _copies(self, count: int) -> tf.Tensor:
+        return tf.cast(self._vocode(self.mels[:count]), tf.float32)[:, :self.clip.shape[1]]
+
+    def dataset(self, start_step: int) -> tf.data.Dataset:
+        return clip_batches(self.sounds, self.config, start_step)
+
+    def describe(self, logs: dict[str, float]) -> str:
+        return (f"Loss_G: {logs['generator/loss']:.4f}\tSTFT: {logs['generator/stft']:.4f}\t"
+                f"mel: {logs['generator/mel']:.4f}\tfeatures: {logs['generator/feature_matching']:.4f}\t"
+                f"Loss_D: {logs['discriminator/loss']:.4f}")
+
+    def judge(self) -> float:
+        audio = self.config.audio
+        made = spectral.mel_spectrogram(self._copies(len(self.clip)), audio)
+        decibels = 20.0 / audio.power
+        return float(decibels * tf.reduce_mean(tf.abs(made - self.mels)))
+
+    def preview(self, epoch: int, real: bool) -> None:
+        waveforms = self.clip[:PREVIEWS] if real else self._copies(PREVIEWS).numpy()
+        mels = spectral.mel_spectrogram(tf.constant(waveforms), self.config.audio).numpy()
+        self._summaries("real" if real else "fake", mels, waveforms)
+
+
+def task_for(config: Config, data: str | Path, progress: Progress) -> Task:
+    """Reads the sounds for a configuration's kind of training."""
+    return (VocoderTask if config.is_vocoder else SpectrogramTask)(config, data, progress)
+
+
+def spaced(count: int, wanted: int) -> np.ndarray:
+    """Indices spread over all classes of a sorted folder."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))

@@ -1,0 +1,199 @@
+"""MelGAN against PyTorch: from equal weights equal sounds, feature maps, losses and gradients."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from melgan_tf.losses import feature_matching, hinge_discriminator, hinge_generator
+from melgan_tf.models.melgan import Generator, MultiScaleDiscriminator
+
+torch = pytest.importorskip("torch")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import torch_melgan
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+
+TINY = [{"mel_bins": 5, "ratios": (4, 2), "channels": 3, "residual_layers": 2},
+        {"mel_bins": 7, "ratios": (3, 5), "channels": 2, "residual_layers": 1},
+        {"mel_bins": 4, "ratios": (2, 7, 2), "channels": 2, "residual_layers": 3}]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def layers_of(module):
+    """The convolutions of a PyTorch model in the order in which they are written down."""
+    return [layer for layer in module.modules() if hasattr(layer, "weight_v")]
+
+
+def give_weights(convolutions, module, rng, gain):
+    """Random weights to both, so large that signals neither fade nor saturate."""
+    for ours, theirs in zip(convolutions, layers_of(module), strict=True):
+        with torch.no_grad():
+            for name, (mean, spread) in {"weight_v": (0, 1), "weight_g": (gain, 0.3), "bias": (0, 0.1)}.items():
+                parameter = getattr(theirs, name)
+                parameter.copy_(torch.tensor(rng.normal(mean, spread, parameter.shape)))
+            if isinstance(theirs, torch.nn.ConvTranspose1d):
+                theirs.weight_g.mul_(np.sqrt(theirs.stride[0] / 2))
+        ours.v.assign(theirs.weight_v.detach().numpy().transpose(2, 1, 0))
+        ours.g.assign(theirs.weight_g.detach().numpy().transpose(2, 1, 0))
+        ours.bias.assign(theirs.bias.detach().numpy())
+
+
+def generators(seed=0, **arguments):
+    ours, theirs = Generator(**arguments), torch_melgan.Generator(**arguments)
+    give_weights(ours.convolutions(), theirs, np.random.default_rng(seed), 1.0)
+    return ours, theirs
+
+
+def discriminators(seed=0, **arguments):
+    ours, theirs = MultiScaleDiscriminator(**arguments), torch_melgan.Discriminator(**arguments)
+    convolutions = [layer for scale in ours.scales for layer in (scale.first, *scale.grouped, scale.dense, scale.logits)]
+    give_weights(convolutions, theirs, np.random.default_rng(seed), 1.2)
+    return ours, theirs, convolutions
+
+
+def close(ours, theirs, what="", tolerance=1e-5):
+    """To 1e-5 of the largest value; constant or vanishing values would prove nothing."""
+    ours, theirs = np.asarray(ours), theirs.detach().numpy()
+    assert ours.shape == theirs.shape, what
+    largest = np.abs(theirs).max()
+    assert 1e-4 < largest < 1e4, (what, largest)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * largest, err_msg=what)
+
+
+def close_gradients(ours, convolutions, theirs):
+    """Of every variable; ours come as (v, g, bias) for each convolution."""
+    ours = iter(ours)
+    for convolution, layer in zip(convolutions, layers_of(theirs), strict=True):
+        for parameter in (layer.weight_v, layer.weight_g, layer.bias):
+            gradient = parameter.grad
+            gradient = gradient if gradient.ndim == 1 else gradient.permute(2, 1, 0)
+            close(next(ours), gradient, convolution.name, 2e-5)
+    assert next(ours, None) is None
+
+
+def mels(bins, frames=12, batch=2):
+    return np.random.default_rng(1).normal(size=(batch, frames, bins)).astype("float32")
+
+
+def waveforms(samples, batch=2, seed=1):
+    return np.random.default_rng(seed).uniform(-1, 1, (batch, samples)).astype("float32")
+
+
+def maps_of(theirs, waveform):
+    """PyTorch's feature maps, channels last."""
+    return [[y.permute(0, 2, 1) for y in scale] for scale in theirs(torch.as_tensor(waveform)[:, None])]
+
+
+@pytest.mark.parametrize("arguments", TINY)
+def test_generators_make_the_same_sound(arguments):
+    ours, theirs = generators(**arguments)
+    mel = mels(arguments["mel_bins"])
+    sound = theirs(torch.tensor(mel).permute(0, 2, 1))[:, 0]
+    assert 0.05 < sound.std() < 0.9
+    for model in (ours, ours.folded()):
+        np.testing.assert_allclose(np.asarray(model(mel)), sound.detach().numpy(), rtol=0, atol=1e-5)
+
+
+def test_the_papers_generator_makes_the_same_sound():
+    ours, theirs = generators()
+    mel = mels(80, frames=6, batch=1)
+    sound = theirs(torch.tensor(mel).permute(0, 2, 1))[:, 0].detach().numpy()
+    assert 0.05 < sound.std() < 0.9
+    np.testing.assert_allclose(np.asarray(ours.folded()(mel)), sound, rtol=0, atol=1e-5)
+    assert sum(p.numel() for p in theirs.parameters()) == sum(int(np.prod(v.shape)) for v in ours.variables)
+
+
+@pytest.mark.parametrize("arguments", TINY)
+def test_generators_have_the_same_gradients(arguments):
+    ours, theirs = generators(**arguments)
+    mel = mels(arguments["mel_bins"])
+    with tf.GradientTape() as tape:
+        sound = ours(mel)
+        weights = np.random.default_rng(2).normal(size=sound.shape).astype("float32")
+        loss = tf.reduce_sum(sound * weights)
+    (theirs(torch.tensor(mel).permute(0, 2, 1))[:, 0] * torch.tensor(weights)).sum().backward()
+    convolutions = ours.convolutions()
+    wanted = [variable for layer in convolutions for variable in (layer.v, layer.g, layer.bias)]
+    assert {id(variable) for variable in wanted} == {id(variable) for variable in ours.trainable_variables}
+    close_gradients(tape.gradient(loss, [variable.value for variable in wanted]), convolutions, theirs)
+
+
+@pytest.mark.parametrize(("arguments", "samples"), [
+    ({"channels": 4, "layers": 3}, 1024),
+    ({"channels": 4, "layers": 3}, 1502),  # 1502, 751, 375 samples: rounding at every layer
+    ({"scales": 1, "channels": 8, "layers": 2, "downsampling": 2}, 301),
+    ({"scales": 2, "channels": 16, "layers": 1, "downsampling": 4}, 203),
+])
+def test_discriminators_see_the_same(arguments, samples):
+    ours, theirs, _ = discriminators(**arguments)
+    sounds = waveforms(samples)
+    found, expected = ours(sounds), maps_of(theirs, sounds)
+    assert [len(scale) for scale in found] == [arguments["layers"] + 3] * arguments.get("scales", 3)
+    for i, (scale, other) in enumerate(zip(found, expected, strict=True)):
+        for j, (y, x) in enumerate(zip(scale, other, strict=True)):
+            close(y, x, f"scale {i}, map {j}")
+
+
+def test_the_papers_discriminators_see_the_same():
+    ours, theirs, _ = discriminators()
+    sounds = waveforms(4096, batch=1)
+    for scale, other in zip(ours(sounds), maps_of(theirs, sounds), strict=True):
+        assert [y.shape[-1] for y in scale] == [16, 64, 256, 1024, 1024, 1024, 1]
+        for y, x in zip(scale, other, strict=True):
+            close(y, x)
+    assert sum(p.numel() for p in theirs.parameters()) == sum(int(np.prod(v.shape)) for v in ours.variables)
+
+
+def torch_losses(real, fake, layers):
+    """(discriminators', generator's adversarial, feature matching), after the paper's equations and weights."""
+    relu, distance = torch.nn.functional.relu, torch.nn.functional.l1_loss
+    hinge = sum(relu(1 - scale[-1]).mean() for scale in real) + sum(relu(1 + scale[-1]).mean() for scale in fake)
+    features = sum(distance(y, x) for scale, other in zip(fake, real, strict=True)
+                   for y, x in zip(scale[:-1], other[:-1], strict=True))
+    return hinge, -sum(scale[-1].mean() for scale in fake), features * 4.0 / (layers + 1) / len(real)
+
+
+@pytest.mark.parametrize("which", range(3), ids=["discriminator", "adversarial", "feature matching"])
+def test_losses_and_their_gradients_are_the_same(which):
+    """With respect to every weight, and to the sound: that is what the generator learns from."""
+    layers = 2
+    ours, theirs, convolutions = discriminators(channels=4, layers=layers)
+    real, fake = waveforms(1001), waveforms(1001, seed=2)
+    their_fake = torch.tensor(fake, requires_grad=True)
+    expected = torch_losses(maps_of(theirs, real), maps_of(theirs, their_fake), layers)[which]
+    expected.backward()
+    weights = [variable for layer in convolutions for variable in (layer.v, layer.g, layer.bias)]
+    fake = tf.constant(fake)
+    with tf.GradientTape() as tape:
+        tape.watch(fake)
+        real_maps, fake_maps = ours(real), ours(fake)
+        real_logits, fake_logits = ([scale[-1] for scale in maps] for maps in (real_maps, fake_maps))
+        found = [lambda: hinge_discriminator(real_logits, fake_logits), lambda: hinge_generator(fake_logits),
+                 lambda: feature_matching(real_maps, fake_maps)][which]()
+    assert float(found) == pytest.approx(expected.item(), rel=1e-5)
+    gradients = tape.gradient(found, [fake, *(variable.value for variable in weights)])
+    np.testing.assert_allclose(gradients[0], their_fake.grad.numpy(), rtol=0,
+                               atol=1e-5 * np.abs(their_fake.grad.numpy()).max())
+    assert np.abs(gradients[0]).max() > 0
+    for (layer, name), ours_, theirs_ in zip(
+            [(layer, name) for layer in convolutions for name in ("v", "g", "bias")], gradients[1:],
+            [p.grad for layer in layers_of(theirs) for p in (layer.weight_v, layer.weight_g, layer.bias)], strict=True):
+        if which == 2 and "logits" in layer.name:
+            assert ours_ is None or not np.any(ours_)  # the logits are not matched
+            continue
+        theirs_ = theirs_.numpy() if theirs_.ndim == 1 else theirs_.permute(2, 1, 0).numpy()
+        np.testing.assert_allclose(ours_, theirs_, rtol=0, atol=2e-5 * max(np.abs(theirs_).max(), 1e-4),
+                                   err_msg=f"{layer.name} {name}")
