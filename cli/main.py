@@ -17,6 +17,7 @@ _COMMANDS = {
     "generate": "Make new sounds with a trained model.",
     "export": "Write a trained model as SavedModel or TFLite.",
     "evaluate": "Measure a trained model against real sounds.",
+    "import-torch": "Make a run of a MelGAN trained in PyTorch.",
     "presets": "List the presets, or show one in full.",
     "info": "Say what a run, a checkpoint or an export is.",
 }
@@ -31,7 +32,7 @@ class _LazyCommands(OneLineErrors):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        return importlib.import_module(f"melgan_tf.cli.{name}").command
+        return importlib.import_module(f"melgan_tf.cli.{name.replace('-', '_')}").command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

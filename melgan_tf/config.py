@@ -163,6 +163,8 @@ class VocoderObjective:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             _require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
+        _require(self.adversarial + self.feature_matching + self.stft + self.mel > 0, "model.objective.adversarial",
+                 self.adversarial, "give something to learn from: one of the weights above 0")
         _require(self.adversarial_start == 0 or self.stft + self.mel > 0, "model.objective.adversarial_start",
                  self.adversarial_start, "give 0, or something to learn from before it: stft or mel above 0")
 
@@ -199,33 +201,41 @@ class FastVocoderConfig:
 
     Attributes:
         kind: always "fast-vocoder".
-        channels, blocks: width and number of the blocks at frame rate.
+        channels: width at frame rate.
+        kernel: frames of mel that the first convolution sees, odd.
+        dilations: one residual block each: the distance, in frames, of the three frames that it sees.
         subframes: pieces that a frame is split into before its Fourier transforms.
         sub_channels, sub_blocks: width and number of the blocks at that rate.
-        expansion: how much wider a block is inside.
-        kernel: frames that a convolution sees, odd.
+        overlap: how many windows meet at every sample: 2 or 4.
+        carriers: frequencies offered within each of the lower bins.
+        corrections: how often the waveform's mel is brought nearer to the wanted one.
         objective: what it learns from.
     """
 
     kind: Literal["fast-vocoder"] = "fast-vocoder"
-    channels: int = 256
-    blocks: int = 6
+    channels: int = 192
+    kernel: int = 7
+    dilations: tuple[int, ...] = (1, 2, 4, 1, 2)
     subframes: int = 2
     sub_channels: int = 128
-    sub_blocks: int = 2
-    expansion: int = 2
-    kernel: int = 7
+    sub_blocks: int = 1
+    overlap: int = 4
+    carriers: int = 4
+    corrections: int = 1
     objective: VocoderObjective = field(default_factory=VocoderObjective)
 
     def __post_init__(self) -> None:
         _check_types(self, "model")
-        for name, most in (("channels", 4096), ("sub_channels", 4096), ("subframes", 64), ("expansion", 8)):
+        for name, most in (("channels", 4096), ("sub_channels", 4096), ("subframes", 64), ("carriers", 8)):
             value = getattr(self, name)
             _require(1 <= value <= most, f"model.{name}", value, f"give 1 to {most}")
-        for name in ("blocks", "sub_blocks"):
+        for name in ("sub_blocks", "corrections"):
             _require(0 <= getattr(self, name) <= 64, f"model.{name}", getattr(self, name), "give 0 to 64")
         _require(1 <= self.kernel <= 31 and self.kernel % 2 == 1, "model.kernel", self.kernel,
                  "give an odd number from 1 to 31")
+        _require(all(1 <= dilation <= 64 for dilation in self.dilations), "model.dilations", list(self.dilations),
+                 "give numbers from 1 to 64")
+        _require(self.overlap in (2, 4), "model.overlap", self.overlap, "give 2 or 4")
 
 
 #: What `Config.model` may be; its ``kind`` tells which.
@@ -303,9 +313,12 @@ class Config:
 
     def __post_init__(self) -> None:
         _check_types(self, "")
-        if self.audio.padding == "centre":  # one reflection reaches no further than the clip itself
-            _require(self.data.clip_samples > self.audio.n_fft // 2, "data.clip_samples", self.data.clip_samples,
-                     f"give more than n_fft / 2 ({self.audio.n_fft // 2}) samples")
+        audio, clip_samples = self.audio, self.data.clip_samples
+        if audio.padding == "centre":  # one reflection reaches no further than the clip itself
+            name, reach = "n_fft / 2", audio.n_fft // 2
+        else:
+            name, reach = "(n_fft - hop_samples) / 2", (audio.n_fft - audio.hop_samples + 1) // 2
+        _require(clip_samples > reach, "data.clip_samples", clip_samples, f"give more than {name} ({reach}) samples")
         if self.is_vocoder:
             self._check_vocoder()
 
@@ -315,11 +328,19 @@ class Config:
         if isinstance(model, MelGANConfig):
             _require(math.prod(model.ratios) == audio.hop_samples, "model.ratios", list(model.ratios),
                      f"give factors whose product is audio.hop_samples ({audio.hop_samples})")
+            # reflections: 3 frames before the first convolution, the largest dilation in the first stage
+            least = max(4, 3 ** (model.residual_layers - 1) // model.ratios[0] + 1)
+            _require(audio.frames(self.data.clip_samples) >= least, "data.clip_samples", self.data.clip_samples,
+                     f"give at least {least} frames of audio.hop_samples ({audio.hop_samples})")
         else:
             _require(audio.hop_samples % (2 * model.subframes) == 0, "model.subframes", model.subframes,
                      f"give a number whose double divides audio.hop_samples ({audio.hop_samples})")
+            _require(not model.corrections or audio.n_fft % audio.hop_samples == 0, "audio.hop_samples",
+                     audio.hop_samples, f"a vocoder with corrections needs a divisor of audio.n_fft ({audio.n_fft})")
         _require(self.data.clip_samples % audio.hop_samples == 0, "data.clip_samples", self.data.clip_samples,
                  f"give a multiple of audio.hop_samples ({audio.hop_samples})")
+        _require(not model.objective.stft or self.data.clip_samples >= 256, "data.clip_samples",
+                 self.data.clip_samples, "give at least 256 samples, the shortest transform of model.objective.stft")
 
     @property
     def is_vocoder(self) -> bool:
@@ -355,7 +376,7 @@ def from_dict(cls: type, values: Any, key: str = "") -> Any:
     for name, value in values.items():
         dotted = f"{key}.{name}" if key else name
         if name not in hints:
-            raise ConfigError(f"unknown configuration key {dotted!r}{_nearest(name, hints)}")
+            raise ConfigError(f"unknown configuration key {dotted!r}{_nearest(name, hints, dotted)}")
         arguments[name] = _value(hints[name], value, dotted)
     return cls(**arguments)
 
@@ -427,9 +448,9 @@ def known_keys(cls: type = Config, prefix: str = "") -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _nearest(name: str, known: dict[str, Any]) -> str:
+def _nearest(name: str, known: dict[str, Any], dotted: str) -> str:
     close = difflib.get_close_matches(name, known, n=1) or [
-        key for key in known_keys() if key.rsplit(".", 1)[-1] == name][:1]
+        key for key in known_keys() if key.rsplit(".", 1)[-1] == name and key != dotted][:1]
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(sorted(known))}"
 
 

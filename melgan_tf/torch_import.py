@@ -1,177 +1,439 @@
-"""MelGAN generators from PyTorch: reads the checkpoints that the paper's authors' code writes (``netG.pt``).
+"""MelGAN generators from PyTorch: makes runs of the checkpoints that the paper's authors' code writes (``netG.pt``).
 
-Such a file is a state dict of one long `torch.nn.Sequential`::
+Such a file is a state dict of one long `torch.nn.Sequential`; activations and paddings have an index and no weights::
 
     model.1                     first convolution              (512, mel_bins, 7)
     model.3                     transposed convolution         (in, out, 2 * ratio)
     model.4 ... model.6         residual blocks: block.2, block.4, shortcut
-    model.8, ...                further stages, one index apart for the activation
-    model.25                    last convolution               (1, channels, 7)
+    model.8 ... model.21        three more stages
+    model.24                    last convolution               (1, channels, 7)
 
 each with ``weight_g``, ``weight_v`` and ``bias``; or ``weight`` once weight norm is removed; or
-``parametrizations.weight.original0`` and ``1`` as later versions of PyTorch call the two. Everything but the dilations
-(1, 3, 9, ...) can be read off names and shapes.
+``parametrizations.weight.original0`` and ``1`` as later versions of PyTorch call the two. All names may begin with
+``module.`` (`torch.nn.DataParallel`). Everything but the dilations (1, 3, 9, ...) and the meaning of the mels can be
+read off names and shapes.
 
-Nothing in a file is executed: PyTorch's loader for weights alone refuses any other object.
+Nothing in a file is executed: PyTorch's loader for weights alone refuses any other object. No TensorFlow before
+`TorchGenerator.build`.
 
 Reference: Kumar et al., "MelGAN" (2019), and its authors' code (descriptinc/melgan-neurips).
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import math
+import os
+import pickle
 import re
+import shutil
 import warnings
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from melgan_tf.errors import MelGANError
-from melgan_tf.models.melgan import Generator
+from melgan_tf import presets
+from melgan_tf.checkpoints import CheckpointStore, collect
+from melgan_tf.config import Config
+from melgan_tf.errors import ConfigError, MelGANError, UsageError
+from melgan_tf.run_directory import RunDirectory
+from melgan_tf.torch_damage import first_damaged
 
-_NAME = re.compile(r"(model\.(\d{1,6})(?:\.block\.\d{1,6}|\.shortcut)?)\.(.+)")
-_PARTS = {"weight": "weight", "weight_g": "g", "weight_v": "v", "bias": "bias",
-          "parametrizations.weight.original0": "g", "parametrizations.weight.original1": "v"}
+if TYPE_CHECKING:
+    from melgan_tf.models.melgan import Generator
 
-Layers = dict[str, dict[str, np.ndarray]]
-Shape = tuple[int, ...]
+#: Before it, PyTorch's loader for weights alone could be made to run code (CVE-2025-32434).
+_LEAST_TORCH = (2, 6)
+_NAME = re.compile(r"(model\.(\d{1,4})(?:\.block\.[24]|\.shortcut)?)\.([a-z_.]+[01]?)")
+_PARTS = {"weight_g": "g", "weight_v": "v", "parametrizations.weight.original0": "g",
+          "parametrizations.weight.original1": "v", "weight": "weight", "bias": "bias"}
+#: More than any configuration has.
+_MOST_STAGES = 16
+#: Norms below it are 0: their squares are lost in single precision.
+_LEAST_NORM = 1e-18
+#: Clips of a training that goes on from an imported run have at least so many frames.
+_LEAST_FRAMES = 8
 
 
-def read_generator(path: str | Path) -> tuple[Generator, dict[str, Any]]:
+class _Convolution(NamedTuple):
+    shape: tuple[int, ...]  # in PyTorch's layout: the axis with a norm of its own comes first
+    filters: int
+
+
+class _Weights(NamedTuple):
+    v: np.ndarray
+    g: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True)
+class TorchGenerator:
+    """The generator in a PyTorch checkpoint, checked throughout.
+
+    Attributes:
+        path: the file.
+        sha256: of the file.
+        mel_bins: of the input.
+        ratios: how much longer each stage makes the sound.
+        channels: width after the last stage.
+        residual_layers: residual blocks a stage.
+        weights: direction ``v``, length ``g`` and ``bias`` of every convolution in the order of
+            `Generator.convolutions`: ``(taps, in, out)``, ``(1, 1, out)`` and ``(out,)``; of transposed convolutions
+            ``(taps, out, in)``, ``(1, 1, in)`` and ``(out,)``. Where weight norm was removed, ``g`` is the norm of
+            ``v``, so that it changes nothing.
+    """
+
+    path: Path
+    sha256: str
+    mel_bins: int
+    ratios: tuple[int, ...]
+    channels: int
+    residual_layers: int
+    weights: list[_Weights] = field(repr=False)
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples per frame."""
+        return math.prod(self.ratios)
+
+    @property
+    def folded_weights(self) -> int:
+        """Number of weights once weight norm is folded away: 4,260,257 in the published model."""
+        return sum(weights.v.size + weights.bias.size for weights in self.weights)
+
+    def config(self) -> Config:
+        """Preset ``melgan`` with this generator's sizes.
+
+        A checkpoint does not tell what its mels mean. Sample rate, filters and compression are taken to be those of
+        the published model; with another hop, the window is taken to be four hops long, as it is there, or longer
+        if that gives too few frequencies for the bands.
+
+        Raises:
+            MelGANError: there is no such configuration (ratios above 64, no residual blocks, ...).
+        """
+        preset = presets.get("melgan")
+        n_fft = max(4 * self.hop_samples, 16)
+        if n_fft < 2 * self.mel_bins:
+            n_fft = 2 ** (2 * self.mel_bins - 1).bit_length()
+        frames = max(_LEAST_FRAMES, math.ceil(n_fft / self.hop_samples),
+                     round(preset.data.clip_samples / self.hop_samples))
+        try:
+            return dataclasses.replace(
+                preset, data=dataclasses.replace(preset.data, clip_samples=frames * self.hop_samples),
+                audio=dataclasses.replace(preset.audio, hop_samples=self.hop_samples, n_fft=n_fft,
+                                          mel_bins=self.mel_bins),
+                model=dataclasses.replace(preset.model, ratios=self.ratios, channels=self.channels,
+                                          residual_layers=self.residual_layers))
+        except ConfigError as error:
+            raise MelGANError(f"{self.path} holds a generator that a run cannot have: {error}") from None
+
+    def build(self) -> Generator:
+        """The generator with these weights, with weight norm as in training."""
+        from melgan_tf.models.melgan import Generator
+
+        generator = Generator(self.mel_bins, self.ratios, self.channels, self.residual_layers)
+        for convolution, weights in zip(generator.convolutions(), self.weights, strict=True):
+            convolution.v.assign(weights.v)
+            convolution.g.assign(weights.g)
+            convolution.bias.assign(weights.bias)
+        return generator
+
+
+def require_torch() -> ModuleType:
+    """PyTorch, loaded.
+
+    Raises:
+        UsageError: it is not installed, or is older than 2.6, whose loader could be made to run code.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise UsageError("importing a checkpoint needs PyTorch: pip install 'melgan-tf[torch]'") from None
+    version = re.match(r"(\d+)\.(\d+)", torch.__version__)
+    if version and tuple(map(int, version.groups())) < _LEAST_TORCH:
+        raise UsageError(f"PyTorch {torch.__version__} does not load files safely: pip install 'melgan-tf[torch]'")
+    return torch
+
+
+def read_generator(path: str | Path) -> TorchGenerator:
     """Reads the generator of a PyTorch checkpoint.
 
     Args:
         path: the authors' ``netG.pt``, or one of the same making with other widths, ratios or depths.
 
     Returns:
-        The generator, with weight norm if the file has it throughout, and its arguments: ``mel_bins``, ``ratios``,
-        ``channels`` and ``residual_layers``.
+        What it holds, in float32 whatever the file's precision.
 
     Raises:
-        MelGANError: PyTorch is not installed, or the file cannot be read, is damaged, holds more than weights or
-            belongs to another model; the message names the first tensor that does not fit.
+        UsageError: PyTorch is not installed, or there is no such file.
+        MelGANError: the file cannot be read, is damaged, holds more than weights or belongs to another model; the
+            message names the first tensor that does not fit.
     """
-    layers = _layers(_load(Path(path)), path)
-    arguments = _arguments(layers, path)
-    expected = _expected(**arguments)
-    for name, shape in expected.items():
-        _check(name, layers.get(name, {}), shape, path)
-    for name in layers:
+    path = Path(path)
+    torch = require_torch()
+    if not path.exists():
+        raise UsageError(f"{path} does not exist: give the netG.pt of a MelGAN")
+    if not path.is_file():
+        raise UsageError(f"{path} is no file: give the netG.pt of a MelGAN")
+    tensors = _Tensors(path, _load(path, torch))
+    arguments = _arguments(tensors)
+    expected = _convolutions(**arguments)
+    weights = [tensors.weights(name, convolution) for name, convolution in expected.items()]
+    for name in tensors.layers:
         if name not in expected:
-            raise _misfit(path, f"{name}.{next(iter(layers[name]))} is one too many")
-    weight_norm = all("v" in layer for layer in layers.values())
-    generator = Generator(**arguments, weight_norm=weight_norm)
-    for convolution, name in zip(generator.convolutions(), expected, strict=True):
-        layer = layers[name]
-        if weight_norm:
-            convolution.v.assign(layer["v"].transpose(2, 1, 0))
-            convolution.g.assign(layer["g"].transpose(2, 1, 0))
-        else:
-            convolution.v.assign(_folded(layer).transpose(2, 1, 0))
-        convolution.bias.assign(layer["bias"])
-    return generator, arguments
+            raise tensors.misfit(name, next(iter(tensors.layers[name])), "is one too many")
+    return TorchGenerator(path, _digest(path), **arguments, weights=weights)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """Every tensor of the file, by its name in the file."""
+def import_run(checkpoint: TorchGenerator, run: str | Path) -> Config:
+    """Makes a run directory with this generator at step 0, as if `melgan-tf train` had begun there.
+
+    Its checkpoint has the generator and nothing else: neither discriminators nor optimizers.
+
+    Args:
+        checkpoint: as `read_generator` returns it.
+        run: the run directory; it must not be there, or be empty. It appears as a whole or not at all.
+
+    Returns:
+        The run's configuration.
+
+    Raises:
+        UsageError: something is there.
+        MelGANError: it cannot be written; nothing is left behind. Or no run can have such a generator.
+    """
+    config = checkpoint.config()
+    require_new(run)
+    state = collect(generator=checkpoint.build().variables)
+    with _appearing(Path(run)) as folder:
+        directory = RunDirectory(folder)
+        origin = {"imported_from": str(checkpoint.path.absolute()), "sha256": checkpoint.sha256}
+        CheckpointStore(directory.checkpoints).save(
+            state, 0, {"epoch": 0, "audio_fingerprint": config.audio.fingerprint(), **origin})
+        directory.write(config, origin, {})
+    return config
+
+
+def require_new(run: str | Path) -> None:
+    """Raises a `UsageError` unless nothing, or an empty folder, is at the path."""
+    path = Path(run)
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"{path} is a link to nothing: give another run directory")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} exists and is not replaced: give another run directory")
+
+
+class _Tensors:
+    """The tensors of a file by convolution and part, ``{"model.1": {"g": ..., "v": ..., "bias": ...}, ...}``.
+
+    Args:
+        path: for messages.
+        stored: the tensors by their names in the file, at least one.
+
+    Raises:
+        MelGANError: a name is unknown, or a tensor holds no finite numbers.
+    """
+
+    def __init__(self, path: Path, stored: dict[str, np.ndarray]) -> None:
+        self.path, self.layers = path, {}
+        self.prefix = "module." if next(iter(stored)).startswith("module.") else ""
+        self.spelling = {part: spelling for spelling, part in reversed(_PARTS.items())}
+        seen = set()
+        for name, values in stored.items():
+            match = _NAME.fullmatch(name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
+            if not match or match[3] not in _PARTS:
+                raise _misfit(path, f"{_shown(name)} is unknown")
+            if not np.isfinite(values).all():
+                raise _misfit(path, f"{name} holds values that are not finite")
+            layer, part = self.layers.setdefault(match[1], {}), _PARTS[match[3]]
+            if part in layer:
+                raise _misfit(path, f"{name} is one too many")
+            layer[part], self.spelling[part] = values, match[3]
+            seen.add(part)
+        self.normalized = bool(seen & {"g", "v"})
+
+    def misfit(self, layer: str, part: str, what: str) -> MelGANError:
+        """An error about one tensor, by the name that the file gives it."""
+        return _misfit(self.path, f"{self.prefix}{layer}.{self.spelling[part]} {what}")
+
+    def kernel(self, layer: str) -> tuple[str, np.ndarray]:
+        """A convolution's kernel, direction only where there is weight norm, and the part's name.
+
+        Raises:
+            MelGANError: there is none.
+        """
+        parts = self.layers.get(layer, {})
+        part = "v" if self.normalized and "weight" not in parts else "weight"
+        if part not in parts:
+            raise self.misfit(layer, part, "is missing")
+        return part, parts[part]
+
+    def weights(self, layer: str, wanted: _Convolution) -> _Weights:
+        """A convolution's weights in Keras's layout.
+
+        Raises:
+            MelGANError: a part is missing, misshapen, one too many, or gives no finite kernel.
+        """
+        part, v = self.kernel(layer)
+        self._require_shape(layer, part, wanted.shape)
+        parts, shapes = self.layers[layer], {part: wanted.shape, "bias": (wanted.filters,)}
+        if part == "v":
+            shapes["g"] = (wanted.shape[0], 1, 1)
+        for other, shape in shapes.items():
+            if other not in parts:
+                raise self.misfit(layer, other, "is missing")
+            self._require_shape(layer, other, shape)
+        for other in parts:
+            if other not in shapes:
+                raise self.misfit(layer, other, "is one too many")
+        with np.errstate(over="ignore", under="ignore"):
+            norm = np.sqrt(np.sum(np.square(v), axis=(1, 2), keepdims=True))
+        if not np.isfinite(norm).all():
+            raise self.misfit(layer, part, "holds values that are too large")
+        if part == "v":
+            if not (norm > _LEAST_NORM).all():
+                raise self.misfit(layer, part, "has a filter of zeros, whose direction nobody knows")
+            g = parts["g"]
+        else:  # a filter of zeros has no direction: any will do, with length 0
+            v, g = np.where(norm > _LEAST_NORM, v, np.float32(1.0)), np.where(norm > _LEAST_NORM, norm, np.float32(0.0))
+        return _Weights(*(np.ascontiguousarray(x.transpose(2, 1, 0)) for x in (v, g)), parts["bias"])
+
+    def _require_shape(self, layer: str, part: str, shape: tuple[int, ...]) -> None:
+        found = self.layers[layer][part].shape
+        if found != shape:
+            raise self.misfit(layer, part, f"has shape {found}, not {shape}")
+
+
+def _load(path: Path, torch: ModuleType) -> dict[str, np.ndarray]:
+    """Every tensor of the file in float32, by its name in the file."""
     try:
-        import torch
-    except ImportError:
-        raise MelGANError(f"reading {path} needs PyTorch: pip install melgan-tf[torch]") from None
-    try:
-        with warnings.catch_warnings():
+        with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            stored = _load_weights(path, file, torch)
+        damaged = first_damaged(path)  # PyTorch does not look at checksums
     except OSError as error:
         raise MelGANError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # a damaged archive or pickle can end in almost any of Python's own
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise MelGANError(f"{path} is damaged, or no file of PyTorch weights alone ({reason})") from None
+    if damaged:
+        raise MelGANError(f"{path} is damaged: {_shown(damaged)} has a wrong checksum")
     if not isinstance(stored, dict) or not stored:
         raise MelGANError(f"{path} holds no named tensors: give the netG.pt of a MelGAN")
-    tensors = {}
-    for name, value in stored.items():
-        dense = torch.is_tensor(value) and value.layout == torch.strided and value.device.type == "cpu"
-        if not dense or not value.is_floating_point():
-            raise _misfit(path, f"{name!r} is no tensor of floating-point numbers")
-        tensors[str(name)] = value.detach().float().numpy()
-    return tensors
+    return {name: _array(path, torch, name, value) for name, value in stored.items()}
 
 
-def _layers(tensors: dict[str, np.ndarray], path: str | Path) -> Layers:
-    """The tensors by convolution and part: ``{"model.1": {"g": ..., "v": ..., "bias": ...}, ...}``."""
-    layers: Layers = {}
-    for name, value in tensors.items():
-        match = _NAME.fullmatch(name)
-        if not match or match[3] not in _PARTS:
-            raise _misfit(path, f"{name} is unknown")
-        if not np.isfinite(value).all():
-            raise _misfit(path, f"{name} holds values that are not finite")
-        layers.setdefault(match[1], {})[_PARTS[match[3]]] = value
-    return layers
+def _load_weights(path: Path, file: BinaryIO, torch: ModuleType) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged archive or pickle can end in almost any of Python's own
+        # PyTorch's own message is not passed on: it advises to load the file without this protection
+        other = isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL ([\w.]+)", str(error))
+    if other:
+        raise MelGANError(f"{path} holds more than weights ({other[1][:80]}), and nothing else is loaded: give a state "
+                          "dict")
+    damaged = first_damaged(path)
+    raise MelGANError(f"{path} is damaged: {_shown(damaged)} is cut off or cannot be read" if damaged else
+                      f"{path} is damaged, or no PyTorch checkpoint: it cannot be read")
 
 
-def _arguments(layers: Layers, path: str | Path) -> dict[str, Any]:
-    """What the names and shapes say about the generator; whether they all agree is for `_check` to find out."""
-    plain = sorted(int(name.split(".")[1]) for name in layers if name.count(".") == 1)  # not in a residual block
-    blocks = {name.split(".")[1] for name in layers} - set(map(str, plain))
-    if len(plain) < 3 or plain[:2] != [1, 3]:
-        wanted = next((f"model.{index}" for index in (1, 3) if index not in plain), "the last convolution")
-        raise _misfit(path, f"{wanted} is missing")
-    shapes = [_weight_shape(f"model.{index}", layers, path) for index in plain]
-    # a stage is an activation, the transposed convolution and its blocks; the last one is followed by a padding as well
-    residual_layers = plain[2] - plain[1] - (2 if len(plain) > 3 else 3)
-    if not 0 <= residual_layers * (len(plain) - 2) <= len(blocks):
-        raise _misfit(path, f"model.{plain[1] + 1 + len(blocks) // (len(plain) - 2)} is missing")
-    return {"mel_bins": shapes[0][1], "ratios": tuple(max(1, shape[2] // 2) for shape in shapes[1:-1]),
-            "channels": shapes[-1][1], "residual_layers": residual_layers}
+def _array(path: Path, torch: ModuleType, name: Any, value: Any) -> np.ndarray:
+    if not isinstance(name, str) or not torch.is_tensor(value):
+        raise _misfit(path, f"{_shown(name)} is no tensor")
+    if value.layout != torch.strided or value.device.type != "cpu" or not value.is_floating_point():
+        kind = str(value.dtype).removeprefix("torch.")
+        raise _misfit(path, f"{_shown(name)} holds {kind}, not plain floating-point numbers")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise _misfit(path, f"{_shown(name)} has shape {tuple(value.shape)} and fewer numbers than that")
+    return value.detach().float().numpy()
 
 
-def _expected(mel_bins: int, ratios: tuple[int, ...], channels: int, residual_layers: int) -> dict[str, Shape]:
-    """The shape of every weight in PyTorch's layout, in the order of `Generator.convolutions`."""
+def _arguments(tensors: _Tensors) -> dict[str, Any]:
+    """What the names and shapes say about the generator; whether they all agree is for others to find out."""
+    part, first = tensors.kernel("model.1")
+    if first.ndim != 3:
+        raise tensors.misfit("model.1", part, f"has shape {first.shape}, not (width, mel_bins, 7)")
+    stages, depth = _layout(tensors.layers.keys())
+    for name in _convolutions(1, (1,) * stages, 1, depth):
+        tensors.kernel(name)
+    ratios = []
+    for stage in range(stages):
+        name = f"model.{3 + stage * (depth + 2)}"
+        up, kernel = tensors.kernel(name)
+        if kernel.ndim != 3 or kernel.shape[2] < 4 or kernel.shape[2] % 2:
+            raise tensors.misfit(name, up, f"has shape {kernel.shape}, not (in, out, twice a ratio of 2 or more)")
+        ratios.append(kernel.shape[2] // 2)
+    channels, left = divmod(first.shape[0], 2 ** stages)
+    if left or not channels:
+        raise tensors.misfit("model.1", part, f"has shape {first.shape}, whose width cannot be halved {stages} times")
+    return {"mel_bins": first.shape[1], "ratios": tuple(ratios), "channels": channels, "residual_layers": depth}
+
+
+def _layout(names: Set[str]) -> tuple[int, int]:
+    """The number of stages and of residual blocks in each that the names come nearest to.
+
+    Where a tensor is missing or one too many, that is to be found, not followed.
+    """
+    indices = {int(name.split(".")[1]) for name in names}
+    blocks = {int(name.split(".")[1]) for name in names if name.count(".") > 1}
+    depths = {0}
+    for first in (block for block in blocks if block - 1 not in blocks):  # those of a stage have consecutive indices
+        depths.add(next(count for count in itertools.count(1) if first + count not in blocks))
+    layouts = [(stages, depth) for depth in depths
+               for stages in range(1, min(max(indices) // (depth + 2), _MOST_STAGES) + 2)]
+    return min(layouts, key=lambda layout: len(names ^ _convolutions(1, (1,) * layout[0], 1, layout[1]).keys()))
+
+
+def _convolutions(mel_bins: int, ratios: tuple[int, ...], channels: int,
+                  residual_layers: int) -> dict[str, _Convolution]:
+    """Every convolution by its name in PyTorch, in the order of `Generator.convolutions`."""
     width, index = channels * 2 ** len(ratios), 3
-    shapes = {"model.1": (width, mel_bins, 7)}
+    found = {"model.1": _Convolution((width, mel_bins, 7), width)}
     for ratio in ratios:
-        shapes[f"model.{index}"] = (width, width // 2, 2 * ratio)
+        found[f"model.{index}"] = _Convolution((width, width // 2, 2 * ratio), width // 2)
         width //= 2
         for block in range(index + 1, index + 1 + residual_layers):
-            shapes |= {f"model.{block}.block.2": (width, width, 3), f"model.{block}.block.4": (width, width, 1),
-                       f"model.{block}.shortcut": (width, width, 1)}
+            found |= {f"model.{block}.{name}": _Convolution((width, width, taps), width)
+                      for name, taps in (("block.2", 3), ("block.4", 1), ("shortcut", 1))}
         index += residual_layers + 2
-    return shapes | {f"model.{index + 1}": (1, width, 7)}
+    return found | {f"model.{index + 1}": _Convolution((1, width, 7), 1)}
 
 
-def _check(name: str, layer: dict[str, np.ndarray], shape: Shape, path: str | Path) -> None:
-    filters = shape[1] if name.count(".") == 1 and shape[2] % 2 == 0 else shape[0]
-    weights = {"weight": shape} if "weight" in layer else {"g": (shape[0], 1, 1), "v": shape}
-    for part, wanted in {**weights, "bias": (filters,)}.items():
-        if part not in layer:
-            raise _misfit(path, f"{_stored(name, part)} is missing")
-        if layer[part].shape != wanted:
-            raise _misfit(path, f"{_stored(name, part)} has shape {layer[part].shape}, not {wanted}")
-    for part in layer.keys() - weights.keys() - {"bias"}:
-        raise _misfit(path, f"{_stored(name, part)} is one too many")
+@contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A folder that becomes ``path`` when the block ends well; when not, nothing of it stays, nor of its parents."""
+    path = path.resolve()
+    made = [parent for parent in path.parents if not parent.exists()]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    done = False
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.rename(temporary, path)  # an empty folder gives way, nothing else does
+        done = True
+    except OSError as error:
+        raise MelGANError(f"cannot write run directory {path}: {error.strerror or error}") from None
+    finally:
+        if not done:
+            shutil.rmtree(temporary, ignore_errors=True)
+            for parent in made:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
 
 
-def _weight_shape(name: str, layers: Layers, path: str | Path) -> Shape:
-    layer = layers[name]
-    part = "v" if "v" in layer else "weight"
-    if part not in layer:
-        raise _misfit(path, f"{_stored(name, part)} is missing")
-    if layer[part].ndim != 3 or 0 in layer[part].shape:
-        raise _misfit(path, f"{_stored(name, part)} has shape {layer[part].shape}: a convolution's has three axes")
-    return layer[part].shape
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folded(layer: dict[str, np.ndarray]) -> np.ndarray:
-    if "weight" in layer:
-        return layer["weight"]
-    return layer["v"] * (layer["g"] / np.sqrt(np.sum(np.square(layer["v"]), axis=(1, 2), keepdims=True)))
+def _shown(name: Any) -> str:
+    """A name from a file that may hold anything."""
+    text = name if isinstance(name, str) else repr(name)
+    return text if re.fullmatch(r"[\w.]{1,120}", text, re.ASCII) else repr(text[:80])
 
 
-def _stored(name: str, part: str) -> str:
-    return f"{name}.{'weight_' + part if part in 'gv' else part}"
-
-
-def _misfit(path: str | Path, what: str) -> MelGANError:
+def _misfit(path: Path, what: str) -> MelGANError:
     return MelGANError(f"{path} is no checkpoint of a MelGAN generator: {what}")

@@ -11,10 +11,27 @@ import sys
 import pytest
 
 from melgan_tf import config, presets
-from melgan_tf.config import AudioConfig, Config, DataConfig, ModelConfig, TrainingConfig
+from melgan_tf.config import (
+    AudioConfig,
+    Config,
+    DataConfig,
+    FastVocoderConfig,
+    MelGANConfig,
+    SpectrogramGANConfig,
+    TrainingConfig,
+    VocoderObjective,
+)
 from melgan_tf.errors import ConfigError, UsageError
 
-PARTS = {"audio": AudioConfig, "data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
+PARTS = {"audio": AudioConfig, "data": DataConfig, "spectrogram-gan": SpectrogramGANConfig, "melgan": MelGANConfig,
+         "fast-vocoder": FastVocoderConfig, "objective": VocoderObjective, "training": TrainingConfig}
+MODELS = ("spectrogram-gan", "melgan", "fast-vocoder")
+
+
+def dotted(key):
+    """What messages call a key of `PARTS`."""
+    part, name = key.split(".")
+    return f"{'model' if part in MODELS else 'model.objective' if part == 'objective' else part}.{name}"
 
 
 def test_seed_preset_is_the_original_recipe():
@@ -29,6 +46,27 @@ def test_seed_preset_is_the_original_recipe():
     assert (training.batch_size, training.epochs) == (128, 5_000)
     assert (training.generator_learning_rate, training.discriminator_learning_rate) == (2e-4, 2e-4)
     assert (training.beta_1, training.beta_2, training.epsilon) == (0.5, 0.999, 1e-8)
+    assert (seed.model.kind, seed.is_vocoder) == ("spectrogram-gan", False)
+    assert (seed.data.window, seed.data.gain_db, training.learning_rate_decay) == ("beginning", 0.0, 1.0)
+
+
+def test_melgan_preset_is_the_papers():
+    melgan = presets.get("melgan")
+    audio, model, training = melgan.audio, melgan.model, melgan.training
+    assert (audio.sample_rate, audio.n_fft, audio.hop_samples, audio.mel_bins) == (22_050, 1024, 256, 80)
+    assert (audio.mel_scale, audio.mel_norm, audio.power, audio.padding) == ("slaney", "slaney", 1.0, "half-hop")
+    assert (audio.compression, audio.floor, audio.min_hz, audio.max_hz) == ("log10", 1e-5, 0.0, 11_025.0)
+    assert (melgan.data.clip_samples, melgan.data.window, melgan.mel_shape) == (8_192, "random", (80, 32))
+    assert (model.ratios, model.channels, model.residual_layers) == ((8, 8, 2, 2), 32, 3)
+    assert model.objective == VocoderObjective(adversarial_start=0, adversarial=1, feature_matching=10, stft=0, mel=0)
+    assert (training.batch_size, training.beta_1, training.beta_2) == (16, 0.5, 0.9)
+    assert (training.generator_learning_rate, training.discriminator_learning_rate) == (1e-4, 1e-4)
+
+
+def test_vocoder_presets_share_the_mels_of_what_they_follow():
+    assert presets.get("vocoder-22k").audio == presets.get("melgan").audio
+    drums = presets.get("vocoder-16k").audio
+    assert drums.differences(presets.get("seed").audio) == ["compression: log10 / none"]
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -65,12 +103,21 @@ def test_configurations_cannot_be_changed():
     ({"trainig": {}}, ["'trainig'", "did you mean 'training'?"]),
     ({"training": {"batchsize": 3}}, ["'training.batchsize'", "did you mean 'batch_size'?"]),
     ({"batch_size": 3}, ["'batch_size'", "did you mean 'training.batch_size'?"]),
-    ({"model": {"zzz": 3}}, ["'model.zzz'", "known are noise_dim, weight_std"]),
+    ({"model": {"zzz": 3}}, ["'model.zzz'", "known are kind, noise_dim, weight_std"]),
+    ({"model": {"kind": "melgan", "noise_dim": 3}},
+     ["'model.noise_dim'", "known are channels, kind, objective, ratios, residual_layers"]),
+    ({"model": {"kind": "fast-vocoder", "objective": {"mell": 3}}}, ["'model.objective.mell'", "did you mean 'mel'?"]),
+    ({"model": {"kind": "fast-vocoder", "objective": 3}}, ["model.objective is 3", "give an object"]),
+    ({"model": {"kind": "wavenet"}}, ["model.kind is 'wavenet'", "give one of spectrogram-gan, melgan, fast-vocoder"]),
+    ({"model": {"kind": ["melgan"]}}, ["model.kind is ['melgan']", "give one of"]),
+    ({"model": {"kind": "melgan", "ratios": 256}}, ["model.ratios is 256", "give a list of whole numbers"]),
     ({"model": 3}, ["model is 3", "give an object"]),
     ([], ["the configuration is []", "give an object"]),
     ({"audio": {"mel_scale": "mel"}}, ["audio.mel_scale is 'mel'", "htk, slaney"]),
     ({"preset": 1}, ["preset is 1", "give str"]),
     ({"data": {"clip_samples": 512}}, ["data.clip_samples is 512", "more than n_fft / 2 (512)"]),
+    ({"data": {"clip_samples": 256}, "audio": {"padding": "half-hop"}},
+     ["data.clip_samples is 256", "more than (n_fft - hop_samples) / 2 (256)"]),
 ])
 def test_malformed_configurations_are_refused(values, words):
     with pytest.raises(ConfigError) as error:
@@ -85,12 +132,19 @@ LIMITS = {
     "audio.sample_rate": (999, 384_001), "audio.n_fft": (14, 65_538), "audio.hop_samples": (0, 1025),
     "audio.mel_bins": (0, 513), "audio.min_hz": (-1.0, 8_000.0), "audio.max_hz": (0.0, 8_000.5),
     "audio.power": (1.5, 3.0), "audio.floor": (0.0, None), "data.clip_samples": (63, 100_000_001),
-    "model.noise_dim": (0, 4097), "model.weight_std": (0.0, 1.01), "training.batch_size": (0, None),
+    "data.gain_db": (-0.1, 60.1), "spectrogram-gan.noise_dim": (0, 4097), "spectrogram-gan.weight_std": (0.0, 1.01),
+    "melgan.channels": (0, 513), "melgan.residual_layers": (0, 7),
+    "fast-vocoder.channels": (0, 4097), "fast-vocoder.kernel": (-1, 33), "fast-vocoder.subframes": (0, 65),
+    "fast-vocoder.sub_channels": (0, 4097), "fast-vocoder.sub_blocks": (-1, 65), "fast-vocoder.overlap": (1, 5),
+    "fast-vocoder.carriers": (0, 9), "fast-vocoder.corrections": (-1, 65),
+    "objective.adversarial_start": (-1, None), "objective.adversarial": (-0.1, None),
+    "objective.feature_matching": (-0.1, None), "objective.stft": (-0.1, None), "objective.mel": (-0.1, None),
+    "training.batch_size": (0, None),
     "training.epochs": (0, None), "training.steps": (-1, None), "training.generator_learning_rate": (0.0, 1.01),
-    "training.discriminator_learning_rate": (0.0, 1.01), "training.beta_1": (-0.1, 1.0),
-    "training.beta_2": (-0.1, 1.0), "training.epsilon": (0.0, None), "training.seed": (-1, 2**31),
-    "training.log_every": (0, None), "training.checkpoint_every": (0, None), "training.keep_checkpoints": (0, None),
-    "training.preview_every": (0, None),
+    "training.discriminator_learning_rate": (0.0, 1.01), "training.learning_rate_decay": (0.0, 1.01),
+    "training.beta_1": (-0.1, 1.0), "training.beta_2": (-0.1, 1.0), "training.epsilon": (0.0, None),
+    "training.seed": (-1, 2**31), "training.log_every": (0, None), "training.checkpoint_every": (0, None),
+    "training.keep_checkpoints": (0, None), "training.preview_every": (0, None),
 }
 
 
@@ -101,7 +155,7 @@ def field_types():
 def test_every_number_has_tested_limits():
     numeric = {key for key, kind in field_types().items() if kind in ("int", "float")}
     assert numeric == set(LIMITS)
-    assert {key for key in config.known_keys() if "." in key} == set(field_types())
+    assert set(config.known_keys()) == {"preset"} | set(map(dotted, field_types())) - {"model.objective"}
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, pair in LIMITS.items() for value in pair
@@ -111,7 +165,7 @@ def test_values_out_of_range_are_refused(key, value):
     with pytest.raises(ConfigError) as error:
         PARTS[part](**{name: value})
     # the lower edge of max_hz is told as the upper edge of min_hz
-    assert key in str(error.value) or key == "audio.max_hz"
+    assert f"{dotted(key)} is {value!r}: " in str(error.value) or key == "audio.max_hz"
     assert "give" in str(error.value)
 
 
@@ -119,8 +173,50 @@ def test_values_out_of_range_are_refused(key, value):
 @pytest.mark.parametrize("value", ["5", None, True, math.nan, math.inf, [1]], ids=str)
 def test_values_of_the_wrong_type_are_refused(key, value):
     part, name = key.split(".")
-    with pytest.raises(ConfigError, match=f"^{part}.{name} is "):
+    with pytest.raises(ConfigError, match=f"^{dotted(key)} is "):
         PARTS[part](**{name: value})
+
+
+@pytest.mark.parametrize(("cls", "name", "values"), [
+    *((MelGANConfig, "ratios", ratios) for ratios in ((), (2,) * 9, (1, 8), (8, 65))),
+    *((FastVocoderConfig, "dilations", dilations) for dilations in ((0,), (1, 65), (1, -2)))], ids=str)
+def test_lists_out_of_range_are_refused(cls, name, values):
+    with pytest.raises(ConfigError, match="give .* 64$") as error:
+        cls(**{name: values})
+    assert str(error.value).startswith(f"model.{name} is {list(values)}: ")
+
+
+@pytest.mark.parametrize(("cls", "name"), [(MelGANConfig, "ratios"), (FastVocoderConfig, "dilations")])
+@pytest.mark.parametrize("values", [[8, 8], (8.0, 8), (True, 8), "8,8", 64, None], ids=str)
+def test_lists_of_the_wrong_type_are_refused(cls, name, values):
+    with pytest.raises(ConfigError, match=rf"^model\.{name} is .*: give a list of whole numbers$"):
+        cls(**{name: values})
+
+
+@pytest.mark.parametrize("overlap", [1, 3, 8])
+def test_an_overlap_of_two_or_four_windows_only(overlap):
+    with pytest.raises(ConfigError, match=f"model.overlap is {overlap}: give 2 or 4"):
+        FastVocoderConfig(overlap=overlap)
+
+
+def test_an_even_kernel_is_refused():
+    with pytest.raises(ConfigError, match="model.kernel is 4: give an odd number"):
+        FastVocoderConfig(kernel=4)
+
+
+@pytest.mark.parametrize(("values", "cls"), [({}, SpectrogramGANConfig), ({"noise_dim": 3}, SpectrogramGANConfig),
+                                             ({"kind": "spectrogram-gan"}, SpectrogramGANConfig)])
+def test_a_model_without_a_kind_is_the_spectrogram_gan(values, cls):
+    """As in the configurations that were written before there were kinds."""
+    assert type(config.from_dict(Config, {"model": values}).model) is cls
+
+
+def test_the_kind_tells_models_apart():
+    vocoder = presets.get("melgan")
+    values = config.to_dict(vocoder) | {"model": {"kind": "melgan", "ratios": [4, 8, 8], "channels": 7}}
+    assert config.from_dict(Config, values).model == MelGANConfig(ratios=(4, 8, 8), channels=7)
+    with pytest.raises(ConfigError, match="^model is .*: give a model's configuration"):
+        Config(model=TrainingConfig())
 
 
 def test_an_odd_transform_is_refused_and_whole_numbers_do_for_floats_only():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from melgan_tf import presets
 from melgan_tf.losses import feature_matching, hinge_discriminator, hinge_generator
 from melgan_tf.models.melgan import Generator, MultiScaleDiscriminator
 
@@ -16,6 +17,7 @@ torch = pytest.importorskip("torch")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import torch_melgan
+    from torch_melgan import layers_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 
@@ -32,20 +34,10 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def layers_of(module):
-    """The convolutions of a PyTorch model in the order in which they are written down."""
-    return [layer for layer in module.modules() if hasattr(layer, "weight_v")]
-
-
 def give_weights(convolutions, module, rng, gain):
-    """Random weights to both, so large that signals neither fade nor saturate."""
+    """The same random weights to both."""
+    torch_melgan.randomize(module, rng, gain)
     for ours, theirs in zip(convolutions, layers_of(module), strict=True):
-        with torch.no_grad():
-            for name, (mean, spread) in {"weight_v": (0, 1), "weight_g": (gain, 0.3), "bias": (0, 0.1)}.items():
-                parameter = getattr(theirs, name)
-                parameter.copy_(torch.tensor(rng.normal(mean, spread, parameter.shape)))
-            if isinstance(theirs, torch.nn.ConvTranspose1d):
-                theirs.weight_g.mul_(np.sqrt(theirs.stride[0] / 2))
         ours.v.assign(theirs.weight_v.detach().numpy().transpose(2, 1, 0))
         ours.g.assign(theirs.weight_g.detach().numpy().transpose(2, 1, 0))
         ours.bias.assign(theirs.bias.detach().numpy())
@@ -59,7 +51,8 @@ def generators(seed=0, **arguments):
 
 def discriminators(seed=0, **arguments):
     ours, theirs = MultiScaleDiscriminator(**arguments), torch_melgan.Discriminator(**arguments)
-    convolutions = [layer for scale in ours.scales for layer in (scale.first, *scale.grouped, scale.dense, scale.logits)]
+    convolutions = [layer for scale in ours.scales
+                    for layer in (scale.first, *scale.grouped, scale.dense, scale.logits)]
     give_weights(convolutions, theirs, np.random.default_rng(seed), 1.2)
     return ours, theirs, convolutions
 
@@ -82,6 +75,10 @@ def close_gradients(ours, convolutions, theirs):
             gradient = gradient if gradient.ndim == 1 else gradient.permute(2, 1, 0)
             close(next(ours), gradient, convolution.name, 2e-5)
     assert next(ours, None) is None
+
+
+def weights_in(model):
+    return sum(int(np.prod(variable.shape)) for variable in model.variables)
 
 
 def mels(bins, frames=12, batch=2):
@@ -109,11 +106,18 @@ def test_generators_make_the_same_sound(arguments):
 
 def test_the_papers_generator_makes_the_same_sound():
     ours, theirs = generators()
-    mel = mels(80, frames=6, batch=1)
-    sound = theirs(torch.tensor(mel).permute(0, 2, 1))[:, 0].detach().numpy()
+    mel = mels(80, frames=12)
+    with torch.no_grad():
+        sound = theirs(torch.tensor(mel).permute(0, 2, 1))[:, 0].numpy()
+    assert sound.shape == (2, 12 * 256)
     assert 0.05 < sound.std() < 0.9
-    np.testing.assert_allclose(np.asarray(ours.folded()(mel)), sound, rtol=0, atol=1e-5)
-    assert sum(p.numel() for p in theirs.parameters()) == sum(int(np.prod(v.shape)) for v in ours.variables)
+    folded = ours.folded()
+    for model in (ours, folded):
+        np.testing.assert_allclose(np.asarray(model(mel)), sound, rtol=0, atol=1e-5)
+    assert weights_in(ours) == sum(p.numel() for p in theirs.parameters())
+    assert weights_in(folded) == 4_260_257  # the 4.26 M of the paper
+    assert {(layer.stride[0], layer.kernel_size[0]) for layer in layers_of(theirs)
+            if isinstance(layer, torch.nn.ConvTranspose1d)} == {(8, 16), (2, 4)}
 
 
 @pytest.mark.parametrize("arguments", TINY)
@@ -154,7 +158,7 @@ def test_the_papers_discriminators_see_the_same():
         assert [y.shape[-1] for y in scale] == [16, 64, 256, 1024, 1024, 1024, 1]
         for y, x in zip(scale, other, strict=True):
             close(y, x)
-    assert sum(p.numel() for p in theirs.parameters()) == sum(int(np.prod(v.shape)) for v in ours.variables)
+    assert weights_in(ours) == sum(p.numel() for p in theirs.parameters())
 
 
 def torch_losses(real, fake, layers):
@@ -188,12 +192,19 @@ def test_losses_and_their_gradients_are_the_same(which):
     np.testing.assert_allclose(gradients[0], their_fake.grad.numpy(), rtol=0,
                                atol=1e-5 * np.abs(their_fake.grad.numpy()).max())
     assert np.abs(gradients[0]).max() > 0
-    for (layer, name), ours_, theirs_ in zip(
-            [(layer, name) for layer in convolutions for name in ("v", "g", "bias")], gradients[1:],
-            [p.grad for layer in layers_of(theirs) for p in (layer.weight_v, layer.weight_g, layer.bias)], strict=True):
-        if which == 2 and "logits" in layer.name:
-            assert ours_ is None or not np.any(ours_)  # the logits are not matched
+    named = [(convolution.name, name) for convolution in convolutions for name in ("v", "g", "bias")]
+    parameters = [parameter for layer in layers_of(theirs)
+                  for parameter in (layer.weight_v, layer.weight_g, layer.bias)]
+    for (layer, name), found_, parameter in zip(named, gradients[1:], parameters, strict=True):
+        if which == 2 and "logits" in layer:
+            assert found_ is None or not np.any(found_)  # the logits are not matched
             continue
-        theirs_ = theirs_.numpy() if theirs_.ndim == 1 else theirs_.permute(2, 1, 0).numpy()
-        np.testing.assert_allclose(ours_, theirs_, rtol=0, atol=2e-5 * max(np.abs(theirs_).max(), 1e-4),
-                                   err_msg=f"{layer.name} {name}")
+        wanted = parameter.grad.numpy() if name == "bias" else parameter.grad.permute(2, 1, 0).numpy()
+        np.testing.assert_allclose(found_, wanted, rtol=0, atol=2e-5 * max(np.abs(wanted).max(), 1e-4),
+                                   err_msg=f"{layer} {name}")
+
+
+def test_the_preset_weighs_its_losses_as_the_paper_does():
+    objective = presets.get("melgan").model.objective
+    assert (objective.adversarial, objective.feature_matching, objective.stft, objective.mel) == (1.0, 10.0, 0.0, 0.0)
+    assert objective.adversarial_start == 0

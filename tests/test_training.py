@@ -19,12 +19,13 @@ from melgan_tf.data import batches, load_folder
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, with_training
-from melgan_tf.training import callbacks, loop
+from melgan_tf.training import callbacks, loop, tasks
 from melgan_tf.training import run as run_module
 from melgan_tf.training.gan import METRICS, SpectrogramGAN, shard_sizes
 from melgan_tf.training.run import run
 
 BATCH = 8
+FIGURE = tasks.SpectrogramTask.figure
 SEED = with_training(presets.get("seed"), batch_size=BATCH)
 
 
@@ -206,7 +207,7 @@ def test_fillers_have_no_influence():
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * np.abs(b).max())
 
 
-@pytest.mark.parametrize("preset", presets.names())
+@pytest.mark.parametrize("preset", [name for name in presets.names() if not presets.get(name).is_vocoder])
 def test_every_preset_takes_a_step_that_changes_every_weight(preset):
     config = with_training(presets.get(preset), batch_size=BATCH)
     model = gan(config=config, random_weights=False)
@@ -396,7 +397,7 @@ def test_history_has_one_row_an_epoch(finished):
 def test_tensorboard_shows_figures_pictures_and_sounds(finished):
     path, config, *_ = finished
     found, rows = events(path), history(path)
-    assert set(found) == {*METRICS, callbacks.FRECHET, "mel/real", "mel/fake", "audio/real", "audio/fake"}
+    assert set(found) == {*METRICS, FIGURE, "mel/real", "mel/fake", "audio/real", "audio/fake"}
     for name in METRICS:
         assert [step for step, _ in found[name]] == [0, 1, 2, 3]
         shown = [float(tf.make_ndarray(value.tensor)) for _, value in found[name]]
@@ -421,10 +422,10 @@ def test_checkpoints_on_disk_are_the_newest_and_the_best(finished):
     path, config, *_ = finished
     store = CheckpointStore(path / "checkpoints")
     assert store.steps() == [9, 12]
-    distances = [float(tf.make_ndarray(value.tensor)) for _, value in events(path)[callbacks.FRECHET]]
+    distances = [float(tf.make_ndarray(value.tensor)) for _, value in events(path)[FIGURE]]
     assert len(distances) == 4
     best = store.best_meta()
-    assert best[callbacks.FRECHET] == pytest.approx(min(distances), rel=1e-6)
+    assert best[FIGURE] == pytest.approx(min(distances), rel=1e-6)
     assert best["step"] == 3 * (int(np.argmin(distances)) + 1)
     state, meta = load(store.file(12))
     assert meta["audio_fingerprint"] == config.audio.fingerprint()
@@ -486,7 +487,7 @@ def test_a_non_finite_loss_or_weight_stops_the_run_and_keeps_the_last_checkpoint
             return whole.enumerate(start_step).map(
                 lambda step, pair: (tf.where(step == 7, math.nan, pair[0]), pair[1]))  # in the third epoch
 
-        monkeypatch.setattr(run_module, "batches", poisoned)
+        monkeypatch.setattr(tasks, "batches", poisoned)
         message = r"discriminator/loss became nan in epoch 3: stopped; lower the learning rates"
     else:
         def spoil(self, epoch, logs=None):
@@ -531,6 +532,24 @@ def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tmp_pat
     plan = run_module._plan(auto, steps, directory, lines)
     assert plan.xla is not wanted
     assert plan.shards == 7
+
+
+@pytest.mark.parametrize(("preset", "batch_size", "shards"), [
+    ("seed", 128, 4), ("seed", 64, 2), ("seed", 31, 1), ("melgan", 16, 4), ("melgan", 3, 3), ("vocoder-16k", 1, 1)])
+def test_shards_are_as_many_as_cores_unless_they_were_too_small(tmp_path, monkeypatch, preset, batch_size, shards):
+    monkeypatch.setattr(run_module.os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
+    config = with_training(presets.get(preset), batch_size=batch_size)
+    assert run_module._plan(config, 500, RunDirectory(tmp_path), Lines()).shards == shards
+
+
+@pytest.mark.parametrize(("decay", "rates"), [(1.0, [2e-4, 2e-4, 2e-4]), (0.5, [2e-4, 1e-4, 2e-4 / 2**2.5])])
+def test_learning_rates_fall_smoothly(decay, rates):
+    for player in ("generator", "discriminator"):
+        adam = run_module._adam(with_training(SEED, learning_rate_decay=decay), player)
+        adam.build([keras.Variable(np.zeros(1))])
+        for step, rate in zip((0, 1_000, 2_500), rates, strict=True):
+            adam.iterations.assign(step)
+            assert float(adam.learning_rate) == pytest.approx(rate, rel=1e-5)
 
 
 def test_shards_divide_a_batch_into_nearly_equal_parts():

@@ -6,6 +6,7 @@ The modules are nested so that a state dict has the names of the authors' checkp
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import weight_norm
@@ -85,3 +86,19 @@ def _scale(channels: int, layers: int, downsampling: int) -> nn.ModuleList:
         channels = wider
     stages.append(nn.Sequential(_conv(channels, channels, 5, padding=2), nn.LeakyReLU(_SLOPE)))
     return nn.ModuleList([*stages, _conv(channels, 1, 3, padding=1)])
+
+
+def layers_of(module: nn.Module) -> list[nn.Module]:
+    """The convolutions with weight norm in the order in which they are written down."""
+    return [layer for layer in module.modules() if hasattr(layer, "weight_v")]
+
+
+def randomize(module: nn.Module, rng: np.random.Generator, gain: float = 1.0) -> None:
+    """Gives every convolution random weights, so large that signals neither fade nor saturate."""
+    for layer in layers_of(module):
+        with torch.no_grad():
+            for name, (mean, spread) in {"weight_v": (0, 1), "weight_g": (gain, 0.3), "bias": (0, 0.1)}.items():
+                parameter = getattr(layer, name)
+                parameter.copy_(torch.tensor(rng.normal(mean, spread, parameter.shape)))
+            if isinstance(layer, nn.ConvTranspose1d):
+                layer.weight_g.mul_((layer.stride[0] / 2) ** 0.5)

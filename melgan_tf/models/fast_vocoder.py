@@ -2,20 +2,28 @@
 
 ::
 
-    log mel --conv 7--> blocks --split every frame into sub-frames--> blocks --> (a, b) for every bin
+    log mel --convolutions--> split every frame into sub-frames --convolutions--> complex u, c[j] for every bin
     mel ----- band energies spread over the bins -----------------------------> magnitude p
-                                                    waveform = overlap-add(window * inverse DFT(p * (a + i b)))
+    clock --------------------------------------------------------------------> carriers r[j], |r[j]| = 1
+                          waveform = overlap-add(window * inverse DFT(p * (u + c[1] r[1] + c[2] r[2] + ...)))
+    waveform and mel -- once or twice: bring the waveform's mel nearer to the wanted one --> waveform
 
-The network need not find out how loud a bin is: the mel says so, roughly. What it learns is the complex factor
-``a + i b``, of the order of 1, that turns the rough magnitude into the bin of a short Fourier transform. So its outputs
-have one scale from the loudest sound to the faintest, and where the mel is at its floor the output is *zero*, not
-almost: silence in, silence out.
+The network need not find out how loud a bin is: the mel says so, roughly. What it learns is the complex factor, of the
+order of 1, that turns the rough magnitude into the bin of a short Fourier transform. So its outputs have one scale from
+the loudest sound to the faintest, and where the mel is at its floor the output is *zero*, not almost: silence in,
+silence out.
+
+**Carriers.** A network that sees nothing but the mel must answer equal frames with equal samples: every steady sound
+becomes a buzz at the frame rate, and a note is in tune only at its multiples. So every bin is offered phasors that turn
+with the *time*, at a few frequencies within the bin (four in the lowest quarter of the bins, one above), and a factor
+that stands still for attacks. A steady note is a constant ``c``; a steady noise is a thicket of them. All frequencies
+are multiples of one that repeats every 16 windows, so a clock that runs over is all the state there is.
 
 A MelGAN generator spends its arithmetic at the sample rate, about 70,000 multiplications a sample; this one spends some
-6,000. The inverse Fourier transform is a matrix product, which TFLite has.
+5,000, in a few large matrix products.
 
-Reference: H. Siuzdak, "Vocos" (2023), for the ConvNeXt blocks and the Fourier head; T. Kaneko et al., "iSTFTNet"
-(2022), for splitting frames before the head. The spread magnitude is this package's own.
+Reference: H. Siuzdak, "Vocos" (2023), for the Fourier head at frame rate; T. Kaneko et al., "iSTFTNet" (2022), for
+splitting frames before it. The spread magnitude, the carriers and the correction are this package's own.
 """
 
 from __future__ import annotations
@@ -25,13 +33,15 @@ import math
 
 import keras
 import numpy as np
-from keras import ops
+import tensorflow as tf
 
+from melgan_tf import short_time
 from melgan_tf.config import AudioConfig, FastVocoderConfig
+from melgan_tf.mel_correction import correct
 from melgan_tf.spectral import mel_filterbank
 
-#: Sub-frames that overlap at every sample: the synthesis window is this many sub-frame hops long.
-OVERLAP = 4
+#: Steps that a bin is divided into for the frequencies of carriers; windows after which the carriers begin anew.
+_STEPS = 16
 _SLOPE = 0.2
 
 
@@ -47,8 +57,8 @@ class FastVocoder(keras.Model):
         mel: ``(batch, frames, mel_bins)`` on the scale of `audio`; any batch, any number of frames.
         mask: ``(batch, frames)``, 1 where the mel is sound and 0 where it only fills up: the sound ends there as if
             nothing followed. Fixed-length exports need it; without it every frame counts.
-        shifted: write depthwise convolutions as sums of shifted products, which XLA compiles well, and other
-            executors do not.
+        start: the number of the first frame, a scalar integer: pieces of one sound differ from the whole otherwise.
+        products: write Fourier transforms as products with matrices, for runtimes that have no FFT.
 
     Output shape: ``(batch, frames * hop)``. Block ``i`` of ``hop`` samples belongs to frame ``i``.
     """
@@ -59,15 +69,20 @@ class FastVocoder(keras.Model):
         self.audio, self.config = audio, config or FastVocoderConfig()
         config = self.config
         self.sub_hop = audio.hop_samples // config.subframes
-        self.bins = OVERLAP * self.sub_hop // 2 + 1
-        depth = config.blocks + config.sub_blocks
-        self.entry = _dense(config.kernel * audio.mel_bins, config.channels, seed * 1000, "entry")
-        self.stages = [Block(config.channels, config.expansion, config.kernel, 1 / depth, seed * 1000 + 10 * i + 1,
-                             f"block_{i + 1}") for i in range(config.blocks)]
-        self.split = _dense(config.channels, config.subframes * config.sub_channels, seed * 1000 + 997, "split")
-        self.sub_stages = [Block(config.sub_channels, config.expansion, config.kernel, 1 / depth,
-                                 seed * 1000 + 500 + 10 * i, f"sub_block_{i + 1}") for i in range(config.sub_blocks)]
-        self.head = _dense(config.sub_channels, 2 * self.bins, seed * 1000 + 998, "head")
+        self.window = config.overlap * self.sub_hop
+        self.bins = self.window // 2 + 1
+        depth = len(config.dilations) + config.sub_blocks
+        self.entry = _Linear(config.kernel * audio.mel_bins, config.channels, 1.0, seed * 1000, "entry")
+        self.stages = [Block(config.channels, dilation, 1 / depth, seed * 1000 + 10 * i + 1, f"block_{i + 1}")
+                       for i, dilation in enumerate(config.dilations)]
+        self.split = _Linear(config.channels, config.subframes * config.sub_channels, 1.0, seed * 1000 + 997, "split")
+        self.sub_stages = [Block(config.sub_channels, 1, 1 / depth, seed * 1000 + 500 + 10 * i, f"sub_block_{i + 1}")
+                           for i in range(config.sub_blocks)]
+        low = _low_bins(self.bins)
+        widths = {"still_real": self.bins, "still_imaginary": self.bins, "low_real": config.carriers * low,
+                  "low_imaginary": config.carriers * low, "high": self.bins - low}
+        self.heads = [_Linear(config.sub_channels, width, 1.0, seed * 1000 + 990 + i, name)
+                      for i, (name, width) in enumerate(widths.items())]
         self.built = True
 
     @property
@@ -78,137 +93,148 @@ class FastVocoder(keras.Model):
     @property
     def context_frames(self) -> int:
         """Frames on either side that a frame's samples depend on: what neighbouring chunks must overlap by."""
-        reach = (self.config.kernel - 1) // 2
-        frames = reach * (1 + self.config.blocks)
-        # sub-frames: their blocks, and the window, which is centred on its sub-frame and OVERLAP of them long; the
-        # magnitudes between two frames are read from both
-        return frames + max(1, math.ceil((reach * self.config.sub_blocks + OVERLAP / 2) / self.config.subframes))
+        frames = (self.config.kernel - 1) // 2 + sum(self.config.dilations)
+        # sub-frames: their blocks, and the window, which is centred on its sub-frame; the magnitudes between two frames
+        # are read from both
+        frames += max(1, math.ceil((self.config.sub_blocks + self.config.overlap / 2) / self.config.subframes))
+        # a correction compares whole windows of the analysis and adds whole windows
+        return frames + self.config.corrections * 2 * math.ceil(self.audio.n_fft / self.audio.hop_samples / 2)
 
-    def call(self, mel: keras.KerasTensor, mask: keras.KerasTensor | None = None,
-             shifted: bool = False) -> keras.KerasTensor:
-        mask = None if mask is None else ops.expand_dims(mask, -1)
-        x = self._entry(mel, mask)
+    @property
+    def period_frames(self) -> int:
+        """Frames after which the clock begins anew: pieces that start at a multiple of it need no `start`."""
+        return self._ticks // math.gcd(self._ticks, self.config.subframes)
+
+    @property
+    def _ticks(self) -> int:
+        return _STEPS * self.config.overlap
+
+    def call(self, mel: tf.Tensor, mask: tf.Tensor | None = None, start: tf.Tensor | None = None,
+             products: bool = False) -> tf.Tensor:
+        frame_mask = None if mask is None else mask[:, :, None]
+        subframes, frames = self.config.subframes, tf.shape(mel)[1]
+        x = self._entry(mel, frame_mask, frames)
         for block in self.stages:
-            x = block(x, mask=mask, shifted=shifted)
-        x = self.split(normalize(x))
-        frames, subframes = ops.shape(x)[1], self.config.subframes
-        x = ops.reshape(x, (-1, frames * subframes, self.config.sub_channels))
+            x = block(x, mask=frame_mask)
+        x, mask = tf.reshape(self.split(normalize(x)), (-1, frames * subframes, self.config.sub_channels)), frame_mask
         if mask is not None:
-            mask = ops.reshape(mask * np.ones((1, 1, subframes), "float32"), (-1, frames * subframes, 1))
+            mask = tf.reshape(tf.tile(mask, [1, 1, subframes]), (-1, frames * subframes, 1))
         for block in self.sub_stages:
-            x = block(x, mask=mask, shifted=shifted)
-        factor = self.head(normalize(x))
-        magnitude = self._magnitude(mel)
-        spectrum = factor * ops.concatenate([magnitude, magnitude], axis=-1)
-        return self._synthesize(spectrum if mask is None else spectrum * mask, mask)
+            x = block(x, mask=mask)
+        magnitude = self._magnitude(mel, frames)
+        if mask is not None:
+            magnitude = magnitude * mask
+        x = normalize(x)
+        spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start)
+        waveform = self._synthesize(spectrum, mask, products)
+        for _ in range(self.config.corrections):
+            waveform = correct(waveform, mel, self.audio, frame_mask, products)
+        return waveform
 
-    def _entry(self, mel: keras.KerasTensor, mask: keras.KerasTensor | None) -> keras.KerasTensor:
-        x = self._normalized(mel)
+    def _entry(self, mel: tf.Tensor, mask: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:
+        x = (mel / self.audio.power + 1.5) / 2.0  # powers of ten of magnitude, most of them between -1 and 1
         x = x if mask is None else x * mask
-        reach, frames = (self.config.kernel - 1) // 2, ops.shape(x)[1]
-        x = ops.pad(x, ((0, 0), (reach, reach), (0, 0)))
-        return self.entry(ops.concatenate([x[:, i:i + frames] for i in range(self.config.kernel)], axis=-1))
+        reach = (self.config.kernel - 1) // 2
+        x = tf.pad(x, ((0, 0), (reach, reach), (0, 0)))
+        return self.entry(tf.concat([x[:, i:i + frames] for i in range(self.config.kernel)], axis=-1))
 
-    def _normalized(self, mel: keras.KerasTensor) -> keras.KerasTensor:
-        """Powers of ten of magnitude, most of them between -1 and 1."""
-        decades = mel / self.audio.power
-        return (decades + 1.5) / 2.0
+    def _spectrum(self, heads: list[tf.Tensor], magnitude: tf.Tensor, start: tf.Tensor | None) -> short_time.Spectrum:
+        """What the heads say times rough magnitudes: real and imaginary part ``(batch, sub-frames, bins)``."""
+        still_real, still_imaginary, a, b, high = heads
+        ticks = tf.range(tf.shape(magnitude)[1])
+        if start is not None:
+            ticks = ticks + tf.cast(start, tf.int32) * self.config.subframes
+        cosine, sine, high_cosine, high_sine = (
+            tf.gather(tf.constant(table), tf.math.floormod(ticks, self._ticks))
+            for table in _phasors(self.bins, self.config.carriers, self.config.overlap))
+        real = tf.concat([self._sum_carriers(a * cosine - b * sine), high * high_cosine], axis=-1)
+        imaginary = tf.concat([self._sum_carriers(a * sine + b * cosine), high * high_sine], axis=-1)
+        return (still_real + real) * magnitude, (still_imaginary + imaginary) * magnitude
 
-    def _magnitude(self, mel: keras.KerasTensor) -> keras.KerasTensor:
+    def _sum_carriers(self, x: tf.Tensor) -> tf.Tensor:
+        low = _low_bins(self.bins)
+        return tf.add_n([x[..., j * low:(j + 1) * low] for j in range(self.config.carriers)])
+
+    def _magnitude(self, mel: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
         """Rough magnitudes ``(batch, sub-frames, bins)``: band energies spread over bins, straight lines in time."""
-        linear = ops.exp(mel * math.log(10.0))
-        linear = ops.where(linear > self.audio.floor * (1 + 1e-4), linear, ops.zeros_like(linear))
-        spread = ops.matmul(linear, _spread_matrix(self.audio, self.bins))
-        spread = ops.sqrt(spread) if self.audio.power == 2.0 else spread
-        before = ops.concatenate([spread[:, :1], spread[:, :-1]], axis=1)
-        after = ops.concatenate([spread[:, 1:], spread[:, -1:]], axis=1)
+        linear = tf.exp(mel * math.log(10.0))
+        linear = tf.where(linear > self.audio.floor * (1 + 1e-4), linear, tf.zeros_like(linear))
+        spread = _product(linear, tf.constant(_spread_matrix(self.audio, self.window)))
+        spread = tf.sqrt(spread) if self.audio.power == 2.0 else spread
+        before = tf.concat([spread[:, :1], spread[:, :-1]], axis=1)
+        after = tf.concat([spread[:, 1:], spread[:, -1:]], axis=1)
         parts = []
         for position in self._positions():  # of each sub-frame, in frames from the frame's own centre
             other = after if position > 0 else before
-            parts.append(spread * (1 - abs(position)) + other * abs(position))
-        frames = ops.shape(mel)[1]
-        return ops.reshape(ops.stack(parts, axis=2), (-1, frames * self.config.subframes, self.bins))
+            parts.append(spread * (1 - abs(position)) + other * abs(position) if position else spread)
+        return tf.reshape(tf.stack(parts, axis=2), (-1, frames * self.config.subframes, self.bins))
 
     def _positions(self) -> list[float]:
         centre = 0.0 if self.audio.padding == "centre" else 0.5
         return [(j + 0.5) / self.config.subframes - centre for j in range(self.config.subframes)]
 
-    def _synthesize(self, spectrum: keras.KerasTensor, mask: keras.KerasTensor | None) -> keras.KerasTensor:
-        """``(batch, sub-frames, 2 * bins)`` -> ``(batch, sub-frames * sub_hop)``."""
-        blocks = ops.matmul(spectrum, _inverse_dft(OVERLAP * self.sub_hop))
-        count = ops.shape(spectrum)[1]
-        present = ops.ones_like(spectrum[:1, :, :1]) if mask is None else mask
-        weight = self._overlap_add(present * _window(OVERLAP * self.sub_hop), count)
-        return self._overlap_add(blocks, count) / ops.maximum(weight, 1e-3)
-
-    def _overlap_add(self, blocks: keras.KerasTensor, count: int) -> keras.KerasTensor:
-        hop = self.sub_hop
-        total = None
-        for j in range(OVERLAP):
-            part = ops.pad(blocks[:, :, j * hop:(j + 1) * hop], ((0, 0), (j, OVERLAP - 1 - j), (0, 0)))
-            total = part if total is None else total + part
+    def _synthesize(self, spectrum: short_time.Spectrum, mask: tf.Tensor | None, products: bool) -> tf.Tensor:
+        """Spectra ``(batch, sub-frames, bins)`` -> ``(batch, sub-frames * sub_hop)``."""
+        window, hop = _window(self.window), self.sub_hop
+        blocks = short_time.inverse(spectrum, self.window, products) * window
+        present = tf.ones_like(spectrum[0][:1, :, :1]) if mask is None else mask
+        weight = short_time.overlap_add(present * window, hop)
+        joined = short_time.overlap_add(blocks, hop) / tf.maximum(weight, 1e-3)
         # a window is centred on its sub-frame: what is before the first sub-frame and behind the last goes
-        first = (OVERLAP - 1) * hop // 2
-        return ops.reshape(total, (-1, (count + OVERLAP - 1) * hop))[:, first:first + count * hop]
+        first = (self.window - hop) // 2
+        return joined[:, first:first + tf.shape(blocks)[1] * hop]
 
 
 class Block(keras.layers.Layer):
-    """ConvNeXt block: depthwise convolution in time, normalisation, two dense layers; scaled and added to its input.
+    """Residual block: normalisation, a convolution over three frames, leaky ReLU, a dense layer; added to its input.
 
     Args:
-        channels: of input and output.
-        expansion: channels between the dense layers, in multiples of `channels`.
-        kernel: frames that the convolution sees, odd. Beyond the ends its input counts as zero.
-        scale: what the addition is multiplied by at first.
+        channels: of input, output and between.
+        dilation: distance of the three frames. Beyond the ends they count as zero.
+        scale: of the addition at first.
         seed: decides the initial weights.
 
     Input and output shape: ``(batch, frames, channels)``.
-
-    Reference: Liu et al., "A ConvNet for the 2020s" (2022).
     """
 
-    def __init__(self, channels: int, expansion: int, kernel: int, scale: float, seed: int, name: str) -> None:
+    def __init__(self, channels: int, dilation: int, scale: float, seed: int, name: str) -> None:
         super().__init__(name=name)
-        self.channels, self.taps = channels, kernel
-        start = keras.initializers.RandomNormal(0.0, 1 / math.sqrt(kernel), seed=seed)
-        self.depthwise = self.add_weight(name="depthwise", shape=(kernel, channels), initializer=start)
-        self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
-        self.widen = _dense(channels, expansion * channels, seed + 1, f"{name}_widen")
-        self.narrow = _dense(expansion * channels, channels, seed + 2, f"{name}_narrow")
-        self.scale = self.add_weight(name="scale", shape=(channels,), initializer=keras.initializers.Constant(scale))
+        self.dilation = dilation
+        self.convolution = _Linear(3 * channels, channels, 1.0, seed + 1, f"{name}_convolution")
+        self.dense = _Linear(channels, channels, scale, seed + 2, f"{name}_dense")
         self.built = True
 
-    def call(self, x: keras.KerasTensor, mask: keras.KerasTensor | None = None,
-             shifted: bool = False) -> keras.KerasTensor:
-        seen = x if mask is None else x * mask
-        y = (self._shifted(seen) if shifted else self._convolved(seen)) + self.bias
-        return x + self.narrow(_leaky_relu(self.widen(normalize(y)))) * self.scale
-
-    def _convolved(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        kernel = ops.reshape(self.depthwise, (1, self.taps, self.channels, 1))
-        return ops.depthwise_conv(x[:, None], kernel, padding="same")[:, 0]
-
-    def _shifted(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        reach, frames = (self.taps - 1) // 2, x.shape[1]
-        x = ops.pad(x, ((0, 0), (reach, reach), (0, 0)))
-        return sum(x[:, i:i + frames] * self.depthwise[i] for i in range(self.taps))
+    def call(self, x: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        y, reach, frames = normalize(x), self.dilation, tf.shape(x)[1]
+        y = tf.pad(y if mask is None else y * mask, ((0, 0), (reach, reach), (0, 0)))
+        y = tf.concat([y[:, i * reach:i * reach + frames] for i in range(3)], axis=-1)
+        return x + self.dense(tf.nn.leaky_relu(self.convolution(y), _SLOPE))
 
 
-def normalize(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Zero mean and unit variance over the channels; the dense layer that follows scales and shifts."""
-    x = x - ops.mean(x, axis=-1, keepdims=True)
-    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + 1e-5)
+class _Linear(keras.layers.Layer):
+    """A dense layer as one product of two matrices, whatever the rank of its input."""
+
+    def __init__(self, inputs: int, outputs: int, scale: float, seed: int, name: str) -> None:
+        super().__init__(name=name)
+        start = keras.initializers.RandomNormal(0.0, scale / math.sqrt(inputs), seed=seed)
+        self.kernel = self.add_weight(name="kernel", shape=(inputs, outputs), initializer=start)
+        self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return _product(x, self.kernel, self.bias)
 
 
-def _leaky_relu(x: keras.KerasTensor) -> keras.KerasTensor:
-    return ops.maximum(x, _SLOPE * x)
+def _product(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+    """``(batch, frames, inputs)`` times ``(inputs, outputs)``."""
+    y = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
+    y = y if bias is None else tf.nn.bias_add(y, bias)
+    return tf.reshape(y, (-1, tf.shape(x)[1], kernel.shape[1]))
 
 
-def _dense(inputs: int, outputs: int, seed: int, name: str) -> keras.layers.Dense:
-    layer = keras.layers.Dense(outputs, name=name, kernel_initializer=keras.initializers.RandomNormal(
-        0.0, 1 / math.sqrt(inputs), seed=seed))
-    layer.build((None, inputs))
-    return layer
+def normalize(x: tf.Tensor) -> tf.Tensor:
+    """To a mean square of 1 over the channels; the layer that follows scales and shifts."""
+    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + 1e-5)
 
 
 @functools.lru_cache(maxsize=32)
@@ -216,22 +242,38 @@ def _window(length: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype("float32")
 
 
-@functools.lru_cache(maxsize=32)
-def _inverse_dft(length: int) -> np.ndarray:
-    """``(2 * bins, length)``: [real | imaginary] parts -> windowed samples."""
-    bins, samples = np.arange(length // 2 + 1)[:, None], np.arange(length)[None]
-    angle = 2 * np.pi * bins * samples / length
-    weight = np.where((bins == 0) | (bins == length // 2), 1.0, 2.0) / length
-    return (np.concatenate([weight * np.cos(angle), -weight * np.sin(angle)]) * _window(length)).astype("float32")
+def _low_bins(bins: int) -> int:
+    """How many bins, from the lowest, have several carriers."""
+    return bins // 4
 
 
 @functools.lru_cache(maxsize=32)
-def _spread_matrix(audio: AudioConfig, bins: int) -> np.ndarray:
+def _phasors(bins: int, carriers: int, overlap: int) -> tuple[np.ndarray, ...]:
+    """Cosines and sines of the low bins' carriers ``(ticks, carriers * low)``, then of the high bins' ``(ticks, high)``.
+
+    The low bins' are in order: all first ones, all second ones, ... They are spread evenly within a bin. Each is moved
+    by chance, a little in the low bins and within half a bin in the high ones: equal distances would make a sum of them
+    pulsate. High ones start at random phases, since their factor is real.
+    """
+    low, rng = _low_bins(bins), np.random.default_rng(0)
+    within = np.round(((np.arange(carriers) + 0.5) / carriers - 0.5) * _STEPS)
+    low_steps = (np.arange(low) * _STEPS + within[:, None] + rng.integers(-1, 2, (carriers, low))).ravel()
+    high_steps = np.arange(low, bins) * _STEPS + rng.integers(-7, 8, bins - low)
+    # a frequency of one bin turns once in a window of `overlap` ticks
+    turns = np.arange(_STEPS * overlap)[:, None] / (_STEPS * overlap)
+    low_angle, high_angle = turns * low_steps, turns * high_steps + rng.random(bins - low)
+    return tuple(function(2 * np.pi * angle).astype("float32")
+                 for angle in (low_angle, high_angle) for function in (np.cos, np.sin))
+
+
+@functools.lru_cache(maxsize=32)
+def _spread_matrix(audio: AudioConfig, window: int) -> np.ndarray:
     """``(mel_bins, bins)``: the energy of each band shared out over the bins of the synthesis transform.
 
     A bin gets the mean energy per bin of the bands that cover it, weighted as their filters weight it, scaled from the
     analysis window to the synthesis window. The direct current gets nothing.
     """
+    bins = window // 2 + 1
     analysis = mel_filterbank(audio).astype("float64")  # (n_fft / 2 + 1, mel_bins)
     centres = np.linspace(0.0, 1.0, len(analysis))
     fine = np.stack([np.interp(np.linspace(0.0, 1.0, bins), centres, column) for column in analysis.T])
@@ -241,7 +283,7 @@ def _spread_matrix(audio: AudioConfig, bins: int) -> np.ndarray:
     share = share[:, np.flatnonzero(covered)[nearest]]
     share /= share.sum(axis=0)
     area = np.maximum(analysis.sum(axis=0), 1e-12)[:, None]
-    scale = 2 * (2 * (bins - 1)) / audio.n_fft
+    scale = 2 * window / audio.n_fft
     matrix = share / area * scale ** audio.power
     matrix[:, 0] = 0.0
     return matrix.astype("float32")

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from melgan_tf import spectral
-from melgan_tf.config import Config, FastVocoderConfig
+from melgan_tf.config import Config
 from melgan_tf.losses import feature_matching, hinge_discriminator, hinge_generator
 from melgan_tf.models.melgan import MultiScaleDiscriminator
 from melgan_tf.models.vocoder import build_vocoder
@@ -55,7 +55,6 @@ class VocoderGAN(keras.Model):
         self.trackers = [keras.metrics.Mean(name=name) for name in METRICS]
         start = self.objective.adversarial_start
         self.switches = (start,) if self._adversarial and start else ()
-        self._options = {"shifted": True} if isinstance(config.model, FastVocoderConfig) else {}
         self.built = True
 
     @property
@@ -123,7 +122,7 @@ class VocoderGAN(keras.Model):
 
     def _generate(self, waveforms: tf.Tensor, generator: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         mel = spectral.mel_spectrogram(waveforms, self.config.audio)
-        made = self.generator.stateless_call(generator, [], mel, **self._options)[0]
+        made = self.generator.stateless_call(generator, [], mel)[0]
         return tf.cast(made, tf.float32)[:, :waveforms.shape[1]], mel
 
     def _judge(self, waveforms: tf.Tensor, discriminator: Tensors) -> list[Tensors]:

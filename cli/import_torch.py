@@ -1,0 +1,43 @@
+"""`melgan-tf import-torch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress
+
+
+@click.command("import-torch", short_help="Make a run of a MelGAN trained in PyTorch.")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run directory to make.")
+@options.quiet
+def command(checkpoint: Path, out: Path, quiet: bool) -> None:
+    """Make a run of CHECKPOINT, the netG.pt of the authors' PyTorch code.
+
+    Any width, ratios and depth will do, with weight norm or without. Only weights are read, no code is run. Needs
+    PyTorch: pip install 'melgan-tf[torch]'.
+    """
+    from melgan_tf import presets
+    from melgan_tf.torch_import import import_run, read_generator, require_new
+
+    require_new(out)
+    options.require_output(out, force=True)
+    generator = read_generator(checkpoint)
+    config = generator.config()
+
+    options.start_tensorflow()
+    import_run(generator, out)
+    progress, audio, published = ConsoleProgress(quiet), config.audio, presets.get("melgan").audio
+    ratios = " x ".join(map(str, generator.ratios))
+    progress.line(f"{generator.folded_weights:,} weights (weight norm folded), {audio.mel_bins} mel bands, "
+                  f"{ratios} = {audio.hop_samples} samples a frame, {generator.channels} channels, "
+                  f"{generator.residual_layers} residual layers: {out}")
+    contract = (f"mels of {audio.sample_rate} Hz, n_fft {audio.n_fft}, {audio.min_hz:g} to {audio.max_hz:g} Hz, "
+                f"log10 of Slaney's bands")
+    if audio == published:
+        progress.line(f"the file does not tell its mels: taken for the published ones ({contract})")
+    else:
+        progress.warning(f"the file does not tell its mels, and they are not the published ones: taken for {contract}")

@@ -1,0 +1,78 @@
+"""Brings the mel spectrogram of a waveform nearer to a wanted one, keeping the waveform's phases.
+
+One round trip through the short-time Fourier transform: every bin is multiplied by the ratio of wanted to present
+energy of the bands that it lies in, as in one iteration of :func:`melgan_tf.griffin_lim.mel_to_magnitude`. It can be
+differentiated, so a vocoder that ends in it learns to leave to it what it does well.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf import short_time, spectral
+from melgan_tf.config import AudioConfig
+
+#: No bin is raised by more than this factor.
+MOST = 8.0
+
+
+def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, mask: tf.Tensor | None = None,
+            products: bool = False) -> tf.Tensor:
+    """One correction.
+
+    Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within.
+
+    Args:
+        waveform: ``(batch, frames * hop)``.
+        mel: ``(batch, frames, mel_bins)``, the wanted one, on the scale of the contract.
+        audio: the contract; its hop divides ``n_fft``.
+        mask: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
+        products: without an FFT.
+
+    Returns:
+        A waveform ``(batch, frames * hop)``; exact zeros where all of its surroundings were zero.
+    """
+    n_fft, hop = audio.n_fft, audio.hop_samples
+    filters, spread, window = _constants(audio)
+    before = spectral.padding_samples(audio)[0]
+    count = tf.shape(mel)[1]
+
+    def blocks(samples: tf.Tensor) -> tf.Tensor:
+        after = n_fft - hop - before
+        cropped = samples[:, :after] if after < 0 else samples
+        return short_time.cut(tf.pad(cropped, [[0, 0], [before, max(0, after)]]), n_fft, hop) * window
+
+    present = tf.ones_like(mel[:1, :, :1]) if mask is None else tf.cast(mask, tf.float32)
+    present = tf.reshape(tf.tile(present, [1, 1, hop]), (-1, count * hop))
+    coverage = tf.reduce_sum(blocks(present) * window, axis=2, keepdims=True) / np.float32(np.sum(window ** 2))
+    real, imaginary = short_time.forward(blocks(waveform), products)
+    power = tf.square(real) + tf.square(imaginary)
+    magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power
+    wanted = spectral.decompress(mel, audio) * (tf.sqrt(coverage) if audio.power == 1.0 else coverage)
+    ratio = wanted / (tf.matmul(magnitude, filters) + 0.1 * audio.floor)
+    ratio = tf.minimum(ratio, MOST ** audio.power)
+    change = tf.matmul(tf.sqrt(ratio + 1e-12) if audio.power == 2.0 else ratio, spread) - 1.0
+    added = short_time.inverse((real * change, imaginary * change), n_fft, products) * window
+    weight = short_time.overlap_add(tf.ones_like(mel[:1, :, :1]) * np.square(window), hop)
+    fill = short_time.overlap_add(added, hop) / tf.maximum(weight, 0.05 * float(np.max(_weights(audio))))
+    fill = tf.pad(fill, [[0, 0], [0, max(0, hop + before - n_fft)]])[:, before:before + count * hop]
+    corrected = waveform + fill
+    return corrected if mask is None else corrected * present
+
+
+@functools.lru_cache(maxsize=32)
+def _constants(audio: AudioConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Filters ``(bins, mel_bins)``, what spreads ratios over the bins ``(mel_bins, bins)``, the window."""
+    filters = spectral.mel_filterbank(audio)
+    per_bin = filters.sum(1, keepdims=True)
+    spread = (filters / np.maximum(per_bin, 1e-12)).T
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(audio.n_fft) / audio.n_fft)
+    return filters, spread.astype(np.float32), window.astype(np.float32)
+
+
+def _weights(audio: AudioConfig) -> np.ndarray:
+    """Squared windows added up where all overlap, ``(hop,)``."""
+    return np.square(_constants(audio)[2]).reshape(-1, audio.hop_samples).sum(axis=0)

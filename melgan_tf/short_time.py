@@ -1,0 +1,73 @@
+"""Short-time Fourier transforms in parts: cutting a waveform into blocks, their spectra, and back.
+
+Spectra are pairs of real tensors. A transform is an FFT, or a product with constant matrices for runtimes that have no
+FFT (TFLite); there a block's first and second half are added and subtracted first, since cosines are even and sines are
+odd about its middle, which halves the work. Nothing here is windowed.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+#: Real and imaginary part, each ``(batch, blocks, length / 2 + 1)``.
+Spectrum = tuple[tf.Tensor, tf.Tensor]
+
+
+def cut(waveform: tf.Tensor, length: int, hop: int) -> tf.Tensor:
+    """Cuts ``(batch, (blocks - 1) * hop + length)`` into blocks ``(batch, blocks, length)``; `hop` divides `length`."""
+    overlap = length // hop
+    hops = tf.reshape(waveform, (-1, tf.shape(waveform)[1] // hop, hop))
+    blocks = tf.shape(hops)[1] - overlap + 1
+    return tf.concat([hops[:, i:i + blocks] for i in range(overlap)], 2)
+
+
+def overlap_add(blocks: tf.Tensor, hop: int) -> tf.Tensor:
+    """Adds up blocks ``(batch, blocks, length)``, each `hop` samples later: the shape that `cut` takes."""
+    count, overlap = tf.shape(blocks)[1], blocks.shape[2] // hop
+    total = tf.add_n([tf.pad(blocks[:, :, i * hop:(i + 1) * hop], [[0, 0], [i, overlap - 1 - i], [0, 0]])
+                      for i in range(overlap)])
+    return tf.reshape(total, (-1, (count + overlap - 1) * hop))
+
+
+def forward(blocks: tf.Tensor, products: bool = False) -> Spectrum:
+    """The spectra of blocks ``(batch, blocks, length)``, unscaled.
+
+    Args:
+        blocks: of even length.
+        products: multiply by matrices instead of calling an FFT.
+    """
+    if not products:
+        spectrum = tf.signal.rfft(blocks)
+        return tf.math.real(spectrum), tf.math.imag(spectrum)
+    cosine, sine, _, _ = _matrices(blocks.shape[2])
+    half = blocks.shape[2] // 2
+    mirrored = tf.pad(tf.reverse(blocks[:, :, half + 1:], [2]), [[0, 0], [0, 0], [1, 1]])
+    first = blocks[:, :, :half + 1]
+    return tf.matmul(first + mirrored, cosine), tf.matmul(first - mirrored, sine)
+
+
+def inverse(spectrum: Spectrum, length: int, products: bool = False) -> tf.Tensor:
+    """The inverse of `forward`: blocks ``(batch, blocks, length)``.
+
+    The imaginary parts of the lowest and highest bin count as zero.
+    """
+    real, imaginary = spectrum
+    if not products:
+        return tf.signal.irfft(tf.complex(real, imaginary), [length])
+    _, _, cosine, sine = _matrices(length)
+    even, odd = tf.matmul(real, cosine), tf.matmul(imaginary, sine)
+    return tf.concat([even + odd, tf.reverse((even - odd)[:, :, 1:-1], [2])], 2)
+
+
+@functools.lru_cache(maxsize=8)
+def _matrices(length: int) -> tuple[np.ndarray, ...]:
+    """Each ``(length / 2 + 1)`` squared: forward cosine and sine, inverse cosine and sine."""
+    n = np.arange(length // 2 + 1)
+    angle = 2 * np.pi * (np.outer(n, n) % length) / length
+    cosine, sine = np.cos(angle), -np.sin(angle)
+    sine[:, [0, -1]] = sine[[0, -1], :] = 0.0
+    weight = np.where((n == 0) | (n == length // 2), 1.0, 2.0)[:, None] / length
+    return tuple(matrix.astype(np.float32) for matrix in (cosine, sine, weight * cosine, weight * sine))
