@@ -20,9 +20,12 @@ from melgan_tf.run_directory import RunDirectory, write_text
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
               help="Also write the figures here.")
 @options.seed(0)
+@options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
+                 "[default: the package's own where it fits, else griffin-lim]")
 @options.checkpoint
 @options.quiet
-def command(run: Path, reference: Path, json_file: Path | None, seed: int, checkpoint: str, quiet: bool) -> None:
+def command(run: Path, reference: Path, json_file: Path | None, seed: int, vocoder: str | None, checkpoint: str,
+            quiet: bool) -> None:
     """Measure the sounds of the model in RUN against real ones.
 
     Every figure stands beside its floor: the same figure between two halves of the real sounds.
@@ -38,7 +41,7 @@ def command(run: Path, reference: Path, json_file: Path | None, seed: int, check
     from melgan_tf.trained import load_trained
 
     progress = ConsoleProgress(quiet)
-    found = assess(load_trained(run, checkpoint, progress), reference, seed, progress)
+    found = assess(load_trained(run, checkpoint, progress, vocoder), reference, seed, progress)
     values = found.to_dict()
     rows = [(figure, f"{made:.4g}", f"{real:.4g}", better) for figure, made, real, better in found.report.rows()]
     click.echo(table(("figure", "generated", "real vs real", "better"), rows))

@@ -21,11 +21,13 @@ from melgan_tf.run_directory import RunDirectory
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
 @click.option("--quantize", type=click.Choice(["none", "float16", "dynamic", "int8"]), default="none",
               show_default=True, help="How a TFLite file stores its weights; all but none make mel spectrograms only.")
+@options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
+                 "[default: the package's own where it fits, else griffin-lim]")
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, kind: str, version: int | None, quantize: str, checkpoint: str, force: bool,
-            quiet: bool) -> None:
+def command(run: Path, out: Path, kind: str, version: int | None, quantize: str, vocoder: str | None,
+            checkpoint: str, force: bool, quiet: bool) -> None:
     """Write the model in RUN for use without melgan-tf.
 
     Every export is loaded and run in a process of its own and compared with the model; what strays is not kept. The
@@ -51,7 +53,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
     from melgan_tf.exports import saved_model, tflite
     from melgan_tf.trained import load_trained
 
-    trained = load_trained(run, checkpoint, ConsoleProgress(quiet))
+    trained = load_trained(run, checkpoint, ConsoleProgress(quiet), vocoder)
     if kind == "saved-model":
         receipt = saved_model.export(trained, out, version, force)
     else:

@@ -18,11 +18,13 @@ from melgan_tf.run_directory import RunDirectory
 @options.seed(0)
 @click.option("--normalize/--no-normalize", default=True, show_default=True,
               help="Bring every sound to a peak of -1 dB, or leave levels as the model makes them.")
+@options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
+                 "[default: the package's own where it fits, else griffin-lim]")
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, seed: int, normalize: bool, checkpoint: str, force: bool,
-            quiet: bool) -> None:
+def command(run: Path, out: Path, count: int, seed: int, normalize: bool, vocoder: str | None, checkpoint: str,
+            force: bool, quiet: bool) -> None:
     """Make new sounds with the model in the run directory RUN.
 
     Writes WAVs, sounds.json (what regenerates each sound) and sounds.png (their spectrograms). Sound number i of a seed
@@ -36,7 +38,7 @@ def command(run: Path, out: Path, count: int, seed: int, normalize: bool, checkp
     from melgan_tf.trained import load_trained
 
     progress = ConsoleProgress(quiet)
-    trained = load_trained(run, checkpoint, progress)
+    trained = load_trained(run, checkpoint, progress, vocoder)
     record = write_sounds(trained, out, count, seed, str(run), progress, normalize)
     silent = sum(sound["silent"] for sound in record["sounds"])
     if silent:

@@ -15,6 +15,7 @@ from melgan_tf.cli.console import OneLineErrors
 _COMMANDS = {
     "train": "Learn from a folder of sounds.",
     "generate": "Make new sounds with a trained model.",
+    "vocode": "Turn mels, or the mels of sounds, into sounds.",
     "export": "Write a trained model as SavedModel or TFLite.",
     "evaluate": "Measure a trained model against real sounds.",
     "import-torch": "Make a run of a MelGAN trained in PyTorch.",

@@ -19,6 +19,15 @@ checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), d
 run_argument = click.argument("run", type=click.Path(path_type=Path))
 
 
+#: What `vocode` renders with if nothing else is asked for.
+DEFAULT_VOCODER = "vocoder-22k"
+
+
+def vocoder(text: str) -> Callable[[Any], Any]:
+    """The option ``--vocoder``."""
+    return click.option("--vocoder", metavar="RUN|NAME", help=text)
+
+
 def seed(default: int | None) -> Callable[[Any], Any]:
     """The option ``--seed``."""
     return click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=default, show_default=default is not None,

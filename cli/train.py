@@ -59,7 +59,7 @@ def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | N
     from melgan_tf.training.run import run
 
     result = run(config, data, run_dir, ConsoleProgress(quiet), fresh)
-    _report(result, run_dir, quiet)
+    _report(result, run_dir, config.is_vocoder, quiet)
 
 
 def _changes(config_file: Path | None, assignments: tuple[str, ...], training: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _resolve(directory: RunDirectory, preset: str | None, changes: dict[str, Any
     return config
 
 
-def _report(result: object, run_dir: Path, quiet: bool) -> None:
+def _report(result: object, run_dir: Path, vocoder: bool, quiet: bool) -> None:
     skipped = result.sounds.skipped
     if skipped:
         click.echo(f"skipped {len(skipped)} of {len(skipped) + len(result.sounds)} files:", err=True)
@@ -101,6 +101,7 @@ def _report(result: object, run_dir: Path, quiet: bool) -> None:
         raise click.exceptions.Exit(128 + result.signal)
     if not quiet:
         run = shlex.quote(str(run_dir))
+        hear = f"vocode SOUND --vocoder {run} --out copies" if vocoder else f"generate {run} --out sounds"
         click.echo(f"trained {result.epochs} epochs ({result.steps} steps) on {len(result.sounds)} sounds\n"
-                   f"hear it:    melgan-tf generate {run} --out sounds\n"
+                   f"hear it:    melgan-tf {hear}\n"
                    f"watch it:   tensorboard --logdir {run}/tensorboard")

@@ -82,7 +82,7 @@ def origin(trained: Trained) -> dict[str, Any]:
     config = trained.config
     return {"made_by": "melgan-tf", "preset": config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
-            "noise_dim": config.model.noise_dim}
+            "noise_dim": config.model.noise_dim, "vocoder": trained.renderer}
 
 
 def reference(sampler: Sampler) -> dict[str, np.ndarray]:

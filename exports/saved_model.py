@@ -97,6 +97,8 @@ def write_archive(sampler: Sampler, folder: Path) -> None:
     noise = tf.TensorSpec((None, sampler.config.model.noise_dim), tf.float32, name="noise")
     archive = keras.export.ExportArchive()
     archive.track(sampler.generator)
+    if sampler.vocoder:
+        archive.track(sampler.vocoder.model)
     for name in ("serving_default", "generate"):
         archive.add_endpoint(name, sampler.__call__, input_signature=[noise])
     archive.add_endpoint("sample", sampler.sample, input_signature=[

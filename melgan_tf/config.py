@@ -325,6 +325,8 @@ class Config:
     def _check_vocoder(self) -> None:
         audio, model = self.audio, self.model
         _require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
+        _require(self.training.precision == "float32", "training.precision", self.training.precision,
+                 "a vocoder needs float32")
         if isinstance(model, MelGANConfig):
             _require(math.prod(model.ratios) == audio.hop_samples, "model.ratios", list(model.ratios),
                      f"give factors whose product is audio.hop_samples ({audio.hop_samples})")

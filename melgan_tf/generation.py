@@ -74,7 +74,7 @@ def _record(trained: Trained, made: dict[str, np.ndarray], count: int, seed: int
                "noise": [round(float(value), 7) for value in made["noise"][index]]} for index in range(count)]
     return {"source": source, "preset": trained.config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": trained.config.audio.fingerprint(), "sample_rate": trained.config.audio.sample_rate,
-            "versions": versions(), "sounds": sounds}
+            "vocoder": trained.renderer, "versions": versions(), "sounds": sounds}
 
 
 def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: dict[str, Any],

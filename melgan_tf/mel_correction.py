@@ -17,10 +17,12 @@ from melgan_tf.config import AudioConfig
 
 #: No bin is raised by more than this factor.
 MOST = 8.0
+#: Nor lowered by more, but for the exponent.
+LEAST = 1e-4
 
 
-def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, mask: tf.Tensor | None = None,
-            products: bool = False) -> tf.Tensor:
+def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: tf.Tensor | float = 1.0,
+            mask: tf.Tensor | None = None, products: bool = False) -> tf.Tensor:
     """One correction.
 
     Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within.
@@ -29,6 +31,7 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, mask: tf.Te
         waveform: ``(batch, frames * hop)``.
         mel: ``(batch, frames, mel_bins)``, the wanted one, on the scale of the contract.
         audio: the contract; its hop divides ``n_fft``.
+        exponent: of the ratios, one or ``(mel_bins,)``; more than 1 makes up for what overlapping windows smear.
         mask: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
         products: without an FFT.
 
@@ -53,8 +56,8 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, mask: tf.Te
     magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power
     wanted = spectral.decompress(mel, audio) * (tf.sqrt(coverage) if audio.power == 1.0 else coverage)
     ratio = wanted / (tf.matmul(magnitude, filters) + 0.1 * audio.floor)
-    ratio = tf.minimum(ratio, MOST ** audio.power)
-    change = tf.matmul(tf.sqrt(ratio + 1e-12) if audio.power == 2.0 else ratio, spread) - 1.0
+    level = tf.math.log(tf.clip_by_value(ratio, LEAST ** audio.power, MOST ** audio.power))
+    change = tf.matmul(tf.exp(level * (exponent / audio.power)), spread) - 1.0
     added = short_time.inverse((real * change, imaginary * change), n_fft, products) * window
     weight = short_time.overlap_add(tf.ones_like(mel[:1, :, :1]) * np.square(window), hop)
     fill = short_time.overlap_add(added, hop) / tf.maximum(weight, 0.05 * float(np.max(_weights(audio))))

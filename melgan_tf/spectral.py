@@ -14,10 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
-from melgan_tf.errors import MelGANError
+from melgan_tf.errors import MelGANError, UsageError
 
 #: Power below which `log_mel` shows nothing but its floor: -100 dB.
 POWER_FLOOR = 1e-10
+
+#: Mean magnitude over the root of the mean power, of complex Gaussian noise.
+_NOISE_RATIO = math.sqrt(math.pi) / 2
 
 
 @functools.lru_cache(maxsize=32)
@@ -96,7 +99,11 @@ def stft(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     waveform = tf.cast(waveform, tf.float32)
     if waveform.shape.rank not in (2, None):
         raise MelGANError(f"a waveform has shape {tuple(waveform.shape)}: give (batch, samples)")
-    return tf.signal.stft(reflect(waveform, audio), audio.n_fft, audio.hop_samples, fft_length=audio.n_fft,
+    return _stft(reflect(waveform, audio), audio)
+
+
+def _stft(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    return tf.signal.stft(waveform, audio.n_fft, audio.hop_samples, fft_length=audio.n_fft,
                           window_fn=tf.signal.hann_window)
 
 
@@ -120,7 +127,20 @@ def mel_spectrogram(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
         >>> mel_spectrogram(tf.zeros((1, 8000)), AudioConfig()).shape
         TensorShape([1, 16, 64])
     """
-    spectrum = stft(waveform, audio)
+    return _mel(stft(waveform, audio), audio)
+
+
+def mel_of_padded(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """The mel spectrogram of a waveform to which nothing is added at the ends: frame i begins at sample ``i * hop``.
+
+    Args:
+        waveform: ``(batch, samples)``, at least ``n_fft`` samples.
+        audio: the contract.
+    """
+    return _mel(_stft(waveform, audio), audio)
+
+
+def _mel(spectrum: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
     if audio.power == 1.0:
         power = _safe_sqrt(power)
@@ -165,6 +185,48 @@ def log_mel(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     if audio.power == 1.0:
         return 20.0 * _log10(tf.maximum(linear, math.sqrt(POWER_FLOOR)))
     return 10.0 * _log10(tf.maximum(linear, POWER_FLOOR))
+
+
+#: Fields in which two contracts may differ and their mels still be converted into each other.
+_COMPRESSION = {"power", "mel_norm", "compression", "floor"}
+
+
+def differences_beyond_compression(audio: AudioConfig, other: AudioConfig) -> list[str]:
+    """The fields that keep mels of one contract from being converted to another, each as ``name: ours / theirs``.
+
+    ``power``, ``mel_norm``, ``compression`` and ``floor`` do not.
+    """
+    return [line for line in audio.differences(other) if line.partition(":")[0] not in _COMPRESSION]
+
+
+def convert(mel: tf.Tensor, audio: AudioConfig, other: AudioConfig) -> tf.Tensor:
+    """Brings mels of one contract to another that differs in compression only.
+
+    Compression, floor and the scaling of the filters are converted exactly. Between power and magnitude there is no
+    exact way, since a sum of squares is not the square of a sum: within a band the bins are taken to scatter as those
+    of noise do, where the mean magnitude is ``sqrt(pi) / 2`` of the root of the mean power. One loud bin alone would
+    have less.
+
+    Args:
+        mel: ``(batch, frames, mel_bins)`` on the scale of `audio`.
+        audio: its contract.
+        other: the wanted one.
+
+    Raises:
+        UsageError: the contracts differ in more; the message names the fields.
+    """
+    if differing := differences_beyond_compression(audio, other):
+        raise UsageError(f"these mels cannot be converted, they differ in {'; '.join(differing)}")
+    if audio == other:
+        return mel
+    linear = decompress(mel, audio)
+    area, wanted = (np.maximum(mel_filterbank(contract).sum(axis=0), 1e-12) for contract in (audio, other))
+    mean = linear / area  # over the bins of a band
+    if audio.power == 2.0 and other.power == 1.0:
+        mean = _NOISE_RATIO * _safe_sqrt(mean)
+    elif audio.power == 1.0 and other.power == 2.0:
+        mean = tf.square(mean / _NOISE_RATIO)
+    return compress(mean * wanted, other)
 
 
 def samples_for(frames: int, audio: AudioConfig) -> int:

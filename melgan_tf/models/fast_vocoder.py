@@ -83,7 +83,12 @@ class FastVocoder(keras.Model):
                   "low_imaginary": config.carriers * low, "high": self.bins - low}
         self.heads = [_Linear(config.sub_channels, width, 1.0, seed * 1000 + 990 + i, name)
                       for i, (name, width) in enumerate(widths.items())]
+        self.exponents = [self.add_weight(name=f"exponent_{i + 1}", shape=(audio.mel_bins,),
+                                          initializer=keras.initializers.Constant(1.2))
+                          for i in range(config.corrections)]
         self.built = True
+
+    least_frames = 1
 
     @property
     def hop_samples(self) -> int:
@@ -127,8 +132,8 @@ class FastVocoder(keras.Model):
         x = normalize(x)
         spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start)
         waveform = self._synthesize(spectrum, mask, products)
-        for _ in range(self.config.corrections):
-            waveform = correct(waveform, mel, self.audio, frame_mask, products)
+        for exponent in self.exponents:
+            waveform = correct(waveform, mel, self.audio, exponent, frame_mask, products)
         return waveform
 
     def _entry(self, mel: tf.Tensor, mask: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:
@@ -249,7 +254,7 @@ def _low_bins(bins: int) -> int:
 
 @functools.lru_cache(maxsize=32)
 def _phasors(bins: int, carriers: int, overlap: int) -> tuple[np.ndarray, ...]:
-    """Cosines and sines of the low bins' carriers ``(ticks, carriers * low)``, then of the high bins' ``(ticks, high)``.
+    """Cosines and sines of the low bins' carriers ``(ticks, carriers * low)``, and of the high bins' ``(ticks, high)``.
 
     The low bins' are in order: all first ones, all second ones, ... They are spread evenly within a bin. Each is moved
     by chance, a little in the low bins and within half a bin in the high ones: equal distances would make a sum of them

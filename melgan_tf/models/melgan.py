@@ -66,6 +66,8 @@ class Generator(keras.Model):
         weight_norm: as in training; `folded` gives the same generator without.
         seed: decides the initial weights.
 
+    Call argument ``start``, the number of the first frame, makes no difference.
+
     Input shape: ``(batch, frames, mel_bins)``, more than 3 frames. Output shape: ``(batch, frames * hop)``.
     """
 
@@ -91,6 +93,9 @@ class Generator(keras.Model):
         """Samples per frame."""
         return math.prod(self.ratios)
 
+    period_frames = 1
+    least_frames = _REACH + 1
+
     @property
     def context_frames(self) -> int:
         """Frames on either side that a frame's samples depend on: its first and last sample, followed back."""
@@ -101,7 +106,7 @@ class Generator(keras.Model):
             first, last = (first - reach + cut) // ratio - 1, (last + reach + cut) // ratio
         return max(-first, last) + _REACH
 
-    def call(self, mel: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, mel: keras.KerasTensor, start: keras.KerasTensor | None = None) -> keras.KerasTensor:
         x = self.entry(reflect(mel, _REACH))
         for up, blocks in zip(self.ups, self.residuals, strict=True):
             x = up(leaky_relu(x))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from melgan_tf import spectral
 from melgan_tf.config import Config
-from melgan_tf.griffin_lim import mel_to_waveform
+from melgan_tf.griffin_lim import fit_length, mel_to_waveform
+
+if TYPE_CHECKING:
+    from melgan_tf.vocoders import Vocoder
 
 #: Sounds rendered in one call: large enough to be fast, and always the same, so that a sound does not depend on how
 #: many others were asked for.
@@ -27,6 +31,7 @@ class Sampler:
         generator: noise ``(batch, noise_dim)`` -> mel image ``(batch, mel_bins, frames, 1)``.
         config: the run's configuration.
         iterations: of Griffin-Lim.
+        vocoder: renders the mels; Griffin-Lim without.
 
     Example:
         >>> from melgan_tf import presets
@@ -35,8 +40,9 @@ class Sampler:
         TensorShape([1, 8000])
     """
 
-    def __init__(self, generator: Callable[[tf.Tensor], tf.Tensor], config: Config, iterations: int = 32) -> None:
-        self.generator, self.config, self.iterations = generator, config, iterations
+    def __init__(self, generator: Callable[[tf.Tensor], tf.Tensor], config: Config, iterations: int = 32,
+                 vocoder: Vocoder | None = None) -> None:
+        self.generator, self.config, self.iterations, self.vocoder = generator, config, iterations, vocoder
         self.audio, self.samples = config.audio, config.data.clip_samples
         length = min(self.samples, max(1, round(_FADE_SECONDS * self.audio.sample_rate)))
         self._fade = np.ones(self.samples, "float32")
@@ -54,9 +60,12 @@ class Sampler:
         image = tf.cast(self.generator(noise), tf.float32)
         return tf.transpose(tf.squeeze(image, axis=-1), (0, 2, 1))
 
-    def render(self, mel: tf.Tensor) -> tf.Tensor:
-        """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``."""
-        return self.finish(mel_to_waveform(mel, self.audio, self.iterations, length=self.samples))
+    def render(self, mel: tf.Tensor, **options: Any) -> tf.Tensor:
+        """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``; options are the vocoder's."""
+        if self.vocoder is None:
+            return self.finish(mel_to_waveform(mel, self.audio, self.iterations, length=self.samples))
+        waveform = self.vocoder.render(mel, self.audio, **options)
+        return self.finish(fit_length(waveform, spectral.samples_for(mel.shape[1], self.audio), self.samples))
 
     def finish(self, waveform: tf.Tensor) -> tf.Tensor:
         """Fades the last 5 ms out, so that nothing clicks, and turns down what would clip (peak above 1)."""

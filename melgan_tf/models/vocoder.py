@@ -1,7 +1,9 @@
 """What all vocoders have in common: how they are built, and synthesis in chunks.
 
-A vocoder is a callable model: mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, frames * hop)``, with the
-attributes ``hop_samples`` and ``context_frames``, the frames on either side that a frame's samples depend on.
+A vocoder is a callable model: mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, frames * hop)``. Its attributes:
+``hop_samples``; ``context_frames``, the frames on either side that a frame's samples depend on; ``least_frames``, the
+fewest that it takes; ``period_frames``, the period of its clock in frames (1: it has none). Its argument ``start``
+tells the number of the first frame, for the clock.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from melgan_tf.config import Config, FastVocoderConfig
 from melgan_tf.errors import UsageError
 from melgan_tf.models.fast_vocoder import FastVocoder
 from melgan_tf.models.melgan import Generator
+
+#: Mel ``(batch, frames, mel_bins)`` and the number of its first frame -> waveform ``(batch, frames * hop)``.
+Vocode = Callable[[np.ndarray, int], np.ndarray]
 
 
 def build_vocoder(config: Config, training: bool = False) -> keras.Model:
@@ -40,20 +45,25 @@ class StreamingVocoder:
     the sound comes `context_frames` later than the mel.
 
     Args:
-        vocode: mel ``(1, frames, mel_bins)`` -> waveform ``(1, frames * hop)``, for any number of frames.
+        vocode: mel ``(1, frames, mel_bins)`` and the number of its first frame -> waveform ``(1, frames * hop)``, for
+            any number of frames.
         hop_samples: samples per frame.
         context_frames: how far its output depends on neighbouring frames.
 
     Example:
-        >>> stream = StreamingVocoder(lambda mel: np.repeat(mel[..., 0], 4, axis=1), 4, 2)
+        >>> stream = StreamingVocoder(lambda mel, start: np.repeat(mel[..., 0], 4, axis=1), 4, 2)
         >>> [len(stream.push(np.ones((1, 3)))) for _ in range(3)], len(stream.finish())
-        ([0, 8, 0], 8)
+        ([0, 0, 4], 8)
     """
 
-    def __init__(self, vocode: Callable[[np.ndarray], np.ndarray], hop_samples: int, context_frames: int) -> None:
+    def __init__(self, vocode: Vocode, hop_samples: int, context_frames: int) -> None:
         self.vocode, self.hop, self.context = vocode, hop_samples, context_frames
+        self._begin()
+
+    def _begin(self) -> None:
         self._kept: np.ndarray | None = None  # frames whose sound, or whose neighbours' sound, is still to come
         self._done = 0  # of these, how many are rendered already
+        self._start = 0  # the number of the first of them
 
     def push(self, mel: np.ndarray) -> np.ndarray:
         """Takes the next frames ``(frames, mel_bins)``; returns the samples that are certain by now, maybe none."""
@@ -63,19 +73,20 @@ class StreamingVocoder:
     def finish(self) -> np.ndarray:
         """Returns the rest; the next `push` begins another sound."""
         rest = np.zeros(0, np.float32) if self._kept is None else self._render(len(self._kept))
-        self._kept, self._done = None, 0
+        self._begin()
         return rest
 
     def _render(self, end: int) -> np.ndarray:
         if end <= self._done:
             return np.zeros(0, np.float32)
-        made = np.asarray(self.vocode(self._kept[None].astype("float32")))[0, self._done * self.hop:end * self.hop]
+        made = self.vocode(np.asarray(self._kept[None], np.float32), self._start)
+        made = np.asarray(made)[0, self._done * self.hop:end * self.hop]
         surplus = max(0, end - self.context)
-        self._kept, self._done = self._kept[surplus:], end - surplus
+        self._kept, self._done, self._start = self._kept[surplus:], end - surplus, self._start + surplus
         return made
 
 
-def in_chunks(vocode: Callable[[np.ndarray], np.ndarray], mels: Iterable[np.ndarray], hop_samples: int,
+def in_chunks(vocode: Vocode, mels: Iterable[np.ndarray], hop_samples: int,
               context_frames: int) -> Iterator[np.ndarray]:
     """Renders a stream of mel pieces ``(frames, mel_bins)`` to a stream of waveform pieces."""
     stream = StreamingVocoder(vocode, hop_samples, context_frames)
@@ -92,8 +103,17 @@ def pieces(mel: np.ndarray, frames: int) -> Iterator[np.ndarray]:
         yield mel[start:start + frames]
 
 
-def compiled(model: keras.Model, mel_bins: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The model as a function of arrays, traced once for every batch and length."""
-    function = tf.function(lambda mel: model(mel), autograph=False,
-                           input_signature=[tf.TensorSpec((None, None, mel_bins), tf.float32)])
-    return lambda mel: function(tf.constant(mel, tf.float32)).numpy()
+def compiled(model: keras.Model, mel_bins: int) -> Vocode:
+    """The model as a function of arrays, traced once for every batch and length.
+
+    A mel of fewer than ``least_frames`` is lengthened by its last frame, and the surplus of sound cut off.
+    """
+    function = tf.function(lambda mel, start: model(mel, start=start), autograph=False, input_signature=[
+        tf.TensorSpec((None, None, mel_bins), tf.float32), tf.TensorSpec((), tf.int32)])
+
+    def vocode(mel: np.ndarray, start: int = 0) -> np.ndarray:
+        mel, missing = np.asarray(mel, np.float32), max(0, model.least_frames - mel.shape[1])
+        made = function(np.pad(mel, ((0, 0), (0, missing), (0, 0)), mode="edge"), start % model.period_frames)
+        return made.numpy()[:, :mel.shape[1] * model.hop_samples]
+
+    return vocode

@@ -1,0 +1,89 @@
+"""Weights on disk: those of the vocoders that the package brings along, and those of a run. No TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melgan_tf.checkpoints import CheckpointStore, State, load
+from melgan_tf.config import Config, to_dict
+from melgan_tf.errors import MelGANError
+from melgan_tf.progress import Progress
+from melgan_tf.run_directory import RunDirectory, replacing, write_text
+
+WEIGHTS = Path(__file__).parent
+
+
+def shipped() -> list[str]:
+    """The names of the vocoders that the package brings along."""
+    return sorted(card.stem for card in WEIGHTS.glob("*.json"))
+
+
+def read_card(name: str) -> dict[str, Any]:
+    """What is known of one of them."""
+    return json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def read_weights(path: Path) -> State:
+    """A generator's weights as float32, by the names that checkpoints use.
+
+    Raises:
+        MelGANError: the file is missing or damaged.
+    """
+    return {name: value.astype(np.float32) for name, value in load(path)[0].items()}
+
+
+def write_shipped(name: str, state: State, meta: dict[str, Any], config: Config, card: dict[str, Any],
+                  folder: Path = WEIGHTS) -> None:
+    """Writes weights and card of a vocoder for the package.
+
+    Args:
+        name: what it will be called.
+        state: of a checkpoint; only the generator's part is kept, as float16.
+        meta: the checkpoint's record.
+        config: the run's.
+        card: data, licence, command, hours, figures.
+        folder: where to.
+    """
+    kept = {key: value.astype(np.float16) for key, value in sorted(state.items()) if key.startswith("generator/")}
+    with replacing(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, meta=np.array(json.dumps({"step": meta["step"]})), **kept)
+    write_text(folder / f"{name}.json", json.dumps(
+        {"name": name, "step": meta["step"], **card, "config": to_dict(config)}, indent=1) + "\n")
+
+
+def newest_state(directory: RunDirectory, config: Config, checkpoint: str,
+                 progress: Progress | None = None) -> tuple[State, dict[str, Any]]:
+    """A run's newest whole checkpoint, or its best: state and record.
+
+    Raises:
+        MelGANError: there is none, or it was made for other mels than the configuration says.
+    """
+    store = CheckpointStore(directory.checkpoints)
+    if checkpoint == "best":
+        found = load(store.best_file) if store.best_file.exists() else None
+    else:
+        found = store.newest()
+    if not found:
+        raise MelGANError(f"{directory.path} has no checkpoint yet: train it first, or longer")
+    state, meta, *damaged = found
+    for line in damaged and damaged[0]:
+        (progress or Progress()).warning(f"{line}: using that of step {meta['step']}")
+    fingerprint = config.audio.fingerprint()
+    if meta.get("audio_fingerprint") != fingerprint:
+        raise MelGANError(f"the checkpoint of step {meta['step']} was made for other mel spectrograms "
+                          f"({meta.get('audio_fingerprint')}) than config.json says ({fingerprint})")
+    return state, meta
+
+
+def digest(state: State) -> str:
+    """Twelve hexadecimal digits that name a generator's weights."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        if name.startswith("generator/"):
+            found.update(name.encode() + state[name].tobytes())
+    return found.hexdigest()[:12]
