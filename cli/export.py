@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
+from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import UsageError
 from melgan_tf.run_directory import RunDirectory
+from melgan_tf.weights import read_card, shipped
+
+if TYPE_CHECKING:
+    from melgan_tf.exports.receipt import Receipt
 
 
 @click.command("export", short_help="Write a trained model as SavedModel or TFLite.")
@@ -20,7 +26,7 @@ from melgan_tf.run_directory import RunDirectory
               show_default=True, help="For a server, or for a phone.")
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
 @click.option("--quantize", type=click.Choice(["none", "float16", "dynamic", "int8"]), default="none",
-              show_default=True, help="How a TFLite file stores its weights; all but none make mel spectrograms only.")
+              show_default=True, help="How a TFLite file stores its weights; for audio none, in a vocoder also float16.")
 @options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
                  "[default: the package's own where it fits, else griffin-lim]")
 @options.checkpoint
@@ -28,7 +34,7 @@ from melgan_tf.run_directory import RunDirectory
 @options.quiet
 def command(run: Path, out: Path, kind: str, version: int | None, quantize: str, vocoder: str | None,
             checkpoint: str, force: bool, quiet: bool) -> None:
-    """Write the model in RUN for use without melgan-tf.
+    """Write the model in RUN, or a vocoder by its name, for use without melgan-tf.
 
     Every export is loaded and run in a process of its own and compared with the model; what strays is not kept. The
     receipt, export_report.json, tells operations, size, speed and the worst difference.
@@ -37,7 +43,9 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
         raise UsageError(f"--quantize {quantize} is for --format tflite")
     if kind == "tflite" and version:
         raise UsageError(f"--version {version} is for --format saved-model")
-    RunDirectory(run).config()
+    config = _config(run)
+    if config.is_vocoder and vocoder:
+        raise UsageError(f"{run} is a vocoder itself: leave --vocoder away")
     if kind == "tflite" and out.suffix == ".tflite":
         options.require_output(out, force)
     elif out.is_file():
@@ -53,10 +61,31 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
     from melgan_tf.exports import saved_model, tflite
     from melgan_tf.trained import load_trained
 
-    trained = load_trained(run, checkpoint, ConsoleProgress(quiet), vocoder)
-    if kind == "saved-model":
-        receipt = saved_model.export(trained, out, version, force)
+    progress = ConsoleProgress(quiet)
+    if config.is_vocoder:
+        receipt = _vocoder(run, out, kind, version, quantize, checkpoint, force, progress)
     else:
-        receipt = tflite.export(trained, out, quantize, force)
+        trained = load_trained(run, checkpoint, progress, vocoder)
+        if kind == "saved-model":
+            receipt = saved_model.export(trained, out, version, force)
+        else:
+            receipt = tflite.export(trained, out, quantize, force)
     if not quiet:
         click.echo(table(("receipt", receipt.path), receipt.rows()))
+
+
+def _config(run: Path) -> Config:
+    if str(run) in shipped():
+        return from_dict(Config, read_card(str(run))["config"])
+    return RunDirectory(run).config()
+
+
+def _vocoder(run: Path, out: Path, kind: str, version: int | None, quantize: str, checkpoint: str, force: bool,
+             progress: ConsoleProgress) -> Receipt:
+    from melgan_tf.exports.vocoder import export_saved_model, export_tflite
+    from melgan_tf.vocoders import load_vocoder
+
+    loaded = load_vocoder(run, checkpoint, progress)
+    if kind == "saved-model":
+        return export_saved_model(loaded, out, version, force)
+    return export_tflite(loaded, out, quantize, force)

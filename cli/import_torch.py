@@ -17,8 +17,9 @@ from melgan_tf.cli.console import ConsoleProgress
 def command(checkpoint: Path, out: Path, quiet: bool) -> None:
     """Make a run of CHECKPOINT, the netG.pt of the authors' PyTorch code.
 
-    Any width, ratios and depth will do, with weight norm or without. Only weights are read, no code is run. Needs
-    PyTorch: pip install 'melgan-tf[torch]'.
+    Any width, ratios and depth will do, with weight norm or without. Only weights are read, no code is run.
+
+    Needs PyTorch: pip install 'melgan-tf[torch]'
     """
     from melgan_tf import presets
     from melgan_tf.torch_import import import_run, read_generator, require_new

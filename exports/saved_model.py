@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from melgan_tf.config import to_dict
+from melgan_tf.config import Config, to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports.receipt import (
     REPORT,
@@ -41,7 +44,8 @@ def export(trained: Trained, path: str | Path, version: int | None = None, force
 
     Signatures, all with dynamic batch: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` ->
     ``audio`` ``(batch, samples)``, ``mel`` ``(batch, frames, mel_bins)``), ``sample`` (``seed`` int64, ``count`` int32,
-    both scalar -> the same) and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``).
+    both scalar -> the same) and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``). Audio is made by the model's
+    vocoder, which the SavedModel contains, or by Griffin-Lim where it has none.
 
     Args:
         trained: the model.
@@ -53,6 +57,32 @@ def export(trained: Trained, path: str | Path, version: int | None = None, force
         UsageError: the version exists, and ``force`` was not given.
         MelGANError: it cannot be written, or strays beyond its tolerance; nothing is left behind.
     """
+    def check(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+        inputs = reference(trained.sampler)
+        report, made = run_standalone("run_saved_model.py", folder, inputs)
+        analyzed = trained.sampler.analyze(tf.constant(inputs["audio"])).numpy()
+        return report, differences(made, {**inputs, "audio_by_seed": inputs["audio"][:1], "mel_analyzed": analyzed})
+
+    return publish(path, version, force, partial(write_archive, trained.sampler), check, TOLERANCE, origin(trained),
+                   trained.config)
+
+
+def publish(path: str | Path, version: int | None, force: bool, write: Callable[[Path], None],
+            check: Callable[[Path], tuple[dict[str, Any], dict[str, float]]], tolerance: dict[str, float],
+            facts: dict[str, Any], config: Config) -> Receipt:
+    """Writes a SavedModel under its version number, if it passes its check.
+
+    Args:
+        path, version, force: as in `export`.
+        write: writes the bare SavedModel.
+        check: runs it elsewhere; returns what it reports, and its differences to the model.
+        tolerance: by output, what differs too much.
+        facts: what is said of its origin.
+        config: of the model.
+
+    Raises:
+        UsageError, MelGANError: as in `export`.
+    """
     path = Path(path)
     target = path / str(version or next_version(path))
     if target.exists() and not force:
@@ -62,10 +92,19 @@ def export(trained: Trained, path: str | Path, version: int | None = None, force
     try:
         path.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(prefix=".export-", dir=path))
-        receipt = _build(trained, workplace / target.name, target)
+        folder = workplace / target.name
+        write(folder)
+        report, found = check(folder)
+        require_tolerance(found, tolerance)
+        write_text(folder / "assets.extra" / "config.json",
+                   json.dumps({**facts, "config": to_dict(config)}, indent=2) + "\n")
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        receipt = Receipt("saved-model", str(target), "none", size, report["ops"], report["signatures"],
+                          report["milliseconds_per_sound"], report["threads"], found, tolerance, facts)
+        write_text(folder / REPORT, receipt.to_json())
         if target.exists():
             target.rename(workplace / "replaced")
-        (workplace / target.name).rename(target)
+        folder.rename(target)
     except OSError as error:
         raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
     finally:
@@ -73,22 +112,6 @@ def export(trained: Trained, path: str | Path, version: int | None = None, force
             shutil.rmtree(workplace, ignore_errors=True)
         if made_base and path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-    return receipt
-
-
-def _build(trained: Trained, folder: Path, target: Path) -> Receipt:
-    write_archive(trained.sampler, folder)
-    inputs = reference(trained.sampler)
-    report, made = run_standalone("run_saved_model.py", folder, inputs)
-    analyzed = trained.sampler.analyze(tf.constant(inputs["audio"])).numpy()
-    found = differences(made, {**inputs, "audio_by_seed": inputs["audio"][:1], "mel_analyzed": analyzed})
-    require_tolerance(found, TOLERANCE)
-    write_text(folder / "assets.extra" / "config.json", json.dumps(
-        {**origin(trained), "config": to_dict(trained.config)}, indent=2) + "\n")
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    receipt = Receipt("saved-model", str(target), "none", size, report["ops"], report["signatures"],
-                      report["milliseconds_per_sound"], report["threads"], found, TOLERANCE, origin(trained))
-    write_text(folder / REPORT, receipt.to_json())
     return receipt
 
 

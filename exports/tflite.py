@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.config import to_dict
+from melgan_tf.config import Config, to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import tflite_metadata
 from melgan_tf.exports.receipt import (
@@ -74,10 +74,36 @@ def export(trained: Trained, path: str | Path, quantize: Quantize = "none", forc
         UsageError: the file exists, and ``force`` was not given.
         MelGANError: it cannot be converted or written, or strays beyond its tolerance; nothing is left behind.
     """
+    def check(model: Path) -> tuple[dict[str, Any], dict[str, float]]:
+        inputs = reference(trained.sampler)
+        report, made = run_standalone("run_tflite.py", model, {"noise": inputs["noise"]})
+        return report, differences(made, inputs, _SCALE[quantize])
+
+    return publish(path, quantize, force, lambda folder: _convert(trained.sampler, folder, quantize), check,
+                   TOLERANCE[quantize], {**origin(trained), "quantize": quantize}, trained.config, _SCALE[quantize])
+
+
+def publish(path: str | Path, quantize: Quantize, force: bool, convert: Callable[[Path], bytes],
+            check: Callable[[Path], tuple[dict[str, Any], dict[str, float]]], tolerance: dict[str, float],
+            facts: dict[str, Any], config: Config, scale: Scale = "own") -> Receipt:
+    """Writes a TFLite file and its receipt, if it passes its check.
+
+    Args:
+        path, quantize, force: as in `export`.
+        convert: makes the file's content; may use the folder that it is given.
+        check: runs a file elsewhere; returns what it reports, and its differences to the model.
+        tolerance: by output, what differs too much.
+        facts: what is said of its origin, in the file as well.
+        config: of the model.
+        scale: of the differences.
+
+    Raises:
+        UsageError, MelGANError: as in `export`.
+    """
     path = Path(path)
     single = path.suffix == ".tflite"
     target = path if single else path / f"model-{quantize}.tflite"
-    report = path.with_name(f"{path.stem}.{REPORT}") if single else path / REPORT
+    report_file = path.with_name(f"{path.stem}.{REPORT}") if single else path / REPORT
     if target.exists() and not force:
         raise UsageError(f"{target} exists: give another --out, or --force to replace it")
     made_folder = not target.parent.exists()
@@ -85,10 +111,16 @@ def export(trained: Trained, path: str | Path, quantize: Quantize = "none", forc
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(prefix=".export-", dir=target.parent))
-        receipt = _build(trained, workplace, quantize, target)
+        model = workplace / target.name
+        content = convert(workplace / "saved_model")
+        model.write_bytes(tflite_metadata.add(content, {**facts, "config": to_dict(config)}))
+        report, found = check(model)
+        require_tolerance(found, tolerance)
+        receipt = Receipt("tflite", str(target), quantize, model.stat().st_size, report["ops"], report["signatures"],
+                          report["milliseconds_per_sound"], report["threads"], found, tolerance, facts, scale)
         write_text(workplace / REPORT, receipt.to_json())
-        (workplace / target.name).replace(target)
-        (workplace / REPORT).replace(report)
+        model.replace(target)
+        (workplace / REPORT).replace(report_file)
     except OSError as error:
         raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
     finally:
@@ -104,31 +136,34 @@ def makes_audio(quantize: Quantize) -> bool:
     return "audio" in TOLERANCE[quantize]
 
 
-def _build(trained: Trained, workplace: Path, quantize: Quantize, target: Path) -> Receipt:
-    model = workplace / target.name
-    content = _convert(trained.sampler, workplace / "saved_model", quantize)
-    model.write_bytes(tflite_metadata.add(content, {**origin(trained), "quantize": quantize,
-                                               "config": to_dict(trained.config)}))
-    inputs = reference(trained.sampler)
-    report, made = run_standalone("run_tflite.py", model, {"noise": inputs["noise"]})
-    tolerance = TOLERANCE[quantize]
-    found = differences(made, inputs, _SCALE[quantize])
-    require_tolerance(found, tolerance)
-    return Receipt("tflite", str(target), quantize, model.stat().st_size, report["ops"], report["signatures"],
-                   report["milliseconds_per_sound"], report["threads"], found, tolerance, origin(trained),
-                   _SCALE[quantize])
-
-
 def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
     noise = tf.TensorSpec((1, sampler.config.model.noise_dim), tf.float32, name="noise")
     archive = keras.export.ExportArchive()
     archive.track(sampler.generator)
+    if sampler.vocoder:
+        archive.track(sampler.vocoder.model)
     archive.add_endpoint("mel", lambda noise: {"mel": sampler.mel(noise)}, input_signature=[noise])
     keys = ["mel"]
     if makes_audio(quantize):
         archive.add_endpoint("generate", partial(_generate, sampler), input_signature=[noise])
         keys.append("generate")
     write_out(archive, folder)
+    return lower(folder, keys, quantize, partial(_calibration, sampler))
+
+
+def lower(folder: Path, keys: list[str], quantize: Quantize,
+          calibration: Callable[[], Iterator[Any]] | None = None) -> bytes:
+    """Converts signatures of a SavedModel, which is deleted, to the content of a TFLite file.
+
+    Args:
+        folder: the SavedModel.
+        keys: its signatures that the file is to have.
+        quantize: how weights are stored.
+        calibration: examples of inputs; "int8" needs them.
+
+    Raises:
+        MelGANError: TFLite does not have all of its operations.
+    """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=keys)
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -136,7 +171,7 @@ def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = partial(_calibration, sampler)
+        converter.representative_dataset = calibration
     try:
         with silenced():
             return converter.convert()
@@ -151,6 +186,8 @@ def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
 
 def _generate(sampler: Sampler, noise: tf.Tensor) -> dict[str, tf.Tensor]:
     mel = sampler.mel(noise)
+    if sampler.vocoder:
+        return {"audio": sampler.render(mel, products=True), "mel": mel}
     waveform = mel_to_waveform(mel, sampler.audio, sampler.iterations, length=sampler.samples, solver=griffin_lim_real)
     return {"audio": sampler.finish(waveform), "mel": mel}
 

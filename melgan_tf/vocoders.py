@@ -147,7 +147,7 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
     if choice is None:
         found = vocoder_for(audio)
         if found is None:
-            (progress or Progress()).warning("no vocoder of the package understands these mels: Griffin-Lim renders them")
+            (progress or Progress()).warning("no vocoder of the package understands these mels: Griffin-Lim it is")
         return found
     vocoder = load_vocoder(choice, progress=progress)
     if differing := spectral.differences_beyond_compression(audio, vocoder.audio):

@@ -35,8 +35,10 @@ CLIP, BATCH = 1_024, 5
 OBJECTIVE = VocoderObjective(adversarial_start=5, adversarial=1.0, feature_matching=10.0, stft=5.0, mel=15.0)
 SPECTRAL = dataclasses.replace(OBJECTIVE, adversarial_start=0, adversarial=0.0, feature_matching=0.0)
 JUDGED = VocoderObjective(adversarial=0.7, feature_matching=9.0)
-MODELS = {"fast": FastVocoderConfig(channels=16, sub_channels=8),
+FAST = FastVocoderConfig(channels=16, sub_channels=8)
+MODELS = {"fast": FAST, "smallest": dataclasses.replace(FAST, dilations=(1,), sub_blocks=0, corrections=0),
           "melgan": MelGANConfig(ratios=(8, 4, 4), channels=4, residual_layers=2)}
+BOTH = pytest.mark.parametrize("model", ["fast", "melgan"])
 
 
 def settings(model="fast", objective=OBJECTIVE, **training):
@@ -56,6 +58,12 @@ def _small_discriminators():
         yield
 
 
+@pytest.fixture
+def _eager(monkeypatch):
+    """Steps one operation at a time: for few of them, that is sooner done than tracing them."""
+    monkeypatch.setattr(tf, "function", lambda function=None, **options: function or (lambda f: f))
+
+
 class Recording(keras.optimizers.SGD):
     """Gradient descent that keeps the gradients it was given."""
 
@@ -64,13 +72,14 @@ class Recording(keras.optimizers.SGD):
         return super().apply(gradients, variables)
 
 
-def gan(config, optimizers=None, loud=True, **how):
-    """A compiled model, whose discriminators, if `loud`, judge as far from 0 as trained ones."""
+def gan(config, optimizers=None, **how):
+    """A compiled model. Its convolutions neither damp nor amplify: those that training begins with leave hardly any
+    gradient in the layers furthest from the loss."""
     model = VocoderGAN(config)
-    if loud and model.discriminator is not None:
-        for variable in model.discriminator.trainable_variables:
+    for player in (model.generator, model.discriminator):
+        for variable in player.trainable_variables if player else ():
             if variable.name == "g":
-                variable.assign(4 * variable)
+                variable.assign(np.full(variable.shape, 1.5))
     model.compile(*(optimizers or (run_module._adam(config, "generator"), run_module._adam(config, "discriminator"))),
                   **how)
     return model
@@ -149,7 +158,7 @@ def plain_step(model, real, adversarial):
                                               strict=True))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@BOTH
 @pytest.mark.parametrize(("objective", "adversarial", "shards"), [
     (OBJECTIVE, False, 1), (OBJECTIVE, False, 3), (OBJECTIVE, True, 1), (OBJECTIVE, True, 2), (JUDGED, True, 1),
     (JUDGED, True, 3), (SPECTRAL, False, 2)], ids=str)
@@ -163,9 +172,9 @@ def test_gradients_and_figures_are_those_of_the_plain_step(model, objective, adv
     pairs = list(zip(ours.generator_optimizer.seen, gradients_g, strict=True))
     pairs += zip(ours.discriminator_optimizer.seen, gradients_d, strict=True) if adversarial else []
     for a, b in pairs:
-        np.testing.assert_allclose(a, b, rtol=5e-3, atol=5e-4 * np.abs(b).max())
-    if adversarial:  # nothing above was compared with nothing
-        assert min(abs(figures[name]) for name in METRICS[3:]) > 0.03
+        assert np.linalg.norm(a - b) <= 2e-3 * np.linalg.norm(b)
+    if adversarial:
+        assert min(abs(figures[name]) for name in METRICS[3:]) > 0.005
 
 
 @pytest.mark.parametrize("adversarial", [False, True])
@@ -178,7 +187,7 @@ def test_the_loss_is_the_sum_of_its_weighted_parts(adversarial):
     assert (figures["discriminator/loss"] > 0) is adversarial
 
 
-@pytest.mark.parametrize("model", MODELS)
+@BOTH
 @pytest.mark.parametrize("adversarial", [False, True])
 @pytest.mark.parametrize("silent", [1, BATCH])
 def test_silent_clips_leave_everything_finite(model, adversarial, silent):
@@ -192,8 +201,9 @@ def test_silent_clips_leave_everything_finite(model, adversarial, silent):
         assert all(np.isfinite(value).all() for value in values_of)
 
 
+@pytest.mark.usefixtures("_eager")
 def test_a_figure_that_is_not_finite_stops_the_loop():
-    model = gan(settings())
+    model = gan(settings("smallest", SPECTRAL))
     dataset = tf.data.Dataset.from_tensors(clips() * np.nan).repeat()
     with pytest.raises(MelGANError, match=r"^generator/loss became nan in epoch 1: stopped; lower the learning rates"):
         loop.train(model, dataset, 0, 2, 2, keras.callbacks.CallbackList([]), tf.distribute.get_strategy())
@@ -209,7 +219,7 @@ def test_every_preset_takes_steps_that_change_every_weight_of_who_learns(preset,
     whole = presets.get(preset)
     config = with_training(dataclasses.replace(whole, data=dataclasses.replace(whole.data, clip_samples=2_048)),
                            batch_size=2)
-    model = gan(config, loud=False)
+    model = gan(config)
     assert model.discriminator.count_params() == pytest.approx(16.9e6, rel=0.01)
     sounds = tf.constant(0.3 * np.random.default_rng(0).normal(size=(2, 2_048)), tf.float32)
     for adversarial in (False, True) if model.switches else (True,):
@@ -218,9 +228,11 @@ def test_every_preset_takes_steps_that_change_every_weight_of_who_learns(preset,
         assert np.isfinite(list(figures.values())).all(), figures
         assert all(changed(model.generator, generator))
         assert all(np.mean(old != new) > 0.9 for old, new in zip(generator, values(model.generator), strict=True))
-        moved = changed(model.discriminator, discriminator)
+        moved = [had for had, variable in zip(changed(model.discriminator, discriminator),
+                                              model.discriminator.variables, strict=True)
+                 # within the margins, the real and the fake sounds pull equally at this one
+                 if not adversarial or not variable.path.endswith("logits/bias")]
         assert all(moved) if adversarial else not any(moved)
-    assert figures["discriminator/loss"] == pytest.approx(6.0, rel=0.1)  # three scales that know nothing: 2 each
 
 
 @pytest.mark.parametrize(("rates", "moving"), [((0.0, 0.1), "discriminator"), ((0.1, 0.0), "generator")])
@@ -259,25 +271,25 @@ class Watching(keras.callbacks.Callback):
         self.logs.append(logs)
 
 
+@pytest.mark.usefixtures("_eager")
 def test_discriminators_join_at_their_step_and_not_before():
-    model, watching = gan(settings()), Watching()
-    start = values(model.discriminator)
+    model, watching = gan(settings("smallest")), Watching()
+    previous = values(model.discriminator)
     dataset = tf.data.Dataset.from_tensors(clips()).repeat()
     loop.train(model, dataset, 0, 7, 1, keras.callbacks.CallbackList([watching], model=model),
                tf.distribute.get_strategy())
     assert list(watching.seen) == [1, 2, 3, 4, 5, 6, 7]
-    previous = start
     for step, (weights, iterations) in watching.seen.items():
         assert iterations == max(0, step - 5)
-        assert all(not np.array_equal(a, b) for a, b in zip(previous, weights, strict=True)) is (step > 5), step
+        assert any(not np.array_equal(a, b) for a, b in zip(previous, weights, strict=True)) is (step > 5), step
         previous = weights
     for epoch, logs in enumerate(watching.logs):
         assert all((logs[name] != 0) is (epoch >= 5) for name in METRICS[3:])
         assert all(logs[name] > 0 for name in METRICS[1:3])
 
 
-@pytest.mark.parametrize(("start", "calls"), [(0, [1, 3, 7, 10, 12, 16, 20]), (6, [7, 9, 10, 12, 16, 20]),
-                                              (10, [11, 12, 14, 18, 20])])
+@pytest.mark.parametrize(("start", "calls"), [(0, [1, 3, 7, 10, 12, 20]), (6, [7, 9, 10, 12, 20]),
+                                              (10, [11, 12, 16, 20])])
 def test_calls_grow_but_never_run_past_a_switch_or_an_epoch(start, calls, monkeypatch):
     """Switches at 10 and 12, epochs of 20 steps."""
     class Counting:
@@ -301,31 +313,33 @@ def test_calls_grow_but_never_run_past_a_switch_or_an_epoch(start, calls, monkey
     loop.train(model, tf.data.Dataset.range(99), start, 20, 20, keras.callbacks.CallbackList([watching]),
                tf.distribute.get_strategy())
     assert ends == calls
-    assert [int(variable) for variable in model.steps] == [20 - start - 2 if start <= 10 else 20 - start, 2]
+    assert [int(variable) for variable in model.steps] == [20 - start - 2, 2]
 
 
 def trained_on(strategy):
+    """The model and the figures after two steps of both players."""
     with strategy.scope():
-        model = gan(settings(objective=dataclasses.replace(OBJECTIVE, adversarial_start=2)),
+        model = gan(settings("smallest", dataclasses.replace(OBJECTIVE, adversarial_start=0)),
                     (keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3)))
-    watching = Watching()
-    watching.on_train_batch_end = lambda step, logs=None: None
-    sounds = np.concatenate([clips(seed, 4) for seed in range(4)]).reshape(4, 4, CLIP)
-    loop.train(model, tf.data.Dataset.from_tensor_slices(sounds), 0, 4, 2,
-               keras.callbacks.CallbackList([watching], model=model), strategy)
-    return model, watching.logs
+    logs = []
+    recording = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, figures: logs.append(figures))
+    sounds = np.concatenate([clips(seed, 4) for seed in range(2)]).reshape(2, 4, CLIP)
+    loop.train(model, tf.data.Dataset.from_tensor_slices(sounds), 0, 2, 1, keras.callbacks.CallbackList([recording]),
+               strategy)
+    return model, logs
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_eager")
 def test_two_devices_learn_what_one_does():
     two, logs_of_two = trained_on(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
     one, logs_of_one = trained_on(tf.distribute.get_strategy())
-    assert two.step.numpy() == one.step.numpy() == 4
+    assert two.step.numpy() == one.step.numpy() == 2
     for ours, theirs in zip(logs_of_two, logs_of_one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
     for player in ("generator", "discriminator"):
         for a, b in zip(values(getattr(two, player)), values(getattr(one, player)), strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------
@@ -355,66 +369,40 @@ def _no_previews(monkeypatch):
     monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
 
 
-def assert_same_end(path, other, step):
-    """Every weight, moment and counter, to the bit."""
-    (ours, meta), (theirs, other_meta) = (load(store(p).file(step)) for p in (path, other))
+def stopped_and_not(config, folder, path, stops):
+    """Asserts that a run with stops ends as one without, both at the last of the stops."""
+    run(with_training(config, steps=stops[-1]), folder, path / "whole")
+    for stop, before in zip(stops, [None, *stops], strict=False):
+        lines = Lines()
+        assert run(with_training(config, steps=stop), folder, path / "run", lines).steps == stop
+        assert lines.warnings == []
+        assert before is None or any(line.startswith(f"resuming at step {before} ") for line in lines.lines)
+    (ours, meta), (theirs, other_meta) = (load(store(path / name).file(stops[-1])) for name in ("run", "whole"))
     assert set(ours) == set(theirs)
     assert {name.split("/")[0] for name in ours} == {"run", "generator", "discriminator", "generator_optimizer",
                                                      "discriminator_optimizer"}
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
     assert meta == other_meta
-
-
-@pytest.fixture(scope="module")
-def whole(_sound_folder, tmp_path_factory):
-    """Ten steps in one go, five of each phase, an epoch after six or so."""
-    path = tmp_path_factory.mktemp("whole") / "run"
-    with mock.patch.object(callbacks.Preview, "on_train_begin"):
-        assert run(settings(batch_size=16, steps=10), _sound_folder, path).steps == 10
-    return path
+    assert ours["generator_optimizer/generator_adam/iteration"] == stops[-1]
+    assert ours["discriminator_optimizer/discriminator_adam/iteration"] == stops[-1] - 5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [3, 5, 8])
-@pytest.mark.usefixtures("_no_previews")
-def test_a_stop_in_either_phase_is_exact(sound_folder, tmp_path, whole, stop):
-    assert run(settings(batch_size=16, steps=stop), sound_folder, tmp_path).steps == stop
-    lines = Lines()
-    assert run(settings(batch_size=16, steps=10), sound_folder, tmp_path, lines).steps == 10
-    assert any(line.startswith(f"resuming at step {stop} ") for line in lines.lines)
-    assert lines.warnings == []
-    assert_same_end(tmp_path, whole, 10)
-    state, _ = load(store(whole).file(10))
-    assert state["generator_optimizer/generator_adam/iteration"] == 10
-    assert state["discriminator_optimizer/discriminator_adam/iteration"] == 5
-    assert [row[0] for row in history(whole)] == [0, 1]  # the phases and the stops are within the first epoch
+@pytest.mark.usefixtures("_no_previews", "_eager")
+def test_stops_in_either_phase_are_exact(sound_folder, tmp_path):
+    stopped_and_not(settings("melgan", batch_size=16), sound_folder, tmp_path, [3, 8, 10])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_no_previews")
-def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypatch):
+def test_a_stop_at_the_switch_is_exact_compiled_and_in_shards(sound_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    config = settings("melgan", dataclasses.replace(OBJECTIVE, adversarial_start=2), batch_size=4, xla="on")
-    path, other = tmp_path / "run", tmp_path / "whole"
-    run(with_training(config, steps=4), sound_folder, other)
-    run(with_training(config, steps=1), sound_folder, path)
-    run(with_training(config, steps=4), sound_folder, path)
-    resolved = RunDirectory(path).record()["resolved"]
+    monkeypatch.setattr(vocoder, "MultiScaleDiscriminator",
+                        lambda seed: MultiScaleDiscriminator(scales=1, channels=4, layers=1, seed=seed))
+    stopped_and_not(settings("smallest", batch_size=4, xla="on"), sound_folder, tmp_path, [5, 6])
+    resolved = RunDirectory(tmp_path / "run").record()["resolved"]
     assert (resolved["xla"], resolved["shards"]) == (True, 2)
-    assert_same_end(path, other, 4)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("_no_previews")
-def test_a_fast_vocoder_comes_nearer_to_the_sounds(sound_folder, tmp_path):
-    config = settings(objective=SPECTRAL, batch_size=8, steps=1, generator_learning_rate=3e-3, learning_rate_decay=1.0)
-    run(config, sound_folder, tmp_path)
-    begun = load(store(tmp_path).file(1))[1]["evaluation/mel_db"]
-    run(with_training(config, steps=60), sound_folder, tmp_path)
-    state, meta = load(store(tmp_path).file(60))
-    assert meta["evaluation/mel_db"] < 0.8 * begun
-    assert not any(name.startswith("discriminator") for name in state)
 
 
 def events(path):
@@ -429,28 +417,31 @@ def events(path):
 
 
 @pytest.mark.slow
-def test_a_run_shows_figures_pictures_and_sounds(sound_folder, tmp_path):
-    config = settings("melgan", batch_size=32, epochs=2, checkpoint_every=1, preview_every=2, log_every=1)
+def test_a_run_comes_nearer_to_the_sounds_and_shows_it(sound_folder, tmp_path):
+    config = settings("fast", SPECTRAL, batch_size=8, epochs=4, checkpoint_every=1, preview_every=4, log_every=3,
+                      generator_learning_rate=3e-3)
     lines = Lines()
     result = run(config, sound_folder, tmp_path, lines)
-    per_epoch = -(-result.sounds.clips // 32)
-    assert (result.steps, result.epochs, len(result.sounds)) == (2 * per_epoch, 2, 24)
+    per_epoch = -(-result.sounds.clips // 8)
+    assert (result.steps, result.epochs, len(result.sounds)) == (4 * per_epoch, 4, 24)
     found, rows = events(tmp_path), history(tmp_path)
     assert set(found) == {*METRICS, "evaluation/mel_db", "mel/real", "mel/fake", "audio/real", "audio/fake"}
-    assert [step for step, _ in found["evaluation/mel_db"]] == [0, 1]
-    assert ([step for step, _ in found["audio/real"]], [step for step, _ in found["audio/fake"]]) == ([0], [1])
+    distances = [float(tf.make_ndarray(value.tensor)) for _, value in found["evaluation/mel_db"]]
+    assert [step for step, _ in found["evaluation/mel_db"]] == [0, 1, 2, 3]
+    assert distances[3] < 0.9 * distances[0]
+    assert store(tmp_path).best_meta()["evaluation/mel_db"] == pytest.approx(min(distances), rel=1e-6)
+    assert not any(name.startswith("discriminator") for name in load(store(tmp_path).file(result.steps))[0])
+    assert ([step for step, _ in found["audio/real"]], [step for step, _ in found["audio/fake"]]) == ([0], [3])
     for tag in ("audio/real", "audio/fake"):
         sounds = tf.make_ndarray(found[tag][0][1].tensor)[:, 0]
         waveform, rate = tf.audio.decode_wav(sounds[0])
         assert (len(sounds), int(rate), waveform.shape) == (16, 16_000, (CLIP, 1))
     shown = [line for line in lines.lines if line.startswith("[")]
-    assert len(shown) == len(rows) == 2
-    figures = dict(zip(METRICS, map(float, rows[1][1:]), strict=True))
+    assert (len(shown), [row[0] for row in rows]) == (2, [0, 1, 2, 3])
+    figures = dict(zip(METRICS, map(float, rows[3][1:]), strict=True))
     numbers = [float(number) for number in re.findall(r": (-?\d+\.\d{4})", shown[1])]
     wanted = [figures[f"generator/{name}"] for name in ("loss", "stft", "mel", "feature_matching")]
     np.testing.assert_allclose(numbers, [*wanted, figures["discriminator/loss"]], atol=1e-3)
-    distances = [float(tf.make_ndarray(value.tensor)) for _, value in found["evaluation/mel_db"]]
-    assert store(tmp_path).best_meta()["evaluation/mel_db"] == pytest.approx(min(distances), rel=1e-6)
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])

@@ -1,7 +1,7 @@
 """Runs a SavedModel as a server would: with TensorFlow, without Keras and without melgan-tf.
 
-``python run_saved_model.py MODEL IN.npz OUT.npz``: noise, mel and audio of 32 sounds in; mel and audio out. Prints one
-line of JSON: operations, signatures, milliseconds per sound, threads.
+``python run_saved_model.py MODEL IN.npz OUT.npz``: noise, mel and audio of 32 sounds in, or for a vocoder mels alone;
+mel and audio out. Prints one line of JSON: operations, signatures, milliseconds per sound, threads.
 """
 
 import importlib.abc
@@ -55,35 +55,50 @@ def operations() -> dict[str, int]:
 _UNLISTED = {"Placeholder", "PartitionedCall", "StatefulPartitionedCall", "NoOp", "Const"}
 
 
-def milliseconds(call, noise: np.ndarray) -> float:
+def milliseconds(call, **inputs: np.ndarray) -> float:
     times = []
     for _ in range(REPEATS + 1):
         began = time.perf_counter()
-        call(noise=tf.constant(noise))["audio"].numpy()
+        call(**{name: tf.constant(value) for name, value in inputs.items()})["audio"].numpy()
         times.append(time.perf_counter() - began)
-    return 1000 * float(np.median(times[1:])) / len(noise)
+    return 1000 * float(np.median(times[1:])) / len(next(iter(inputs.values())))
 
 
-def main() -> None:
-    model = tf.saved_model.load(model_path)
-    generate, analyze, sample = (model.signatures[name] for name in ("generate", "analyze", "sample"))
-    inputs = dict(np.load(given))
-    outputs = generate(noise=tf.constant(inputs["noise"]))
-    results = {name: value.numpy() for name, value in outputs.items()}
-    alone = generate(noise=tf.constant(inputs["noise"][:1]))  # another batch size
+def require_same(alone: dict[str, tf.Tensor], results: dict[str, np.ndarray]) -> None:
     for name, value in alone.items():
         difference = np.max(np.abs(value.numpy() - results[name][:1])) / max(1e-6, np.max(np.abs(results[name][:1])))
         if difference > 1e-3:
             raise SystemExit(f"{name} of a sound depends on its batch ({difference:.3g} of the peak)")
+
+
+def sounds(signatures, inputs: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    generate, analyze, sample = (signatures[name] for name in ("generate", "analyze", "sample"))
+    results = {name: value.numpy() for name, value in generate(noise=tf.constant(inputs["noise"])).items()}
+    require_same(generate(noise=tf.constant(inputs["noise"][:1])), results)
     by_seed = sample(seed=tf.constant(0, tf.int64), count=tf.constant(2))
     results["audio_by_seed"] = by_seed["audio"].numpy()[:1]
     results["mel_analyzed"] = analyze(audio=tf.constant(inputs["audio"]))["mel"].numpy()
+    return results, {"audio, batch 1": milliseconds(generate, noise=inputs["noise"][:1]),
+                     "audio, batch 16": milliseconds(generate, noise=inputs["noise"][:16])}
+
+
+def vocoder(signatures, inputs: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    vocode, mel = signatures["vocode"], inputs["mel"]
+    results = {"audio": vocode(mel=tf.constant(mel))["audio"].numpy()}
+    require_same(vocode(mel=tf.constant(mel[:1])), results)
+    return results, {"audio, batch 1": milliseconds(vocode, mel=mel[:1]),
+                     "audio, batch 8": milliseconds(vocode, mel=mel)}
+
+
+def main() -> None:
+    model = tf.saved_model.load(model_path)
+    inputs = dict(np.load(given))
+    results, times = (vocoder if "vocode" in model.signatures else sounds)(model.signatures, inputs)
     report = {"ops": operations(), "threads": len(os.sched_getaffinity(0)),
               "signatures": {name: {"inputs": sorted(signature.structured_input_signature[1]),
                                     "outputs": sorted(signature.structured_outputs)}
                              for name, signature in sorted(model.signatures.items())},
-              "milliseconds_per_sound": {"audio, batch 1": milliseconds(generate, inputs["noise"][:1]),
-                                         "audio, batch 16": milliseconds(generate, inputs["noise"][:16])}}
+              "milliseconds_per_sound": times}
     np.savez(made, **results)
     print(json.dumps(report))
 

@@ -1,7 +1,7 @@
 """Runs a TFLite file as a phone would: with LiteRT alone, on one thread.
 
-``python run_tflite.py MODEL IN.npz OUT.npz``: noise of 32 sounds in; mel, and audio if the file makes it, out. Prints
-one line of JSON: operations, signatures, milliseconds per sound, threads.
+``python run_tflite.py MODEL IN.npz OUT.npz``: noise of 32 sounds in, or all inputs of a vocoder's windows; mel, and
+audio if the file makes it, out. Prints one line of JSON: operations, signatures, milliseconds per sound, threads.
 """
 
 import json
@@ -19,17 +19,19 @@ REPEATS = 20
 def main() -> None:
     interpreter = Interpreter(model_path=model_path, num_threads=1)
     ops = operations()
-    noise = np.load(given)["noise"]
+    inputs = dict(np.load(given))
     results, timing = {}, {}
-    for name, output in (("mel", "mel"), ("generate", "audio")):
+    for name, output in (("mel", "mel"), ("generate", "audio"), ("vocode", "audio")):
         if name not in interpreter.get_signature_list():
             continue
         runner = interpreter.get_signature_runner(name)
-        results[output] = np.concatenate([runner(noise=one[None])[output] for one in noise])
+        count = len(next(iter(inputs.values())))
+        calls = [{key: value[i:i + 1] for key, value in inputs.items()} for i in range(count)]
+        results[output] = np.concatenate([runner(**call)[output] for call in calls])
         times = []
-        for one in noise[:REPEATS]:
+        for call in calls[:REPEATS]:
             began = time.perf_counter()
-            runner(noise=one[None])
+            runner(**call)
             times.append(time.perf_counter() - began)
         timing[output] = 1000 * float(np.median(times))
     if "tensorflow" in sys.modules:

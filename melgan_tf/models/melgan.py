@@ -66,7 +66,7 @@ class Generator(keras.Model):
         weight_norm: as in training; `folded` gives the same generator without.
         seed: decides the initial weights.
 
-    Call argument ``start``, the number of the first frame, makes no difference.
+    Call arguments ``start``, the number of the first frame, and ``products`` make no difference.
 
     Input shape: ``(batch, frames, mel_bins)``, more than 3 frames. Output shape: ``(batch, frames * hop)``.
     """
@@ -106,7 +106,8 @@ class Generator(keras.Model):
             first, last = (first - reach + cut) // ratio - 1, (last + reach + cut) // ratio
         return max(-first, last) + _REACH
 
-    def call(self, mel: keras.KerasTensor, start: keras.KerasTensor | None = None) -> keras.KerasTensor:
+    def call(self, mel: keras.KerasTensor, start: keras.KerasTensor | None = None,
+             products: bool = False) -> keras.KerasTensor:
         x = self.entry(reflect(mel, _REACH))
         for up, blocks in zip(self.ups, self.residuals, strict=True):
             x = up(leaky_relu(x))

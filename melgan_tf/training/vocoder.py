@@ -99,7 +99,7 @@ class VocoderGAN(keras.Model):
     def train_step(self, waveforms: tf.Tensor, adversarial: bool = False) -> dict[str, tf.Tensor]:
         size = waveforms.shape[0]
         shards = tf.split(waveforms, shard_sizes(size, self.shards))
-        shares = [shard.shape[0] / size for shard in shards]
+        shares = [shard.shape[0] / (size * _replicas()) for shard in shards]
         generator = values_of(self.generator)
         judged = tf.zeros(())
         if adversarial:
@@ -175,6 +175,11 @@ class VocoderGAN(keras.Model):
         return tape.gradient(scaled, generator), tf.stack(figures)
 
     def _measure(self, learned: tf.Tensor, judged: tf.Tensor) -> dict[str, tf.Tensor]:
+        # each replica holds its share of a mean; the trackers average over replicas
         for tracker, value in zip(self.trackers, [*tf.unstack(learned), judged], strict=True):
-            tracker.update_state(value)
+            tracker.update_state(value * _replicas())
         return {tracker.name: tracker.result() for tracker in self.trackers}
+
+
+def _replicas() -> int:
+    return tf.distribute.get_strategy().num_replicas_in_sync
