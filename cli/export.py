@@ -26,7 +26,7 @@ if TYPE_CHECKING:
               show_default=True, help="For a server, or for a phone.")
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
 @click.option("--quantize", type=click.Choice(["none", "float16", "dynamic", "int8"]), default="none",
-              show_default=True, help="How a TFLite file stores its weights; for audio none, in a vocoder also float16.")
+              show_default=True, help="How a TFLite file stores its weights; for audio: none, a vocoder also float16.")
 @options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
                  "[default: the package's own where it fits, else griffin-lim]")
 @options.checkpoint

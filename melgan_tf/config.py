@@ -215,11 +215,11 @@ class FastVocoderConfig:
     kind: Literal["fast-vocoder"] = "fast-vocoder"
     channels: int = 192
     kernel: int = 7
-    dilations: tuple[int, ...] = (1, 2, 4, 1, 2)
-    subframes: int = 2
+    dilations: tuple[int, ...] = (1, 2, 4, 1)
+    subframes: int = 1
     sub_channels: int = 128
     sub_blocks: int = 1
-    overlap: int = 4
+    overlap: int = 2
     carriers: int = 4
     corrections: int = 1
     objective: VocoderObjective = field(default_factory=VocoderObjective)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 
 from melgan_tf.config import (
@@ -30,14 +31,18 @@ _MELGAN_AUDIO = AudioConfig(
     sample_rate=22_050, n_fft=1024, hop_samples=256, mel_bins=80, min_hz=0.0, max_hz=11_025.0, mel_scale="slaney",
     mel_norm="slaney", power=1.0, padding="half-hop", compression="log10", floor=1e-5)
 
-_FAST_TRAINING = TrainingConfig(
-    batch_size=16, epochs=300, generator_learning_rate=1e-3, discriminator_learning_rate=2e-4,
-    learning_rate_decay=0.94, beta_1=0.8, beta_2=0.99, log_every=1, checkpoint_every=5, preview_every=20)
 
 
-def _fast(adversarial_start: int) -> VocoderObjective:
-    return VocoderObjective(adversarial_start=adversarial_start, adversarial=1.0, feature_matching=10.0, stft=5.0,
-                            mel=15.0)
+def _fast(audio: AudioConfig, subframes: int, adversarial_start: int, decay: float) -> Config:
+    """A fast vocoder's: spectral losses while the learning rate falls, then two thousand steps with discriminators."""
+    return Config(
+        audio=audio, data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
+        model=FastVocoderConfig(subframes=subframes, objective=VocoderObjective(
+            adversarial_start=adversarial_start, adversarial=1.0, feature_matching=10.0, stft=5.0, mel=45.0)),
+        training=TrainingConfig(
+            batch_size=16, steps=adversarial_start + 2000, generator_learning_rate=1e-3,
+            discriminator_learning_rate=2e-4, learning_rate_decay=decay, beta_1=0.8, beta_2=0.99, log_every=1,
+            checkpoint_every=5, preview_every=20))
 
 
 _PRESETS = {
@@ -48,13 +53,8 @@ _PRESETS = {
         training=TrainingConfig(batch_size=16, epochs=3000, generator_learning_rate=1e-4,
                                 discriminator_learning_rate=1e-4, beta_1=0.5, beta_2=0.9, log_every=1,
                                 checkpoint_every=5, preview_every=20)),
-    "vocoder-22k": Config(
-        preset="vocoder-22k", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
-        model=FastVocoderConfig(objective=_fast(20_000)), training=_FAST_TRAINING),
-    "vocoder-16k": Config(
-        preset="vocoder-16k", audio=AudioConfig(compression="log10"),
-        data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
-        model=FastVocoderConfig(subframes=4, objective=_fast(20_000)), training=_FAST_TRAINING),
+    "vocoder-22k": dataclasses.replace(_fast(_MELGAN_AUDIO, 1, 24_000, 0.86), preset="vocoder-22k"),
+    "vocoder-16k": dataclasses.replace(_fast(AudioConfig(compression="log10"), 2, 16_000, 0.8), preset="vocoder-16k"),
 }
 
 
