@@ -71,7 +71,7 @@ def export_tflite(vocoder: Vocoder, path: str | Path, quantize: tflite.Quantize 
     """Writes a TFLite file that renders windows, and checks whole sounds rendered with it without TensorFlow.
 
     Signature ``vocode``: ``mel`` ``(1, frames, mel_bins)`` -> ``audio`` ``(1, frames * hop)``. A fast vocoder takes
-    ``mask`` ``(1, frames)`` as well, 1 where a frame is sound and 0 beyond its ends, and ``start`` ``(1,)`` int32, the
+    ``present`` ``(1, frames)`` as well, 1 where a frame is sound and 0 beyond its ends, and ``start`` ``(1,)`` int32, the
     number of the window's first frame.
 
     Args:
@@ -109,10 +109,10 @@ def export_tflite(vocoder: Vocoder, path: str | Path, quantize: tflite.Quantize 
 def _convert(vocoder: Vocoder, folder: Path, quantize: tflite.Quantize, frames: int, masked: bool) -> bytes:
     specs = [tf.TensorSpec((1, frames, vocoder.audio.mel_bins), tf.float32, name="mel")]
     if masked:
-        specs += [tf.TensorSpec((1, frames), tf.float32, name="mask"), tf.TensorSpec((1,), tf.int32, name="start")]
+        specs += [tf.TensorSpec((1, frames), tf.float32, name="present"), tf.TensorSpec((1,), tf.int32, name="start")]
 
-    def masked_window(mel: tf.Tensor, mask: tf.Tensor, start: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"audio": vocoder.model(mel, mask=mask, start=start[0], products=True)}
+    def masked_window(mel: tf.Tensor, present: tf.Tensor, start: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"audio": vocoder.model(mel, present=present, start=start[0], products=True)}
 
     archive = keras.export.ExportArchive()
     archive.track(vocoder.model)
@@ -128,7 +128,7 @@ def windows(mel: np.ndarray, frames: int, context: int, masked: bool) -> Iterato
     Args:
         mel: any length.
         frames, context: of the file.
-        masked: whether the file takes ``mask`` and ``start``. If not, windows do not go beyond the ends of a sound: the
+        masked: whether the file takes ``present`` and ``start``. If not, windows do not go beyond the ends of a sound: the
             first and last ones overlap more, and a sound shorter than a window is lengthened by its last frame.
     """
     for first in _firsts(len(mel), frames, context, masked):
@@ -137,8 +137,8 @@ def windows(mel: np.ndarray, frames: int, context: int, masked: bool) -> Iterato
         if not masked:
             yield {"mel": window}
             continue
-        mask = (numbers >= 0) & (numbers < len(mel))
-        yield {"mel": window, "mask": mask.astype(np.float32), "start": np.int32(first)}
+        present = (numbers >= 0) & (numbers < len(mel))
+        yield {"mel": window, "present": present.astype(np.float32), "start": np.int32(first)}
 
 
 def join(audio: np.ndarray, length: int, frames: int, context: int, masked: bool) -> np.ndarray:

@@ -22,7 +22,7 @@ LEAST = 1e-4
 
 
 def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: tf.Tensor | float = 1.0,
-            mask: tf.Tensor | None = None, products: bool = False) -> tf.Tensor:
+            present: tf.Tensor | None = None, products: bool = False) -> tf.Tensor:
     """One correction.
 
     Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within.
@@ -32,7 +32,7 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
         mel: ``(batch, frames, mel_bins)``, the wanted one, on the scale of the contract.
         audio: the contract; its hop divides ``n_fft``.
         exponent: of the ratios, one or ``(mel_bins,)``; more than 1 makes up for what overlapping windows smear.
-        mask: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
+        present: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
         products: without an FFT.
 
     Returns:
@@ -48,9 +48,9 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
         cropped = samples[:, :after] if after < 0 else samples
         return short_time.cut(tf.pad(cropped, [[0, 0], [before, max(0, after)]]), n_fft, hop) * window
 
-    present = tf.ones_like(mel[:1, :, :1]) if mask is None else tf.cast(mask, tf.float32)
-    present = tf.reshape(tf.tile(present, [1, 1, hop]), (-1, count * hop))
-    coverage = tf.reduce_sum(blocks(present) * window, axis=2, keepdims=True) / np.float32(np.sum(window ** 2))
+    counts = tf.ones_like(mel[:1, :, :1]) if present is None else present
+    inside = tf.reshape(tf.tile(counts, [1, 1, hop]), (-1, count * hop))
+    coverage = tf.reduce_sum(blocks(inside) * window, axis=2, keepdims=True) / np.float32(np.sum(window ** 2))
     real, imaginary = short_time.forward(blocks(waveform), products)
     power = tf.square(real) + tf.square(imaginary)
     magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power
@@ -58,12 +58,13 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
     ratio = wanted / (tf.matmul(magnitude, filters) + 0.1 * audio.floor)
     level = tf.math.log(tf.clip_by_value(ratio, LEAST ** audio.power, MOST ** audio.power))
     change = tf.matmul(tf.exp(level * (exponent / audio.power)), spread) - 1.0
+    if present is not None:
+        change = change * present
     added = short_time.inverse((real * change, imaginary * change), n_fft, products) * window
-    weight = short_time.overlap_add(tf.ones_like(mel[:1, :, :1]) * np.square(window), hop)
+    weight = short_time.overlap_add(counts * np.square(window), hop)
     fill = short_time.overlap_add(added, hop) / tf.maximum(weight, 0.05 * float(np.max(_weights(audio))))
     fill = tf.pad(fill, [[0, 0], [0, max(0, hop + before - n_fft)]])[:, before:before + count * hop]
-    corrected = waveform + fill
-    return corrected if mask is None else corrected * present
+    return waveform + fill if present is None else (waveform + fill) * inside
 
 
 @functools.lru_cache(maxsize=32)

@@ -55,7 +55,7 @@ class FastVocoder(keras.Model):
 
     Call arguments:
         mel: ``(batch, frames, mel_bins)`` on the scale of `audio`; any batch, any number of frames.
-        mask: ``(batch, frames)``, 1 where the mel is sound and 0 where it only fills up: the sound ends there as if
+        present: ``(batch, frames)``, 1 where the mel is sound and 0 where it only fills up: the sound ends there as if
             nothing followed. Fixed-length exports need it; without it every frame counts.
         start: the number of the first frame, a scalar integer: pieces of one sound differ from the whole otherwise.
         products: write Fourier transforms as products with matrices, for runtimes that have no FFT.
@@ -114,31 +114,31 @@ class FastVocoder(keras.Model):
     def _ticks(self) -> int:
         return _STEPS * self.config.overlap
 
-    def call(self, mel: tf.Tensor, mask: tf.Tensor | None = None, start: tf.Tensor | None = None,
+    def call(self, mel: tf.Tensor, present: tf.Tensor | None = None, start: tf.Tensor | None = None,
              products: bool = False) -> tf.Tensor:
-        frame_mask = None if mask is None else mask[:, :, None]
+        frame_present = None if present is None else present[:, :, None]
         subframes, frames = self.config.subframes, tf.shape(mel)[1]
-        x = self._entry(mel, frame_mask, frames)
+        x = self._entry(mel, frame_present, frames)
         for block in self.stages:
-            x = block(x, mask=frame_mask)
-        x, mask = tf.reshape(self.split(normalize(x)), (-1, frames * subframes, self.config.sub_channels)), frame_mask
-        if mask is not None:
-            mask = tf.reshape(tf.tile(mask, [1, 1, subframes]), (-1, frames * subframes, 1))
+            x = block(x, present=frame_present)
+        x, present = tf.reshape(self.split(normalize(x)), (-1, frames * subframes, self.config.sub_channels)), frame_present
+        if present is not None:
+            present = tf.reshape(tf.tile(present, [1, 1, subframes]), (-1, frames * subframes, 1))
         for block in self.sub_stages:
-            x = block(x, mask=mask)
+            x = block(x, present=present)
         magnitude = self._magnitude(mel, frames)
-        if mask is not None:
-            magnitude = magnitude * mask
+        if present is not None:
+            magnitude = magnitude * present
         x = normalize(x)
         spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start)
-        waveform = self._synthesize(spectrum, mask, products)
+        waveform = self._synthesize(spectrum, present, products)
         for exponent in self.exponents:
-            waveform = correct(waveform, mel, self.audio, exponent, frame_mask, products)
+            waveform = correct(waveform, mel, self.audio, exponent, frame_present, products)
         return waveform
 
-    def _entry(self, mel: tf.Tensor, mask: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:
+    def _entry(self, mel: tf.Tensor, present: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:
         x = (mel / self.audio.power + 1.5) / 2.0  # powers of ten of magnitude, most of them between -1 and 1
-        x = x if mask is None else x * mask
+        x = x if present is None else x * present
         reach = (self.config.kernel - 1) // 2
         x = tf.pad(x, ((0, 0), (reach, reach), (0, 0)))
         return self.entry(tf.concat([x[:, i:i + frames] for i in range(self.config.kernel)], axis=-1))
@@ -178,12 +178,12 @@ class FastVocoder(keras.Model):
         centre = 0.0 if self.audio.padding == "centre" else 0.5
         return [(j + 0.5) / self.config.subframes - centre for j in range(self.config.subframes)]
 
-    def _synthesize(self, spectrum: short_time.Spectrum, mask: tf.Tensor | None, products: bool) -> tf.Tensor:
+    def _synthesize(self, spectrum: short_time.Spectrum, present: tf.Tensor | None, products: bool) -> tf.Tensor:
         """Spectra ``(batch, sub-frames, bins)`` -> ``(batch, sub-frames * sub_hop)``."""
         window, hop = _window(self.window), self.sub_hop
         blocks = short_time.inverse(spectrum, self.window, products) * window
-        present = tf.ones_like(spectrum[0][:1, :, :1]) if mask is None else mask
-        weight = short_time.overlap_add(present * window, hop)
+        counts = tf.ones_like(spectrum[0][:1, :, :1]) if present is None else present
+        weight = short_time.overlap_add(counts * window, hop)
         joined = short_time.overlap_add(blocks, hop) / tf.maximum(weight, 1e-3)
         # a window is centred on its sub-frame: what is before the first sub-frame and behind the last goes
         first = (self.window - hop) // 2
@@ -209,9 +209,9 @@ class Block(keras.layers.Layer):
         self.dense = _Linear(channels, channels, scale, seed + 2, f"{name}_dense")
         self.built = True
 
-    def call(self, x: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+    def call(self, x: tf.Tensor, present: tf.Tensor | None = None) -> tf.Tensor:
         y, reach, frames = normalize(x), self.dilation, tf.shape(x)[1]
-        y = tf.pad(y if mask is None else y * mask, ((0, 0), (reach, reach), (0, 0)))
+        y = tf.pad(y if present is None else y * present, ((0, 0), (reach, reach), (0, 0)))
         y = tf.concat([y[:, i * reach:i * reach + frames] for i in range(3)], axis=-1)
         return x + self.dense(tf.nn.leaky_relu(self.convolution(y), _SLOPE))
 

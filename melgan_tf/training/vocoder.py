@@ -117,6 +117,7 @@ class VocoderGAN(keras.Model):
                        for shard, share in zip(shards, shares, strict=True)]
         self.generator_optimizer.apply(sum_shards(gradients for gradients, _ in learned),
                                        self.generator.trainable_variables)
+        self.step.assign_add(1)
         return self._measure(tf.add_n([figures for _, figures in learned]), judged)
 
     def _generate(self, waveforms: tf.Tensor, generator: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
