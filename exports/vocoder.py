@@ -71,8 +71,8 @@ def export_tflite(vocoder: Vocoder, path: str | Path, quantize: tflite.Quantize 
     """Writes a TFLite file that renders windows, and checks whole sounds rendered with it without TensorFlow.
 
     Signature ``vocode``: ``mel`` ``(1, frames, mel_bins)`` -> ``audio`` ``(1, frames * hop)``. A fast vocoder takes
-    ``present`` ``(1, frames)`` as well, 1 where a frame is sound and 0 beyond its ends, and ``start`` ``(1,)`` int32, the
-    number of the window's first frame.
+    ``present`` ``(1, frames)`` as well, 1 where a frame is sound and 0 beyond its ends, and ``start`` ``(1,)`` int32,
+    the number of the window's first frame.
 
     Args:
         vocoder: what to export.
@@ -128,8 +128,8 @@ def windows(mel: np.ndarray, frames: int, context: int, masked: bool) -> Iterato
     Args:
         mel: any length.
         frames, context: of the file.
-        masked: whether the file takes ``present`` and ``start``. If not, windows do not go beyond the ends of a sound: the
-            first and last ones overlap more, and a sound shorter than a window is lengthened by its last frame.
+        masked: whether the file takes ``present`` and ``start``. If not, windows do not go beyond the ends of a sound:
+            the first and last ones overlap more, and a sound shorter than a window is lengthened by its last frame.
     """
     for first in _firsts(len(mel), frames, context, masked):
         numbers = np.arange(first, first + frames)

@@ -46,7 +46,7 @@ def settings(model="fast", objective=OBJECTIVE, **training):
     audio = dataclasses.replace(preset.audio, n_fft=512, hop_samples=128, mel_bins=32)
     config = dataclasses.replace(preset, audio=audio, data=DataConfig(CLIP, "random", 6.0),
                                  model=dataclasses.replace(MODELS[model], objective=objective))
-    return with_training(config, **{"batch_size": BATCH, "learning_rate_decay": 0.5, "xla": "off",
+    return with_training(config, **{"batch_size": BATCH, "steps": 0, "learning_rate_decay": 0.5, "xla": "off",
                                     "checkpoint_every": 1_000, "preview_every": 1_000} | training)
 
 
@@ -470,7 +470,7 @@ def test_a_copy_is_judged_in_decibels(tmp_path, power, gain, decibels):
     ("melgan", {"model": {"residual_layers": 6}, "data": {"clip_samples": 256 * 30}}, ["at least 31 frames"]),
     ("vocoder-16k", {"audio": {"n_fft": 64, "hop_samples": 16, "mel_bins": 8}, "data": {"clip_samples": 240}},
      ["data.clip_samples is 240", "at least 256 samples", "model.objective.stft"]),
-    ("vocoder-16k", {"model": {"objective": {"stft": 0, "mel": 0}}}, ["model.objective.adversarial_start is 20000"]),
+    ("vocoder-16k", {"model": {"objective": {"stft": 0, "mel": 0}}}, ["model.objective.adversarial_start is ", "stft or mel above 0"]),
     ("melgan", {"model": {"objective": {"adversarial": 0, "feature_matching": 0}}}, ["something to learn from"]),
     ("melgan", {"training": {"precision": "mixed_float16"}}, ["training.precision is 'mixed_float16'", "float32"]),
 ])

@@ -121,7 +121,8 @@ class FastVocoder(keras.Model):
         x = self._entry(mel, frame_present, frames)
         for block in self.stages:
             x = block(x, present=frame_present)
-        x, present = tf.reshape(self.split(normalize(x)), (-1, frames * subframes, self.config.sub_channels)), frame_present
+        x = tf.reshape(self.split(normalize(x)), (-1, frames * subframes, self.config.sub_channels))
+        present = frame_present
         if present is not None:
             present = tf.reshape(tf.tile(present, [1, 1, subframes]), (-1, frames * subframes, 1))
         for block in self.sub_stages:
@@ -187,7 +188,8 @@ class FastVocoder(keras.Model):
         joined = short_time.overlap_add(blocks, hop) / tf.maximum(weight, 1e-3)
         # a window is centred on its sub-frame: what is before the first sub-frame and behind the last goes
         first = (self.window - hop) // 2
-        return joined[:, first:first + tf.shape(blocks)[1] * hop]
+        waveform = joined[:, first:first + tf.shape(blocks)[1] * hop]
+        return waveform if present is None else waveform * tf.reshape(tf.tile(present, [1, 1, hop]), tf.shape(waveform))
 
 
 class Block(keras.layers.Layer):
