@@ -9,10 +9,7 @@ import click
 
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
-from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import UsageError
-from melgan_tf.run_directory import RunDirectory
-from melgan_tf.weights import read_card, shipped
 
 if TYPE_CHECKING:
     from melgan_tf.exports.receipt import Receipt
@@ -43,7 +40,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
         raise UsageError(f"--quantize {quantize} is for --format tflite")
     if kind == "tflite" and version:
         raise UsageError(f"--version {version} is for --format saved-model")
-    config = _config(run)
+    config = options.run_config(run)
     if config.is_vocoder and vocoder:
         raise UsageError(f"{run} is a vocoder itself: leave --vocoder away")
     if kind == "tflite" and out.suffix == ".tflite":
@@ -72,12 +69,6 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
             receipt = tflite.export(trained, out, quantize, force)
     if not quiet:
         click.echo(table(("receipt", receipt.path), receipt.rows()))
-
-
-def _config(run: Path) -> Config:
-    if str(run) in shipped():
-        return from_dict(Config, read_card(str(run))["config"])
-    return RunDirectory(run).config()
 
 
 def _vocoder(run: Path, out: Path, kind: str, version: int | None, quantize: str, checkpoint: str, force: bool,

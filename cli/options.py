@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.native_noise import silenced
+from melgan_tf.run_directory import RunDirectory
 
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
 force = click.option("--force", is_flag=True, help="Replace what is there.")
@@ -57,6 +59,19 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False)
         tf.config.list_logical_devices()
         if compiling:
             tf.function(lambda: tf.constant(0.0), jit_compile=True)()
+
+
+def run_config(run: Path) -> Config:
+    """The configuration of a run, or of a vocoder of the package if it is called so.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    from melgan_tf.weights import read_card, shipped
+
+    if str(run) in shipped():
+        return from_dict(Config, read_card(str(run))["config"])
+    return RunDirectory(run).config()
 
 
 def require_utf8(path: Path) -> None:

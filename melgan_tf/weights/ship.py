@@ -1,0 +1,48 @@
+"""Puts the vocoder of a run into the package: ``python -m melgan_tf.weights.ship RUN NAME --valid FOLDER ...``.
+
+Writes ``NAME.npz`` and ``NAME.json`` beside this file. The card's figures are measured here, on the valid folders.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import click
+
+from melgan_tf.checkpoints import collect
+from melgan_tf.progress import Progress
+from melgan_tf.run_directory import RunDirectory
+from melgan_tf.vocoder_assessment import assess_vocoder, rounded
+from melgan_tf.vocoders import load_vocoder
+from melgan_tf.weights import write_shipped
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, exists=True))
+@click.argument("name")
+@click.option("--valid", "folders", multiple=True, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--data", required=True, help="What it was trained on, in words.")
+@click.option("--licence", default="CC0-1.0", show_default=True, help="Of the sounds, and so of the weights.")
+@click.option("--command", required=True, help="The command that trained it.")
+@click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True)
+def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: str, command: str,
+         checkpoint: str) -> None:
+    """Ship the vocoder in RUN as NAME."""
+    vocoder = load_vocoder(run, checkpoint, Progress())
+    with open(RunDirectory(run).path / "history.csv", encoding="utf-8") as file:
+        hours = max(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
+    figures = {}
+    for folder in folders:
+        found = assess_vocoder(vocoder, folder)
+        figures[f"{folder.parent.name}/{folder.name}"] = {
+            "vocoder": rounded(found.made), "griffin-lim 32": rounded(found.yardstick)}
+        click.echo(json.dumps(figures, indent=1))
+    card = {"data": data, "licence": licence, "command": command, "hours": round(hours, 2),
+            "device": "2 CPU cores", "figures": figures}
+    write_shipped(name, collect(generator=vocoder.model.variables), {"step": vocoder.step}, vocoder.config, card)
+
+
+if __name__ == "__main__":
+    main()
