@@ -18,6 +18,7 @@ def command(name: str | None) -> None:
     if name:
         click.echo(json.dumps(to_dict(presets.get(name)), indent=2))
         return
+    width = max(map(len, presets.names())) + 2
     for known in presets.names():
-        click.echo(textwrap.fill(presets.DESCRIPTIONS[known], 100, initial_indent=f"{known:<10}",
-                                 subsequent_indent=" " * 10))
+        click.echo(textwrap.fill(presets.DESCRIPTIONS[known], 100, initial_indent=known.ljust(width),
+                                 subsequent_indent=" " * width))

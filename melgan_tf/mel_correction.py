@@ -48,9 +48,11 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
         cropped = samples[:, :after] if after < 0 else samples
         return short_time.cut(tf.pad(cropped, [[0, 0], [before, max(0, after)]]), n_fft, hop) * window
 
-    counts = tf.ones_like(mel[:1, :, :1]) if present is None else present
-    inside = tf.reshape(tf.tile(counts, [1, 1, hop]), (-1, count * hop))
-    coverage = tf.reduce_sum(blocks(inside) * window, axis=2, keepdims=True) / np.float32(np.sum(window ** 2))
+    inside = None if present is None else tf.reshape(tf.tile(present, [1, 1, hop]), (-1, count * hop))
+    if inside is None:
+        coverage = _coverage(count, audio)
+    else:
+        coverage = tf.reduce_sum(blocks(inside) * window, axis=2, keepdims=True) / np.float32(np.sum(window ** 2))
     real, imaginary = short_time.forward(blocks(waveform), products)
     power = tf.square(real) + tf.square(imaginary)
     magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power
@@ -60,9 +62,10 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
     change = tf.matmul(tf.exp(level * (exponent / audio.power)), spread) - 1.0
     if present is not None:
         change = change * present
-    added = short_time.inverse((real * change, imaginary * change), n_fft, products) * window
-    weight = short_time.overlap_add(counts * np.square(window), hop)
-    fill = short_time.overlap_add(added, hop) / tf.maximum(weight, 0.05 * float(np.max(_weights(audio))))
+    added = short_time.inverse((real * change, imaginary * change), n_fft, products)
+    weight = np.square(window)
+    fill = short_time.overlap_mean(added, window, weight, hop,
+                                   0.05 * float(weight.reshape(-1, hop).sum(axis=0).max()), present)
     fill = tf.pad(fill, [[0, 0], [0, max(0, hop + before - n_fft)]])[:, before:before + count * hop]
     return waveform + fill if present is None else (waveform + fill) * inside
 
@@ -77,6 +80,22 @@ def _constants(audio: AudioConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return filters, spread.astype(np.float32), window.astype(np.float32)
 
 
-def _weights(audio: AudioConfig) -> np.ndarray:
-    """Squared windows added up where all overlap, ``(hop,)``."""
-    return np.square(_constants(audio)[2]).reshape(-1, audio.hop_samples).sum(axis=0)
+def _coverage(count: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
+    """``(frames, 1)``: the share of each frame's window, squared, that lies within a waveform of `count` hops."""
+    before, after = _missing(audio)
+    number = tf.range(count)
+    lost = (tf.gather(tf.constant(before), tf.minimum(number, len(before) - 1))
+            + tf.gather(tf.constant(after), tf.minimum(count - 1 - number, len(after) - 1)))
+    return (1.0 - lost)[:, None]
+
+
+@functools.lru_cache(maxsize=32)
+def _missing(audio: AudioConfig) -> tuple[np.ndarray, np.ndarray]:
+    """By a frame's distance from the first, and from the last: the share that lies before, and behind, the waveform."""
+    share = np.square(_constants(audio)[2].astype(np.float64))
+    sums = np.concatenate([[0.0], np.cumsum(share / share.sum())])
+    distance = np.arange(audio.n_fft // audio.hop_samples + 2) * audio.hop_samples
+    before = spectral.padding_samples(audio)[0]
+    early = sums[np.clip(before - distance, 0, audio.n_fft)]
+    late = 1.0 - sums[np.clip(before + audio.hop_samples + distance, 0, audio.n_fft)]
+    return early.astype(np.float32), late.astype(np.float32)

@@ -32,6 +32,32 @@ def overlap_add(blocks: tf.Tensor, hop: int) -> tf.Tensor:
     return tf.reshape(total, (-1, (count + overlap - 1) * hop))
 
 
+def overlap_mean(blocks: tf.Tensor, window: np.ndarray, weight: np.ndarray, hop: int, floor: float,
+                 counts: tf.Tensor | None = None) -> tf.Tensor:
+    """Adds up windowed blocks and divides by what the windows add up to.
+
+    Args:
+        blocks: ``(batch, blocks, length)``.
+        window: ``(length,)``, applied to every block.
+        weight: ``(length,)``, what a block counts at each sample.
+        hop: samples between blocks.
+        floor: the least that is divided by.
+        counts: ``(batch, blocks, 1)``, 0 for blocks that do not count (and are zero); None: all count.
+
+    Returns:
+        ``(batch, (blocks - 1) * hop + length)``.
+    """
+    total = overlap_add(blocks * window, hop)
+    if counts is not None:
+        return total / tf.maximum(overlap_add(counts * weight, hop), floor)
+    overlap = len(weight) // hop
+    # all that differs is how many blocks are missing before and behind a hop
+    row, last = tf.range(tf.shape(blocks)[1] + overlap - 1), tf.shape(blocks)[1] - 1
+    state = tf.minimum(row, overlap - 1) * overlap + tf.maximum(row - last, 0)
+    gain = tf.gather(tf.constant(_gains(weight.tobytes(), hop, floor)), state)
+    return total * tf.reshape(gain, (1, -1))
+
+
 def forward(blocks: tf.Tensor, products: bool = False) -> Spectrum:
     """The spectra of blocks ``(batch, blocks, length)``, unscaled.
 
@@ -60,6 +86,14 @@ def inverse(spectrum: Spectrum, length: int, products: bool = False) -> tf.Tenso
     _, _, cosine, sine = _matrices(length)
     even, odd = tf.matmul(real, cosine), tf.matmul(imaginary, sine)
     return tf.concat([even + odd, tf.reverse((even - odd)[:, :, 1:-1], [2])], 2)
+
+
+@functools.lru_cache(maxsize=16)
+def _gains(weight: bytes, hop: int, floor: float) -> np.ndarray:
+    """``(overlap ** 2, hop)``: row ``a * overlap + b`` is for a hop that blocks b to a reach."""
+    parts = np.frombuffer(weight, np.float32).astype(np.float64).reshape(-1, hop)
+    sums = [parts[b:a + 1].sum(axis=0) for a in range(len(parts)) for b in range(len(parts))]
+    return (1.0 / np.maximum(sums, floor)).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8)

@@ -470,7 +470,8 @@ def test_a_copy_is_judged_in_decibels(tmp_path, power, gain, decibels):
     ("melgan", {"model": {"residual_layers": 6}, "data": {"clip_samples": 256 * 30}}, ["at least 31 frames"]),
     ("vocoder-16k", {"audio": {"n_fft": 64, "hop_samples": 16, "mel_bins": 8}, "data": {"clip_samples": 240}},
      ["data.clip_samples is 240", "at least 256 samples", "model.objective.stft"]),
-    ("vocoder-16k", {"model": {"objective": {"stft": 0, "mel": 0}}}, ["model.objective.adversarial_start is ", "stft or mel above 0"]),
+    ("vocoder-16k", {"model": {"objective": {"stft": 0, "mel": 0}}},
+     ["model.objective.adversarial_start is ", "stft or mel above 0"]),
     ("melgan", {"model": {"objective": {"adversarial": 0, "feature_matching": 0}}}, ["something to learn from"]),
     ("melgan", {"training": {"precision": "mixed_float16"}}, ["training.precision is 'mixed_float16'", "float32"]),
 ])

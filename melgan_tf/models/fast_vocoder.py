@@ -182,10 +182,8 @@ class FastVocoder(keras.Model):
     def _synthesize(self, spectrum: short_time.Spectrum, present: tf.Tensor | None, products: bool) -> tf.Tensor:
         """Spectra ``(batch, sub-frames, bins)`` -> ``(batch, sub-frames * sub_hop)``."""
         window, hop = _window(self.window), self.sub_hop
-        blocks = short_time.inverse(spectrum, self.window, products) * window
-        counts = tf.ones_like(spectrum[0][:1, :, :1]) if present is None else present
-        weight = short_time.overlap_add(counts * window, hop)
-        joined = short_time.overlap_add(blocks, hop) / tf.maximum(weight, 1e-3)
+        blocks = short_time.inverse(spectrum, self.window, products)
+        joined = short_time.overlap_mean(blocks, window, window, hop, 1e-3, present)
         # a window is centred on its sub-frame: what is before the first sub-frame and behind the last goes
         first = (self.window - hop) // 2
         waveform = joined[:, first:first + tf.shape(blocks)[1] * hop]

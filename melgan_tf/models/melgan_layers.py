@@ -12,8 +12,6 @@ import keras
 import numpy as np
 from keras import ops
 
-#: Standard deviation of initial kernels, as in the paper's code.
-WEIGHT_STD = 0.02
 _SLOPE = 0.2
 
 
@@ -42,13 +40,14 @@ class NormalizedKernel(keras.layers.Layer):
                  name: str) -> None:
         super().__init__(name=name)
         self.weight_norm, self.axes = weight_norm, tuple(i for i in range(len(shape)) if i != axis)
-        start = np.random.default_rng((seed, 7)).normal(0.0, WEIGHT_STD, shape).astype("float32")
+        # PyTorch's default. (The paper's code draws from a normal distribution of deviation 0.02 instead, but after
+        # weight norm took its copy: it changes nothing there, and with it the first layers would not learn.)
+        bound = float(np.prod(shape) / shape[axis]) ** -0.5
+        start = np.random.default_rng((seed, 7)).uniform(-bound, bound, shape).astype("float32")
         self.v = self.add_weight(name="v" if weight_norm else "kernel", shape=shape, initializer=_exactly(start))
         if weight_norm:
             norm = np.sqrt(np.sum(np.square(start), axis=self.axes, keepdims=True))
             self.g = self.add_weight(name="g", shape=norm.shape, initializer=_exactly(norm))
-        fan_in = int(np.prod(shape)) // filters
-        bound = fan_in ** -0.5
         self.bias = self.add_weight(name="bias", shape=(filters,),
                                     initializer=keras.initializers.RandomUniform(-bound, bound, seed=seed))
         self.built = True
