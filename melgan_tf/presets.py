@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 
 from melgan_tf.config import (
@@ -33,10 +32,10 @@ _MELGAN_AUDIO = AudioConfig(
 
 
 
-def _fast(audio: AudioConfig, subframes: int, adversarial_start: int, decay: float) -> Config:
+def _fast(name: str, audio: AudioConfig, subframes: int, adversarial_start: int, decay: float) -> Config:
     """A fast vocoder's: spectral losses while the learning rate falls, then two thousand steps with discriminators."""
     return Config(
-        audio=audio, data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
+        preset=name, audio=audio, data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
         model=FastVocoderConfig(subframes=subframes, objective=VocoderObjective(
             adversarial_start=adversarial_start, adversarial=1.0, feature_matching=10.0, stft=5.0, mel=45.0)),
         training=TrainingConfig(
@@ -53,8 +52,8 @@ _PRESETS = {
         training=TrainingConfig(batch_size=16, epochs=3000, generator_learning_rate=1e-4,
                                 discriminator_learning_rate=1e-4, beta_1=0.5, beta_2=0.9, log_every=1,
                                 checkpoint_every=5, preview_every=20)),
-    "vocoder-22k": dataclasses.replace(_fast(_MELGAN_AUDIO, 1, 24_000, 0.86), preset="vocoder-22k"),
-    "vocoder-16k": dataclasses.replace(_fast(AudioConfig(compression="log10"), 2, 16_000, 0.8), preset="vocoder-16k"),
+    "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 1, 24_000, 0.86),
+    "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 4, 16_000, 0.8),
 }
 
 
