@@ -8,7 +8,7 @@ import click
 
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.run_directory import RunDirectory
+from melgan_tf.errors import UsageError
 
 
 @click.command("generate", short_help="Make new sounds with a trained model.")
@@ -30,7 +30,8 @@ def command(run: Path, out: Path, count: int, seed: int, normalize: bool, vocode
     Writes WAVs, sounds.json (what regenerates each sound) and sounds.png (their spectrograms). Sound number i of a seed
     is always the same, however many are asked for.
     """
-    RunDirectory(run).config()
+    if options.run_config(run).is_vocoder:
+        raise UsageError(f"{run} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND --vocoder {run}")
     options.require_output(out, force)
 
     options.start_tensorflow()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,9 +70,14 @@ def run_config(run: Path) -> Config:
     """
     from melgan_tf.weights import read_card, shipped
 
-    if str(run) in shipped():
+    directory, names = RunDirectory(run), shipped()
+    if directory.exists() or run.exists():
+        return directory.config()
+    if str(run) in names:
         return from_dict(Config, read_card(str(run))["config"])
-    return RunDirectory(run).config()
+    if close := difflib.get_close_matches(str(run), names, n=1):
+        raise UsageError(f"run directory {run} does not exist: did you mean the vocoder {close[0]!r}?")
+    return directory.config()
 
 
 def require_utf8(path: Path) -> None:

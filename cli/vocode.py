@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -29,15 +30,21 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
     """
     if vocoder == "griffin-lim":
         raise UsageError("--vocoder griffin-lim has no mels of its own: give a run, or the name of a vocoder")
+    if chunk_seconds is not None and not math.isfinite(chunk_seconds):
+        raise UsageError(f"--chunk-seconds {chunk_seconds}: give a number of seconds")
+    for given in inputs:
+        if not given.exists():
+            raise UsageError(f"{given} does not exist: give sound files, folders of them, or mels (.npy)")
     options.require_output(out, force)
 
     options.start_tensorflow()
     from melgan_tf.vocode_files import plan, vocode_files
-    from melgan_tf.vocoders import load_vocoder
+    from melgan_tf.vocoders import load_shipped, load_vocoder
 
     pairs = plan(inputs, out)
     progress = ConsoleProgress(quiet)
-    chosen = load_vocoder(vocoder or options.DEFAULT_VOCODER, checkpoint, progress)
+    chosen = (load_shipped(options.DEFAULT_VOCODER) if vocoder is None else
+              load_vocoder(vocoder, checkpoint, progress))
     done = vocode_files(chosen, pairs, chunk_seconds, progress)
     for file in done.clipped:
         progress.warning(f"{file} was held to full scale")

@@ -53,7 +53,7 @@ def plan(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         ``(input, WAV)`` pairs. What was found in a folder keeps its place below it.
 
     Raises:
-        UsageError: an input does not exist, or two of them would become one file.
+        UsageError: an input does not exist, two of them would become one file, or one would be replaced.
         MelGANError: a folder holds no sounds.
     """
     pairs, taken = [], {}
@@ -63,15 +63,23 @@ def plan(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         if given.is_dir():
             sounds, skipped = find(given)
             if not sounds:
-                raise MelGANError(f"{given} holds no sound file" + (f", {len(skipped)} others" if skipped else ""))
+                hint = ": give its .npy files themselves" if any(given.rglob("*.npy")) else (
+                    f", {len(skipped)} others" if skipped else "")
+                raise MelGANError(f"{given} holds no sound file{hint}")
             found = [(sound.path, Path(sound.name).with_suffix(".wav")) for sound in sounds]
         else:
             found = [(given, Path(given.name).with_suffix(".wav"))]
         for source, name in found:
+            if name in taken and source.samefile(taken[name]):
+                continue
             if name in taken:
                 raise UsageError(f"{taken[name]} and {source} would both become {out / name}: give one at a time")
             taken[name] = source
             pairs.append((source, out / name))
+    ours = {source.resolve() for source, _ in pairs}
+    for _, target in pairs:
+        if target.resolve() in ours:
+            raise UsageError(f"{target} is an input itself and would be replaced: give another --out")
     return pairs
 
 
@@ -102,6 +110,8 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
             waveform = _render(vocoder, mels, chunk_seconds)[:samples]
             spent += time.perf_counter() - started
             seconds += len(waveform) / vocoder.audio.sample_rate
+            if not np.isfinite(waveform).all():
+                raise MelGANError(f"{source} does not become a sound: is its mel on the vocoder's scale, log10?")
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -116,7 +126,7 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
 def _render(vocoder: Vocoder, mels: Iterator[np.ndarray], chunk_seconds: float | None) -> np.ndarray:
     if chunk_seconds is None:
         return vocoder.vocode(np.concatenate(list(mels))[None], 0)[0]
-    frames = max(1, round(chunk_seconds * vocoder.audio.sample_rate / vocoder.audio.hop_samples))
+    frames = vocoder.frames(chunk_seconds)
     chunks = (mel[first:first + frames] for mel in mels for first in range(0, len(mel), frames))
     return np.concatenate(list(in_chunks(vocoder.vocode, chunks, vocoder.model.hop_samples,
                                          vocoder.model.context_frames)))
@@ -146,7 +156,7 @@ def _analyse(vocoder: Vocoder, samples: np.ndarray) -> Iterator[np.ndarray]:
 
 def _read_mel(source: Path, bins: int) -> np.ndarray:
     try:
-        mel = np.load(source, mmap_mode="r", allow_pickle=False)
+        mel = np.lib.format.open_memmap(source, mode="r")
     except OSError as error:
         raise MelGANError(f"cannot read {source}: {error.strerror or error}") from None
     except (ValueError, EOFError) as error:
@@ -156,6 +166,7 @@ def _read_mel(source: Path, bins: int) -> np.ndarray:
     if mel.ndim != 2 or mel.shape[1] != bins or not len(mel):
         hint = "; it looks transposed" if mel.ndim == 2 and mel.shape[0] == bins else ""
         raise UsageError(f"{source} has shape {mel.shape}: the vocoder takes mels (frames, {bins}){hint}")
-    if mel.dtype.kind not in "fiu" or not np.isfinite(mel).all():
+    most = np.finfo(np.float32).max
+    if mel.dtype.kind not in "fiu" or not -most <= mel.min() <= mel.max() <= most:  # NaN is no order at all
         raise UsageError(f"{source} holds values that are not finite numbers")
     return mel

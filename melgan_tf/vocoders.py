@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,14 @@ class Vocoder:
 
         Joined they are what `vocode` makes of the whole, up to rounding (1e-5).
         """
-        frames = max(1, round(seconds * self.audio.sample_rate / self.audio.hop_samples))
-        return in_chunks(self.vocode, pieces(mel, frames), self.model.hop_samples, self.model.context_frames)
+        return in_chunks(self.vocode, pieces(mel, self.frames(seconds)), self.model.hop_samples,
+                         self.model.context_frames)
+
+    def frames(self, seconds: float) -> int:
+        """Frames of mel in so many seconds, rounded, at least one."""
+        if not 0 < seconds < math.inf:
+            raise UsageError(f"pieces of {seconds} seconds: give a positive number")
+        return max(1, round(seconds * self.audio.sample_rate / self.audio.hop_samples))
 
     def render(self, mel: tf.Tensor, audio: AudioConfig, **options: Any) -> tf.Tensor:
         """The waveform of mels of another contract that differs in compression only.
@@ -95,7 +102,8 @@ def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progres
     """Loads a vocoder.
 
     Args:
-        source: a run directory of a vocoder, or the name of a vocoder that the package brings along.
+        source: a run directory of a vocoder, or the name of a vocoder that the package brings along. A run that is
+            called so goes first.
         checkpoint: of a run, "last" or "best".
         progress: told of damaged checkpoints that are passed over.
 
@@ -103,14 +111,11 @@ def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progres
         UsageError: there is neither, or the run is no vocoder's.
         MelGANError: the run has no usable checkpoint.
     """
-    if str(source) in shipped():
-        return _shipped(str(source))
     directory = RunDirectory(source)
     if not directory.exists():
-        names = shipped()
-        close = difflib.get_close_matches(str(source), names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"names are {', '.join(names)}"
-        raise UsageError(f"{source} is neither the run directory of a vocoder nor the name of one: {hint}")
+        if str(source) in shipped():
+            return load_shipped(str(source))
+        raise _unknown(source, shipped())
     config = directory.config()
     if not config.is_vocoder:
         raise UsageError(f"{source} is a run of preset {config.preset!r}, which makes mels from noise: give the run of "
@@ -126,7 +131,7 @@ def vocoder_for(audio: AudioConfig) -> Vocoder | None:
     """The package's own vocoder for mels of a contract, or of one that differs in compression only; None without."""
     for name in shipped():
         if not spectral.differences_beyond_compression(audio, from_dict(Config, read_card(name)["config"]).audio):
-            return _shipped(name)
+            return load_shipped(name)
     return None
 
 
@@ -149,6 +154,8 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
         if found is None:
             (progress or Progress()).warning("no vocoder of the package understands these mels: Griffin-Lim it is")
         return found
+    if choice not in shipped() and not RunDirectory(choice).exists():
+        raise _unknown(choice, [*shipped(), GRIFFIN_LIM])
     vocoder = load_vocoder(choice, progress=progress)
     if differing := spectral.differences_beyond_compression(audio, vocoder.audio):
         raise UsageError(f"the vocoder {choice} understands other mels than the model makes (model / vocoder): "
@@ -156,8 +163,22 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
     return vocoder
 
 
+def _unknown(source: str | Path, names: list[str]) -> UsageError:
+    close = difflib.get_close_matches(str(source).lower(), names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"names are {', '.join(names) or 'none'}"
+    return UsageError(f"{str(source)!r} is neither the run directory of a vocoder nor the name of one: {hint}")
+
+
 @functools.lru_cache(maxsize=4)
-def _shipped(name: str) -> Vocoder:
+def load_shipped(name: str) -> Vocoder:
+    """Loads a vocoder that the package brings along.
+
+    Args:
+        name: one of `melgan_tf.weights.shipped`.
+
+    Raises:
+        MelGANError: its weights are damaged.
+    """
     card, state = read_card(name), read_weights(WEIGHTS / f"{name}.npz")
     config = from_dict(Config, card["config"])
     model = build_vocoder(config)

@@ -17,6 +17,8 @@ from command_line import SHORT, contents, invoke, program, trained_once, unchang
 from melgan_tf.audio import save_wav
 from melgan_tf.checkpoints import load
 
+#: What renders where the sound itself does not matter: the same, whatever the package brings along.
+GRIFFIN_LIM = ("--vocoder", "griffin-lim")
 NEWEST, OLDER = "step-00000006.npz", "step-00000004.npz"
 
 
@@ -44,8 +46,9 @@ def no_file_longer_than(size: int) -> Iterator[None]:
 
 def commands(run: Path, sounds: Path, out: Path) -> dict[str, tuple[object, ...]]:
     """Every command that reads a run."""
-    return {"train": ("train", sounds, "--run-dir", run, "--epochs", 4), "generate": ("generate", run, "--out", out),
-            "export": ("export", run, "--out", out), "evaluate": ("evaluate", run, "--reference", sounds),
+    return {"train": ("train", sounds, "--run-dir", run, "--epochs", 4), "generate": ("generate", run, *GRIFFIN_LIM, "--out", out),
+            "export": ("export", run, *GRIFFIN_LIM, "--out", out),
+            "evaluate": ("evaluate", run, *GRIFFIN_LIM, "--reference", sounds),
             "info": ("info", run)}
 
 
@@ -78,7 +81,7 @@ def test_sounds_that_cannot_be_used(trained, tmp_path, command, make, parts, cod
         make(sounds)
     check = unchanged(tmp_path)
     arguments = (sounds, "--run-dir", tmp_path / "new") if command == "train" else (
-        trained.path, "--reference", sounds, "--json", tmp_path / "figures.json")
+        trained.path, *GRIFFIN_LIM, "--reference", sounds, "--json", tmp_path / "figures.json")
     if make is Path.touch:
         parts = ("sounds",)  # a file may stand for a folder of one
     invoke(command, *arguments).one_line(str(sounds), *parts, code=code)
@@ -94,7 +97,7 @@ def test_too_few_sounds_for_a_batch(tmp_path):
 
 def test_too_few_sounds_to_evaluate(trained, tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 5)
-    invoke("evaluate", trained.path, "--reference", sounds, "--json", tmp_path / "a.json").one_line(
+    invoke("evaluate", trained.path, *GRIFFIN_LIM, "--reference", sounds, "--json", tmp_path / "a.json").one_line(
         "5 real sounds are too few", "at least 12", code=1)
     assert not (tmp_path / "a.json").exists()
 
@@ -181,7 +184,7 @@ DAMAGES = [cut, flip, empty, foreign, array, encrypted]
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(run, tmp_path, damage):
     damage(run / "checkpoints" / NEWEST)
     check = unchanged(run)
-    ended = invoke("generate", run, "--out", tmp_path / "out", "--count", 1)
+    ended = invoke("generate", run, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 1)
     assert ended.code == 0
     assert ended.stderr.startswith(f"warning: checkpoint {NEWEST} is damaged ")
     assert ended.stderr.endswith(": using that of step 4\n")
@@ -204,7 +207,7 @@ def test_if_all_checkpoints_are_damaged_the_newest_is_named(run, trained, tmp_pa
 def test_a_damaged_best_checkpoint_is_told(run, tmp_path):
     (run / "checkpoints/best.npz").unlink()  # it has another name, which would be damaged too
     (run / "checkpoints/best.npz").write_bytes(b"")
-    invoke("generate", run, "--out", tmp_path / "out", "--checkpoint", "best").one_line(
+    invoke("generate", run, *GRIFFIN_LIM, "--out", tmp_path / "out", "--checkpoint", "best").one_line(
         "best.npz is damaged", code=1)
     assert not (tmp_path / "out").exists()
 
@@ -217,7 +220,7 @@ def test_a_checkpoint_of_another_configuration(run, tmp_path, part, field, value
     record = json.loads((run / "config.json").read_text())
     record["config"][part][field] = value
     (run / "config.json").write_text(json.dumps(record))
-    invoke("generate", run, "--out", tmp_path / "out").one_line(*parts, code=1)
+    invoke("generate", run, *GRIFFIN_LIM, "--out", tmp_path / "out").one_line(*parts, code=1)
     assert not (tmp_path / "out").exists()
 
 
@@ -291,10 +294,10 @@ def test_a_disk_that_is_full_for_a_checkpoint(run, trained, tmp_path):
 def test_a_disk_that_is_full_for_a_sound(trained, tmp_path, there):
     out = tmp_path / "out"
     if there:
-        assert invoke("generate", trained.path, "--out", out, "--count", 2).code == 0
+        assert invoke("generate", trained.path, *GRIFFIN_LIM, "--out", out, "--count", 2).code == 0
     check = unchanged(tmp_path)
     with no_file_longer_than(10_000):
-        ended = invoke("generate", trained.path, "--out", out, "--count", 3, "--seed", 1, "--force")
+        ended = invoke("generate", trained.path, *GRIFFIN_LIM, "--out", out, "--count", 3, "--seed", 1, "--force")
     ended.one_line(f"cannot write {out}/seed1-0000.wav: File too large", code=1)
     check()
 
@@ -309,7 +312,7 @@ def test_a_disk_that_is_full_for_an_export(trained, tmp_path, arguments, there):
         (out / name).mkdir() if name == "1" else (out / name).write_text("an older one")
     check = unchanged(tmp_path)
     with no_file_longer_than(300_000):
-        ended = invoke("export", trained.path, "--out", out, "--force", *arguments)
+        ended = invoke("export", trained.path, *GRIFFIN_LIM, "--out", out, "--force", *arguments)
     ended.one_line(f"cannot write {out}/{name}: File too large", code=1)
     check()
 
@@ -319,7 +322,7 @@ def test_a_disk_that_is_full_for_figures(trained, tmp_path):
     file.write_text("older ones")
     check = unchanged(tmp_path)
     with no_file_longer_than(100):
-        ended = invoke("evaluate", trained.path, "--reference", trained.sounds, "--json", file)
+        ended = invoke("evaluate", trained.path, *GRIFFIN_LIM, "--reference", trained.sounds, "--json", file)
     assert (ended.code, ended.stderr) == (1, f"melgan-tf: cannot write {file}: File too large\n")
     assert ended.stdout.startswith("figure ")  # the work is done: it is shown
     check()

@@ -25,7 +25,9 @@ from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import MelGANError
 from melgan_tf.run_directory import RunDirectory
 
-COMMANDS = ("train", "generate", "export", "evaluate", "presets", "info")
+COMMANDS = ("train", "generate", "vocode", "export", "evaluate", "import-torch", "presets", "info")
+#: What renders where the sound itself does not matter: the same, whatever the package brings along.
+GRIFFIN_LIM = ("--vocoder", "griffin-lim")
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +63,11 @@ def begin(folder: Path, config: Config) -> None:
 @pytest.mark.parametrize(("command", "promised"), [
     ("train", "DATA --run-dir --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed --log-every "
               "--xla --no-xla --fresh --quiet -q"),
-    ("generate", "RUN --out --count --seed --checkpoint [last|best] --force --quiet"),
+    ("generate", "RUN --out --count --seed --vocoder RUN|NAME --checkpoint [last|best] --force --quiet"),
+    ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
     ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
-               "--checkpoint --quiet"),
-    ("evaluate", "RUN --reference --json --seed --checkpoint --quiet"),
+               "--vocoder RUN|NAME --checkpoint --quiet"),
+    ("evaluate", "RUN --reference --json --seed --vocoder RUN|NAME --checkpoint --quiet"),
     ("presets", "[NAME]"),
     ("info", "PATH --json"),
 ])
@@ -81,7 +84,7 @@ def test_help_of_every_command(command, promised, option):
 def test_help_lists_every_command_with_its_own_description(option):
     ended = invoke(option)
     assert (ended.code, ended.stderr) == (0, "")
-    listed = dict(re.findall(r"^  ([a-z]+) +([A-Z].+)$", ended.stdout.partition("Commands:")[2], re.MULTILINE))
+    listed = dict(re.findall(r"^  ([a-z-]+) +([A-Z].+)$", ended.stdout.partition("Commands:")[2], re.MULTILINE))
     assert tuple(listed) == COMMANDS
     for name, text in listed.items():
         assert main.main.get_command(click.Context(main.main), name).short_help == text
@@ -160,6 +163,8 @@ def test_nothing_heavy_is_loaded_before_the_arguments_are_known_to_be_good(run, 
         f"export|{path}|--out|{taken}|--format|tflite",
         f"export|{path}|--out|{taken}/model-none.tflite|--format|tflite",
         f"evaluate|{path}|--reference|{tmp_path}/none",
+        f"vocode|{tmp_path}/none.wav|--out|{out}", f"vocode|{sounds}|--out|{taken}",
+        f"vocode|{sounds}|--out|{out}|--chunk-seconds|nan", f"vocode|{sounds}|--out|{out}|--vocoder|griffin-lim",
         f"evaluate|{path}|--reference|{sounds}|--json|{taken}/letter.txt/a.json",
         f"info|{tmp_path}/none", f"info|{tmp_path}"]
     right = ["--help", "--version", *(f"{name}|--help" for name in COMMANDS), "presets", "presets|seed", f"info|{path}",
@@ -172,7 +177,7 @@ def test_nothing_heavy_is_loaded_before_the_arguments_are_known_to_be_good(run, 
 
 
 def test_another_keras_backend_is_refused(run, tmp_path):
-    ended = program("generate", run.path, "--out", tmp_path / "out", env={"KERAS_BACKEND": "torch"})
+    ended = program("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", env={"KERAS_BACKEND": "torch"})
     ended.one_line("KERAS_BACKEND is 'torch'", "tensorflow", code=1)
     assert list(tmp_path.iterdir()) == []
 
@@ -420,7 +425,7 @@ def test_a_stopped_run_says_how_to_go_on(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["melgan-tf", "train", "my sounds", "--run-dir", "run", "--fresh"])
     result = SimpleNamespace(steps=41, epochs=2, signal=15, sounds=SimpleNamespace(skipped=[]))
     with pytest.raises(click.exceptions.Exit) as ended:
-        _report(result, Path("run"), quiet=True)
+        _report(result, Path("run"), vocoder=False, quiet=True)
     assert ended.value.exit_code == 143
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -430,17 +435,17 @@ def test_a_stopped_run_says_how_to_go_on(monkeypatch, capsys):
 # -- programs of their own -------------------------------------------------------------------------------------------
 
 def test_generate_by_itself(run, tmp_path):
-    ended = program("generate", run.path, "--out", "out", "--count", 2, cwd=tmp_path)
+    ended = program("generate", run.path, *GRIFFIN_LIM, "--out", "out", "--count", 2, cwd=tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout == "2 sounds in out, their spectrograms in out/sounds.png\n"
-    here = invoke("generate", run.path, "--out", tmp_path / "here", "--count", 3)
+    here = invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "here", "--count", 3)
     assert here.code == 0
     first = "seed0-0000.wav"
     assert (tmp_path / "out" / first).read_bytes() == (tmp_path / "here" / first).read_bytes()
 
 
 def test_evaluate_by_itself(run, tmp_path):
-    ended = program("evaluate", run.path, "--reference", run.sounds, "--json", "figures.json", cwd=tmp_path)
+    ended = program("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--json", "figures.json", cwd=tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
     figures, waveforms, conclusion = ended.stdout.strip().split("\n\n")
     rows = [re.split(r"  +", line) for line in figures.splitlines()]
@@ -452,7 +457,7 @@ def test_evaluate_by_itself(run, tmp_path):
     assert conclusion == values["conclusion"]
     assert (values["preset"], values["step"], values["sounds"], values["reference"]) == ("seed", 6, 8, str(run.sounds))
     assert float(rows[2][1]) == pytest.approx(values["generated"]["frechet"], rel=1e-3)
-    again = invoke("evaluate", run.path, "--reference", run.sounds)
+    again = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds)
     assert again.code == 0
     assert again.stdout.splitlines()[2].split()[3] == rows[2][2]  # the floor has nothing to do with the model
 
@@ -460,7 +465,7 @@ def test_evaluate_by_itself(run, tmp_path):
 def test_evaluate_warns_of_unusable_files_and_quiet_keeps_the_figures(run, tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 12)
     (sounds / "bad.wav").write_bytes(b"")
-    ended = invoke("evaluate", run.path, "--reference", sounds, "--quiet")
+    ended = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", sounds, "--quiet")
     assert (ended.code, ended.stderr) == (0, "warning: skipped bad.wav: an empty file\n")
     assert ended.stdout.startswith("figure ")
 
@@ -515,7 +520,7 @@ def test_a_name_that_is_not_utf8(run, tmp_path):
 
 def test_without_a_terminal_progress_is_plain_lines(run, tmp_path, monkeypatch):
     monkeypatch.setattr(console, "_PLAIN_EVERY_SECONDS", 0.0)
-    ended = invoke("generate", run.path, "--out", tmp_path / "out", "--count", 20)
+    ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 20)
     lines = ended.stderr.splitlines()
     assert "\x1b" not in ended.stderr + ended.stdout
     assert "\r" not in ended.stderr
@@ -673,7 +678,7 @@ def test_info_tells_of_a_checkpoint(run):
 
 
 def test_info_tells_what_regenerates_a_wav(run, tmp_path):
-    invoke("generate", run.path, "--out", tmp_path / "out", "--count", 2, "--seed", 3)
+    invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 2, "--seed", 3)
     values = json.loads(invoke("info", tmp_path / "out/seed3-0001.wav", "--json").stdout)
     weights = json.loads((tmp_path / "out/sounds.json").read_text())["weights"]
     assert values == {"kind": "generated WAV", "made_by": "melgan-tf", "weights": weights, "step": 6, "seed": 3,

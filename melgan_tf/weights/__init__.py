@@ -24,8 +24,15 @@ def shipped() -> list[str]:
 
 
 def read_card(name: str) -> dict[str, Any]:
-    """What is known of one of them."""
-    return json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
+    """What is known of one of them.
+
+    Raises:
+        MelGANError: it is missing or damaged.
+    """
+    try:
+        return json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MelGANError(f"the vocoder {name} is missing from the package, or damaged: {error}") from None
 
 
 def read_weights(path: Path) -> State:
