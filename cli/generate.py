@@ -31,7 +31,8 @@ def command(run: Path, out: Path, count: int, seed: int, normalize: bool, vocode
     is always the same, however many are asked for.
     """
     if options.run_config(run).is_vocoder:
-        raise UsageError(f"{run} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND --vocoder {run}")
+        raise UsageError(f"{run} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND "
+                         f"--vocoder {run}")
     options.require_output(out, force)
 
     options.start_tensorflow()

@@ -46,7 +46,8 @@ def no_file_longer_than(size: int) -> Iterator[None]:
 
 def commands(run: Path, sounds: Path, out: Path) -> dict[str, tuple[object, ...]]:
     """Every command that reads a run."""
-    return {"train": ("train", sounds, "--run-dir", run, "--epochs", 4), "generate": ("generate", run, *GRIFFIN_LIM, "--out", out),
+    return {"train": ("train", sounds, "--run-dir", run, "--epochs", 4),
+            "generate": ("generate", run, *GRIFFIN_LIM, "--out", out),
             "export": ("export", run, *GRIFFIN_LIM, "--out", out),
             "evaluate": ("evaluate", run, *GRIFFIN_LIM, "--reference", sounds),
             "info": ("info", run)}
@@ -259,7 +260,7 @@ def test_a_place_that_refuses_all_the_same(trained, command):
     """/proc looks writable and is not."""
     out = Path("/proc/melgan-tf-test")
     arguments = {"train": ("train", trained.sounds, "--run-dir", out, *SHORT),
-                 "evaluate": ("evaluate", trained.path, "--reference", trained.sounds, "--json", out)}
+                 "evaluate": ("evaluate", trained.path, *GRIFFIN_LIM, "--reference", trained.sounds, "--json", out)}
     ended = invoke(*(arguments.get(command) or commands(trained.path, trained.sounds, out)[command]))
     assert ended.code == 1
     assert ended.stderr.count("\n") == 1

@@ -445,7 +445,8 @@ def test_generate_by_itself(run, tmp_path):
 
 
 def test_evaluate_by_itself(run, tmp_path):
-    ended = program("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--json", "figures.json", cwd=tmp_path)
+    ended = program("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--json", "figures.json",
+                    cwd=tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
     figures, waveforms, conclusion = ended.stdout.strip().split("\n\n")
     rows = [re.split(r"  +", line) for line in figures.splitlines()]

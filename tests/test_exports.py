@@ -255,7 +255,8 @@ def test_info_tells_of_a_saved_model(base, tmp_path):
 @pytest.mark.slow
 def test_export_command_by_itself(run, tmp_path):
     """A real process: the table on stdout, nothing on stderr, exit code 0."""
-    ended = program("export", run.path, *GRIFFIN_LIM, "--out", tmp_path / "tflite", "--format", "tflite", "--quantize", "float16")
+    ended = program("export", run.path, *GRIFFIN_LIM, "--out", tmp_path / "tflite", "--format", "tflite",
+                    "--quantize", "float16")
     assert (ended.code, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
     assert lines[0] == f"receipt{' ' * 16}{tmp_path}/tflite/model-float16.tflite"
@@ -285,7 +286,8 @@ def test_an_existing_version_is_replaced_only_with_force(run, trained, stand_in,
     check = unchanged(tmp_path)
     with pytest.raises(UsageError, match=f"^{tmp_path}/3 exists: give another --version, or --force"):
         saved_model.export(trained, tmp_path, version=3)
-    invoke("export", run.path, *GRIFFIN_LIM, "--out", tmp_path, "--version", 3).one_line(f"{tmp_path}/3 exists", "--force", code=2)
+    invoke("export", run.path, *GRIFFIN_LIM, "--out", tmp_path, "--version", 3).one_line(
+        f"{tmp_path}/3 exists", "--force", code=2)
     check()
     assert invoke("export", run.path, *GRIFFIN_LIM, "--out", tmp_path, "--version", 3, "--force").code == 0
     assert set(contents(tmp_path)) == {"3/assets.extra/config.json", "3/export_report.json"}
@@ -382,7 +384,7 @@ def test_receipt_of_a_tflite_file(converted, quantize, trained):
     names = ["mel", "audio"] if quantize == "none" else ["mel"]
     assert (receipt["format"], receipt["quantize"], receipt["path"]) == ("tflite", quantize, str(path))
     assert (receipt["size_bytes"], receipt["threads"]) == (path.stat().st_size, 1)
-    assert receipt["origin"] == receipts.origin(trained)
+    assert receipt["origin"] == {**receipts.origin(trained), "quantize": quantize}
     assert list(receipt["milliseconds_per_sound"]) == names
     assert sorted(receipt["worst_difference"]) == sorted(receipt["tolerance"]) == sorted(names)
     assert all(0 <= value <= receipt["tolerance"][name] for name, value in receipt["worst_difference"].items())
@@ -434,7 +436,8 @@ def test_an_existing_file_is_replaced_only_with_force(run, trained, stand_in, tm
     check = unchanged(tmp_path)
     with pytest.raises(UsageError, match=f"^{written} exists: give another --out, or --force"):
         tflite.export(trained, out)
-    invoke("export", run.path, *GRIFFIN_LIM, "--out", out, "--format", "tflite").one_line(f"{written} exists", "--force", code=2)
+    invoke("export", run.path, *GRIFFIN_LIM, "--out", out, "--format", "tflite").one_line(
+        f"{written} exists", "--force", code=2)
     check()
     written.write_bytes(b"old")
     assert invoke("export", run.path, *GRIFFIN_LIM, "--out", out, "--format", "tflite", "--force").code == 0

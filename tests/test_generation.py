@@ -290,7 +290,8 @@ def test_command_takes_the_best_checkpoint_on_request(run, tmp_path, monkeypatch
 
     monkeypatch.setattr("melgan_tf.trained.load_trained", load)
     for choice in ((), ("--checkpoint", "best")):
-        assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 1, "--force", *choice).code == 0
+        assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 1, "--force",
+                      *choice).code == 0
     assert asked == ["last", "best"]
 
 
