@@ -1,0 +1,416 @@
+"""Vocoders by run or by name, the choice of one for a model's mels, and sounds rendered with one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from command_line import invoke, unchanged
+from tiny_vocoders import CARD, MELGAN, STEP, ship, tiny, tone, write_run
+
+from melgan_tf import presets, spectral, vocoders, weights
+from melgan_tf.checkpoints import CheckpointStore, load
+from melgan_tf.config import AudioConfig, Config, from_dict, to_dict
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.models.sampler import Sampler
+from melgan_tf.models.spectrogram_gan import Generator
+from melgan_tf.progress import Progress
+from melgan_tf.trained import load_trained
+from melgan_tf.vocoders import choose_vocoder, load_vocoder, vocoder_for
+
+SEED = presets.get("seed")
+CONFIGS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}
+SHIPPED = ("vocoder-16k", "vocoder-22k")
+
+
+class Told(Progress):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """A relative name means nothing but what the test puts there; what was loaded under a name is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    vocoders.load_shipped.cache_clear()
+    yield
+    vocoders.load_shipped.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vocoders")
+    return {name: write_run(folder / name, config) for name, config in CONFIGS.items()} | {
+        "seed": write_run(folder / "seed", SEED)}
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """The package brings along two vocoders, for the presets' mels."""
+    return ship(monkeypatch, tmp_path / "weights", vocoder_16k=tiny(seed=1), vocoder_22k=tiny("vocoder-22k", seed=1))
+
+
+def a_mel(audio: AudioConfig, frames: int = 9, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-4, 1, (2, frames, audio.mel_bins)).astype(np.float32)
+
+
+# -- loading ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_run_is_loaded_with_its_weights(runs, name):
+    vocoder = load_vocoder(runs[name])
+    config = CONFIGS[name]
+    assert (vocoder.config, vocoder.audio, vocoder.name, vocoder.step, vocoder.card) == (
+        config, config.audio, str(runs[name]), STEP, {})
+    mel = a_mel(config.audio)
+    made = vocoder.vocode(mel)
+    assert made.shape == (2, 9 * config.audio.hop_samples)
+    assert np.isfinite(made).all()
+    again = vocoders.build_vocoder(config, training=True)  # its initial weights are what the run holds
+    np.testing.assert_allclose(made, again(mel).numpy(), atol=1e-4 * np.abs(made).max())
+
+
+def test_facts_name_preset_step_weights_and_mels(runs):
+    vocoder = load_vocoder(runs["fast"])
+    assert vocoder.facts() == {"name": str(runs["fast"]), "preset": "vocoder-16k", "step": STEP,
+                               "weights": vocoder.weights, "audio_fingerprint": CONFIGS["fast"].audio.fingerprint()}
+    assert len(vocoder.weights) == 12
+    assert vocoder.weights != load_vocoder(runs["melgan"]).weights
+
+
+def test_a_melgan_is_loaded_without_weight_norm(runs):
+    assert not load_vocoder(runs["melgan"]).model.weight_norm
+
+
+def test_the_packages_own_is_loaded_by_name(package):
+    vocoder = load_vocoder("vocoder-16k")
+    assert (vocoder.name, vocoder.step, vocoder.config) == ("vocoder-16k", STEP, tiny(seed=1))
+    assert vocoder.card == {"name": "vocoder-16k", "step": STEP, **CARD}
+    assert load_vocoder("vocoder-16k") is vocoder  # loaded once
+    mel = a_mel(vocoder.audio)
+    exact = vocoders.build_vocoder(tiny(seed=1))(mel).numpy()
+    assert 0 < np.abs(vocoder.vocode(mel) - exact).max() < 0.02 * np.abs(exact).max()  # weights of 16 bits
+
+
+def test_a_run_that_is_called_like_a_name_goes_first(package, tmp_path):
+    """`train --run-dir vocoder-16k` says: melgan-tf vocode SOUND --vocoder vocoder-16k."""
+    write_run(tmp_path / "vocoder-16k", tiny(seed=5))
+    assert load_vocoder("vocoder-16k").config.training.seed == 5
+    assert vocoder_for(SEED.audio).config.training.seed == 1  # nobody named it
+
+
+@pytest.mark.parametrize(("source", "parts"), [
+    ("vocoder-16", ("'vocoder-16'", "did you mean 'vocoder-16k'?")), ("Vocoder-22K", ("did you mean 'vocoder-22k'?",)),
+    ("xyz", ("'xyz'", "names are vocoder-16k, vocoder-22k")), ("", ("''", "names are")),
+    ("a/b", ("neither the run directory",)), ("..", ("neither the run directory",)), (".", ("neither",))])
+def test_a_name_that_is_none_is_told_the_nearest(package, source, parts):
+    with pytest.raises(UsageError, match="is neither the run directory of a vocoder nor the name of one") as error:
+        load_vocoder(source)
+    assert all(part in str(error.value) for part in parts)
+
+
+def test_a_run_of_another_kind_is_refused(runs):
+    with pytest.raises(UsageError, match="is a run of preset 'seed', which makes mels from noise: give the run of a"):
+        load_vocoder(runs["seed"])
+
+
+def test_a_run_without_a_checkpoint_is_refused(runs, tmp_path):
+    run = shutil.copytree(runs["fast"], tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    for choice in ("last", "best"):
+        with pytest.raises(MelGANError, match=f"^{run} has no checkpoint yet: train it first"):
+            load_vocoder(run, choice)
+
+
+def test_damage_is_told_and_the_checkpoint_before_it_taken(runs, tmp_path):
+    run, told = shutil.copytree(runs["fast"], tmp_path / "run"), Told()
+    (run / "checkpoints/step-00000009.npz").write_bytes(b"")
+    assert load_vocoder(run, progress=told).step == STEP
+    assert len(told.warnings) == 1
+    assert "step-00000009.npz is damaged" in told.warnings[0]
+    (run / "checkpoints/step-00000007.npz").write_bytes(b"")
+    with pytest.raises(MelGANError, match="no checkpoint in .* can be read"):
+        load_vocoder(run)
+
+
+def test_the_best_checkpoint_on_request(runs, tmp_path):
+    run = shutil.copytree(runs["fast"], tmp_path / "run")
+    store = CheckpointStore(run / "checkpoints")
+    store.mark_best(STEP)
+    state, meta = load(store.file(STEP))
+    store.save({name: value * 2 for name, value in state.items()}, 8, meta)
+    assert (load_vocoder(run, "best").step, load_vocoder(run).step) == (STEP, 8)
+
+
+def test_a_checkpoint_for_other_mels_is_refused(runs, tmp_path):
+    run = shutil.copytree(runs["fast"], tmp_path / "run")
+    record = json.loads((run / "config.json").read_text())
+    record["config"]["audio"]["floor"] = 1e-3
+    (run / "config.json").write_text(json.dumps(record))
+    with pytest.raises(MelGANError, match="was made for other mel spectrograms"):
+        load_vocoder(run)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "foreign"])
+def test_damaged_weights_of_the_package_are_one_line(package, damage):
+    file = package / "vocoder-16k.npz"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:500])
+    elif damage == "missing":
+        file.unlink()
+    else:
+        shutil.copy(package / "vocoder-22k.npz", file)
+    with pytest.raises(MelGANError, match="vocoder-16k") as error:
+        load_vocoder("vocoder-16k")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{"])
+def test_a_damaged_card_is_one_line(package, text):
+    (package / "vocoder-16k.json").write_text(text)
+    with pytest.raises(MelGANError, match="vocoder-16k is missing from the package, or damaged"):
+        load_vocoder("vocoder-16k")
+
+
+# -- what the package really brings along ----------------------------------------------------------------------------
+
+@pytest.fixture(params=SHIPPED)
+def shipped(request):
+    if request.param not in weights.shipped():
+        pytest.skip(f"{request.param} is not there yet")
+    return request.param
+
+
+def test_nothing_else_is_shipped():
+    assert set(weights.shipped()) <= set(SHIPPED)
+
+
+def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):
+    """That it is *trained*: it comes nearer to a note's mel than one that is not."""
+    vocoder = load_vocoder(shipped)
+    assert vocoder.audio == presets.get(shipped).audio
+    rate = vocoder.audio.sample_rate
+    mel = spectral.mel_spectrogram(tf.constant(tone(rate // 2, rate)[None]), vocoder.audio)
+
+    def distance(waveform: np.ndarray) -> float:
+        made = spectral.mel_spectrogram(tf.constant(waveform), vocoder.audio)[:, :mel.shape[1]]
+        return float(tf.reduce_mean(tf.abs(made - mel[:, :made.shape[1]])))
+
+    untrained = vocoders.build_vocoder(vocoder.config)(mel).numpy()
+    made = vocoder.vocode(mel.numpy())
+    assert np.isfinite(made).all()
+    assert distance(made) < 0.7 * distance(untrained)
+    silence = np.full((1, 20, vocoder.audio.mel_bins), np.log10(vocoder.audio.floor), np.float32)
+    assert not vocoder.vocode(silence).any()
+
+
+def test_a_shipped_vocoder_is_small_and_of_16_bits(shipped):
+    file = weights.WEIGHTS / f"{shipped}.npz"
+    assert file.stat().st_size < 4_000_000
+    with np.load(file) as archive:
+        assert {archive[name].dtype for name in archive.files if name != "meta"} == {np.dtype(np.float16)}
+        assert all(np.isfinite(archive[name]).all() for name in archive.files if name != "meta")
+
+
+def test_the_card_of_a_shipped_vocoder_tells_all(shipped):
+    card = weights.read_card(shipped)
+    assert card.keys() >= {"name", "step", "data", "licence", "command", "hours", "figures", "config"}
+    assert (card["name"], card["licence"]) == (shipped, "CC0-1.0")
+    assert len(card["data"]) > 20
+    assert shipped in card["command"]
+    assert card["command"].startswith("melgan-tf train")
+    assert 0 < card["hours"] < 100
+    assert card["step"] > 1_000
+    assert from_dict(Config, card["config"]).preset == shipped
+    assert card["figures"]
+    for folder in card["figures"].values():
+        ours, theirs = folder["vocoder"], folder["griffin-lim 32"]
+        assert ours.keys() == theirs.keys()
+        assert ours["idle_peak"] == 0.0
+
+
+# -- which vocoder for which mels ------------------------------------------------------------------------------------
+
+def test_a_vocoder_is_found_for_its_own_mels_and_for_those_of_another_compression(package):
+    assert vocoder_for(presets.get("vocoder-16k").audio).name == "vocoder-16k"
+    assert vocoder_for(SEED.audio).name == "vocoder-16k"
+    assert vocoder_for(presets.get("melgan").audio).name == "vocoder-22k"
+
+
+@pytest.mark.parametrize("field", [{"hop_samples": 256}, {"mel_bins": 32}, {"max_hz": 7_000.0}, {"min_hz": 20.0},
+                                   {"mel_scale": "slaney"}, {"padding": "half-hop"}, {"n_fft": 2048},
+                                   {"sample_rate": 16_100}])
+def test_no_vocoder_is_found_for_other_mels(package, field):
+    audio = from_dict(AudioConfig, to_dict(SEED.audio) | field)
+    told = Told()
+    assert vocoder_for(audio) is None
+    assert choose_vocoder(None, audio, told) is None
+    assert told.warnings == ["no vocoder of the package understands these mels: Griffin-Lim it is"]
+    with pytest.raises(UsageError, match="understands other mels than the model makes") as error:
+        choose_vocoder("vocoder-16k", audio)
+    (name, value), = field.items()
+    assert f"{name}: {value} / {getattr(SEED.audio, name)}" in str(error.value)
+    assert str(error.value).count(" / ") == 2  # "model / vocoder", and one field
+
+
+def test_the_choice(package, runs):
+    told = Told()
+    assert choose_vocoder(None, SEED.audio, told).name == "vocoder-16k"
+    assert choose_vocoder("griffin-lim", SEED.audio, told) is None
+    assert choose_vocoder(str(runs["melgan"]), SEED.audio, told).name == str(runs["melgan"])
+    assert told.warnings == []
+
+
+@pytest.mark.parametrize("typo", ["griffinlim", "Griffin-Lim", "griffin_lim"])
+def test_griffin_lim_is_a_name_too(package, typo):
+    with pytest.raises(UsageError, match="did you mean 'griffin-lim'"):
+        choose_vocoder(typo, SEED.audio)
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seconds", [1e-6, 0.1, 0.21, 100.0])
+def test_pieces_join_to_the_whole(runs, name, seconds):
+    vocoder = load_vocoder(runs[name])
+    mel = a_mel(vocoder.audio, 40)[0]
+    whole = vocoder.vocode(mel[None])[0]
+    parts = list(vocoder.in_chunks(mel, seconds))
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=2e-5 * np.abs(whole).max())
+    assert len(parts) > 2 or seconds == 100.0
+    stream = vocoder.stream()
+    parts = [*(stream.push(mel[i:i + 7]) for i in range(0, 40, 7)), stream.finish()]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=2e-5 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, np.nan, np.inf])
+def test_pieces_of_no_length_are_refused(runs, seconds):
+    with pytest.raises(UsageError, match="give a positive number"):
+        list(load_vocoder(runs["fast"]).in_chunks(a_mel(CONFIGS["fast"].audio)[0], seconds))
+
+
+# -- sounds rendered with a vocoder ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["fast", "melgan"])
+def test_the_sampler_renders_with_the_vocoder(runs, name):
+    """As the vocoder itself does, from mels brought to its scale by hand: linear power to its logarithm."""
+    vocoder = load_vocoder(runs[name])
+    sampler = Sampler(Generator(weight_std=0.1, seed=3), SEED, vocoder=vocoder)
+    made = sampler.generate(seed=7, count=3)
+    assert made["audio"].shape == (3, SEED.data.clip_samples)
+    assert np.isfinite(made["audio"]).all()
+    assert (np.abs(made["audio"]).max(axis=1) > 1e-3).all()
+    assert np.abs(made["audio"]).max() <= 1.0
+    assert made["mel"].min() < 0  # what no sound has: an untrained generator's
+    converted = np.log10(np.maximum(made["mel"], vocoder.audio.floor))
+    wanted = vocoder.model(tf.constant(converted)).numpy()[:, :SEED.data.clip_samples]
+    assert np.abs(made["audio"][:, -1]).max() == 0  # faded out
+    before = SEED.data.clip_samples - 80
+    loud = np.maximum(np.abs(sampler.finish(tf.constant(wanted))).max(axis=1, keepdims=True), 1e-9)
+    finished = sampler.finish(tf.constant(wanted)).numpy()
+    np.testing.assert_allclose(made["audio"] / loud, finished / loud, atol=1e-3)
+    quiet = np.abs(wanted).max(axis=1) <= 1
+    np.testing.assert_allclose(made["audio"][quiet, :before], wanted[quiet, :before], atol=1e-3)
+
+
+def test_power_becomes_its_logarithm_for_the_vocoder():
+    """Of a real note: what the seed preset calls a mel becomes what the vocoder's own analysis makes of it."""
+    sound = tf.constant(tone(8_000, 16_000)[None])
+    theirs = presets.get("vocoder-16k").audio
+    converted = spectral.convert(spectral.mel_spectrogram(sound, SEED.audio), SEED.audio, theirs)
+    np.testing.assert_allclose(converted, spectral.mel_spectrogram(sound, theirs), atol=1e-4)
+
+
+def record(folder) -> dict:
+    return json.loads((folder / "sounds.json").read_text())
+
+
+def test_generate_takes_the_packages_vocoder_and_says_so(runs, package, tmp_path):
+    ended = invoke("generate", runs["seed"], "--out", "ours", "--count", 2)
+    assert (ended.code, ended.stderr) == (0, "")
+    values = record(tmp_path / "ours")
+    assert values["vocoder"] == load_vocoder("vocoder-16k").facts()
+    assert values["vocoder"]["name"] == "vocoder-16k"
+    assert (values["preset"], values["audio_fingerprint"]) == ("seed", SEED.audio.fingerprint())
+    again = invoke("generate", runs["seed"], "--out", "named", "--count", 2, "--vocoder", "vocoder-16k")
+    assert again.code == 0
+    for file in ("seed0-0000.wav", "seed0-0001.wav"):
+        assert (tmp_path / "ours" / file).read_bytes() == (tmp_path / "named" / file).read_bytes()
+
+
+def test_griffin_lim_restores_the_sounds_of_old(runs, package, tmp_path):
+    assert invoke("generate", runs["seed"], "--out", "old", "--count", 2, "--vocoder", "griffin-lim").code == 0
+    assert invoke("generate", runs["seed"], "--out", "new", "--count", 2).code == 0
+    assert record(tmp_path / "old")["vocoder"] == {"name": "griffin-lim", "iterations": 32}
+    trained = load_trained(runs["seed"], vocoder="griffin-lim")
+    plain = Sampler(trained.sampler.generator, SEED).generate(0, 2)["audio"]  # as it was before there were vocoders
+    np.testing.assert_array_equal(trained.sampler.generate(0, 2)["audio"], plain)
+    first = "seed0-0000.wav"
+    assert (tmp_path / "old" / first).read_bytes() != (tmp_path / "new" / first).read_bytes()
+
+
+def test_generate_without_a_vocoder_that_fits_says_griffin_lim(runs, monkeypatch, tmp_path):
+    ship(monkeypatch, tmp_path / "weights", vocoder_22k=tiny("vocoder-22k"))
+    ended = invoke("generate", runs["seed"], "--out", "out", "--count", 1)
+    assert (ended.code, ended.stderr) == (
+        0, "warning: no vocoder of the package understands these mels: Griffin-Lim it is\n")
+    assert record(tmp_path / "out")["vocoder"]["name"] == "griffin-lim"
+
+
+def test_generate_with_a_run_of_a_vocoder(runs, package, tmp_path):
+    assert invoke("generate", runs["seed"], "--out", "out", "--count", 1, "--vocoder", runs["melgan"]).code == 0
+    assert record(tmp_path / "out")["vocoder"] == load_vocoder(runs["melgan"]).facts()
+
+
+@pytest.mark.parametrize("command", [("generate", "--out", "out"), ("export", "--out", "out"),
+                                     ("export", "--out", "out", "--format", "tflite"),
+                                     ("evaluate", "--reference", "sounds", "--json", "out")])
+@pytest.mark.parametrize(("choice", "parts"), [
+    ("vocoder-22k", ("the vocoder vocoder-22k", "sample_rate: 16000 / 22050", "hop_samples: 512 / 256",
+                     "mel_bins: 64 / 80", "max_hz: 8000.0 / 11025.0", "mel_scale: htk / slaney",
+                     "padding: centre / half-hop")),
+    ("vocoder-16", ("did you mean 'vocoder-16k'?",)), ("seed", ("makes mels from noise",))])
+def test_a_vocoder_that_does_not_fit_is_refused(runs, package, tmp_path, command, choice, parts):
+    (tmp_path / "sounds").mkdir()
+    choice = runs["seed"] if choice == "seed" else choice
+    check = unchanged(tmp_path)
+    ended = invoke(command[0], runs["seed"], *command[1:], "--vocoder", choice)
+    ended.one_line(*parts, code=2)
+    assert "compression" not in ended.stderr  # that could be converted
+    check()
+
+
+def test_generate_on_a_vocoder_says_what_to_do_instead(runs, package, tmp_path):
+    check = unchanged(tmp_path)
+    for source in (runs["fast"], "vocoder-16k"):
+        invoke("generate", source, "--out", "out").one_line(
+            f"{source} is a vocoder", f"melgan-tf vocode SOUND --vocoder {source}", code=2)
+    check()
+    with pytest.raises(UsageError, match="makes no sounds of its own: melgan-tf vocode SOUND --vocoder"):
+        load_trained(runs["fast"])
+
+
+@pytest.mark.parametrize("command", [("evaluate", "--reference", "sounds"), ("export", "--out", "out")])
+def test_a_vocoder_takes_no_vocoder(runs, package, tmp_path, command):
+    (tmp_path / "sounds").mkdir()
+    check = unchanged(tmp_path)
+    for source in (runs["fast"], "vocoder-16k"):
+        invoke(command[0], source, *command[1:], "--vocoder", "griffin-lim").one_line(
+            f"{source} is a vocoder itself", "leave --vocoder away", code=2)
+    check()
+
+
+@pytest.mark.parametrize("command", [("generate", "--out", "out"), ("evaluate", "--reference", "."),
+                                     ("export", "--out", "out")])
+def test_a_misspelt_name_in_place_of_a_run_is_told_the_nearest(package, command):
+    invoke(command[0], "vocoder-22", *command[1:]).one_line(
+        "run directory vocoder-22 does not exist", "did you mean the vocoder 'vocoder-22k'?", code=2)
