@@ -1,0 +1,361 @@
+"""The fast vocoder with initial weights: what it promises whatever it has learned; and the correction of mels."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from melgan_tf import copy_synthesis, presets, spectral
+from melgan_tf.config import FastVocoderConfig
+from melgan_tf.mel_correction import correct
+from melgan_tf.models.fast_vocoder import FastVocoder
+
+AUDIO = {name: presets.get(name).audio for name in ("vocoder-16k", "vocoder-22k")}
+SMALL = FastVocoderConfig(channels=32, sub_channels=32, dilations=(1, 2))
+
+#: overlap, subframes, corrections
+VARIANTS = [(2, 1, 1), (2, 1, 0), (2, 2, 2), (2, 4, 1), (4, 1, 2), (4, 2, 1), (4, 4, 0)]
+EVERY = pytest.mark.parametrize(("name", "variant"), list(itertools.product(AUDIO, VARIANTS)),
+                                ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else value)
+PRESETS = pytest.mark.parametrize("name", AUDIO)
+
+_models: dict[tuple, FastVocoder] = {}
+
+
+def vocoder(name, variant=(2, 1, 1), seed=0, **changes):
+    """Built once: initial weights are not changed by any test."""
+    overlap, subframes, corrections = variant
+    config = dataclasses.replace(SMALL, overlap=overlap, subframes=subframes, corrections=corrections, **changes)
+    key = (name, config, seed)
+    if key not in _models:
+        _models[key] = FastVocoder(AUDIO[name], config, seed)
+    return _models[key]
+
+
+def random_mel(audio, frames, batch=1, seed=0):
+    """Loud and wild: every frame differs from the next."""
+    return np.random.default_rng(seed).uniform(-2, 1, (batch, frames, audio.mel_bins)).astype("float32")
+
+
+def floor_mel(audio, frames):
+    return spectral.mel_spectrogram(tf.zeros((1, frames * audio.hop_samples + audio.n_fft)), audio)[:, :frames].numpy()
+
+
+def render(model, mel, **options):
+    return model(tf.constant(mel), **options).numpy()
+
+
+def close(found, expected, tolerance=1e-5):
+    """To a share of the peak."""
+    assert found.shape == expected.shape
+    peak = np.abs(expected).max()
+    assert peak > 1e-3
+    assert np.abs(found - expected).max() <= tolerance * peak
+
+
+def per_frame(samples, hop):
+    """The largest absolute sample of every frame of one sound."""
+    return np.abs(samples[0]).reshape(-1, hop).max(axis=1)
+
+
+# -- shape, weights, seed --------------------------------------------------------------------------------------------
+
+@EVERY
+def test_a_hop_of_samples_for_every_frame(name, variant):
+    model, audio = vocoder(name, variant), AUDIO[name]
+    assert model.hop_samples == audio.hop_samples
+    for batch, frames in ((1, 1), (2, 2), (3, 9)):
+        made = render(model, random_mel(audio, frames, batch))
+        assert made.shape == (batch, frames * audio.hop_samples)
+        assert made.dtype == np.float32
+        assert np.isfinite(made).all()
+        assert np.abs(made).max() > 1e-2
+
+
+@EVERY
+def test_weights_are_as_many_as_the_layers_need(name, variant):
+    overlap, subframes, corrections = variant
+    audio, width = AUDIO[name], 32
+    bins = overlap * audio.hop_samples // subframes // 2 + 1
+    low = bins // 4
+    block = 3 * width * width + width + width * width + width
+    layers = (7 * audio.mel_bins * width + width) + (len(SMALL.dilations) + SMALL.sub_blocks) * block
+    layers += width * subframes * width + subframes * width
+    heads = (width + 1) * (2 * bins + 2 * SMALL.carriers * low + (bins - low))
+    assert vocoder(name, variant).count_params() == layers + heads + corrections * audio.mel_bins
+
+
+@PRESETS
+def test_weights_follow_the_seed(name):
+    here, same, other = (FastVocoder(AUDIO[name], SMALL, seed) for seed in (3, 3, 4))
+    mel = random_mel(AUDIO[name], 6)
+    for x, y in zip(here.variables, same.variables, strict=True):
+        np.testing.assert_array_equal(x, y, err_msg=x.path)
+    np.testing.assert_array_equal(render(here, mel), render(same, mel))
+    assert np.abs(render(here, mel) - render(other, mel)).max() > 1e-2
+    kernels = [variable.numpy() for variable in (*here.variables, *other.variables) if variable.name == "kernel"]
+    for x, y in itertools.combinations(kernels, 2):
+        assert x.shape != y.shape or np.abs(x - y).max() > 1e-3
+
+
+# -- what a sample depends on ----------------------------------------------------------------------------------------
+
+@EVERY
+def test_a_sound_does_not_depend_on_its_neighbours(name, variant):
+    model, mel = vocoder(name, variant), random_mel(AUDIO[name], 7, batch=3)
+    together = render(model, mel)
+    for i in range(3):
+        close(render(model, mel[i:i + 1]), together[i:i + 1])
+
+
+@EVERY
+def test_context_is_as_far_as_a_frame_sees_and_not_much_farther(name, variant):
+    model, audio = vocoder(name, variant), AUDIO[name]
+    context = model.context_frames
+    frames, changed = 2 * context + 9, context + 4
+    mel = random_mel(audio, frames)
+    other = mel.copy()
+    other[:, changed] = random_mel(audio, 1, seed=1)[:, 0]
+    difference = per_frame(render(model, other) - render(model, mel), audio.hop_samples)
+    distance = np.arange(frames) - changed
+    assert difference[np.abs(distance) > context].max() <= 1e-6
+    reach = np.flatnonzero(difference > 1e-7 * difference.max()) - changed
+    assert min(-reach.min(), reach.max()) >= context / 2
+    if not variant[2]:
+        assert max(-reach.min(), reach.max()) == context  # only corrections are rounded up
+
+
+@EVERY
+def test_start_turns_the_clock(name, variant):
+    model = vocoder(name, variant)
+    mel, period = random_mel(AUDIO[name], 5), model.period_frames
+    whole = render(model, mel)
+    for start in (0, period, 5 * period):
+        np.testing.assert_array_equal(render(model, mel, start=start), whole)
+    np.testing.assert_array_equal(render(model, mel, start=tf.constant(period)), whole)
+    for start in {1, 2, period // 2, period - 1} - {0, period}:
+        assert np.abs(render(model, mel, start=start) - whole).max() > 0.01 * np.abs(whole).max()
+
+
+@EVERY
+def test_a_start_is_that_of_a_piece(name, variant):
+    """The frames from 5 on, told that they are, sound as in the whole where they cannot know what was before."""
+    model, hop = vocoder(name, variant), AUDIO[name].hop_samples
+    context = model.context_frames
+    mel = random_mel(AUDIO[name], context + 12)
+    piece = render(model, mel[:, 5:], start=5)
+    close(piece[:, context * hop:], render(model, mel)[:, (5 + context) * hop:])
+
+
+# -- frames that are not there ---------------------------------------------------------------------------------------
+
+@EVERY
+@pytest.mark.parametrize("filling", ["floor", "zero", "loud"])
+def test_a_sound_that_is_filled_up_is_the_sound_alone(name, variant, filling):
+    model, audio = vocoder(name, variant), AUDIO[name]
+    hop, mel = audio.hop_samples, random_mel(audio, 12, batch=2)
+    lengths = (5, 9)
+    present = (np.arange(12) < np.array(lengths)[:, None]).astype("float32")
+    fill = {"floor": np.log10(audio.floor), "zero": 0.0, "loud": 2.0}[filling]
+    made = render(model, np.where(present[:, :, None] > 0, mel, np.float32(fill)), present=tf.constant(present))
+    for i, length in enumerate(lengths):
+        close(made[i:i + 1, :length * hop], render(model, mel[i:i + 1, :length]))
+        assert not made[i, length * hop:].any()
+
+
+@EVERY
+def test_if_all_frames_are_present_nothing_changes(name, variant):
+    model, mel = vocoder(name, variant), random_mel(AUDIO[name], 8, batch=2)
+    close(render(model, mel, present=tf.ones((2, 8))), render(model, mel))
+
+
+@EVERY
+def test_products_do_what_ffts_do(name, variant):
+    model, mel = vocoder(name, variant), random_mel(AUDIO[name], 8, batch=2)
+    close(render(model, mel, products=True), render(model, mel))
+
+
+# -- silence ---------------------------------------------------------------------------------------------------------
+
+@EVERY
+def test_silence_is_zero(name, variant):
+    made = render(vocoder(name, variant), floor_mel(AUDIO[name], 6))
+    assert copy_synthesis.idle(made[0]) == (0.0, 0.0)
+
+
+@EVERY
+def test_silence_after_a_loud_sound_is_zero_and_before_it(name, variant):
+    model, audio = vocoder(name, variant), AUDIO[name]
+    context = model.context_frames
+    mel = floor_mel(audio, 2 * context + 7)
+    mel[:, context + 3] = 1.0
+    level = per_frame(render(model, mel), audio.hop_samples)
+    distance = np.abs(np.arange(len(level)) - context - 3)
+    # the network sees far, but what it says is multiplied: only windows reach beyond their frame
+    windows = max(1, variant[0] // 2) + 1 + variant[2] * audio.n_fft // audio.hop_samples
+    assert not level[distance > windows].any()
+    assert level[context + 3] > 0.1
+
+
+@PRESETS
+def test_loudness_follows_the_mel(name):
+    """A thousand times softer in, about a thousand times softer out, without a word from the network."""
+    audio = AUDIO[name]
+    noise = 0.3 * np.random.default_rng(0).normal(size=(1, 40 * audio.hop_samples)).astype("float32")
+    loud, soft = (spectral.mel_spectrogram(tf.constant(gain * noise), dataclasses.replace(audio, floor=1e-10))
+                  for gain in (1.0, 1e-3))
+    model = FastVocoder(dataclasses.replace(audio, floor=1e-10), dataclasses.replace(SMALL, corrections=0))
+    levels = [np.sqrt(np.mean(np.square(render(model, mel)))) for mel in (loud, soft)]
+    assert 0.3 < levels[0] / 0.3 < 3
+    assert 500 < levels[0] / levels[1] < 2_000
+
+
+@EVERY
+def test_no_direct_current_and_no_clicks_at_the_ends(name, variant):
+    model, audio = vocoder(name, variant), AUDIO[name]
+    samples = 24 * audio.hop_samples
+    real = 0.3 * np.random.default_rng(0).normal(size=samples) * np.hanning(samples) ** 2
+    mel = spectral.mel_spectrogram(tf.constant(real[None], tf.float32), audio)[:, :24]
+    made = render(model, mel)[0]
+    assert np.abs(made).max() > 0.1
+    assert copy_synthesis.dc_offset(made, real) < 0.005
+    assert copy_synthesis.edge_click(made, real) < 0.02
+
+
+@PRESETS
+@pytest.mark.parametrize("variant", [(2, 1, 0), (2, 1, 1), (4, 1, 1), (2, 4, 1)], ids=str)
+def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
+    """Equal frames, yet no buzz: the clock tells them apart. With the clock standing still it is all buzz."""
+    model, audio = vocoder(name, variant), AUDIO[name]
+    hop, context = audio.hop_samples, model.context_frames
+    frames = 4 * model.period_frames
+    mel = np.full((1, frames + 2 * context, audio.mel_bins), -2.0, "float32")
+    mel[:, :, audio.mel_bins // 6:audio.mel_bins // 6 + 3] = (0.5, 1.0, 0.5)
+    made = render(model, mel)[0, context * hop:-context * hop]
+    repeating = copy_synthesis._repeating(made.astype(np.float64), hop, 1e-5)
+    assert repeating < 0.6  # of its energy
+    period = model.period_frames * hop
+    np.testing.assert_allclose(made[period:], made[:-period], rtol=0, atol=1e-4 * np.abs(made).max())
+    still = np.concatenate([render(model, mel[:, :2 * context + 1])[0, context * hop:(context + 1) * hop]] * 8)
+    assert copy_synthesis._repeating(still.astype(np.float64), hop, 1e-5) > 0.99
+
+
+# -- gradients -------------------------------------------------------------------------------------------------------
+
+@EVERY
+@pytest.mark.parametrize("sound", ["silent", "loud"])
+def test_gradients_are_finite(name, variant, sound):
+    model, audio = vocoder(name, variant), AUDIO[name]
+    mel = tf.constant(floor_mel(audio, 6) if sound == "silent" else random_mel(audio, 6))
+    with tf.GradientTape() as tape:
+        tape.watch(mel)
+        made = model(mel)
+        total = tf.reduce_mean(tf.abs(spectral.mel_spectrogram(made, audio))) + tf.reduce_sum(tf.square(made))
+    gradients = tape.gradient(total, [mel, *(variable.value for variable in model.trainable_variables)])
+    assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients)
+    if sound == "loud":
+        assert all(np.any(gradient) for gradient in gradients)
+
+
+# -- correction ------------------------------------------------------------------------------------------------------
+
+def noise(audio, frames=40, seed=0):
+    return 0.2 * np.random.default_rng(seed).normal(size=(1, frames * audio.hop_samples)).astype("float32")
+
+
+def mel_of(wave, audio):
+    frames = wave.shape[1] // audio.hop_samples
+    return spectral.mel_spectrogram(tf.constant(wave), audio)[:, :frames]
+
+
+def equalised(wave):
+    """12 dB up and down, in waves over the spectrum."""
+    spectrum = np.fft.rfft(wave)
+    decibels = 12 * np.sin(np.linspace(0, 6 * np.pi, spectrum.shape[1]))
+    return np.fft.irfft(spectrum * 10 ** (decibels / 20), wave.shape[1]).astype("float32")
+
+
+@PRESETS
+@pytest.mark.parametrize("exponent", [1.0, 1.2])
+def test_correction_halves_the_distance_of_a_wrongly_equalised_sound(name, exponent):
+    audio = AUDIO[name]
+    real = noise(audio)
+    wrong = equalised(real)
+    right = correct(tf.constant(wrong), mel_of(real, audio), audio, exponent).numpy()
+    assert right.shape == wrong.shape
+    before, after = (copy_synthesis.log_mel_l1(wave[0], real[0], audio) for wave in (wrong, right))
+    assert before > 4
+    assert after < before / 2
+
+
+@PRESETS
+def test_correction_leaves_a_right_sound_alone(name):
+    """But for its ends, where the mel saw a mirror image and the correction sees nothing."""
+    audio = AUDIO[name]
+    real = noise(audio)
+    made = correct(tf.constant(real), mel_of(real, audio), audio).numpy()
+    inner = slice(audio.n_fft, -audio.n_fft)
+    assert np.abs(made[:, inner] - real[:, inner]).max() < 1e-4
+    ends = np.concatenate([(made - real)[:, :audio.n_fft], (made - real)[:, -audio.n_fft:]], axis=1)
+    assert np.sqrt(np.mean(ends ** 2)) < 0.5 * np.sqrt(np.mean(real ** 2))
+
+
+@PRESETS
+def test_correction_cannot_make_something_of_nothing(name):
+    audio = AUDIO[name]
+    mel = tf.ones((2, 9, audio.mel_bins))
+    assert not np.any(correct(tf.zeros((2, 9 * audio.hop_samples)), mel, audio))
+    wave = np.repeat(noise(audio, 20), 2, axis=0)
+    wave[:, 5 * audio.hop_samples:] = 0.0
+    made = correct(tf.constant(wave), tf.ones((2, 20, audio.mel_bins)), audio).numpy()
+    assert made[:, :4 * audio.hop_samples].any()
+    assert not made[:, 5 * audio.hop_samples + audio.n_fft:].any()
+
+
+@PRESETS
+def test_correction_silences_what_should_be_silent(name):
+    audio = AUDIO[name]
+    wave = noise(audio)
+    made = correct(tf.constant(wave), tf.constant(floor_mel(audio, 40)), audio).numpy()
+    assert np.abs(made).max() < 1e-3 * np.abs(wave).max()
+
+
+@PRESETS
+def test_correction_raises_by_no_more_than_eight(name):
+    audio = AUDIO[name]
+    wave = 1e-3 * noise(audio)
+    made = correct(tf.constant(wave), mel_of(noise(audio), audio), audio).numpy()
+    inner = slice(audio.n_fft, -audio.n_fft)
+    np.testing.assert_allclose(made[:, inner], 8 * wave[:, inner], rtol=0, atol=1e-3 * np.abs(wave).max())
+
+
+@PRESETS
+@pytest.mark.parametrize("products", [False, True])
+def test_correction_of_a_sound_that_is_filled_up(name, products):
+    audio = AUDIO[name]
+    hop, wave, mel = audio.hop_samples, equalised(noise(audio, 12)), mel_of(noise(audio, 12), audio)
+    present = (np.arange(12) < 7).astype("float32")[None, :, None]
+    filled = np.where(np.repeat(present[:, :, 0], hop, axis=1) > 0, wave, np.float32(0))
+    made = correct(tf.constant(filled), mel, audio, 1.2, tf.constant(present), products).numpy()
+    alone = correct(tf.constant(wave[:, :7 * hop]), mel[:, :7], audio, 1.2).numpy()
+    close(made[:, :7 * hop], alone)
+    assert not made[:, 7 * hop:].any()
+
+
+@PRESETS
+@pytest.mark.parametrize("gain", [0.0, 1e-12, 1.0])
+@pytest.mark.parametrize("wanted", ["floor", "loud"])
+def test_gradients_of_a_correction_are_finite(name, gain, wanted):
+    audio = AUDIO[name]
+    wave = tf.constant(gain * noise(audio, 6))
+    mel = tf.constant(floor_mel(audio, 6) if wanted == "floor" else np.ones((1, 6, audio.mel_bins), "float32"))
+    exponent = tf.fill((audio.mel_bins,), 1.2)
+    with tf.GradientTape() as tape:
+        tape.watch([wave, mel, exponent])
+        total = tf.reduce_sum(tf.abs(correct(wave, mel, audio, exponent)))
+    for gradient in tape.gradient(total, [wave, mel, exponent]):
+        assert np.isfinite(gradient).all()

@@ -1,0 +1,164 @@
+"""`melgan-tf evaluate` of a vocoder: its copies of real sounds beside Griffin-Lim's."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from command_line import invoke, unchanged
+from tiny_vocoders import MELGAN, STEP, ship, tiny, tone, write_run
+
+from melgan_tf import vocoders
+from melgan_tf.audio import load, save_wav
+from melgan_tf.copy_synthesis import compare
+from melgan_tf.errors import MelGANError
+from melgan_tf.griffin_lim import mel_to_waveform
+from melgan_tf.progress import Progress
+from melgan_tf.spectral import mel_spectrogram
+from melgan_tf.vocoder_assessment import assess_vocoder, rounded
+from melgan_tf.vocoders import load_vocoder
+
+RATE = 16_000
+FIGURES = ("log_mel_l1", "stft", "stft_convergence", "stft_log_magnitude", "onset_error", "edge_click", "dc_offset",
+           "frame_rate_buzz", "idle_peak", "idle_dc_offset", "speed")
+
+
+class Told(Progress):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vocoders")
+    return {"fast": write_run(folder / "fast", tiny()), "melgan": write_run(folder / "melgan", tiny(model=MELGAN))}
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Three sounds, of which one is shorter than a window and one in a folder of its own."""
+    folder = tmp_path_factory.mktemp("sounds") / "drums"
+    (folder / "more").mkdir(parents=True)
+    save_wav(folder / "a.wav", tone(6_000, RATE), RATE)
+    save_wav(folder / "b.wav", tone(700, RATE, 150.0), RATE)
+    save_wav(folder / "more/c.wav", tone(9_001, 44_100, 990.0), 44_100)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(runs, sounds):
+    return assess_vocoder(load_vocoder(runs["fast"]), sounds)
+
+
+def test_both_are_measured_on_the_same_sounds(found, sounds):
+    for figures in (found.made, found.yardstick):
+        assert (figures.sounds, figures.silent) == (3, 0)
+        assert figures.speed > 0
+        assert all(np.isfinite(getattr(figures, name)) for name in FIGURES)
+    assert found.made != found.yardstick
+    assert found.made.idle_peak == found.made.idle_dc_offset == 0.0  # silence stays silent
+    assert found.reference == sounds
+
+
+def test_the_figures_are_those_of_copy_synthesis(found, sounds):
+    """Measured again by hand: with the vocoder, and with 32 iterations of Griffin-Lim."""
+    audio = found.vocoder.audio
+    reals = [load(sounds / name, RATE) for name in ("a.wav", "b.wav", "more/c.wav")]
+    for figures, vocode in ((found.made, found.vocoder.vocode),
+                            (found.yardstick, lambda mel: mel_to_waveform(mel, audio, 32))):
+        again = compare(vocode, reals, audio, lambda waveform: mel_spectrogram(waveform, audio))
+        for name in ("log_mel_l1", "stft", "onset_error"):
+            assert getattr(figures, name) == pytest.approx(getattr(again, name), rel=0.02), name
+
+
+def test_a_worse_vocoder_has_worse_figures(found, runs, sounds):
+    """One that was never taught, and has no magnitudes of its own to begin with."""
+    worse = assess_vocoder(load_vocoder(runs["melgan"]), sounds)
+    assert worse.made.log_mel_l1 > 3 * found.made.log_mel_l1
+    assert worse.made.stft > 2 * found.made.stft
+    assert worse.yardstick.log_mel_l1 == pytest.approx(found.yardstick.log_mel_l1, rel=0.02)
+
+
+def test_only_the_beginning_of_a_long_sound_counts(runs, tmp_path, monkeypatch):
+    rng, vocoder = np.random.default_rng(0), load_vocoder(runs["fast"])
+    monkeypatch.setattr("melgan_tf.vocoder_assessment.LONGEST", 0.5)
+    both = np.concatenate([tone(8_000, RATE), rng.uniform(-1, 1, 8_000)])
+    figures = []
+    for name, sound in (("short", both[:8_000]), ("long", both)):
+        (tmp_path / name).mkdir()
+        save_wav(tmp_path / name / "a.wav", sound, RATE)
+        figures.append(assess_vocoder(vocoder, tmp_path / name).made)
+    assert figures[0].log_mel_l1 == figures[1].log_mel_l1
+
+
+def test_unusable_files_are_told_once(runs, sounds, tmp_path):
+    save_wav(tmp_path / "a.wav", tone(3_000, RATE), RATE)
+    save_wav(tmp_path / "silent.wav", np.zeros(3_000), RATE)
+    (tmp_path / "bad.wav").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("kick")
+    told = Told()
+    assert assess_vocoder(load_vocoder(runs["fast"]), tmp_path, told).made.sounds == 1
+    assert told.warnings == ["skipped bad.wav: an empty file", "skipped silent.wav: silent"]
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "notes.txt").write_text("kick"),
+                                  lambda folder: (folder / "bad.wav").write_bytes(b""),
+                                  lambda folder: save_wav(folder / "silent.wav", np.zeros(3_000), RATE)])
+def test_a_folder_without_a_usable_sound_is_refused(runs, tmp_path, make):
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    make(folder)
+    with pytest.raises(MelGANError) as error:
+        assess_vocoder(load_vocoder(runs["fast"]), folder)
+    assert "\n" not in str(error.value)
+    check = unchanged(tmp_path)
+    ended = invoke("evaluate", runs["fast"], "--reference", folder, "--json", tmp_path / "a.json")
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1].startswith("melgan-tf: ")
+    check()
+
+
+def test_the_command_prints_the_table_and_writes_the_figures(runs, sounds, tmp_path):
+    ended = invoke("evaluate", runs["fast"], "--reference", sounds, "--json", tmp_path / "figures.json")
+    assert (ended.code, ended.stderr) == (0, "")
+    lines = [re.split(r"  +", line.strip()) for line in ended.stdout.splitlines()]
+    assert lines[0] == ["copy synthesis", "vocoder", "Griffin-Lim 32", "better"]
+    rows = {line[0]: line[1:] for line in lines[2:]}
+    assert {"log mel, dB", "multi-resolution STFT", "onset, dB", "frame-rate buzz, dB", "times real time"} <= set(rows)
+    assert all(len(row) == 3 and row[2] in ("lower", "higher", "near 0") for row in rows.values())
+    values = json.loads((tmp_path / "figures.json").read_text())
+    assert (values["name"], values["preset"], values["step"]) == (str(runs["fast"]), "vocoder-16k", STEP)
+    assert values["reference"] == "drums"
+    for column, name in enumerate(("vocoder", "griffin-lim 32")):
+        assert set(FIGURES) <= set(values[name])
+        assert values[name]["sounds"] == 3
+        assert float(rows["log mel, dB"][column]) == pytest.approx(values[name]["log_mel_l1"], rel=1e-3)
+
+
+def test_quiet_keeps_the_figures(runs, sounds):
+    ended = invoke("evaluate", runs["fast"], "--reference", sounds, "--quiet")
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("copy synthesis ")
+
+
+def test_the_packages_own_is_measured_by_name(monkeypatch, sounds, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    ship(monkeypatch, tmp_path / "weights", vocoder_16k=tiny())
+    ended = invoke("evaluate", "vocoder-16k", "--reference", sounds, "--json", "figures.json")
+    vocoders.load_shipped.cache_clear()
+    assert (ended.code, ended.stderr) == (0, "")
+    assert json.loads((tmp_path / "figures.json").read_text())["name"] == "vocoder-16k"
+
+
+def test_figures_of_a_card_have_four_digits(found):
+    values = rounded(found.made)
+    assert values["sounds"] == 3
+    assert values["log_mel_l1"] == float(f"{found.made.log_mel_l1:.4g}")
+    assert json.loads(json.dumps(values)) == values
