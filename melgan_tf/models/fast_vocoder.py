@@ -127,7 +127,7 @@ class FastVocoder(keras.Model):
             present = tf.reshape(tf.tile(present, [1, 1, subframes]), (-1, frames * subframes, 1))
         for block in self.sub_stages:
             x = block(x, present=present)
-        magnitude = self._magnitude(mel, frames)
+        magnitude = self._magnitude(mel, frames, frame_present)
         if present is not None:
             magnitude = magnitude * present
         x = normalize(x)
@@ -161,7 +161,7 @@ class FastVocoder(keras.Model):
         low = _low_bins(self.bins)
         return tf.add_n([x[..., j * low:(j + 1) * low] for j in range(self.config.carriers)])
 
-    def _magnitude(self, mel: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
+    def _magnitude(self, mel: tf.Tensor, frames: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
         """Rough magnitudes ``(batch, sub-frames, bins)``: band energies spread over bins, straight lines in time."""
         linear = tf.exp(mel * math.log(10.0))
         linear = tf.where(linear > self.audio.floor * (1 + 1e-4), linear, tf.zeros_like(linear))
@@ -169,6 +169,11 @@ class FastVocoder(keras.Model):
         spread = tf.sqrt(spread) if self.audio.power == 2.0 else spread
         before = tf.concat([spread[:, :1], spread[:, :-1]], axis=1)
         after = tf.concat([spread[:, 1:], spread[:, -1:]], axis=1)
+        if present is not None:  # a frame without a neighbour stands in for it, as at the ends
+            before_present = tf.concat([present[:, :1], present[:, :-1]], axis=1)
+            after_present = tf.concat([present[:, 1:], present[:, -1:]], axis=1)
+            before = tf.where(before_present > 0, before, spread)
+            after = tf.where(after_present > 0, after, spread)
         parts = []
         for position in self._positions():  # of each sub-frame, in frames from the frame's own centre
             other = after if position > 0 else before
