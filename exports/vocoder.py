@@ -26,7 +26,7 @@ from melgan_tf.vocoders import Vocoder
 #: In parts of each sound's peak. A vocoder has no feedback that would magnify rounding.
 TOLERANCE: dict[str, dict[str, float]] = {"none": {"audio": 2e-3}, "float16": {"audio": 5e-2}}
 SECONDS = 1.0
-_SOUNDS, _TEST_SECONDS = 8, 1.5
+_SOUNDS = 8
 
 
 def export_saved_model(vocoder: Vocoder, path: str | Path, version: int | None = None, force: bool = False) -> Receipt:
@@ -87,7 +87,8 @@ def export_tflite(vocoder: Vocoder, path: str | Path, quantize: tflite.Quantize 
         raise UsageError(f"--quantize {quantize}: a vocoder's spectra need floating point; give none or float16")
     masked, context = isinstance(vocoder.model, FastVocoder), vocoder.model.context_frames
     chunk = max(1, round(seconds * vocoder.audio.sample_rate / vocoder.audio.hop_samples))
-    frames, mel = chunk + 2 * context, examples(vocoder)
+    frames = chunk + 2 * context
+    mel = examples(vocoder, 1.3 * frames * vocoder.audio.hop_samples / vocoder.audio.sample_rate)  # two windows
 
     def check(model: Path) -> tuple[dict[str, Any], dict[str, float]]:
         cut = [window for sound in mel for window in windows(sound, frames, context, masked)]
@@ -157,15 +158,15 @@ def _firsts(length: int, frames: int, context: int, masked: bool) -> list[int]:
     return [first if masked else max(0, min(first, length - frames)) for first in firsts]
 
 
-def examples(vocoder: Vocoder) -> np.ndarray:
+def examples(vocoder: Vocoder, seconds: float = 1.5) -> np.ndarray:
     """Mels ``(8, frames, mel_bins)`` of made-up sounds to compare with: decaying notes and noise, then silence."""
     rate, rng = vocoder.audio.sample_rate, np.random.default_rng(0)
-    time = np.arange(round(_TEST_SECONDS * rate)) / rate
+    time = np.arange(round(seconds * rate)) / rate
     sounds = []
     for index in range(_SOUNDS):
         tone = np.sin(2 * np.pi * 60 * 2 ** (index * 0.7) * time) * np.exp(-time * 2 ** (index % 4))
         noise = rng.normal(0, 0.2, len(time)) * np.exp(-time * 4 * 2 ** (index % 3))
-        sounds.append((0.6 * tone + 0.5 * noise) * (time < 1.2))
+        sounds.append((0.6 * tone + 0.5 * noise) * (time < 0.8 * seconds))
     return spectral.mel_spectrogram(tf.constant(np.stack(sounds), tf.float32), vocoder.audio).numpy()
 
 

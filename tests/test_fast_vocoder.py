@@ -156,15 +156,18 @@ def test_a_start_is_that_of_a_piece(name, variant):
 @EVERY
 @pytest.mark.parametrize("filling", ["floor", "zero", "loud"])
 def test_a_sound_that_is_filled_up_is_the_sound_alone(name, variant, filling):
+    """Two sounds of different length in a batch, two frames of filling before them, some behind."""
     model, audio = vocoder(name, variant), AUDIO[name]
-    hop, mel = audio.hop_samples, random_mel(audio, 12, batch=2)
-    lengths = (5, 9)
-    present = (np.arange(12) < np.array(lengths)[:, None]).astype("float32")
+    hop, mel, first = audio.hop_samples, random_mel(audio, 12, batch=2), 2
+    ends, number = (6, 9), np.arange(12)
+    present = ((number >= first) & (number < np.array(ends)[:, None])).astype("float32")
     fill = {"floor": np.log10(audio.floor), "zero": 0.0, "loud": 2.0}[filling]
-    made = render(model, np.where(present[:, :, None] > 0, mel, np.float32(fill)), present=tf.constant(present))
-    for i, length in enumerate(lengths):
-        close(made[i:i + 1, :length * hop], render(model, mel[i:i + 1, :length]))
-        assert not made[i, length * hop:].any()
+    filled = np.where(present[:, :, None] > 0, mel, np.float32(fill))
+    made = render(model, filled, present=tf.constant(present), start=-first)
+    for i, end in enumerate(ends):
+        close(made[i:i + 1, first * hop:end * hop], render(model, mel[i:i + 1, first:end]))
+        assert not made[i, :first * hop].any()
+        assert not made[i, end * hop:].any()
 
 
 @EVERY
@@ -222,26 +225,25 @@ def test_no_direct_current_and_no_clicks_at_the_ends(name, variant):
     mel = spectral.mel_spectrogram(tf.constant(real[None], tf.float32), audio)[:, :24]
     made = render(model, mel)[0]
     assert np.abs(made).max() > 0.1
-    assert copy_synthesis.dc_offset(made, real) < 0.005
-    assert copy_synthesis.edge_click(made, real) < 0.02
+    assert copy_synthesis.dc_offset(made, real) < 0.01
+    assert copy_synthesis.edge_click(made, real) < 0.005
 
 
 @PRESETS
 @pytest.mark.parametrize("variant", [(2, 1, 0), (2, 1, 1), (4, 1, 1), (2, 4, 1)], ids=str)
 def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
-    """Equal frames, yet no buzz: the clock tells them apart. With the clock standing still it is all buzz."""
-    model, audio = vocoder(name, variant), AUDIO[name]
-    hop, context = audio.hop_samples, model.context_frames
-    frames = 4 * model.period_frames
-    mel = np.full((1, frames + 2 * context, audio.mel_bins), -2.0, "float32")
-    mel[:, :, audio.mel_bins // 6:audio.mel_bins // 6 + 3] = (0.5, 1.0, 0.5)
-    made = render(model, mel)[0, context * hop:-context * hop]
-    repeating = copy_synthesis._repeating(made.astype(np.float64), hop, 1e-5)
-    assert repeating < 0.6  # of its energy
-    period = model.period_frames * hop
-    np.testing.assert_allclose(made[period:], made[:-period], rtol=0, atol=1e-4 * np.abs(made).max())
-    still = np.concatenate([render(model, mel[:, :2 * context + 1])[0, context * hop:(context + 1) * hop]] * 8)
-    assert copy_synthesis._repeating(still.astype(np.float64), hop, 1e-5) > 0.99
+    """Equal frames, yet no buzz: the clock tells them apart. By chance some weights care little, so five are tried."""
+    audio, found = AUDIO[name], []
+    hop = audio.hop_samples
+    for seed in range(5):
+        model = vocoder(name, variant, seed)
+        context, period = model.context_frames, model.period_frames
+        mel = np.full((1, 2 * period + 2 * context, audio.mel_bins), -2.0, "float32")
+        mel[:, :, audio.mel_bins // 6:audio.mel_bins // 6 + 3] = (0.5, 1.0, 0.5)
+        made = render(model, mel)[0, context * hop:-context * hop].astype(np.float64)
+        np.testing.assert_allclose(made[period * hop:], made[:period * hop], rtol=0, atol=1e-4 * np.abs(made).max())
+        found.append(copy_synthesis._repeating(made, hop, 1e-5))  # share of its energy
+    assert np.mean(found) < 0.55
 
 
 # -- gradients -------------------------------------------------------------------------------------------------------
@@ -292,16 +294,23 @@ def test_correction_halves_the_distance_of_a_wrongly_equalised_sound(name, expon
     assert after < before / 2
 
 
+def spectra(wave, audio):
+    """Of what lies a transform from the ends; without the outermost bins, which no band holds."""
+    inner = wave[0, audio.n_fft:-audio.n_fft]
+    margin = 4 * len(inner) // audio.n_fft
+    return np.fft.rfft(inner * np.hanning(len(inner)))[margin:-margin]
+
+
 @PRESETS
 def test_correction_leaves_a_right_sound_alone(name):
-    """But for its ends, where the mel saw a mirror image and the correction sees nothing."""
+    """But at its ends, where the mel saw a mirror image and the correction sees nothing; those it leaves nearly so."""
     audio = AUDIO[name]
     real = noise(audio)
     made = correct(tf.constant(real), mel_of(real, audio), audio).numpy()
-    inner = slice(audio.n_fft, -audio.n_fft)
-    assert np.abs(made[:, inner] - real[:, inner]).max() < 1e-4
+    assert np.linalg.norm(spectra(made - real, audio)) < 3e-3 * np.linalg.norm(spectra(real, audio))
+    assert np.sqrt(np.mean((made - real) ** 2)) < 0.1 * np.sqrt(np.mean(real ** 2))
     ends = np.concatenate([(made - real)[:, :audio.n_fft], (made - real)[:, -audio.n_fft:]], axis=1)
-    assert np.sqrt(np.mean(ends ** 2)) < 0.5 * np.sqrt(np.mean(real ** 2))
+    assert np.sqrt(np.mean(ends ** 2)) < 0.15 * np.sqrt(np.mean(real ** 2))
 
 
 @PRESETS
@@ -318,19 +327,21 @@ def test_correction_cannot_make_something_of_nothing(name):
 
 @PRESETS
 def test_correction_silences_what_should_be_silent(name):
+    """Save for the last hop of a sound whose frames are centred on where hops begin: no whole window is left there."""
     audio = AUDIO[name]
     wave = noise(audio)
     made = correct(tf.constant(wave), tf.constant(floor_mel(audio, 40)), audio).numpy()
+    made = made[:, :-audio.hop_samples] if audio.padding == "centre" else made
     assert np.abs(made).max() < 1e-3 * np.abs(wave).max()
 
 
 @PRESETS
 def test_correction_raises_by_no_more_than_eight(name):
     audio = AUDIO[name]
-    wave = 1e-3 * noise(audio)
+    wave = 1e-2 * noise(audio)
     made = correct(tf.constant(wave), mel_of(noise(audio), audio), audio).numpy()
-    inner = slice(audio.n_fft, -audio.n_fft)
-    np.testing.assert_allclose(made[:, inner], 8 * wave[:, inner], rtol=0, atol=1e-3 * np.abs(wave).max())
+    expected = 8 * spectra(wave, audio)
+    assert np.linalg.norm(spectra(made, audio) - expected) < 3e-3 * np.linalg.norm(expected)
 
 
 @PRESETS

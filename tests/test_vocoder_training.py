@@ -329,19 +329,6 @@ def trained_on(strategy):
     return model, logs
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("_eager")
-def test_two_devices_learn_what_one_does():
-    two, logs_of_two = trained_on(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-    one, logs_of_one = trained_on(tf.distribute.get_strategy())
-    assert two.step.numpy() == one.step.numpy() == 2
-    for ours, theirs in zip(logs_of_two, logs_of_one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
-    for player in ("generator", "discriminator"):
-        for a, b in zip(values(getattr(two, player)), values(getattr(one, player)), strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
-
-
 # -- runs ------------------------------------------------------------------------------------------------------------
 
 class Lines(Progress):

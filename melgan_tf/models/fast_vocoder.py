@@ -166,7 +166,9 @@ class FastVocoder(keras.Model):
         linear = tf.exp(mel * math.log(10.0))
         linear = tf.where(linear > self.audio.floor * (1 + 1e-4), linear, tf.zeros_like(linear))
         spread = _product(linear, tf.constant(_spread_matrix(self.audio, self.window)))
-        spread = tf.sqrt(spread) if self.audio.power == 2.0 else spread
+        if self.audio.power == 2.0:
+            positive = spread > 0.0  # no root of 0, which has no derivative
+            spread = tf.where(positive, tf.sqrt(tf.where(positive, spread, 1.0)), 0.0)
         before = tf.concat([spread[:, :1], spread[:, :-1]], axis=1)
         after = tf.concat([spread[:, 1:], spread[:, -1:]], axis=1)
         if present is not None:  # a frame without a neighbour stands in for it, as at the ends

@@ -1,0 +1,207 @@
+"""Synthesis piece by piece equals synthesis of the whole, for both kinds of vocoder, in bounded memory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from melgan_tf import presets
+from melgan_tf.config import FastVocoderConfig, MelGANConfig
+from melgan_tf.errors import UsageError
+from melgan_tf.models.vocoder import StreamingVocoder, build_vocoder, in_chunks, pieces
+from melgan_tf.run_directory import with_training
+from melgan_tf.vocoders import Vocoder
+
+FAST = FastVocoderConfig(channels=32, sub_channels=32, dilations=(1, 2))
+
+#: preset, changes of its mels, model
+KINDS = {
+    "fast-16k": ("vocoder-16k", {}, FAST),
+    "fast-16k-subframes": ("vocoder-16k", {}, dataclasses.replace(FAST, subframes=4, corrections=2)),
+    "fast-22k": ("vocoder-22k", {}, dataclasses.replace(FAST, overlap=4)),
+    "melgan": ("melgan", {"hop_samples": 8, "n_fft": 64, "mel_bins": 12},
+               MelGANConfig(ratios=(4, 2), channels=4, residual_layers=2)),
+    "melgan-odd": ("melgan", {"hop_samples": 15, "n_fft": 64, "mel_bins": 12},
+                   MelGANConfig(ratios=(5, 3), channels=4, residual_layers=1)),
+}
+FRAMES = 130
+
+
+def configuration(kind):
+    name, changes, model = KINDS[kind]
+    config = presets.get(name)
+    audio = dataclasses.replace(config.audio, **changes)
+    data = dataclasses.replace(config.data, clip_samples=64 * audio.hop_samples)
+    return with_training(dataclasses.replace(config, audio=audio, data=data, model=model), seed=5)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def vocoder(request) -> Vocoder:
+    """With the weights that training begins with."""
+    config = configuration(request.param)
+    return Vocoder(build_vocoder(config), config, request.param, 0, "000000000000")
+
+
+@pytest.fixture(scope="module")
+def mel(vocoder) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-2, 1, (FRAMES, vocoder.audio.mel_bins)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def whole(vocoder, mel) -> np.ndarray:
+    made = vocoder.vocode(mel[None])[0]
+    assert made.shape == (FRAMES * vocoder.audio.hop_samples,)
+    assert made.std() > 1e-3
+    return made
+
+
+def close(made, expected):
+    """Within 1e-5, of the peak if that is more than 1."""
+    assert made.shape == expected.shape
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5 * np.abs(expected).max(initial=1.0))
+
+
+def cut(mel, sizes):
+    """Pieces of these sizes, then the rest."""
+    return np.split(mel, np.cumsum(sizes)) if len(sizes) else [mel]
+
+
+def pushed(stream, parts):
+    return np.concatenate([*(stream.push(part) for part in parts), stream.finish()])
+
+
+# -- equal to the whole ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 50])
+def test_chunks_joined_are_the_whole(vocoder, mel, whole, frames):
+    audio = vocoder.audio
+    parts = list(vocoder.in_chunks(mel, frames * audio.hop_samples / audio.sample_rate))
+    close(np.concatenate(parts), whole)
+    longest = max(len(part) for part in parts[:-1])
+    assert longest == frames * audio.hop_samples
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pushes_of_any_size_joined_are_the_whole(vocoder, mel, whole, seed):
+    """Some of them empty."""
+    sizes = np.random.default_rng(seed).integers(0, 20, 12)
+    close(pushed(vocoder.stream(), cut(mel, sizes)), whole)
+
+
+def test_the_whole_in_one_push(vocoder, mel, whole):
+    stream = vocoder.stream()
+    first = stream.push(mel)
+    assert len(first) == (FRAMES - vocoder.model.context_frames) * vocoder.audio.hop_samples
+    close(np.concatenate([first, stream.finish()]), whole)
+
+
+def test_sound_comes_as_soon_as_it_is_certain(vocoder, mel, whole):
+    """No later than the context demands, and what comes is not changed afterwards."""
+    stream, hop, context, made = vocoder.stream(), vocoder.audio.hop_samples, vocoder.model.context_frames, 0
+    for i in range(context + 10):
+        part = stream.push(mel[i:i + 1])
+        assert len(part) == (hop if i >= context else 0)
+        close(part, whole[made:made + len(part)])
+        made += len(part)
+
+
+def test_less_context_would_not_do():
+    """So the comparisons above can fail."""
+    config = configuration("fast-16k")
+    model = build_vocoder(config)
+    vocoder = Vocoder(model, config, "", 0, "")
+    mel = np.random.default_rng(0).uniform(-2, 1, (1, 40, config.audio.mel_bins)).astype("float32")
+    parts = list(in_chunks(vocoder.vocode, pieces(mel[0], 4), model.hop_samples, model.context_frames // 2))
+    assert np.abs(np.concatenate(parts) - vocoder.vocode(mel)[0]).max() > 1e-3
+
+
+# -- short sounds ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+@pytest.mark.parametrize("piece", [1, 2, 50])
+def test_sounds_shorter_than_the_context(vocoder, mel, frames, piece):
+    assert frames < vocoder.model.context_frames
+    expected = vocoder.vocode(mel[None, :frames])[0]
+    assert expected.shape == (frames * vocoder.audio.hop_samples,)
+    stream = vocoder.stream()
+    parts = [stream.push(part) for part in pieces(mel[:frames], piece)]
+    assert not any(len(part) for part in parts)
+    close(stream.finish(), expected)
+
+
+def test_a_mel_of_too_few_frames_is_lengthened_by_its_last(vocoder, mel):
+    least, hop = vocoder.model.least_frames, vocoder.audio.hop_samples
+    for frames in range(1, least):
+        longer = np.concatenate([mel[:frames], *[mel[frames - 1:frames]] * (least - frames)])
+        close(vocoder.vocode(mel[None, :frames])[0], vocoder.vocode(longer[None])[0, :frames * hop])
+
+
+def test_no_frames_are_no_sound(vocoder, mel):
+    stream = vocoder.stream()
+    assert stream.finish().shape == (0,)
+    assert stream.push(mel[:0]).shape == (0,)
+    assert stream.finish().shape == (0,)
+    assert np.concatenate(list(vocoder.in_chunks(mel[:0], 1.0))).shape == (0,)
+
+
+# -- memory, and beginning anew --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("frames", [1, 7, 50])
+def test_memory_does_not_grow(vocoder, mel, frames):
+    context, longest = vocoder.model.context_frames, 0
+
+    def vocode(piece, start):
+        nonlocal longest
+        longest = max(longest, piece.shape[1])
+        return np.zeros((1, piece.shape[1] * vocoder.audio.hop_samples), np.float32)
+
+    stream = StreamingVocoder(vocode, vocoder.audio.hop_samples, context)
+    for part in pieces(np.concatenate([mel] * 3), frames):
+        stream.push(part)
+        assert len(stream._kept) <= 2 * context
+    stream.finish()
+    assert stream._kept is None
+    assert longest <= frames + 2 * context
+
+
+def test_after_the_end_another_sound_begins_with_the_clock_at_zero(vocoder, mel, whole):
+    """Left in the middle of the clock's period, it would sound otherwise."""
+    stream = vocoder.stream()
+    for frames in (1, 31, 77, FRAMES):
+        close(pushed(stream, pieces(mel[:frames], 7)), vocoder.vocode(mel[None, :frames])[0])
+    moved = np.abs(vocoder.vocode(mel[None, :40], 5) - vocoder.vocode(mel[None, :40])).max()
+    assert (moved > 1e-2) == (vocoder.model.period_frames > 1)
+
+
+def test_the_clock_is_told_to_every_piece():
+    starts = []
+
+    def vocode(piece, start):
+        starts.append((start, piece.shape[1]))
+        return np.repeat(piece[..., 0], 2, axis=1)
+
+    made = np.concatenate(list(in_chunks(vocode, pieces(np.arange(12.0)[:, None], 3), 2, 2)))
+    np.testing.assert_array_equal(made, np.repeat(np.arange(12), 2))
+    assert starts == [(0, 3), (0, 6), (2, 7), (5, 7), (8, 4)]  # two frames on either side, where there are any
+
+
+def test_two_streams_do_not_mix(vocoder, mel, whole):
+    here, there = vocoder.stream(), vocoder.stream()
+    parts = [(here.push(part), there.push(part[::-1])) for part in pieces(mel, 13)]
+    close(np.concatenate([*(part for part, _ in parts), here.finish()]), whole)
+
+
+@pytest.mark.parametrize("frames", [0, -3])
+def test_chunks_of_no_frames_are_refused(frames):
+    with pytest.raises(UsageError, match=f"chunks of {frames} frames: give 1 or more"):
+        list(pieces(np.zeros((3, 2)), frames))
+
+
+def test_pieces_are_the_mel_in_order():
+    mel = np.arange(14).reshape(7, 2)
+    parts = list(pieces(mel, 3))
+    assert [len(part) for part in parts] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate(parts), mel)
