@@ -23,6 +23,7 @@ from melgan_tf.progress import Progress
 from melgan_tf.vocoders import Vocoder
 
 _ANALYSED_FRAMES = 4096
+_HIGHEST = 12.0  # of log10: a full-scale sound stays below 8
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
             spent += time.perf_counter() - started
             seconds += len(waveform) / vocoder.audio.sample_rate
             if not np.isfinite(waveform).all():
-                raise MelGANError(f"{source} does not become a sound: is its mel on the vocoder's scale, log10?")
+                raise MelGANError(f"{source} does not become a sound: the vocoder {vocoder.name} makes numbers that "
+                                  "are not finite of it")
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -169,4 +171,6 @@ def _read_mel(source: Path, bins: int) -> np.ndarray:
     most = np.finfo(np.float32).max
     if mel.dtype.kind not in "fiu" or not -most <= mel.min() <= mel.max() <= most:  # NaN is no order at all
         raise UsageError(f"{source} holds values that are not finite numbers")
+    if mel.max() > _HIGHEST:
+        raise UsageError(f"{source} holds values up to {mel.max():.3g}, which is no mel on the vocoder's scale, log10")
     return mel

@@ -247,11 +247,29 @@ def test_a_damaged_mel_is_one_line(vocode, make, tmp_path):
     check()
 
 
-def test_a_mel_on_another_scale_is_one_line(vocode, tmp_path):
-    """Decibels, say, or power without a logarithm: what is rendered has no end."""
+def test_a_mel_on_another_scale_is_refused(vocode, tmp_path):
+    """Decibels, say, or power without a logarithm: 10 to the power of it would have no end."""
     np.save("a.npy", np.full((9, AUDIO.mel_bins), 60.0))
     check = unchanged(tmp_path)
-    vocode("a.npy").one_line("a.npy does not become a sound", "scale", "log10", code=1)
+    vocode("a.npy").one_line("a.npy holds values up to 60", "scale", "log10", code=2)
+    check()
+
+
+@pytest.mark.parametrize("vocoder", list(RUNS))
+def test_the_loudest_sounds_mel_is_not(vocoder):
+    """All of full scale: a square wave, a sine, and a click."""
+    audio = RUNS[vocoder].audio
+    sine = np.sin(2 * np.pi * 3_000 * np.arange(8_000) / audio.sample_rate)
+    for sound in (np.sign(sine), sine, np.eye(1, 8_000, 4_000)[0], np.ones(8_000)):
+        mel = spectral.mel_spectrogram(tf.constant(sound[None], tf.float32), audio).numpy()
+        assert mel.max() < 8
+
+
+def test_what_does_not_become_a_sound_is_one_line(vocode, monkeypatch, tmp_path):
+    monkeypatch.setattr("melgan_tf.vocode_files._render", lambda vocoder, mels, seconds: np.full(9, np.nan))
+    save_wav("a.wav", tone(900, RATE), RATE)
+    check = unchanged(tmp_path)
+    vocode("a.wav").one_line("a.wav does not become a sound", "not finite", code=1)
     check()
 
 
