@@ -22,6 +22,8 @@ from melgan_tf.run_directory import RunDirectory, conflicts
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--run-dir", required=True, type=click.Path(path_type=Path),
               help="Where everything about this run is kept; if a run is there, it goes on.")
+@click.option("--valid", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Sounds that training does not see: the best checkpoint is the one nearest to them.")
 @click.option("--preset", metavar="NAME", help="Configuration to begin with (see `melgan-tf presets`)  [default: seed]")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.json",
               help="Configuration laid over the preset; it may be partial.")
@@ -34,9 +36,9 @@ from melgan_tf.run_directory import RunDirectory, conflicts
 @click.option("--xla/--no-xla", default=None, help="Force XLA on or off; without it, on where it pays.")
 @click.option("--fresh", is_flag=True, help="Forget the run that is there and begin anew.")
 @options.quiet
-def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | None, assignments: tuple[str, ...],
-            epochs: int | None, steps: int | None, seed: int | None, log_every: int | None, xla: bool | None,
-            fresh: bool, quiet: bool) -> None:
+def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, config_file: Path | None,
+            assignments: tuple[str, ...], epochs: int | None, steps: int | None, seed: int | None,
+            log_every: int | None, xla: bool | None, fresh: bool, quiet: bool) -> None:
     """Learn from the sounds in the folder DATA (searched at any depth).
 
     A run that was stopped, by Ctrl-C, a crash or a power cut, goes on when the same command is given again.
@@ -49,6 +51,8 @@ def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | N
     config = _resolve(RunDirectory(run_dir), preset, changes, fresh)
     if not data.exists():
         raise UsageError(f"{data} does not exist: give a folder of sounds")
+    if valid and not valid.exists():
+        raise UsageError(f"--valid {valid} does not exist: give a folder of sounds")
     if run_dir.is_file():
         raise UsageError(f"{run_dir} is a file: give a folder for the run")
     options.require_output(run_dir, force=True)
@@ -58,7 +62,7 @@ def command(data: Path, run_dir: Path, preset: str | None, config_file: Path | N
     options.start_tensorflow(threads_per_op=1, compiling=True)
     from melgan_tf.training.run import run
 
-    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh)
+    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh, valid)
     _report(result, run_dir, config.is_vocoder, quiet)
 
 

@@ -82,14 +82,16 @@ def origin(trained: Trained) -> dict[str, Any]:
     config = trained.config
     return {"made_by": "melgan-tf", "preset": config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
-            "noise_dim": config.model.noise_dim, "vocoder": trained.renderer}
+            "noise_dim": config.model.noise_dim, "vocoder": trained.renderer,
+            **({"classes": classes.names} if (classes := trained.sampler.classes) else {})}
 
 
 def reference(sampler: Sampler) -> dict[str, np.ndarray]:
-    """What the Keras model makes of the first sound of 32 seeds: noise, mel and audio."""
-    noise = np.concatenate([sampler.noise(seed, 1).numpy() for seed in range(SEEDS)])
-    outputs = {name: value.numpy() for name, value in sampler(noise).items()}
-    return {"noise": noise, **outputs}
+    """What the Keras model makes of the first sound of 32 seeds: noise, label if any, mel and audio."""
+    firsts = [sampler.inputs(seed, 1) for seed in range(SEEDS)]
+    inputs = {name: np.concatenate([first[name].numpy() for first in firsts]) for name in firsts[0]}
+    outputs = {name: value.numpy() for name, value in sampler(**inputs).items()}
+    return {**inputs, **outputs}
 
 
 def run_standalone(script: str, model: Path,

@@ -42,10 +42,11 @@ def next_version(path: Path) -> int:
 def export(trained: Trained, path: str | Path, version: int | None = None, force: bool = False) -> Receipt:
     """Writes ``path/<version>/`` in TF Serving's layout and checks it in a process of its own.
 
-    Signatures, all with dynamic batch: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` ->
-    ``audio`` ``(batch, samples)``, ``mel`` ``(batch, frames, mel_bins)``), ``sample`` (``seed`` int64, ``count`` int32,
-    both scalar -> the same) and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``). Audio is made by the model's
-    vocoder, which the SavedModel contains, or by Griffin-Lim where it has none.
+    Signatures, all with dynamic batch: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` and, if
+    the model has classes, ``label`` ``(batch, classes)`` -> ``audio`` ``(batch, samples)``, ``mel`` ``(batch, frames,
+    mel_bins)``), ``sample`` (``seed`` int64, ``count`` int32, both scalar -> the same, classes drawn as in training)
+    and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``). Audio is made by the model's vocoder, which the
+    SavedModel contains, or by Griffin-Lim where it has none.
 
     Args:
         trained: the model.
@@ -117,13 +118,13 @@ def publish(path: str | Path, version: int | None, force: bool, write: Callable[
 
 def write_archive(sampler: Sampler, folder: Path) -> None:
     """Writes the bare SavedModel."""
-    noise = tf.TensorSpec((None, sampler.config.model.noise_dim), tf.float32, name="noise")
+    inputs = list(sampler.input_signature(None).values())
     archive = keras.export.ExportArchive()
     archive.track(sampler.generator)
     if sampler.vocoder:
         archive.track(sampler.vocoder.model)
     for name in ("serving_default", "generate"):
-        archive.add_endpoint(name, sampler.__call__, input_signature=[noise])
+        archive.add_endpoint(name, sampler.__call__, input_signature=inputs)
     archive.add_endpoint("sample", sampler.sample, input_signature=[
         tf.TensorSpec((), tf.int64, name="seed"), tf.TensorSpec((), tf.int32, name="count")])
     archive.add_endpoint("analyze", lambda audio: {"mel": sampler.analyze(audio)}, input_signature=[

@@ -33,8 +33,6 @@ from melgan_tf.exports.receipt import (
     run_standalone,
 )
 from melgan_tf.exports.saved_model import write_out
-from melgan_tf.griffin_lim import mel_to_waveform
-from melgan_tf.griffin_lim_real import griffin_lim_real
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.native_noise import silenced
 from melgan_tf.run_directory import write_text
@@ -60,8 +58,8 @@ _CALIBRATION_SOUNDS = 256
 def export(trained: Trained, path: str | Path, quantize: Quantize = "none", force: bool = False) -> Receipt:
     """Writes a TFLite file with its receipt and checks it in a process without TensorFlow.
 
-    Signatures: ``mel`` (``noise`` ``(1, noise_dim)`` -> ``mel`` ``(1, frames, mel_bins)``) and, for "none",
-    ``generate`` (``noise`` -> ``audio`` ``(1, samples)``, ``mel``).
+    Signatures: ``mel`` (``noise`` ``(1, noise_dim)`` and, if the model has classes, ``label`` ``(1, classes)`` ->
+    ``mel`` ``(1, frames, mel_bins)``) and, for "none", ``generate`` (the same -> ``audio`` ``(1, samples)``, ``mel``).
 
     Args:
         trained: the model.
@@ -76,7 +74,8 @@ def export(trained: Trained, path: str | Path, quantize: Quantize = "none", forc
     """
     def check(model: Path) -> tuple[dict[str, Any], dict[str, float]]:
         inputs = reference(trained.sampler)
-        report, made = run_standalone("run_tflite.py", model, {"noise": inputs["noise"]})
+        report, made = run_standalone("run_tflite.py", model,
+                                      {name: inputs[name] for name in trained.sampler.input_signature(1)})
         return report, differences(made, inputs, _SCALE[quantize])
 
     return publish(path, quantize, force, lambda folder: _convert(trained.sampler, folder, quantize), check,
@@ -137,15 +136,15 @@ def makes_audio(quantize: Quantize) -> bool:
 
 
 def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
-    noise = tf.TensorSpec((1, sampler.config.model.noise_dim), tf.float32, name="noise")
+    specs = list(sampler.input_signature(1).values())
     archive = keras.export.ExportArchive()
     archive.track(sampler.generator)
     if sampler.vocoder:
         archive.track(sampler.vocoder.model)
-    archive.add_endpoint("mel", lambda noise: {"mel": sampler.mel(noise)}, input_signature=[noise])
+    archive.add_endpoint("mel", lambda *inputs: {"mel": sampler.mel(*inputs)}, input_signature=specs)
     keys = ["mel"]
     if makes_audio(quantize):
-        archive.add_endpoint("generate", partial(_generate, sampler), input_signature=[noise])
+        archive.add_endpoint("generate", partial(_generate, sampler), input_signature=specs)
         keys.append("generate")
     write_out(archive, folder)
     return lower(folder, keys, quantize, partial(_calibration, sampler))
@@ -184,14 +183,12 @@ def lower(folder: Path, keys: list[str], quantize: Quantize,
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _generate(sampler: Sampler, noise: tf.Tensor) -> dict[str, tf.Tensor]:
-    mel = sampler.mel(noise)
-    if sampler.vocoder:
-        return {"audio": sampler.render(mel, products=True), "mel": mel}
-    waveform = mel_to_waveform(mel, sampler.audio, sampler.iterations, length=sampler.samples, solver=griffin_lim_real)
-    return {"audio": sampler.finish(waveform), "mel": mel}
+def _generate(sampler: Sampler, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    mel = sampler.mel(*inputs)
+    return {"audio": sampler.render(mel, products=True), "mel": mel}
 
 
 def _calibration(sampler: Sampler) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    for noise in sampler.noise(1, _CALIBRATION_SOUNDS).numpy():
-        yield "mel", {"noise": noise[None]}
+    inputs = {name: value.numpy() for name, value in sampler.inputs(1, _CALIBRATION_SOUNDS).items()}
+    for index in range(_CALIBRATION_SOUNDS):
+        yield "mel", {name: value[index:index + 1] for name, value in inputs.items()}

@@ -203,6 +203,8 @@ class FrameGANConfig:
         discriminator_gain: largest singular value of the discriminator's kernels.
         average: how much of the running average of the generator's weights stays at every step.
         class_balance: 0 learns from classes as often as they occur, 1 from all equally.
+        diffuse: amplitude of that part of a sound whose phases are random; the vocoder's has what remains of a power of
+            1. Noise, of which drums are full, sounds like tones where all of its phases are estimated.
         objective: what it learns from.
         augmentation: what is changed at random.
     """
@@ -211,9 +213,10 @@ class FrameGANConfig:
     noise_dim: int = 20
     channels: int = 128
     ceiling: float = 5.0
-    discriminator_gain: float = 2.0
-    average: float = 0.999
+    discriminator_gain: float = 4.0
+    average: float = 0.9995
     class_balance: float = 0.25
+    diffuse: float = 0.5
     objective: FrameGANObjective = field(default_factory=FrameGANObjective)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
@@ -224,7 +227,8 @@ class FrameGANConfig:
         _require(0 < self.discriminator_gain <= 100, "model.discriminator_gain", self.discriminator_gain,
                  "give more than 0 and at most 100")
         _require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
-        _require(0 <= self.class_balance <= 1, "model.class_balance", self.class_balance, "give 0 to 1")
+        for name in ("class_balance", "diffuse"):
+            _require(0 <= getattr(self, name) <= 1, f"model.{name}", getattr(self, name), "give 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ _PRESETS = {
     "seed": Config(preset="seed"),
     "drums": Config(
         preset="drums", audio=AudioConfig(compression="log10"), data=DataConfig(level="peak"), model=FrameGANConfig(),
-        training=TrainingConfig(batch_size=64, steps=40_000, generator_learning_rate=2e-4,
-                                discriminator_learning_rate=4e-4, beta_1=0.5, beta_2=0.99, log_every=5,
-                                checkpoint_every=15, preview_every=60)),
+        training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
+                                discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
+                                log_every=10, checkpoint_every=30, preview_every=60)),
     "melgan": Config(
         preset="melgan", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=8192, window="random"),
         model=MelGANConfig(),

@@ -1,7 +1,7 @@
 """Runs a SavedModel as a server would: with TensorFlow, without Keras and without melgan-tf.
 
-``python run_saved_model.py MODEL IN.npz OUT.npz``: noise, mel and audio of 32 sounds in, or for a vocoder mels alone;
-mel and audio out. Prints one line of JSON: operations, signatures, milliseconds per sound, threads.
+``python run_saved_model.py MODEL IN.npz OUT.npz``: noise, label if any, mel and audio of 32 sounds in, or for a vocoder
+mels alone; mel and audio out. Prints one line of JSON: operations, signatures, milliseconds per sound, threads.
 """
 
 import importlib.abc
@@ -73,13 +73,18 @@ def require_same(alone: dict[str, tf.Tensor], results: dict[str, np.ndarray]) ->
 
 def sounds(signatures, inputs: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     generate, analyze, sample = (signatures[name] for name in ("generate", "analyze", "sample"))
-    results = {name: value.numpy() for name, value in generate(noise=tf.constant(inputs["noise"])).items()}
-    require_same(generate(noise=tf.constant(inputs["noise"][:1])), results)
+    given = {name: inputs[name] for name in generate.structured_input_signature[1]}  # noise, and of classes a label
+
+    def made(count: int) -> dict[str, tf.Tensor]:
+        return generate(**{name: tf.constant(value[:count]) for name, value in given.items()})
+
+    results = {name: value.numpy() for name, value in made(len(inputs["noise"])).items()}
+    require_same(made(1), results)
     by_seed = sample(seed=tf.constant(0, tf.int64), count=tf.constant(2))
     results["audio_by_seed"] = by_seed["audio"].numpy()[:1]
     results["mel_analyzed"] = analyze(audio=tf.constant(inputs["audio"]))["mel"].numpy()
-    return results, {"audio, batch 1": milliseconds(generate, noise=inputs["noise"][:1]),
-                     "audio, batch 16": milliseconds(generate, noise=inputs["noise"][:16])}
+    return results, {f"audio, batch {count}": milliseconds(generate, **{k: v[:count] for k, v in given.items()})
+                     for count in (1, 16)}
 
 
 def vocoder(signatures, inputs: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:

@@ -1,7 +1,8 @@
 """Runs a TFLite file as a phone would: with LiteRT alone, on one thread.
 
-``python run_tflite.py MODEL IN.npz OUT.npz``: noise of 32 sounds in, or all inputs of a vocoder's windows; mel, and
-audio if the file makes it, out. Prints one line of JSON: operations, signatures, milliseconds per sound, threads.
+``python run_tflite.py MODEL IN.npz OUT.npz``: noise, and label if any, of 32 sounds in, or all inputs of a vocoder's
+windows; mel, and audio if the file makes it, out. Prints one line of JSON: operations, signatures, milliseconds per
+sound, threads.
 """
 
 import json

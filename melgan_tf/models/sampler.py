@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from melgan_tf import spectral
 from melgan_tf.classes import Classes
 from melgan_tf.config import Config
 from melgan_tf.griffin_lim import fit_length, mel_to_waveform
+from melgan_tf.griffin_lim_real import griffin_lim_real
 
 if TYPE_CHECKING:
     from melgan_tf.vocoders import Vocoder
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 #: many others were asked for.
 BATCH = 16
 _FADE_SECONDS = 0.005
+_DIFFUSE_ITERATIONS = 2
 _LABEL_SEED = 2**62  # classes are drawn from another stream than noise
 
 
@@ -49,6 +52,7 @@ class Sampler:
                  vocoder: Vocoder | None = None, classes: Classes | None = None) -> None:
         self.generator, self.config, self.iterations, self.vocoder = generator, config, iterations, vocoder
         self.classes = classes
+        self.diffuse = getattr(config.model, "diffuse", 0.0)
         self.audio, self.samples = config.audio, config.data.clip_samples
         length = min(self.samples, max(1, round(_FADE_SECONDS * self.audio.sample_rate)))
         self._fade = np.ones(self.samples, "float32")
@@ -76,11 +80,28 @@ class Sampler:
         return tf.cast(self.generator.mel(noise, label) if self.classes else self.generator.mel(noise), tf.float32)
 
     def render(self, mel: tf.Tensor, **options: Any) -> tf.Tensor:
-        """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``; options are the vocoder's."""
+        """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``.
+
+        The part of the sound that the configuration calls diffuse comes from two iterations of phase retrieval: all but
+        random phases, at the mel's own levels. Through the vocoder alone noise becomes too much like tones.
+
+        Args:
+            mel: on the scale of the configuration.
+            options: ``products`` computes Fourier transforms as matrix products, as phones want it.
+        """
         if self.vocoder is None:
-            return self.finish(mel_to_waveform(mel, self.audio, self.iterations, length=self.samples))
+            return self.finish(self._estimate(mel, self.iterations, **options))
         waveform = self.vocoder.render(mel, self.audio, **options)
-        return self.finish(fit_length(waveform, spectral.samples_for(mel.shape[1], self.audio), self.samples))
+        waveform = fit_length(waveform, spectral.samples_for(mel.shape[1], self.audio), self.samples)
+        if self.diffuse:
+            rough = self._estimate(mel, _DIFFUSE_ITERATIONS, **options)
+            waveform = math.sqrt(1.0 - self.diffuse ** 2) * waveform + self.diffuse * rough
+        return self.finish(waveform)
+
+    def _estimate(self, mel: tf.Tensor, iterations: int, products: bool = False) -> tf.Tensor:
+        """Phase retrieval from random phases; `products` avoids Fourier transforms, as phones want it."""
+        solver = {"solver": griffin_lim_real} if products else {}
+        return mel_to_waveform(mel, self.audio, iterations, length=self.samples, **solver)
 
     def finish(self, waveform: tf.Tensor) -> tf.Tensor:
         """Fades the last 5 ms out, so that nothing clicks, and turns down what would clip (peak above 1)."""

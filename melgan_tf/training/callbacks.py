@@ -15,10 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.checkpoints import CheckpointStore, State
-from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
-from melgan_tf.training.loop import Stop
+from melgan_tf.training.loop import NonFiniteError, Stop
 from melgan_tf.training.tasks import Task
 
 Logs = dict[str, float]
@@ -101,7 +100,8 @@ class Checkpointing(keras.callbacks.Callback):
         """Saves now, unless this step is saved already.
 
         Raises:
-            MelGANError: a weight is infinite or not a number, or the disk does not take the checkpoint.
+            NonFiniteError: a weight is infinite or not a number.
+            MelGANError: the disk does not take the checkpoint.
         """
         step = self.step()
         if step == self.saved:
@@ -109,7 +109,7 @@ class Checkpointing(keras.callbacks.Callback):
         state = self.state()
         for name, values in state.items():
             if not np.all(np.isfinite(values)):
-                raise MelGANError(f"{name} became infinite or not a number in epoch {epoch + 1}: stopped; lower the "
+                raise NonFiniteError(f"{name} became infinite or not a number in epoch {epoch + 1}: stopped; lower the "
                                   "learning rates")
         self.history.flush()  # before, so that no epoch behind a checkpoint is ever missing
         distance = self.task.judge()

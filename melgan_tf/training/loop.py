@@ -22,6 +22,10 @@ class Stop(Exception):  # noqa: N818  not an error
     """Raised by a callback to end training after this call; what was trained is kept."""
 
 
+class NonFiniteError(MelGANError):
+    """A loss became infinite or not a number: nothing that was trained since the last checkpoint is of use."""
+
+
 def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, per_epoch: int,
           callbacks: keras.callbacks.CallbackList, strategy: tf.distribute.Strategy,
           advance: Callable[[int], None] = lambda count: None) -> None:
@@ -41,7 +45,7 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
         advance: told how many more steps are done.
 
     Raises:
-        MelGANError: a loss became infinite or not a number.
+        NonFiniteError: a loss became infinite or not a number.
         Stop: a callback asked for it.
     """
     iterator = iter(strategy.experimental_distribute_dataset(dataset))
@@ -75,7 +79,7 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
         logs = {metric.name: float(metric.result()) for metric in model.metrics}
         if not np.all(np.isfinite(list(logs.values()))):
             bad = next(name for name, value in logs.items() if not np.isfinite(value))
-            raise MelGANError(f"{bad} became {logs[bad]} in epoch {epoch + 1}: stopped; lower the learning rates")
+            raise NonFiniteError(f"{bad} became {logs[bad]} in epoch {epoch + 1}: stopped; lower the learning rates")
         if step == epoch_end:
             callbacks.on_epoch_end(epoch, logs)
         if stopped:

@@ -56,7 +56,7 @@ class _Plan:
 
 
 def run(config: Config, data: str | Path, run_directory: str | Path, progress: Progress | None = None,
-        fresh: bool = False) -> Result:
+        fresh: bool = False, valid: str | Path | None = None) -> Result:
     """Trains a model on a folder of sounds, or goes on where an earlier call stopped.
 
     A resumed run ends with the weights that it would have had if it had never stopped.
@@ -67,6 +67,8 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         run_directory: created if missing; everything is written below it.
         progress: told what happens.
         fresh: forget what is in the run directory and start anew.
+        valid: folder of sounds that training does not see; the best checkpoint is the one nearest to them. Without it,
+            the one that the run was begun with, or else the training sounds.
 
     Raises:
         UsageError: the run that is there was begun with another configuration.
@@ -78,11 +80,13 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         if directory.exists() and not fresh and (differing := conflicts(config, directory.config())):
             raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
                              "another run directory, or begin anew")
-        task = task_for(config, data, progress)
+        if valid is None and directory.exists() and not fresh:
+            valid = directory.record()["data"].get("valid")
+        task = task_for(config, data, progress, valid)
         if fresh:
             directory.clear()
         try:
-            return _Session(config, Path(data), directory, progress, task).train()
+            return _Session(config, Path(data), directory, progress, task, valid).train()
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
@@ -93,7 +97,9 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
 class _Session:
     """One process's part of a run."""
 
-    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task) -> None:
+    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task,
+                 valid: str | Path | None) -> None:
+        self.valid = valid
         self.config, self.data, self.directory, self.progress = config, data, directory, progress
         self.task, self.sounds = task, task.sounds
         settings = config.training
@@ -120,8 +126,12 @@ class _Session:
         checkpointing, others = self._callbacks(writer, start)
         with cb.Interruption(self.progress) as interruption, self._saving(checkpointing):
             listed = keras.callbacks.CallbackList([*others, checkpointing, interruption], model=self.model)
-            with self.progress.task("training", self.end, "steps", start) as advance:
-                loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy, advance)
+            try:
+                with self.progress.task("training", self.end, "steps", start) as advance:
+                    loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy,
+                               advance)
+            except loop.NonFiniteError as error:
+                raise loop.NonFiniteError(f"{error}; {self._last_good()}") from None
         step = self._step()
         return Result(step, step // self.per_epoch, interruption.signal, self.sounds)
 
@@ -162,11 +172,16 @@ class _Session:
     def _describe(self) -> None:
         sounds = self.sounds
         data = {"folder": str(self.data.resolve()), "sounds": len(sounds), "skipped": len(sounds.skipped),
-                "fingerprint": sounds.fingerprint, **self.task.facts()}
+                "fingerprint": sounds.fingerprint, **self.task.facts(),
+                **({"valid": str(Path(self.valid).resolve())} if self.valid else {})}
         resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
                     "replicas": self.plan.strategy.num_replicas_in_sync}
         self.directory.write(self.config, data, resolved)
         write_text(self.directory.skipped_file, "".join(f"{s.name}\t{s.reason}\n" for s in sounds.skipped))
+
+    def _last_good(self) -> str:
+        steps = self.store.steps()
+        return f"the last good checkpoint is {self.store.file(steps[-1])}" if steps else "there is no checkpoint yet"
 
     def _state(self) -> State:
         return collect(**self.model.parts())

@@ -38,9 +38,11 @@ class Task(ABC):
         config: the run's configuration.
         data: folder of sounds.
         progress: told of every file.
+        valid: folder of sounds to judge by, which training does not see; without it those of ``data``.
 
     Attributes:
         sounds: what was read.
+        held_out: what is judged by.
         clips: examples that make an epoch.
         figure: the name of what `judge` returns.
         model: set by `build`.
@@ -50,12 +52,18 @@ class Task(ABC):
     metrics: tuple[str, ...]
     model: keras.Model
 
-    def __init__(self, config: Config, data: str | Path, progress: Progress) -> None:
+    def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> None:
         self.config = config
         self.sounds = self._load(data, progress)
+        self.check(progress)
+        self.held_out = self._load(valid, progress) if valid else self.sounds
 
     @abstractmethod
     def _load(self, data: str | Path, progress: Progress) -> Any: ...
+
+    @abstractmethod
+    def check(self, progress: Progress) -> None:
+        """Refuses, or warns of, sounds that are too few."""
 
     @property
     @abstractmethod
@@ -95,7 +103,7 @@ class Task(ABC):
 
 
 class SpectrogramTask(Task):
-    """Noise to mel spectrogram. Judged by the Fréchet distance of log-mel statistics to the training sounds.
+    """Noise to mel spectrogram. Judged by the Fréchet distance of log-mel statistics to real sounds.
 
     That is cheap enough to take at every checkpoint, and blind to nothing that the ear would call the same.
     """
@@ -105,10 +113,11 @@ class SpectrogramTask(Task):
     sounds: SoundSet
 
     def _load(self, data: str | Path, progress: Progress) -> SoundSet:
-        sounds = load_folder(data, self.config, progress)
-        if len(sounds) < self.config.training.batch_size:
-            batches(sounds.images(), self.config.training.batch_size, 0)  # says what is wrong
-        return sounds
+        return load_folder(data, self.config, progress)
+
+    def check(self, progress: Progress) -> None:
+        if len(self.sounds) < self.config.training.batch_size:
+            batches(self.sounds.images(), self.config.training.batch_size, 0)  # says what is wrong
 
     @property
     def clips(self) -> int:
@@ -119,7 +128,7 @@ class SpectrogramTask(Task):
         return self.model
 
     def start_judging(self) -> None:
-        mels = self.sounds.mels
+        mels = self.held_out.mels
         self.sampler = Sampler(self.model.generator, self.config)
         self.noise = self.sampler.noise(0, min(_JUDGED, len(mels)))
         self.real = embed(spectral.log_mel(mels[spaced(len(mels), _JUDGED)], self.config.audio).numpy())
@@ -154,11 +163,12 @@ class FrameTask(Task):
     sounds: SoundSet
 
     def _load(self, data: str | Path, progress: Progress) -> SoundSet:
-        sounds = load_folder(data, self.config, progress)
-        if len(sounds) < _FEW:
-            progress.warning(f"{len(sounds)} sounds are few: what is made will stay near them; {_FEW} or more give "
-                             "variety of its own")
-        return sounds
+        return load_folder(data, self.config, progress)
+
+    def check(self, progress: Progress) -> None:
+        if len(self.sounds) < _FEW:
+            progress.warning(f"{len(self.sounds)} sounds are few: what is made will stay near them; {_FEW} or more "
+                             "give variety of its own")
 
     @property
     def clips(self) -> int:
@@ -175,8 +185,8 @@ class FrameTask(Task):
     def start_judging(self) -> None:
         self.sampler = Sampler(self.model.average, self.config, classes=Classes(self.sounds.classes),
                                vocoder=vocoder_for(self.config.audio))
-        mels = self.sounds.mels
-        self.inputs = self.sampler.inputs(0, min(_JUDGED, max(64, len(mels))))
+        mels = self.held_out.mels
+        self.inputs = self.sampler.inputs(0, _JUDGED)
         self.real = embed(mels[spaced(len(mels), _JUDGED)] * 10.0)
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
@@ -211,6 +221,9 @@ class VocoderTask(Task):
     def _load(self, data: str | Path, progress: Progress) -> WaveformSet:
         return load_waveforms(data, self.config, progress)
 
+    def check(self, progress: Progress) -> None:
+        """One sound is enough."""
+
     @property
     def clips(self) -> int:
         return self.sounds.clips
@@ -220,7 +233,7 @@ class VocoderTask(Task):
         return self.model
 
     def start_judging(self) -> None:
-        self.clip = self.sounds.examples(_COPIED)
+        self.clip = self.held_out.examples(_COPIED)
         self.mels = spectral.mel_spectrogram(tf.constant(self.clip), self.config.audio)
         self._vocode = tf.function(lambda mels: self.model.generator(mels), autograph=False)
 
@@ -247,10 +260,10 @@ class VocoderTask(Task):
         self._summaries("real" if real else "fake", mels, waveforms)
 
 
-def task_for(config: Config, data: str | Path, progress: Progress) -> Task:
-    """Reads the sounds for a configuration's kind of training."""
+def task_for(config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> Task:
+    """Reads the sounds for a configuration's kind of training; see `Task`."""
     kinds = {"spectrogram-gan": SpectrogramTask, "frame-gan": FrameTask}
-    return kinds.get(config.model.kind, VocoderTask)(config, data, progress)
+    return kinds.get(config.model.kind, VocoderTask)(config, data, progress, valid)
 
 
 def spaced(count: int, wanted: int) -> np.ndarray:

@@ -1,0 +1,210 @@
+"""The frame GAN: its layers against NumPy, its scale, its step, its labels."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from melgan_tf import presets
+from melgan_tf.models.frame_gan import Discriminator, Encoder, Generator, MelScale
+from melgan_tf.models.frame_layers import FrameConv, double_frames, halve_frames
+from melgan_tf.models.spectral_norm import Normalised
+from melgan_tf.training.adam import Adam
+from melgan_tf.training.augmentation import Augmentation
+from melgan_tf.training.frame_gan import METRICS, FrameGAN
+
+DRUMS = presets.get("drums")
+TINY = dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8),
+                           training=dataclasses.replace(DRUMS.training, batch_size=16))
+SHARES = np.array([0.5, 0.25, 0.25])
+
+
+def batch(size=16, seed=0):
+    rng = np.random.default_rng(seed)
+    return (tf.constant(rng.uniform(-5, 4, (size, 16, 64)), tf.float32),
+            tf.constant(rng.integers(0, 3, size), tf.int32))
+
+
+def compiled(config=TINY, shards=1, **objective):
+    goal = dataclasses.replace(config.model.objective, **objective)
+    model = FrameGAN(dataclasses.replace(config, model=dataclasses.replace(config.model, objective=goal)), SHARES)
+    model.compile(Adam(1e-3, 0.5), Adam(1e-3, 0.5), shards=shards)
+    return model
+
+
+def values(variables):
+    return [np.asarray(variable) for variable in variables]
+
+
+def test_frame_conv_is_a_convolution_with_zeros_beyond_the_ends():
+    layer = FrameConv(5, 7, seed=3)
+    layer.bias.assign(np.arange(7.0))
+    x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype("float32")
+    padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
+    wanted = sum(padded[:, tap:tap + 6] @ np.asarray(layer.kernel)[tap] for tap in range(3)) + np.arange(7.0)
+    np.testing.assert_allclose(layer(x), wanted, atol=1e-5)
+
+
+def test_gradients_of_frame_conv_are_those_of_tensorflows_convolution():
+    layer = FrameConv(5, 7, seed=3)
+    kernel = tf.constant(np.asarray(layer.kernel))
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 5)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, kernel])
+        ours = tf.reduce_sum(tf.sin(layer.stateless_call([kernel, tf.zeros(7)], [], x)[0]))
+        theirs = tf.reduce_sum(tf.sin(tf.nn.conv1d(x, kernel, 1, "SAME")))
+    for source in (x, kernel):
+        np.testing.assert_allclose(tape.gradient(ours, source), tape.gradient(theirs, source), atol=1e-4)
+
+
+def test_halving_and_doubling_frames_undo_each_other():
+    x = tf.reshape(tf.range(24.0), (1, 4, 6))
+    halved = halve_frames(x)
+    np.testing.assert_array_equal(halved[0, 0], np.arange(12.0))
+    np.testing.assert_array_equal(double_frames(halved), x)
+
+
+def test_generator_keeps_the_seeds_shapes_and_the_mels_scale():
+    generator = Generator(TINY, classes=3)
+    mel = generator.mel(tf.random.normal((2, 20), seed=1), tf.one_hot([0, 2], 3))
+    assert mel.shape == (2, 16, 64)
+    assert np.all(mel >= -5.0)
+    assert np.all(mel <= 5.0)
+    scale = MelScale(TINY.audio, 5.0)
+    np.testing.assert_allclose(scale.from_mel(scale.to_mel(tf.constant([-1.0, 0.0, 1.0]))), [-1, 0, 1], atol=1e-6)
+    assert float(scale.from_mel(tf.constant(7.0))) == 1.0
+
+
+def test_activations_stay_near_variance_one_through_the_generator():
+    generator = Generator(DRUMS, classes=8)
+    made = generator(tf.random.normal((64, 20), seed=2), tf.one_hot(np.arange(64) % 8, 8)).numpy()
+    assert 0.2 < np.arctanh(np.clip(made, -0.9999, 0.9999)).std() < 1.0
+
+
+def test_a_label_changes_the_sound_and_mixtures_lie_between():
+    generator = Generator(TINY, classes=3)
+    noise = tf.tile(tf.random.normal((1, 20), seed=4), (3, 1))
+    one, other, mixed = generator(noise, tf.constant([[1.0, 0, 0], [0, 1, 0], [0.5, 0.5, 0]])).numpy()
+    assert np.abs(one - other).max() > 0.05
+    assert np.abs(mixed - one).mean() < np.abs(other - one).mean()
+
+
+@pytest.mark.parametrize("frames", [4, 8, 32, 64])
+def test_any_power_of_two_frames(frames):
+    config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, clip_samples=512 * (frames - 1)))
+    noise, label = tf.zeros((8, 20)), tf.one_hot([0] * 8, 3)
+    mel = Generator(config, 3)(noise, label)
+    assert mel.shape == (8, frames, 64)
+    assert [part.shape for part in Encoder(config, 3)(mel, label)] == [(8, 20), (8, 20)]
+    assert Discriminator(config, 3)(mel, label)[0].shape == (8,)
+
+
+def test_the_discriminator_sees_that_all_sounds_are_alike():
+    judge = Discriminator(TINY, 3)
+    x, label = tf.random.normal((16, 16, 64), seed=1), tf.one_hot([0] * 16, 3)
+    alike = tf.tile(x[:1], (16, 1, 1))
+    assert abs(float(judge(x, label)[0][0]) - float(judge(alike, label)[0][0])) > 1e-4
+
+
+def test_normalised_kernels_have_the_gain_as_largest_singular_value():
+    judge = Discriminator(TINY, 3)
+    directions = judge.directions
+    for _ in range(60):
+        found = Normalised(judge.trainable_variables, judge.kernels, directions, gain=2.0)
+        directions = found.directions
+    for variable, value in zip(judge.trainable_variables, found.values, strict=True):
+        if variable.name == "kernel":
+            matrix = value.numpy().reshape(-1, value.shape[-1])
+            np.testing.assert_allclose(np.linalg.svd(matrix, compute_uv=False)[0], 2.0, rtol=1e-2)
+        else:
+            np.testing.assert_array_equal(value, np.asarray(variable))
+
+
+def test_gradients_through_normalisation_against_finite_differences():
+    judge = Discriminator(TINY, 3)
+    variable = judge.kernels[-1]
+    weight = tf.random.normal(variable.shape, seed=1)
+
+    def loss(kernel, directions):
+        variable.assign(kernel)
+        found = Normalised(judge.trainable_variables, judge.kernels, directions, 2.0)
+        place = [v.path for v in judge.trainable_variables].index(variable.path)
+        upstream = [weight if i == place else tf.zeros_like(v) for i, v in enumerate(found.values)]
+        return float(tf.reduce_sum(found.values[place] * weight)), found.gradient(upstream)[place].numpy(), found
+
+    start, directions = np.asarray(variable).copy(), judge.directions
+    for _ in range(200):  # at the fixed point the singular vectors' own change has no first-order effect
+        directions = loss(start, directions)[2].directions
+    _, gradient, _ = loss(start, directions)
+    step = np.random.default_rng(0).normal(size=start.shape).astype("float32") * 1e-2
+    slope = (loss(start + step, directions)[0] - loss(start - step, directions)[0]) / 2
+    np.testing.assert_allclose(slope, np.sum(gradient * step), rtol=0.02)
+
+
+def test_augmentation_moves_whole_bins_and_frames_and_brings_silence_in():
+    change = Augmentation(bins=6, frames=4, bin_shift=1, frame_shift=1, gain=0.1)
+    x = tf.reshape(tf.range(24.0) / 24, (1, 4, 6))
+    up = change(x, tf.constant([[0.99, 0.5, 0.5]])).numpy()[0]
+    np.testing.assert_allclose(up[:, 1:], x[0, :, :-1], atol=1e-6)
+    np.testing.assert_allclose(up[:, 0], -1.0, atol=1e-6)
+    still = change(x, tf.constant([[0.5, 0.5, 1.0]])).numpy()[0]
+    np.testing.assert_allclose(still, x[0] + 0.1, atol=1e-6)
+    moved = change(x, tf.constant([[0.5, 0.01, 0.5]])).numpy()[0]
+    assert np.allclose(moved[0], -1.0, atol=1e-6) != np.allclose(moved[-1], -1.0, atol=1e-6)
+
+
+def test_a_step_moves_every_player_and_all_figures_are_finite():
+    model = compiled(copy_adversarial=0.5, feature_matching=1.0)
+    players = {name: model.parts()[name] for name in ("generator", "learning_generator", "encoder", "discriminator")}
+    before = {name: values(variables) for name, variables in players.items()}
+    figures = model.train_step(batch())
+    assert sorted(figures) == sorted(METRICS)
+    assert all(np.isfinite(float(value)) for value in figures.values())
+    for name, variables in players.items():
+        for variable, old in zip(variables, before[name], strict=True):
+            assert not np.array_equal(np.asarray(variable), old), variable.path
+
+
+@pytest.mark.parametrize("alone", ["discriminator", "generator"])
+def test_the_losses_reach_only_the_players_that_they_are_meant_for(alone):
+    model = compiled(adversarial=0.0 if alone == "discriminator" else 1.0, reconstruction=1e-9, kl=0.0)
+    inputs = (model.scale.from_mel(batch()[0]), tf.one_hot(batch()[1], 3), *model._draws(16))
+    weights = [[tf.convert_to_tensor(v) for v in player.trainable_variables]
+               for player in (model.generator, model.encoder, model.discriminator)]
+    of_judge, of_generator, _ = model._gradients(1.0, *inputs, *weights)
+    assert len(of_judge) == len(model.discriminator.trainable_variables)
+    assert max(float(tf.reduce_max(tf.abs(g))) for g in of_judge) > 1e-6
+    largest = max(float(tf.reduce_max(tf.abs(g))) for g in of_generator if g is not None)
+    assert (largest > 1e-6) == (alone == "generator")
+
+
+def test_shards_change_nothing_but_rounding():
+    config = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, batch_size=32))
+    whole, cut = compiled(config), compiled(config, shards=2)
+    for model in (whole, cut):  # groups of sounds differ between the two, so that feature is left out
+        kernel = next(v for v in model.discriminator.trainable_variables if v.path.endswith("judge/kernel"))
+        kernel.assign(np.concatenate([np.asarray(kernel)[:-1], np.zeros((1, 8), "float32")]))
+    figures = [{k: float(v) for k, v in model.train_step(batch(32)).items()} for model in (whole, cut)]
+    for name in ("discriminator/loss", "generator/adversarial", "generator/reconstruction", "generator/kl"):
+        np.testing.assert_allclose(figures[0][name], figures[1][name], rtol=1e-3)
+    for ours, theirs in zip(values(whole.generator.variables), values(cut.generator.variables), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2.1e-3)  # Adam's first step moves every weight by its rate
+
+
+def test_the_average_follows_the_generator():
+    model = compiled()
+    start = values(model.generator.variables)
+    model.average.set_weights(start)
+    model.train_step(batch())
+    keep = min(TINY.model.average, 1 / 10)
+    for slow, old, new in zip(values(model.average.variables), start, values(model.generator.variables), strict=True):
+        np.testing.assert_allclose(slow, new + keep * (old - new), atol=1e-6)
+
+
+def test_an_encoder_learns_to_copy():
+    model = compiled(adversarial=0.01, kl=0.0)
+    step = tf.function(model.train_step, autograph=False)
+    figures = [float(step(batch())["generator/reconstruction"]) for _ in range(60)]
+    # the tracker's mean over all steps: falling means that later steps are better
+    assert figures[-1] < 0.8 * figures[0]
