@@ -29,7 +29,8 @@ def command(run: Path, out: Path, count: int, label: str | None, seed: int, norm
             checkpoint: str, force: bool, quiet: bool) -> None:
     """Make new sounds with the model in the run directory RUN, or with one of the package's own: pretrained:drums.
 
-    Writes WAVs, sounds.json (what regenerates each sound) and sounds.png (their spectrograms). Sound number i of a seed
+    Writes WAVs, sounds.json (what regenerates each sound), sounds.png (their spectrograms) and index.html (to hear them
+    in a browser). Sound number i of a seed
     is always the same, however many are asked for.
     """
     if options.run_config(run).is_vocoder:
@@ -38,7 +39,7 @@ def command(run: Path, out: Path, count: int, label: str | None, seed: int, norm
     options.require_output(out, force)
 
     options.start_tensorflow()
-    from melgan_tf.generation import PICTURE, write_sounds
+    from melgan_tf.generation import PAGE, PICTURE, write_sounds
     from melgan_tf.trained import load_trained
 
     progress = ConsoleProgress(quiet)
@@ -48,4 +49,4 @@ def command(run: Path, out: Path, count: int, label: str | None, seed: int, norm
     if silent:
         click.echo(f"warning: {silent} of {count} sounds are silent", err=True)
     if not quiet:
-        click.echo(f"{count} sounds in {out}, their spectrograms in {out / PICTURE}")
+        click.echo(f"{count} sounds in {out}, their spectrograms in {out / PICTURE}; to hear them: {out / PAGE}")

@@ -1,4 +1,4 @@
-"""New sounds on disk: WAVs, a record of what regenerates each, and a picture of them all."""
+"""New sounds on disk: WAVs, a record of what regenerates each, a picture of them all and a page to hear them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import numpy as np
 from melgan_tf import spectral
 from melgan_tf.audio import is_silent, save_wav
 from melgan_tf.errors import MelGANError
+from melgan_tf.page import page
 from melgan_tf.pictures import contact_sheet, save_png
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import versions, write_text
 from melgan_tf.trained import Trained
 
-RECORD, PICTURE = "sounds.json", "sounds.png"
+RECORD, PICTURE, PAGE = "sounds.json", "sounds.png", "index.html"
 
 #: Peak of a normalised sound: -1 dB of full scale.
 _PEAK = 10 ** (-1 / 20)
@@ -28,7 +29,7 @@ _PEAK = 10 ** (-1 / 20)
 
 def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, source: str,
                  progress: Progress | None = None, normalize: bool = True, label: str | None = None) -> dict[str, Any]:
-    """Writes ``count`` sounds, sounds.json and sounds.png into a folder, all or none.
+    """Writes ``count`` sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder, all or none.
 
     Args:
         trained: the model.
@@ -109,6 +110,7 @@ def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: d
     mels = spectral.log_mel(made["mel"], trained.config.audio).numpy()
     save_png(contact_sheet(mels, titles=[f"{sound['index']} {sound.get('label', '')}".strip()
                                               for sound in record["sounds"]]), folder / PICTURE)
+    write_text(folder / PAGE, page(record, PICTURE))
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 

@@ -437,7 +437,8 @@ def test_a_stopped_run_says_how_to_go_on(monkeypatch, capsys):
 def test_generate_by_itself(run, tmp_path):
     ended = program("generate", run.path, *GRIFFIN_LIM, "--out", "out", "--count", 2, cwd=tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout == "2 sounds in out, their spectrograms in out/sounds.png\n"
+    assert ended.stdout == ("2 sounds in out, their spectrograms in out/sounds.png; to hear them: "
+                            "out/index.html\n")
     here = invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "here", "--count", 3)
     assert here.code == 0
     first = "seed0-0000.wav"

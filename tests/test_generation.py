@@ -7,6 +7,7 @@ import json
 import os
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def record(folder: Path) -> dict:
 
 def test_the_folder_holds_the_sounds_the_record_and_the_picture(folder):
     names = [f"seed5-{index:04d}.wav" for index in range(20)]
-    assert sorted(contents(folder)) == [*names, "sounds.json", "sounds.png"]
+    assert sorted(contents(folder)) == ["index.html", *names, "sounds.json", "sounds.png"]
     assert folder.stat().st_mode & 0o777 == 0o755
     assert [path for path in folder.parent.iterdir() if path != folder] == []
 
@@ -132,7 +133,7 @@ def test_the_picture_has_room_for_every_sound(folder):
 
 
 def test_silent_sounds_are_written_and_marked(tmp_path):
-    silent = Trained(Sampler(lambda noise: tf.zeros((16, 64, 16, 1)), SEED), SEED, 1, "0" * 12)
+    silent = Trained(Sampler(SimpleNamespace(mel=lambda noise: tf.zeros((16, 16, 64))), SEED), SEED, 1, "0" * 12)
     made = write_sounds(silent, tmp_path / "out", 2, 0, "run")
     assert [(sound["silent"], sound["peak"]) for sound in made["sounds"]] == [(True, 0.0)] * 2
     assert len(list((tmp_path / "out").glob("*.wav"))) == 2
@@ -184,7 +185,8 @@ def test_an_earlier_calls_files_go_and_foreign_ones_stay(trained, tmp_path):
     (out / "folder").mkdir()
     write_sounds(trained, out, 2, 2, "run")
     assert sorted(path.name for path in out.iterdir()) == [
-        "folder", "letter.txt", "seed1-0007.wav", "seed2-0000.wav", "seed2-0001.wav", "sounds.json", "sounds.png"]
+        "folder", "index.html", "letter.txt", "seed1-0007.wav", "seed2-0000.wav", "seed2-0001.wav", "sounds.json",
+        "sounds.png"]
     assert (out / "letter.txt").read_text() == "dear diary"
     assert len(record(out)["sounds"]) == 2
 
@@ -217,8 +219,8 @@ def test_an_existing_folder_may_be_a_disk_of_its_own(trained, tmp_path, monkeypa
 
     monkeypatch.setattr(generation.os, "replace", within)
     write_sounds(trained, out, 2, 0, "run")
-    assert sorted(contents(out)) == ["seed0-0000.wav", "seed0-0001.wav", "sounds.json", "sounds.png"]
-    assert len(list(out.iterdir())) == 4
+    assert sorted(contents(out)) == ["index.html", "seed0-0000.wav", "seed0-0001.wav", "sounds.json", "sounds.png"]
+    assert len(list(out.iterdir())) == 5
 
 
 def test_parents_are_made(trained, tmp_path):
@@ -258,7 +260,7 @@ def test_an_interrupt_half_way_leaves_everything_as_it_was(trained, tmp_path, mo
 
 def test_a_message_names_the_folder_asked_for(trained, tmp_path):
     """Not the hidden one in which files are made."""
-    nan = Trained(Sampler(lambda noise: tf.fill((16, 64, 16, 1), np.nan), SEED), SEED, 1, "0" * 12)
+    nan = Trained(Sampler(SimpleNamespace(mel=lambda noise: tf.fill((16, 16, 64), np.nan)), SEED), SEED, 1, "0" * 12)
     with pytest.raises(MelGANError, match=f"^cannot write {tmp_path}/out/seed0-0000.wav: give finite samples"):
         write_sounds(nan, tmp_path / "out", 1, 0, "run")
     assert list(tmp_path.iterdir()) == []
@@ -270,8 +272,9 @@ def test_command_writes_and_says_where(run, tmp_path):
     out = tmp_path / "out"
     ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 2, "--seed", 9)
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout == f"2 sounds in {out}, their spectrograms in {out}/sounds.png\n"
-    assert sorted(contents(out)) == ["seed9-0000.wav", "seed9-0001.wav", "sounds.json", "sounds.png"]
+    assert ended.stdout == (f"2 sounds in {out}, their spectrograms in {out}/sounds.png; to hear them: "
+                            f"{out}/index.html\n")
+    assert sorted(contents(out)) == ["index.html", "seed9-0000.wav", "seed9-0001.wav", "sounds.json", "sounds.png"]
     assert record(out)["source"] == str(run.path)
     assert record(out)["step"] == 6
 
@@ -312,7 +315,7 @@ def test_command_with_force_keeps_foreign_files(run, tmp_path):
     assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 3).code == 0
     (out / "letter.txt").write_text("dear diary")
     assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 1, "--seed", 4, "--force").code == 0
-    assert sorted(contents(out)) == ["letter.txt", "seed4-0000.wav", "sounds.json", "sounds.png"]
+    assert sorted(contents(out)) == ["index.html", "letter.txt", "seed4-0000.wav", "sounds.json", "sounds.png"]
 
 
 def test_command_quiet_says_nothing(run, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def sounds(sampler) -> dict[str, np.ndarray]:
 
 def scaled(sampler: Sampler, gain: float) -> Sampler:
     """The same generator, ``gain`` times as loud in amplitude."""
-    return Sampler(lambda noise: sampler.generator(noise) * gain**2, SEED)
+    return Sampler(SimpleNamespace(mel=lambda noise: sampler.generator.mel(noise) * gain**2), SEED)
 
 
 # -- noise -----------------------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ def test_analyze_is_the_training_datas_mel(sampler, sounds):
 def test_length_and_fade_follow_the_configuration():
     config = Config(audio=AudioConfig(sample_rate=8_000, n_fft=512, hop_samples=256, max_hz=4_000.0),
                     data=DataConfig(clip_samples=3_900))
-    sampler = Sampler(lambda noise: tf.ones((tf.shape(noise)[0], 64, 16, 1)), config, iterations=2)
+    sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((tf.shape(noise)[0], 16, 64))), config, iterations=2)
     audio = sampler(tf.zeros((1, 20)))["audio"].numpy()
     assert audio.shape == (1, 3_900)
     finished = sampler.finish(tf.ones((1, 3_900))).numpy()[0]
@@ -200,6 +201,6 @@ def test_length_and_fade_follow_the_configuration():
 def test_a_clip_shorter_than_the_fade_is_all_fade():
     config = Config(audio=AudioConfig(sample_rate=96_000, n_fft=64, hop_samples=32, mel_bins=16, max_hz=48_000.0),
                     data=DataConfig(clip_samples=100))
-    finished = Sampler(lambda noise: noise, config).finish(tf.ones((1, 100))).numpy()[0]
+    finished = Sampler(SimpleNamespace(mel=None), config).finish(tf.ones((1, 100))).numpy()[0]
     assert (np.diff(finished) < 0).all()
     assert finished[-1] == 0

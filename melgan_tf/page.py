@@ -1,0 +1,43 @@
+"""A page to listen to a folder of sounds in a browser: their picture, and a player for each."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+from urllib.parse import quote
+
+_STYLE = """
+body { background: #15151a; color: #d8d8e0; font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
+       padding: 0 1rem }
+img { max-width: 100% }
+section { display: grid; gap: .5rem 1rem; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)) }
+figure { margin: 0 }
+figcaption { font-size: .85rem; overflow-wrap: anywhere }
+audio { height: 2rem; width: 100% }
+"""
+
+
+def page(record: dict[str, Any], picture: str) -> str:
+    """The page's HTML; it refers to the files beside it by relative names and needs no network.
+
+    Args:
+        record: what sounds.json holds.
+        picture: name of the picture's file.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for sound in record["sounds"]:
+        groups.setdefault(sound.get("label", ""), []).append(sound)
+    about = f"{len(record['sounds'])} sounds, preset {record['preset']}, {record['sample_rate']} Hz"
+    parts = [f"<h2>{html.escape(label)}</h2>" * bool(label) + "<section>" + "".join(map(_player, sounds)) + "</section>"
+             for label, sounds in sorted(groups.items())]
+    return ("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+            "<meta name=\"viewport\" content=\"width=device-width\">"
+            f"<title>{html.escape(about)}</title><style>{_STYLE}</style></head>\n<body><h1>{html.escape(about)}</h1>\n"
+            f"<img src=\"{quote(picture)}\" alt=\"mel spectrograms of the sounds, time to the right\">\n"
+            + "\n".join(parts) + "\n</body></html>\n")
+
+
+def _player(sound: dict[str, Any]) -> str:
+    file = quote(sound["file"])
+    return (f"<figure><figcaption>{html.escape(sound['file'])}</figcaption>"
+            f"<audio controls preload=\"none\" src=\"{file}\"></audio></figure>")
