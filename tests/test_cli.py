@@ -473,7 +473,8 @@ def test_evaluate_warns_of_unusable_files_and_quiet_keeps_the_figures(run, tmp_p
     (sounds / "bad.wav").write_bytes(b"")
     ended = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", sounds, "--quiet")
     assert (ended.code, ended.stderr) == (0, "warning: skipped bad.wav: an empty file\n")
-    assert ended.stdout.startswith("6 sounds a set ")
+    assert ended.stdout.startswith("12 sounds a set ")
+    assert "12 of the 12 reference sounds are training sounds" in ended.stdout  # other files, equal sounds
 
 
 def test_debug_shows_where(tmp_path):

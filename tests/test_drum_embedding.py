@@ -81,7 +81,7 @@ def test_it_tells_the_classes_of_the_demo_sounds(embedding):
     assert np.mean(heard == [sound.label for sound in found]) > 0.9
     share = np.linalg.eigvalsh(np.cov(features.T))
     share = np.maximum(share, 1e-12) / share.sum()
-    assert np.exp(-(share * np.log(share)).sum()) > 10  # effective rank: not only which class
+    assert np.exp(-(share * np.log(share)).sum()) > 5  # effective rank: not only which class
 
 
 def test_weights_are_small_and_their_card_says_where_from():

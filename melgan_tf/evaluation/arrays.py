@@ -7,8 +7,9 @@ import numpy as np
 from melgan_tf.errors import MelGANError
 
 
-def finite(values: np.ndarray, rank: int, name: str) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
+def finite(values: np.ndarray, rank: int, name: str, dtype: type = np.float64) -> np.ndarray:
+    """The values as an array of a rank, or a `MelGANError` that says what is wrong with the so-called ``name``."""
+    values = np.asarray(values, dtype=dtype)
     if values.ndim != rank or not values.size:
         raise MelGANError(f"{name} have shape {values.shape}: give {rank} axes, none of them empty")
     bad = values.size - int(np.isfinite(values).sum())
@@ -19,6 +20,6 @@ def finite(values: np.ndarray, rank: int, name: str) -> np.ndarray:
 
 def peak_normalised(audio: np.ndarray, silent_peak: float = 1e-4) -> np.ndarray:
     """Waveforms ``(sounds, samples)``, each brought to a peak of 1, float32; one softer than -80 dB becomes zeros."""
-    audio = finite(audio, 2, "waveforms")
+    audio = finite(audio, 2, "waveforms", np.float32)
     peak = np.abs(audio).max(axis=1, keepdims=True)
-    return np.where(peak < silent_peak, 0.0, audio / np.maximum(peak, silent_peak)).astype(np.float32)
+    return audio * np.where(peak < silent_peak, 0, 1 / np.maximum(peak, silent_peak)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,12 +32,13 @@ class _Set:
     features: np.ndarray
     probabilities: np.ndarray
     statistics: np.ndarray
+    pictures: np.ndarray
 
     def __len__(self) -> int:
         return len(self.audio)
 
     def __getitem__(self, index: np.ndarray) -> _Set:
-        return _Set(self.audio[index], self.features[index], self.probabilities[index], self.statistics[index])
+        return _Set(*(getattr(self, one.name)[index] for one in dataclasses.fields(self)))
 
 
 def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, reference_rate: int,
@@ -72,7 +74,7 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         raise UsageError(f"k is {k} and seed is {seed}: give 1 or more and 0 or more")
     if fake_rate < LOWEST_RATE:
         raise UsageError(f"the generated sounds' rate is {fake_rate!r}: give {LOWEST_RATE} Hz or more")
-    fake = finite(fake, 2, "generated waveforms").astype(np.float32)
+    fake = finite(fake, 2, "generated waveforms", np.float32)
     for name, given, least in (("real", len(reference), k + 1 if train is not None else 2 * (k + 1)),
                                ("generated", len(fake), k + 1),
                                ("training", k + 1 if train is None else len(train), k + 1)):
@@ -114,7 +116,7 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         statistics=Comparison(_figures(standard[0], standard[2], k), _figures(standard[0], standard[1], k)),
         of_class=tuple(of_class),
         faults=Comparison(faults(fake, fake_rate, real.audio), faults(real.audio, fake_rate, other.audio)),
-        copies=None if known is None else _copies(made, real, known, fake_names, train_names, fake_rate),
+        copies=None if known is None else _copies(made, real, known, fake_names, train_names),
         floor="two halves of the reference" if known is None else "training sounds against the reference",
         sounds=n, fake_sounds=len(fake), reference_sounds=len(reference),
         train_sounds=None if known is None else len(known), sample_rate=int(fake_rate),
@@ -124,7 +126,7 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
 
 def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> np.ndarray:
     """Waveforms ``(sounds, any)`` at another rate and of another length, float32: cut and faded out, or padded."""
-    audio = finite(audio, 2, "real waveforms").astype(np.float32)
+    audio = finite(audio, 2, "real waveforms", np.float32)
     audio = audio[:, :int((samples / wanted + 0.05) * rate)]
     if rate != wanted:
         audio = soxr.resample(np.ascontiguousarray(audio.T), rate, wanted, quality="HQ").reshape(-1, len(audio)).T
@@ -135,7 +137,8 @@ def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> np.ndarr
 
 def _describe(audio: np.ndarray, rate: int, embedding: DrumEmbedding) -> _Set:
     features, probabilities = embedding(audio, rate)
-    return _Set(audio, features, probabilities, log_mel_statistics.embed_waveforms(audio, rate))
+    pictures = log_mel_statistics.pictures(audio, rate)
+    return _Set(audio, features, probabilities, log_mel_statistics.embed(pictures), pictures)
 
 
 def _figures(real: np.ndarray, fake: np.ndarray, k: int) -> Figures:
@@ -162,7 +165,7 @@ def _projection(real: _Set, generated: _Set) -> Projection:
 
 
 def _copies(made: _Set, real: _Set, known: _Set, fake_names: Sequence[str] | None,
-            train_names: Sequence[str] | None, rate: int) -> Copies:
-    described = [Described(own.features, log_mel_statistics.pictures(own.audio, rate)) for own in (made, real, known)]
+            train_names: Sequence[str] | None) -> Copies:
+    described = [Described(own.features, own.pictures) for own in (made, real, known)]
     return find_copies(*described, fake_names or [str(i) for i in range(len(made))],
                        train_names or [str(i) for i in range(len(known))])

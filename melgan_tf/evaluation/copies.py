@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 HELD_OUT_SHARE = 0.01
 MOST_NAMED = 20
+SAME_DB = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Copies:
         real_embedding, real_log_mel_db: medians over held-out real sounds.
         embedding_threshold, log_mel_threshold_db: what counts as near.
         share: of generated sounds that are near copies; ``real_share`` of held-out real ones.
+        shared: how many of the held-out real sounds are training sounds themselves; should be none.
         named: the nearest twenty.
     """
 
@@ -47,6 +48,7 @@ class Copies:
     log_mel_threshold_db: float
     share: float
     real_share: float
+    shared: int
     named: tuple[Copy, ...]
 
     def rows(self) -> list[tuple[str, float, float]]:
@@ -90,7 +92,8 @@ def find_copies(fake: Described, real: Described, train: Described, fake_names: 
                           round(float(pictures[i, j]), 3)) for i, j in enumerate(best) if near[i, j]]
     medians = [float(np.median(found.min(axis=1))) for found in (*nearest["fake"], *nearest["real"])]
     pairs.sort(key=lambda pair: (pair.log_mel_db, pair.generated))
-    return Copies(*medians, *thresholds, shares["fake"], shares["real"], tuple(pairs[:MOST_NAMED]))
+    shared = int((nearest["real"][1].min(axis=1) < SAME_DB).sum())
+    return Copies(*medians, *thresholds, shares["fake"], shares["real"], shared, tuple(pairs[:MOST_NAMED]))
 
 
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -104,10 +107,3 @@ def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _flat(pictures: np.ndarray) -> np.ndarray:
     return pictures.reshape(len(pictures), -1)
-
-
-def to_dict(copies: Copies) -> dict[str, Any]:
-    """Plain JSON values."""
-    import dataclasses
-
-    return dataclasses.asdict(copies)

@@ -31,6 +31,7 @@ import soxr
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.evaluation.arrays import finite, peak_normalised
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +48,6 @@ FEATURES = 64
 COARSE = 16  # frames and bands of the blurred picture that training asks for as well
 CHANNELS = (16, 32, 32, 64, 64, 96)
 STRIDES = (2, 2, 1, 2, 1, 2)
-SILENT_PEAK = 1e-4
 
 _BATCH = 64
 _AHEAD_SECONDS = 0.05  # resampled beyond the clip's end, so that the end does not ring
@@ -107,20 +107,15 @@ def clips(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
         UsageError: ``sample_rate`` (Hz) below 1.
         MelGANError: another rank, no sounds, or a value that is not finite.
     """
-    waveforms = np.asarray(waveforms, np.float32)
     if sample_rate < 1:
         raise UsageError(f"sample_rate is {sample_rate!r}: give a positive number of Hz")
-    if waveforms.ndim != 2 or not waveforms.size:
-        raise MelGANError(f"waveforms have shape {waveforms.shape}: give (sounds, samples), none of them 0")
-    if not np.isfinite(waveforms).all():
-        raise MelGANError("waveforms hold values that are not finite: leave those sounds out")
+    waveforms = finite(waveforms, 2, "waveforms", np.float32)
     needed = waveforms[:, :int(sample_rate * (SAMPLES / SAMPLE_RATE + _AHEAD_SECONDS))]
     if sample_rate != SAMPLE_RATE:
         needed = soxr.resample(needed.T, sample_rate, SAMPLE_RATE, quality="HQ").reshape(-1, len(needed)).T
     needed = needed[:, :SAMPLES]
     needed = np.pad(needed, ((0, 0), (0, SAMPLES - needed.shape[1])))
-    peak = np.abs(needed).max(axis=1, keepdims=True)
-    return np.where(peak < SILENT_PEAK, 0.0, needed / np.maximum(peak, SILENT_PEAK)).astype(np.float32)
+    return peak_normalised(needed)
 
 
 def log_mel(clip: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ def _bars(pen: _Pen, report: Report, left: float, top: float) -> None:
                 pen.box(x, y + 6 + 12 * row, (width - 52) * min(1.0, value / full), 10, colour)
                 pen.text(x + width - 46, y + 3 + 12 * row, number(round(value, 3)), colour, 12)
         y += 48
-        rows = [("Fréchet", found.generated.frechet, found.floor.frechet),
+        rows = [("Frechet", found.generated.frechet, found.floor.frechet),
                 ("kernel", found.generated.kernel, found.floor.kernel)]
         if column == 0:
             rows.append(("inception", report.classes.generated.inception, report.classes.floor.inception))

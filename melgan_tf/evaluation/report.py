@@ -116,6 +116,9 @@ class Report:
         sentence = judge(self.drums.generated, self.drums.floor)
         if self.copies and self.copies.share > max(0.05, 3 * self.copies.real_share):
             sentence += f"; {self.copies.share:.0%} of the sounds are near copies of training sounds"
+        if self.copies and self.copies.shared:
+            sentence += (f"; {self.copies.shared} of the {self.reference_sounds} reference sounds are training sounds, "
+                         "so the floor is too low")
         return sentence if self.sounds >= FEW_SOUNDS else f"{sentence}; only {self.sounds} sounds, so figures are rough"
 
     def to_dict(self) -> dict[str, Any]:
