@@ -114,7 +114,7 @@ class Report:
     def conclusion(self) -> str:
         """One plain sentence, the worst news first; it begins with "collapsed" where the sounds are too much alike."""
         sentence = judge(self.drums.generated, self.drums.floor)
-        if self.copies and self.copies.share > max(0.05, 3 * self.copies.real_share):
+        if self.copies and self.copies.share > 0.05 + 3 * self.copies.real_share:
             sentence += f"; {self.copies.share:.0%} of the sounds are near copies of training sounds"
         if self.copies and self.copies.shared:
             sentence += (f"; {self.copies.shared} of the {self.reference_sounds} reference sounds are training sounds, "
