@@ -10,10 +10,10 @@ import soxr
 from drums import drum
 
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation import compare, evaluate_waveforms, report
+from melgan_tf.evaluation import DrumEmbedding, compare, evaluate_waveforms, frechet_distance, report
 from melgan_tf.evaluation.distribution import nearest_distance
 
-RATE, SAMPLES, COUNT = 16_000, 8_000, 96
+RATE, SAMPLES, COUNT = 16_000, 8_000, 72
 KINDS = ("kick", "snare", "hat")
 
 
@@ -77,9 +77,8 @@ def test_honest_sounds_come_near_the_floor(honest):
     assert "copies" not in honest.conclusion
 
 
-@pytest.mark.parametrize("snr_db", [20, 10])
-def test_noise_raises_distances_and_lowers_precision(compared, honest, snr_db):
-    found = compared(noisy(strokes(2), snr_db))
+def test_noise_raises_distances_and_lowers_precision(compared, honest):
+    found = compared(noisy(strokes(2), 20))
     for made, fair in zip(spaces(found), spaces(honest), strict=True):
         assert made.frechet > 5 * fair.frechet
         assert made.kernel > 5 * abs(fair.kernel)
@@ -87,9 +86,14 @@ def test_noise_raises_distances_and_lowers_precision(compared, honest, snr_db):
         assert made.coverage < 0.6 * fair.coverage
 
 
-def test_more_noise_is_farther(compared):
-    distances = [compared(noisy(strokes(2), snr_db)).drums.generated.frechet for snr_db in (40, 20, 0)]
+def test_more_noise_is_farther(real):
+    """What training does at every checkpoint."""
+    embedding = DrumEmbedding()
+    held_out = embedding.embed(real, RATE)
+    distances = [frechet_distance(held_out, embedding.embed(noisy(strokes(2), snr_db), RATE))
+                 for snr_db in (100, 40, 30, 20, 10, 0)]
     assert distances == sorted(distances)
+    assert distances[-1] > 20 * distances[0]
 
 
 def test_a_dropped_class_loses_variety_and_not_precision(compared, honest):
@@ -103,7 +107,7 @@ def test_a_dropped_class_loses_variety_and_not_precision(compared, honest):
     kick = next(row for row in found.of_class if row.name == "kick")
     assert kick.generated == 0
     assert kick.coverage < 0.1
-    assert kick.floor_coverage > 0.8
+    assert kick.floor_coverage > 0.7
     snare = next(row for row in found.of_class if row.name == "snare")
     assert snare.coverage > 0.8
 
@@ -127,7 +131,7 @@ def test_nothing_but_copies_is_said_in_the_conclusion(compared, train):
     assert len(found.copies.named) == 20
 
 
-@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("count", [1, 6])
 def test_a_few_sounds_over_and_over_are_a_collapse(compared, real, count):
     found = compared(np.tile(real[:count], (COUNT // count, 1)))
     for made in spaces(found):
@@ -165,7 +169,7 @@ def test_without_training_sounds_two_halves_of_the_reference_are_the_floor(real)
     assert (found.sounds, found.train_sounds, found.copies) == (COUNT // 2, None, None)
     assert found.floor == "two halves of the reference"
     assert found.drums.floor.coverage > 0.85
-    assert "only 48 sounds" in found.conclusion
+    assert "only 36 sounds" in found.conclusion
 
 
 def test_same_input_same_digits_and_the_seed_decides(compared, honest):
@@ -246,9 +250,19 @@ def figures(**changes):
     ({"precision": 0.5}, "many sounds lie far"),
 ])
 def test_conclusions(changes, beginning):
-    sentence = report.judge(figures(**changes), figures())
+    severity, sentence = report.judge(figures(**changes), figures())
     assert sentence.startswith(beginning)
     assert "\n" not in sentence
+    assert (severity == 3) == beginning.startswith("collapsed")
+
+
+def test_the_worse_of_both_embeddings_is_said(honest):
+    fair, poor = report.Comparison(figures(), figures()), report.Comparison(figures(precision=0.1), figures())
+    said = {name: dataclasses.replace(honest, **{"drums": fair, "statistics": fair, **changed}).conclusion
+            for name, changed in (("none", {}), ("drums", {"drums": poor}), ("texture", {"statistics": poor}))}
+    assert said["none"].startswith("close to")
+    assert said["drums"].startswith("many sounds lie far from any real one (precision 0.10);")
+    assert said["texture"].startswith("many sounds lie far from any real one (precision 0.10), by log-mel statistics;")
 
 
 @pytest.mark.parametrize(("share", "real_share", "said"), [(0.04, 0.0, False), (0.2, 0.1, False), (0.2, 0.01, True)])

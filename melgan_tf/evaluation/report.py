@@ -112,8 +112,12 @@ class Report:
 
     @property
     def conclusion(self) -> str:
-        """One plain sentence, the worst news first; it begins with "collapsed" where the sounds are too much alike."""
-        sentence = judge(self.drums.generated, self.drums.floor)
+        """One plain sentence, the worst news of both embeddings first; it begins with "collapsed" where the sounds are
+        too much alike."""
+        severity, sentence = judge(self.drums.generated, self.drums.floor)
+        texture = judge(self.statistics.generated, self.statistics.floor)
+        if texture[0] > severity:
+            sentence = f"{texture[1]}, by log-mel statistics"
         if self.copies and self.copies.share > 0.05 + 3 * self.copies.real_share:
             sentence += f"; {self.copies.share:.0%} of the sounds are near copies of training sounds"
         if self.copies and self.copies.shared:
@@ -138,22 +142,22 @@ def _plain(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
 
 
-def judge(fake: Figures, floor: Figures) -> str:
-    """One sentence on figures and their floor."""
+def judge(fake: Figures, floor: Figures) -> tuple[int, str]:
+    """How bad figures are beside their floor, 0 (close) to 3 (collapsed), and one sentence that says so."""
     if fake.spread < 0.5 * floor.spread:
-        return (f"collapsed: the sounds are much more alike than the real ones (spread {fake.spread:.2f} of the real, "
-                f"coverage {fake.coverage:.2f})")
+        return 3, ("collapsed: the sounds are much more alike than the real ones "
+                   f"(spread {fake.spread:.2f} of the real, coverage {fake.coverage:.2f})")
     if fake.duplicates > floor.duplicates + 0.5:
-        return f"collapsed: {fake.duplicates:.0%} of the sounds have a near copy among themselves"
+        return 3, f"collapsed: {fake.duplicates:.0%} of the sounds have a near copy among themselves"
     if fake.coverage < 0.2 and fake.precision >= 0.5:
-        return f"collapsed: the sounds are like only a few of the real ones (coverage {fake.coverage:.2f})"
+        return 3, f"collapsed: the sounds are like only a few of the real ones (coverage {fake.coverage:.2f})"
     faults = []
     if fake.precision < 0.75 * floor.precision:
         faults.append(f"many sounds lie far from any real one (precision {fake.precision:.2f})")
     if fake.coverage < 0.6 * floor.coverage or fake.recall < 0.6 * floor.recall:
         faults.append(f"much of the real variety is missing (coverage {fake.coverage:.2f}, recall {fake.recall:.2f})")
     if faults:
-        return " and ".join(faults)
+        return 2, " and ".join(faults)
     if fake.coverage >= 0.9 * floor.coverage and fake.frechet <= 1.25 * floor.frechet:
-        return "close to the real-vs-real floor: hard to tell from real sounds by these figures"
-    return "varied and near the real sounds, yet short of the real-vs-real floor"
+        return 0, "close to the real-vs-real floor: hard to tell from real sounds by these figures"
+    return 1, "varied and near the real sounds, yet short of the real-vs-real floor"
