@@ -15,6 +15,8 @@ from melgan_tf.errors import UsageError
 @options.run_argument
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the sounds.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="How many sounds.")
+@click.option("--label", metavar="CLASS[=WEIGHT],...",
+              help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
 @options.seed(0)
 @click.option("--normalize/--no-normalize", default=True, show_default=True,
               help="Bring every sound to a peak of -1 dB, or leave levels as the model makes them.")
@@ -23,9 +25,9 @@ from melgan_tf.errors import UsageError
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, seed: int, normalize: bool, vocoder: str | None, checkpoint: str,
-            force: bool, quiet: bool) -> None:
-    """Make new sounds with the model in the run directory RUN.
+def command(run: Path, out: Path, count: int, label: str | None, seed: int, normalize: bool, vocoder: str | None,
+            checkpoint: str, force: bool, quiet: bool) -> None:
+    """Make new sounds with the model in the run directory RUN, or with one of the package's own: pretrained:drums.
 
     Writes WAVs, sounds.json (what regenerates each sound) and sounds.png (their spectrograms). Sound number i of a seed
     is always the same, however many are asked for.
@@ -41,7 +43,7 @@ def command(run: Path, out: Path, count: int, seed: int, normalize: bool, vocode
 
     progress = ConsoleProgress(quiet)
     trained = load_trained(run, checkpoint, progress, vocoder)
-    record = write_sounds(trained, out, count, seed, str(run), progress, normalize)
+    record = write_sounds(trained, out, count, seed, str(run), progress, normalize, label)
     silent = sum(sound["silent"] for sound in record["sounds"])
     if silent:
         click.echo(f"warning: {silent} of {count} sounds are silent", err=True)

@@ -63,20 +63,23 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False)
 
 
 def run_config(run: Path) -> Config:
-    """The configuration of a run, or of a vocoder of the package if it is called so.
+    """The configuration of a run, or of a model of the package if it is called so.
 
     Raises:
         UsageError: there is neither.
     """
-    from melgan_tf.weights import read_card, shipped
+    from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
 
-    directory, names = RunDirectory(run), shipped()
+    directory, names = RunDirectory(run), [*shipped(), *shipped_models()]
     if directory.exists() or run.exists():
         return directory.config()
     if str(run) in names:
-        return from_dict(Config, read_card(str(run))["config"])
+        return from_dict(Config, read_card(str(run).removeprefix(PRETRAINED))["config"])
+    if str(run).startswith(PRETRAINED):
+        raise UsageError(f"the package has no {run}: known are {', '.join(shipped_models()) or 'none'}")
     if close := difflib.get_close_matches(str(run), names, n=1):
-        raise UsageError(f"run directory {run} does not exist: did you mean the vocoder {close[0]!r}?")
+        what = "model" if close[0].startswith(PRETRAINED) else "vocoder"
+        raise UsageError(f"run directory {run} does not exist: did you mean the {what} {close[0]!r}?")
     return directory.config()
 
 

@@ -26,6 +26,7 @@ Compression = Literal["none", "log10"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 XLAMode = Literal["auto", "on", "off"]
 Window = Literal["beginning", "random"]
+Level = Literal["natural", "peak"]
 
 
 def _require(condition: bool, key: str, value: object, remedy: str) -> None:
@@ -106,11 +107,14 @@ class DataConfig:
         window: which clip of a longer sound: its "beginning", or another one at "random" every time, in which case a
             sound counts as often in an epoch as clips fit into it.
         gain_db: every clip is turned down by a random gain between this many decibels and none.
+        level: "natural" as recorded, or every clip brought to a "peak" of 1, so that a soft recording of a sound and a
+            loud one are the same example.
     """
 
     clip_samples: int = 8_000
     window: Window = "beginning"
     gain_db: float = 0.0
+    level: Level = "natural"
 
     def __post_init__(self) -> None:
         _check_types(self, "data")
@@ -137,6 +141,90 @@ class SpectrogramGANConfig:
         _check_types(self, "model")
         _require(1 <= self.noise_dim <= 4096, "model.noise_dim", self.noise_dim, "give 1 to 4096")
         _require(0 < self.weight_std <= 1, "model.weight_std", self.weight_std, "give more than 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class FrameGANObjective:
+    """What generator and encoder learn from: the weights of their losses.
+
+    Attributes:
+        adversarial: against the discriminator, for sounds made of noise.
+        reconstruction: mean absolute difference of a real sound and its copy, both in [-1, 1].
+        kl: divergence of what the encoder finds from the distribution of noise, natural logarithm.
+        copy_adversarial: against the discriminator, for copies.
+        feature_matching: distance of the discriminator's feature maps of a real sound and its copy.
+    """
+
+    adversarial: float = 1.0
+    reconstruction: float = 10.0
+    kl: float = 0.02
+    copy_adversarial: float = 0.0
+    feature_matching: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_types(self, "model.objective")
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            _require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
+        _require(self.adversarial + self.reconstruction > 0, "model.objective.adversarial", self.adversarial,
+                 "give something to learn from: adversarial or reconstruction above 0")
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How much the discriminator's view of every sound is changed at random.
+
+    Attributes:
+        bin_shift: most mel bins up or down.
+        frame_shift: most frames later or earlier.
+        gain: most that is added everywhere or taken away, on the scale of [-1, 1].
+    """
+
+    bin_shift: int = 3
+    frame_shift: int = 1
+    gain: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_types(self, "model.augmentation")
+        for name, most in (("bin_shift", 64), ("frame_shift", 64), ("gain", 1)):
+            value = getattr(self, name)
+            _require(0 <= value <= most, f"model.augmentation.{name}", value, f"give 0 to {most}")
+
+
+@dataclass(frozen=True)
+class FrameGANConfig:
+    """The frame GAN: see `melgan_tf.models.frame_gan`. Its classes are the folders that the sounds lie in.
+
+    Attributes:
+        kind: always "frame-gan".
+        noise_dim: length of the noise vector.
+        channels: of every map.
+        ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
+        discriminator_gain: largest singular value of the discriminator's kernels.
+        average: how much of the running average of the generator's weights stays at every step.
+        class_balance: 0 learns from classes as often as they occur, 1 from all equally.
+        objective: what it learns from.
+        augmentation: what is changed at random.
+    """
+
+    kind: Literal["frame-gan"] = "frame-gan"
+    noise_dim: int = 20
+    channels: int = 128
+    ceiling: float = 5.0
+    discriminator_gain: float = 2.0
+    average: float = 0.999
+    class_balance: float = 0.25
+    objective: FrameGANObjective = field(default_factory=FrameGANObjective)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        _check_types(self, "model")
+        _require(1 <= self.noise_dim <= 4096, "model.noise_dim", self.noise_dim, "give 1 to 4096")
+        _require(1 <= self.channels <= 4096, "model.channels", self.channels, "give 1 to 4096")
+        _require(0 < self.discriminator_gain <= 100, "model.discriminator_gain", self.discriminator_gain,
+                 "give more than 0 and at most 100")
+        _require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
+        _require(0 <= self.class_balance <= 1, "model.class_balance", self.class_balance, "give 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -239,7 +327,7 @@ class FastVocoderConfig:
 
 
 #: What `Config.model` may be; its ``kind`` tells which.
-ModelConfig = SpectrogramGANConfig | MelGANConfig | FastVocoderConfig
+ModelConfig = SpectrogramGANConfig | FrameGANConfig | MelGANConfig | FastVocoderConfig
 
 
 @dataclass(frozen=True)
@@ -321,6 +409,20 @@ class Config:
         _require(clip_samples > reach, "data.clip_samples", clip_samples, f"give more than {name} ({reach}) samples")
         if self.is_vocoder:
             self._check_vocoder()
+        if isinstance(self.model, FrameGANConfig):
+            self._check_frame_gan()
+
+    def _check_frame_gan(self) -> None:
+        audio, frames = self.audio, self.mel_shape[1]
+        _require(audio.compression == "log10", "audio.compression", audio.compression, "a frame GAN needs log10")
+        _require(self.model.ceiling > math.log10(audio.floor), "model.ceiling", self.model.ceiling,
+                 f"give more than the logarithm of audio.floor ({math.log10(audio.floor):g})")
+        _require(frames >= 4 and frames & (frames - 1) == 0, "data.clip_samples", self.data.clip_samples,
+                 f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
+        _require(self.training.precision == "float32", "training.precision", self.training.precision,
+                 "a frame GAN needs float32")
+        _require(self.training.batch_size % 8 == 0, "training.batch_size", self.training.batch_size,
+                 "give a multiple of 8: the discriminator compares so many sounds with each other")
 
     def _check_vocoder(self) -> None:
         audio, model = self.audio, self.model
@@ -347,7 +449,7 @@ class Config:
     @property
     def is_vocoder(self) -> bool:
         """Whether the model turns mels into waveforms, rather than noise into mels."""
-        return not isinstance(self.model, SpectrogramGANConfig)
+        return isinstance(self.model, MelGANConfig | FastVocoderConfig)
 
     @property
     def mel_shape(self) -> tuple[int, int]:

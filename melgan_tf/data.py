@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,17 @@ class SoundSet:
 
     def __len__(self) -> int:
         return len(self.sounds)
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """How many sounds each folder holds, by name; sounds that lie in no folder are of class ""."""
+        return dict(sorted(Counter(sound.label for sound in self.sounds).items()))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class of each sound: ``(sounds,)`` int32, positions in `classes`."""
+        positions = {name: index for index, name in enumerate(self.classes)}
+        return np.array([positions[sound.label] for sound in self.sounds], np.int32)
 
     def images(self) -> np.ndarray:
         """The mels as the patch GAN sees them: ``(sounds, mel_bins, frames, 1)``."""
@@ -80,6 +92,8 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
                 if isinstance(clip, Skipped):
                     reading.skipped.append(clip)
                     continue
+                if config.data.level == "peak":
+                    clip = clip / np.max(np.abs(clip))
                 reading.kept.append(sound)
                 reading.digest.update(np.ascontiguousarray(clip, "<f4"))
                 yield clip
@@ -141,3 +155,43 @@ def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0)
     first_epoch, done = divmod(start_step, per_epoch)
     dataset = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch).skip(done)
     return dataset.map(lambda order, weight: (tf.gather(pool, order), weight)).prefetch(8)
+
+
+def labelled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed: int, start_step: int = 0,
+                     balance: float = 0.0) -> tf.data.Dataset:
+    """Endless batches of sounds drawn at random, each with its class; every batch a function of seed and step.
+
+    Args:
+        mels: ``(sounds, frames, mel_bins)``.
+        labels: ``(sounds,)``, class numbers.
+        batch_size: any; a small set's sounds come several times in a batch.
+        seed: decides what is drawn.
+        start_step: batches to leave out, as if they had been consumed.
+        balance: 0 draws every sound as often as every other; 1 every class as often as every other; see
+            `class_shares`.
+
+    Returns:
+        A dataset of ``(mels, labels)``: ``(batch_size, frames, mel_bins)`` and ``(batch_size,)`` int32.
+    """
+    counts = np.bincount(labels)
+    weight = class_shares(counts, balance) / np.maximum(counts, 1)
+    bounds = tf.constant(np.cumsum(weight[labels]) / np.sum(weight[labels]), tf.float32)
+    pool, classes = tf.constant(mels), tf.constant(labels, tf.int32)
+
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        drawn = tf.random.stateless_uniform((batch_size,), tf.stack([np.int64(seed), step]))
+        chosen = tf.minimum(tf.searchsorted(bounds, drawn, side="right"), len(labels) - 1)
+        return tf.gather(pool, chosen), tf.gather(classes, chosen)
+
+    return tf.data.Dataset.range(start_step, np.iinfo(np.int64).max).map(batch).prefetch(8)
+
+
+def class_shares(counts: np.ndarray, balance: float) -> np.ndarray:
+    """How often each class is drawn: ``counts ** (1 - balance)``, divided by its sum.
+
+    Example:
+        >>> class_shares(np.array([90, 10]), 0.5).round(2).tolist()
+        [0.75, 0.25]
+    """
+    shares = np.where(counts > 0, np.maximum(counts, 1.0) ** (1.0 - balance), 0.0)
+    return shares / shares.sum()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,7 +27,7 @@ _PEAK = 10 ** (-1 / 20)
 
 
 def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, source: str,
-                 progress: Progress | None = None, normalize: bool = True) -> dict[str, Any]:
+                 progress: Progress | None = None, normalize: bool = True, label: str | None = None) -> dict[str, Any]:
     """Writes ``count`` sounds, sounds.json and sounds.png into a folder, all or none.
 
     Args:
@@ -37,16 +38,20 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
         source: what the model was loaded from, for the record.
         progress: told of every sound.
         normalize: bring every sound that is not silent to a peak of -1 dB; its own peak stays in the record.
+        label: the class, or mixture of classes, of all sounds, as `melgan_tf.classes.Classes.label` reads it; without
+            it each has one of its own.
 
     Returns:
         What sounds.json holds.
 
     Raises:
+        UsageError: the model has no such class, or none at all.
         MelGANError: the folder cannot be written.
     """
     out, progress = Path(out), progress or Progress()
+    wanted = trained.label(label)
     with progress.task("generating", count, "sounds") as advance:
-        made = trained.sampler.generate(seed, count, advance=advance)
+        made = trained.sampler.generate(seed, count, advance=advance, label=wanted)
     record = {**_record(trained, made, count, seed, source), "normalized": normalize}
     try:
         beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
@@ -68,13 +73,25 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
 
 
 def _record(trained: Trained, made: dict[str, np.ndarray], count: int, seed: int, source: str) -> dict[str, Any]:
-    sounds = [{"file": f"seed{seed}-{index:04d}.wav", "seed": seed, "index": index,
-               "peak": round(float(np.max(np.abs(made["audio"][index]))), 4),
-               "silent": bool(is_silent(made["audio"][index])),
-               "noise": [round(float(value), 7) for value in made["noise"][index]]} for index in range(count)]
+    classes = trained.sampler.classes
+
+    def sound(index: int) -> dict[str, Any]:
+        label = {"label": classes.describe(made["label"][index])} if classes else {}
+        return {"file": _file_name(seed, index, label.get("label")), "seed": seed, "index": index, **label,
+                "peak": round(float(np.max(np.abs(made["audio"][index]))), 4),
+                "silent": bool(is_silent(made["audio"][index])),
+                "noise": [round(float(value), 7) for value in made["noise"][index]]}
+
+    sounds = [sound(index) for index in range(count)]
     return {"source": source, "preset": trained.config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": trained.config.audio.fingerprint(), "sample_rate": trained.config.audio.sample_rate,
             "vocoder": trained.renderer, "versions": versions(), "sounds": sounds}
+
+
+def _file_name(seed: int, index: int, label: str | None) -> str:
+    """``seed1-0000.wav``, or with a class in front: ``kick-seed1-0000.wav``."""
+    front = re.sub(r"[^\w.=-]+", "-", label)[:80] + "-" if label else ""
+    return f"{front}seed{seed}-{index:04d}.wav"
 
 
 def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: dict[str, Any],
@@ -83,13 +100,15 @@ def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: d
     with progress.task("writing", len(record["sounds"]), "sounds") as advance:
         for sound, samples in zip(record["sounds"], made["audio"], strict=True):
             origin = {"made_by": "melgan-tf", "weights": record["weights"], "step": record["step"],
-                      "seed": sound["seed"], "index": sound["index"]}
+                      "seed": sound["seed"], "index": sound["index"],
+                      **({"label": sound["label"]} if "label" in sound else {})}
             if record["normalized"] and not sound["silent"]:
                 samples = samples * (_PEAK / np.max(np.abs(samples)))
             save_wav(folder / sound["file"], samples, rate, comment=json.dumps(origin))
             advance(1)
     mels = spectral.log_mel(made["mel"], trained.config.audio).numpy()
-    save_png(contact_sheet(mels, titles=[str(sound["index"]) for sound in record["sounds"]]), folder / PICTURE)
+    save_png(contact_sheet(mels, titles=[f"{sound['index']} {sound.get('label', '')}".strip()
+                                              for sound in record["sounds"]]), folder / PICTURE)
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Adversarial losses: pure functions of logits and feature maps, unweighted."""
+"""Adversarial losses and their companions: pure functions of logits, feature maps and distributions, unweighted."""
 
 from __future__ import annotations
 
@@ -71,3 +71,34 @@ def feature_matching(real: list[list[keras.KerasTensor]], fake: list[list[keras.
         weight = 4.0 / (len(ours) - 3 + 1) / len(real)
         total += weight * sum(ops.mean(ops.abs(x - y)) for x, y in zip(ours[:-1], theirs[:-1], strict=True))
     return total
+
+
+def feature_distance(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Mean absolute difference of corresponding feature maps, summed over the maps; a scalar.
+
+    Example:
+        >>> one, two = keras.ops.zeros((1, 4)), keras.ops.ones((1, 4))
+        >>> float(feature_distance([one, one], [one, two]))
+        1.0
+
+    Reference: Larsen et al., "Autoencoding beyond pixels" (2016), equation 8, there with a normal density.
+    """
+    return sum(ops.mean(ops.abs(x - y)) for x, y in zip(real, fake, strict=True))
+
+
+def kl_divergence(mean: keras.KerasTensor, log_variance: keras.KerasTensor) -> keras.KerasTensor:
+    """How far normal distributions are from the standard one: ``sum(mean^2 + variance - log variance - 1) / 2``.
+
+    Args:
+        mean, log_variance: ``(batch, dimensions)``.
+
+    Returns:
+        ``(batch,)``, natural logarithm.
+
+    Example:
+        >>> float(kl_divergence(keras.ops.array([[3.0, 4.0]]), keras.ops.zeros((1, 2)))[0])
+        12.5
+
+    Reference: Kingma & Welling, "Auto-Encoding Variational Bayes" (2014), appendix B.
+    """
+    return 0.5 * ops.sum(ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0, axis=-1)

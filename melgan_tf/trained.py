@@ -1,4 +1,4 @@
-"""From a run directory to a Sampler: the trained generator, ready to be used."""
+"""From a run directory, or the package's own weights, to a Sampler: the trained generator, ready to be used."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import keras
+import numpy as np
+
 from melgan_tf.checkpoints import restore
-from melgan_tf.config import Config
+from melgan_tf.classes import Classes
+from melgan_tf.config import Config, FrameGANConfig, from_dict
 from melgan_tf.errors import UsageError
+from melgan_tf.models import frame_gan, spectrogram_gan
 from melgan_tf.models.sampler import Sampler
-from melgan_tf.models.spectrogram_gan import Generator
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory
 from melgan_tf.vocoders import GRIFFIN_LIM, choose_vocoder
-from melgan_tf.weights import digest, newest_state
+from melgan_tf.weights import PRETRAINED, WEIGHTS, digest, newest_state, read_card, read_weights
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,26 @@ class Trained:
         vocoder = self.sampler.vocoder
         return vocoder.facts() if vocoder else {"name": GRIFFIN_LIM, "iterations": self.sampler.iterations}
 
+    def label(self, text: str | None) -> np.ndarray | None:
+        """The label vector ``(classes,)`` that a request like ``kick`` or ``kick=0.7,snare=0.3`` means; None for None.
 
-def load_trained(run: str | Path, checkpoint: Literal["last", "best"] = "last",
+        Raises:
+            UsageError: the model has no such class, or none at all.
+        """
+        if text is None:
+            return None
+        if not self.sampler.classes:
+            raise UsageError(f"--label {text!r}: a model of preset {self.config.preset!r} has no classes")
+        return self.sampler.classes.label(text)
+
+
+def load_trained(source: str | Path, checkpoint: Literal["last", "best"] = "last",
                  progress: Progress | None = None, vocoder: str | None = None) -> Trained:
-    """Loads a run's generator.
+    """Loads a run's generator, or one that the package brings along.
 
     Args:
-        run: the run directory; nothing else is read.
-        checkpoint: the newest that is whole, or the best by Fréchet distance of log-mel statistics.
+        source: a run directory, of which nothing else is read, or ``pretrained:NAME``.
+        checkpoint: of a run: the newest that is whole, or the best by the figure that training judged by.
         progress: told of damaged checkpoints that are passed over.
         vocoder: what renders the mels; see `melgan_tf.vocoders.choose_vocoder`.
 
@@ -54,13 +70,27 @@ def load_trained(run: str | Path, checkpoint: Literal["last", "best"] = "last",
         UsageError: there is no run, it is a vocoder's, or the vocoder does not fit it.
         MelGANError: it has no usable checkpoint, or one that belongs to another configuration.
     """
-    directory = RunDirectory(run)
-    config = directory.config()
-    if config.is_vocoder:
-        raise UsageError(f"{run} is a run of the vocoder preset {config.preset!r}, which makes no sounds of its own: "
-                         f"melgan-tf vocode SOUND --vocoder {run}")
-    state, meta = newest_state(directory, config, checkpoint, progress)
-    generator = Generator(config.model.noise_dim, config.model.weight_std)
+    if str(source).startswith(PRETRAINED):
+        card = read_card(str(source).removeprefix(PRETRAINED))
+        config, classes, step = from_dict(Config, card["config"]), card["classes"], card["step"]
+        state = read_weights(WEIGHTS / f"{card['name']}.npz")
+    else:
+        directory = RunDirectory(source)
+        config, classes = directory.config(), directory.record()["data"].get("classes")
+        if config.is_vocoder:
+            raise UsageError(f"{source} is a run of the vocoder preset {config.preset!r}, which makes no sounds of its "
+                             f"own: melgan-tf vocode SOUND --vocoder {source}")
+        state, meta = newest_state(directory, config, checkpoint, progress)
+        step = meta["step"]
+    known = Classes(classes) if isinstance(config.model, FrameGANConfig) else None
+    generator = build_generator(config, known)
     restore(state, generator=generator.variables)
     chosen = choose_vocoder(vocoder, config.audio, progress)
-    return Trained(Sampler(generator, config, vocoder=chosen), config, meta["step"], digest(state))
+    return Trained(Sampler(generator, config, vocoder=chosen, classes=known), config, step, digest(state))
+
+
+def build_generator(config: Config, classes: Classes | None) -> keras.Model:
+    """A generator with initial weights, of the kind that a configuration asks for."""
+    if classes:
+        return frame_gan.Generator(config, len(classes))
+    return spectrogram_gan.Generator(config.model.noise_dim, config.model.weight_std)

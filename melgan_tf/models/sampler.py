@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from melgan_tf import spectral
+from melgan_tf.classes import Classes
 from melgan_tf.config import Config
 from melgan_tf.griffin_lim import fit_length, mel_to_waveform
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 #: many others were asked for.
 BATCH = 16
 _FADE_SECONDS = 0.005
+_LABEL_SEED = 2**62  # classes are drawn from another stream than noise
 
 
 class Sampler:
@@ -28,10 +31,12 @@ class Sampler:
     another process.
 
     Args:
-        generator: noise ``(batch, noise_dim)`` -> mel image ``(batch, mel_bins, frames, 1)``.
+        generator: its ``mel`` makes mels ``(batch, frames, mel_bins)`` of noise ``(batch, noise_dim)`` and, if there
+            are classes, of labels ``(batch, classes)``.
         config: the run's configuration.
         iterations: of Griffin-Lim.
         vocoder: renders the mels; Griffin-Lim without.
+        classes: of a generator that takes labels.
 
     Example:
         >>> from melgan_tf import presets
@@ -40,25 +45,35 @@ class Sampler:
         TensorShape([1, 8000])
     """
 
-    def __init__(self, generator: Callable[[tf.Tensor], tf.Tensor], config: Config, iterations: int = 32,
-                 vocoder: Vocoder | None = None) -> None:
+    def __init__(self, generator: keras.Model, config: Config, iterations: int = 32,
+                 vocoder: Vocoder | None = None, classes: Classes | None = None) -> None:
         self.generator, self.config, self.iterations, self.vocoder = generator, config, iterations, vocoder
+        self.classes = classes
         self.audio, self.samples = config.audio, config.data.clip_samples
         length = min(self.samples, max(1, round(_FADE_SECONDS * self.audio.sample_rate)))
         self._fade = np.ones(self.samples, "float32")
         self._fade[-length:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1) / length)
         self._compiled = tf.function(self.__call__, autograph=False,
-                                     input_signature=[tf.TensorSpec((BATCH, config.model.noise_dim), tf.float32)])
+                                     input_signature=list(self.input_signature(BATCH).values()))
 
-    def __call__(self, noise: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Noise ``(batch, noise_dim)`` -> ``audio`` ``(batch, samples)`` and ``mel`` ``(batch, frames, mel_bins)``."""
-        mel = self.mel(noise)
+    def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
+        """What a call takes, by name: ``noise``, and with classes ``label``."""
+        specs = {"noise": tf.TensorSpec((batch, self.config.model.noise_dim), tf.float32, name="noise")}
+        if self.classes:
+            specs["label"] = tf.TensorSpec((batch, len(self.classes)), tf.float32, name="label")
+        return specs
+
+    def __call__(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """Noise ``(batch, noise_dim)`` -> ``audio`` ``(batch, samples)`` and ``mel`` ``(batch, frames, mel_bins)``.
+
+        With classes, label ``(batch, classes)`` says how much of each class a sound is to be; rows sum to 1.
+        """
+        mel = self.mel(noise, label)
         return {"audio": self.render(mel), "mel": mel}
 
-    def mel(self, noise: tf.Tensor) -> tf.Tensor:
-        """Noise ``(batch, noise_dim)`` -> mel ``(batch, frames, mel_bins)``."""
-        image = tf.cast(self.generator(noise), tf.float32)
-        return tf.transpose(tf.squeeze(image, axis=-1), (0, 2, 1))
+    def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
+        """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
+        return tf.cast(self.generator.mel(noise, label) if self.classes else self.generator.mel(noise), tf.float32)
 
     def render(self, mel: tf.Tensor, **options: Any) -> tf.Tensor:
         """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``; options are the vocoder's."""
@@ -82,16 +97,45 @@ class Sampler:
         indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
         return tf.map_fn(one, indices, fn_output_signature=tf.float32)
 
+    def labels(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
+        """The classes of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, classes)``, one of each row 1.
+
+        Drawn as often as each class occurred among the training sounds.
+        """
+        seed = tf.cast(seed, tf.int64) + _LABEL_SEED
+        bounds = tf.constant(np.cumsum(self.classes.shares)[:-1], tf.float32)
+
+        def one(index: tf.Tensor) -> tf.Tensor:
+            drawn = tf.random.stateless_uniform((), tf.stack([seed, index]))
+            return tf.one_hot(tf.reduce_sum(tf.cast(drawn >= bounds, tf.int32)), len(self.classes))
+
+        indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
+        return tf.map_fn(one, indices, fn_output_signature=tf.float32)
+
+    def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0,
+               label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """What makes sounds ``start`` to ``start + count - 1`` of a seed: ``noise``, and with classes ``label``.
+
+        Args:
+            seed, count, start: as in `generate`.
+            label: ``(classes,)``, the same for all; without it each sound has a class of its own.
+        """
+        found = {"noise": self.noise(seed, count, start)}
+        if self.classes:
+            found["label"] = self.labels(seed, count, start) if label is None else tf.tile(
+                tf.cast(label, tf.float32)[None], [count, 1])
+        return found
+
     def sample(self, seed: tf.Tensor | int, count: tf.Tensor | int) -> dict[str, tf.Tensor]:
         """The first ``count`` sounds of a seed, as `__call__` returns them."""
-        return self(self.noise(seed, count))
+        return self(**self.inputs(seed, count))
 
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
         """Waveform ``(batch, samples)`` -> the mel ``(batch, frames, mel_bins)`` that this model speaks."""
         return spectral.mel_spectrogram(waveform, self.audio)
 
-    def generate(self, seed: int, count: int, start: int = 0,
-                 advance: Callable[[int], None] = lambda count: None) -> dict[str, np.ndarray]:
+    def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
+                 label: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Sounds ``start`` to ``start + count - 1`` of a seed, in batches of fixed size.
 
         Args:
@@ -99,15 +143,18 @@ class Sampler:
             count: how many.
             start: index of the first.
             advance: told how many more are done.
+            label: ``(classes,)``: how much of each class every sound is to be; without it each has a class of its own,
+                drawn as often as it occurred in training.
 
         Returns:
-            ``audio`` ``(count, samples)``, ``mel`` ``(count, frames, mel_bins)`` and ``noise`` ``(count, noise_dim)``.
+            ``audio`` ``(count, samples)``, ``mel`` ``(count, frames, mel_bins)``, ``noise`` ``(count, noise_dim)`` and,
+            with classes, ``label`` ``(count, classes)``.
         """
-        parts: dict[str, list[np.ndarray]] = {"audio": [], "mel": [], "noise": []}
+        parts: dict[str, list[np.ndarray]] = {}
         for first in range(0, count, BATCH):
             kept = min(BATCH, count - first)
-            noise = self.noise(seed, BATCH, start + first)
-            for name, value in {**self._compiled(noise), "noise": noise}.items():
-                parts[name].append(value.numpy()[:kept])
+            inputs = self.inputs(seed, BATCH, start + first, label)
+            for name, value in {**self._compiled(**inputs), **inputs}.items():
+                parts.setdefault(name, []).append(value.numpy()[:kept])
             advance(kept)
         return {name: np.concatenate(values) for name, values in parts.items()}

@@ -84,6 +84,10 @@ class Generator(keras.Model):
             return maps
         return maps[-1] if packed else unpack(maps[-1], 1)
 
+    def mel(self, noise: keras.KerasTensor) -> keras.KerasTensor:
+        """Noise ``(batch, noise_dim)`` -> mel ``(batch, frames, mel_bins)``."""
+        return ops.transpose(ops.squeeze(self(noise), axis=-1), (0, 2, 1))
+
     def feature_maps(self, noise: keras.KerasTensor) -> list[keras.KerasTensor]:
         """The activated output of each layer, ``(batch, mel, frame, channels)`` as in the table above."""
         *inner, last = self._maps(noise, selu)

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
-from melgan_tf.config import Config
+from melgan_tf.config import Config, FrameGANConfig
 from melgan_tf.data import SoundSet, steps_per_epoch
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
@@ -162,7 +162,7 @@ class _Session:
     def _describe(self) -> None:
         sounds = self.sounds
         data = {"folder": str(self.data.resolve()), "sounds": len(sounds), "skipped": len(sounds.skipped),
-                "fingerprint": sounds.fingerprint}
+                "fingerprint": sounds.fingerprint, **self.task.facts()}
         resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
                     "replicas": self.plan.strategy.num_replicas_in_sync}
         self.directory.write(self.config, data, resolved)
@@ -196,12 +196,15 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
         raise MelGANError(f"training.batch_size is {settings.batch_size}: give a multiple of the {len(gpus)} GPUs")
     begun = directory.record()["resolved"] if directory.exists() else {}
     if settings.xla == "auto":
-        xla = begun.get("xla", steps >= _LEAST_COMPILED_STEPS)
-        if not xla:
+        frames = isinstance(config.model, FrameGANConfig) and not gpus  # measured: half as fast again without
+        xla = begun.get("xla", steps >= _LEAST_COMPILED_STEPS and not frames)
+        if not xla and not frames:
             progress.line(f"XLA is off: {steps} steps are over before compiling pays (--xla forces it)")
     else:
         xla = settings.xla == "on"
     cores = len(os.sched_getaffinity(0))
     least = 1 if config.is_vocoder else _LEAST_SHARD
     shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // least)))
+    if isinstance(config.model, FrameGANConfig) and settings.batch_size % (8 * shards):
+        shards = 1  # whole groups that the discriminator compares
     return _Plan(strategy, xla, shards)

@@ -14,18 +14,21 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf import spectral
+from melgan_tf.classes import Classes
 from melgan_tf.config import Config
-from melgan_tf.data import SoundSet, batches, load_folder
+from melgan_tf.data import SoundSet, batches, class_shares, labelled_batches, load_folder
 from melgan_tf.evaluation import embed, frechet_distance
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
-from melgan_tf.training import gan, vocoder
+from melgan_tf.training import frame_gan, gan, vocoder
+from melgan_tf.vocoders import vocoder_for
 from melgan_tf.waveform_data import WaveformSet, clip_batches, load_waveforms
 
 PREVIEWS = 16
 _JUDGED = 512
 _COPIED = 64
+_FEW = 100
 
 
 class Task(ABC):
@@ -57,6 +60,10 @@ class Task(ABC):
     @property
     @abstractmethod
     def clips(self) -> int: ...
+
+    def facts(self) -> dict[str, Any]:
+        """What else config.json is to say of the sounds."""
+        return {}
 
     @abstractmethod
     def build(self) -> keras.Model:
@@ -139,6 +146,61 @@ class SpectrogramTask(Task):
             self._summaries("fake", made["mel"], made["audio"])
 
 
+class FrameTask(Task):
+    """Noise and class to mel spectrogram. Judged as `SpectrogramTask` is."""
+
+    figure = "evaluation/frechet"
+    metrics = frame_gan.METRICS
+    sounds: SoundSet
+
+    def _load(self, data: str | Path, progress: Progress) -> SoundSet:
+        sounds = load_folder(data, self.config, progress)
+        if len(sounds) < _FEW:
+            progress.warning(f"{len(sounds)} sounds are few: what is made will stay near them; {_FEW} or more give "
+                             "variety of its own")
+        return sounds
+
+    @property
+    def clips(self) -> int:
+        return len(self.sounds)
+
+    def facts(self) -> dict[str, Any]:
+        return {"classes": self.sounds.classes}
+
+    def build(self) -> keras.Model:
+        counts = np.array(list(self.sounds.classes.values()))
+        self.model = frame_gan.FrameGAN(self.config, class_shares(counts, self.config.model.class_balance))
+        return self.model
+
+    def start_judging(self) -> None:
+        self.sampler = Sampler(self.model.average, self.config, classes=Classes(self.sounds.classes),
+                               vocoder=vocoder_for(self.config.audio))
+        mels = self.sounds.mels
+        self.inputs = self.sampler.inputs(0, min(_JUDGED, max(64, len(mels))))
+        self.real = embed(mels[spaced(len(mels), _JUDGED)] * 10.0)
+
+    def dataset(self, start_step: int) -> tf.data.Dataset:
+        settings = self.config.training
+        return labelled_batches(self.sounds.mels, self.sounds.labels, settings.batch_size, settings.seed, start_step,
+                                self.config.model.class_balance)
+
+    def describe(self, logs: dict[str, float]) -> str:
+        return (f"Loss_D: {logs['discriminator/loss']:.4f}\tadversarial: {logs['generator/adversarial']:.4f}\t"
+                f"copies: {logs['generator/reconstruction']:.4f}\tKL: {logs['generator/kl']:.2f}\t"
+                f"spread: {logs['generator/spread']:.3f}")
+
+    def judge(self) -> float:
+        return frechet_distance(self.real, embed(self.sampler.mel(**self.inputs).numpy() * 10.0))
+
+    def preview(self, epoch: int, real: bool) -> None:
+        if real:
+            mels = self.sounds.mels[spaced(len(self.sounds), PREVIEWS)]
+            self._summaries("real", mels, self.sampler.render(tf.constant(mels)).numpy())
+        else:
+            made = self.sampler.generate(seed=0, count=PREVIEWS)
+            self._summaries("fake", made["mel"], made["audio"])
+
+
 class VocoderTask(Task):
     """Mel spectrogram to waveform. Judged by the log mels of 64 clips: real against copied, mean difference in dB."""
 
@@ -187,7 +249,8 @@ class VocoderTask(Task):
 
 def task_for(config: Config, data: str | Path, progress: Progress) -> Task:
     """Reads the sounds for a configuration's kind of training."""
-    return (VocoderTask if config.is_vocoder else SpectrogramTask)(config, data, progress)
+    kinds = {"spectrogram-gan": SpectrogramTask, "frame-gan": FrameTask}
+    return kinds.get(config.model.kind, VocoderTask)(config, data, progress)
 
 
 def spaced(count: int, wanted: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Weights on disk: those of the vocoders that the package brings along, and those of a run. No TensorFlow."""
+"""Weights on disk: those of the models that the package brings along, and those of a run. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,9 +17,21 @@ from melgan_tf.run_directory import RunDirectory, replacing, write_text
 
 WEIGHTS = Path(__file__).parent
 
+#: What the package's own sound models are called by: this and their name, so that no run directory is meant.
+PRETRAINED = "pretrained:"
+
 
 def shipped() -> list[str]:
     """The names of the vocoders that the package brings along."""
+    return [name for name in _cards() if "classes" not in read_card(name)]
+
+
+def shipped_models() -> list[str]:
+    """The names of the sound models that the package brings along, as commands take them: ``pretrained:NAME``."""
+    return [PRETRAINED + name for name in _cards() if "classes" in read_card(name)]
+
+
+def _cards() -> list[str]:
     return sorted(card.stem for card in WEIGHTS.glob("*.json"))
 
 
@@ -32,7 +44,7 @@ def read_card(name: str) -> dict[str, Any]:
     try:
         return json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MelGANError(f"the vocoder {name} is missing from the package, or damaged: {error}") from None
+        raise MelGANError(f"{name} is missing from the package, or damaged: {error}") from None
 
 
 def read_weights(path: Path) -> State:
@@ -46,14 +58,14 @@ def read_weights(path: Path) -> State:
 
 def write_shipped(name: str, state: State, meta: dict[str, Any], config: Config, card: dict[str, Any],
                   folder: Path = WEIGHTS) -> None:
-    """Writes weights and card of a vocoder for the package.
+    """Writes weights and card of a vocoder or a sound model for the package.
 
     Args:
         name: what it will be called.
         state: of a checkpoint; only the generator's part is kept, as float16.
         meta: the checkpoint's record.
         config: the run's.
-        card: data, licence, command, hours, figures.
+        card: data, licence, command, hours, figures; of a sound model also its classes.
         folder: where to.
     """
     kept = {key: value.astype(np.float16) for key, value in sorted(state.items()) if key.startswith("generator/")}

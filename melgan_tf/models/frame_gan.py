@@ -1,0 +1,243 @@
+"""The frame GAN: noise and a class -> mel spectrogram; mel spectrogram -> noise, or real or not.
+
+Three players. The *generator* makes spectrograms of noise; the *discriminator* tells them from real ones of the same
+class; the *encoder* finds, for a real sound, the noise that would make it. The generator learns from both: to deceive
+the discriminator with noise, and to give real sounds back from what the encoder found. The second is what keeps every
+real sound within its reach, so that it cannot collapse to a few that deceive best; the first is what keeps its sounds
+from being blurred averages.
+
+All three see a spectrogram as a sequence of frames (see `melgan_tf.models.frame_layers`), scaled to [-1, 1]: -1 is the
+mel's floor, 1 the configuration's ceiling. Frames may be any power of two times four.
+
+Reference: Larsen et al., "Autoencoding beyond pixels using a learned similarity metric" (2016); Miyato & Koyama, "cGANs
+with Projection Discriminator" (2018); Karras et al., "A Style-Based Generator Architecture" (2019) for the mapped noise
+that scales every layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from melgan_tf.config import AudioConfig, Config
+from melgan_tf.layers import selu_for_export
+from melgan_tf.models.frame_layers import FrameConv, FrameDense, double_frames, halve_frames, residual
+
+#: Frames of the smallest map; every stage doubles them.
+FIRST_FRAMES = 4
+_STYLE_CHANNELS = 128
+_LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
+_STYLE_GAIN = 0.3
+_OUTPUT_GAIN = 0.5
+#: Sounds that are compared with each other in the discriminator.
+_GROUP = 8
+
+
+class Generator(keras.Model):
+    """Turns noise and a label into mel spectrograms.
+
+    Noise and label become the first map by one product, and a style by two layers; each residual block of two
+    convolutions is scaled and shifted by the style, and every block but the last doubles the frames.
+
+    Args:
+        config: shapes, channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        noise: ``(batch, noise_dim)``, standard normal.
+        label: ``(batch, classes)``, rows sum to 1.
+        activation: SELU in the form that suits the purpose.
+
+    Output shape: ``(batch, frames, mel_bins)``, in [-1, 1].
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "generator") -> None:
+        super().__init__(name=name)
+        model, seeds = config.model, _Seeds(config.training.seed * 1000)
+        bins, frames = config.mel_shape
+        channels, inputs = model.channels, model.noise_dim + classes
+        self.scale = MelScale(config.audio, model.ceiling)
+        self.style_1 = FrameDense(inputs, _STYLE_CHANNELS, seeds.next(), name="style_1")
+        self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
+        self.first = FrameDense(inputs, FIRST_FRAMES * channels, seeds.next(), name="first")
+        self.blocks = [_StyledBlock(channels, seeds, name=f"block_{index}") for index in range(1, _stages(frames) + 2)]
+        self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
+                    for index in range(1, _stages(frames) + 1)]
+        self.last = FrameConv(channels, bins, seeds.next(), _OUTPUT_GAIN, name="last")
+        self.channels = channels
+        self.built = True
+
+    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor,
+             activation: Callable[..., keras.KerasTensor] = ops.selu) -> keras.KerasTensor:
+        inputs = ops.concatenate([noise, label * _LABEL_SCALE], axis=-1)
+        style = activation(self.style_2(activation(self.style_1(inputs))))
+        x = activation(ops.reshape(self.first(inputs), (-1, FIRST_FRAMES, self.channels)))
+        for index, block in enumerate(self.blocks):
+            if index:
+                x = double_frames(activation(self.ups[index - 1](x)))
+            x = block(x, style, activation=activation)
+        return ops.tanh(self.last(x))
+
+    def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> log mel ``(batch, frames, mel_bins)``."""
+        return self.scale.to_mel(self(noise, label, activation=selu_for_export))
+
+
+class Discriminator(keras.Model):
+    """Tells real mel spectrograms of a class from generated ones.
+
+    Its kernels must come normalised (see `melgan_tf.models.spectral_norm`): it is called with `stateless_call`.
+
+    Args:
+        config: shapes, channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        x: ``(batch, frames, mel_bins)`` in [-1, 1].
+        label: ``(batch, classes)``.
+
+    Output: logits ``(batch,)``, and the feature maps ``[(batch, frames, channels), ...]``.
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "discriminator") -> None:
+        super().__init__(name=name)
+        channels, seeds = config.model.channels, _Seeds(config.training.seed * 1000 + 300)
+        self.trunk = _Trunk(config, seeds, name="discriminator")
+        self.judge = FrameDense(self.trunk.outputs + 1, channels, seeds.next(), name="judge")
+        self.verdict = FrameDense(channels, 1, seeds.next(), name="verdict")
+        self.projection = FrameDense(classes, channels, seeds.next(), bias=False, name="projection")
+        self.directions = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
+                                           initializer=keras.initializers.RandomNormal(seed=seeds.next()))
+                           for index, kernel in enumerate(self.kernels)]
+        self.built = True
+
+    @property
+    def kernels(self) -> list[keras.Variable]:
+        """What is to be normalised."""
+        return [variable for variable in self.trainable_variables if variable.name == "kernel"]
+
+    def call(self, x: keras.KerasTensor,
+             label: keras.KerasTensor) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
+        maps = self.trunk(x)
+        flat = ops.reshape(maps[-1], (-1, self.trunk.outputs))
+        y = ops.selu(self.judge(ops.concatenate([flat, _group_deviation(flat)], axis=-1)))
+        return ops.squeeze(self.verdict(y), axis=-1) + ops.sum(self.projection(label) * y, axis=-1), maps
+
+
+class Encoder(keras.Model):
+    """Finds the noise that makes a sound: mean and logarithm of the variance of a normal distribution.
+
+    Args:
+        config: shapes, channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        x: ``(batch, frames, mel_bins)`` in [-1, 1].
+        label: ``(batch, classes)``.
+
+    Output shape: two of ``(batch, noise_dim)``.
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "encoder") -> None:
+        super().__init__(name=name)
+        seeds = _Seeds(config.training.seed * 1000 + 600)
+        self.trunk = _Trunk(config, seeds, name="encoder")
+        self.posterior = FrameDense(self.trunk.outputs + classes, 2 * config.model.noise_dim, seeds.next(),
+                                    _OUTPUT_GAIN, name="posterior")
+        self.built = True
+
+    def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        flat = ops.reshape(self.trunk(x)[-1], (-1, self.trunk.outputs))
+        return tuple(ops.split(self.posterior(ops.concatenate([flat, label], axis=-1)), 2, axis=-1))
+
+
+class MelScale:
+    """Log mels to [-1, 1] and back: -1 is the floor of the mel's contract, 1 the ceiling.
+
+    Args:
+        audio: the mel's contract, with logarithm.
+        ceiling: the log10 of a mel that is as loud as any.
+    """
+
+    def __init__(self, audio: AudioConfig, ceiling: float) -> None:
+        self.floor, self.ceiling = math.log10(audio.floor), ceiling
+
+    def to_mel(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """From [-1, 1]."""
+        return (x + 1.0) * ((self.ceiling - self.floor) / 2) + self.floor
+
+    def from_mel(self, mel: keras.KerasTensor) -> keras.KerasTensor:
+        """To [-1, 1]; what is louder than the ceiling becomes 1."""
+        return ops.clip((mel - self.floor) * (2 / (self.ceiling - self.floor)) - 1.0, -1.0, 1.0)
+
+
+class _StyledBlock(keras.layers.Layer):
+    """Two convolutions, each scaled and shifted by the style, beside the identity."""
+
+    def __init__(self, channels: int, seeds: _Seeds, name: str) -> None:
+        super().__init__(name=name)
+        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
+        self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
+                                  name=f"{name}_style_{index}")
+                       for index in (1, 2)]
+        self.built = True
+
+    def call(self, x: keras.KerasTensor, style: keras.KerasTensor,
+             activation: Callable[..., keras.KerasTensor]) -> keras.KerasTensor:
+        y = x
+        for conv, to_style in zip(self.convs, self.styles, strict=True):
+            scale, shift = ops.split(ops.expand_dims(to_style(style), 1), 2, axis=-1)
+            y = activation(conv(y) * (1.0 + scale) + shift)
+        return residual(x, y)
+
+
+class _Trunk(keras.layers.Layer):
+    """Spectrogram -> feature maps of fewer and fewer frames, down to `FIRST_FRAMES`: what encoder and discriminator
+    share in shape (each has its own)."""
+
+    def __init__(self, config: Config, seeds: _Seeds, name: str) -> None:
+        super().__init__(name=name)
+        bins, frames = config.mel_shape
+        channels = config.model.channels
+        self.first = FrameConv(bins, channels, seeds.next(), name=f"{name}_first")
+        self.downs = [FrameDense(2 * channels, channels, seeds.next(), name=f"{name}_down_{index}")
+                      for index in range(1, _stages(frames) + 1)]
+        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}")
+                      for index in range(1, _stages(frames) + 1)]
+        self.outputs = FIRST_FRAMES * channels
+        self.built = True
+
+    def call(self, x: keras.KerasTensor) -> list[keras.KerasTensor]:
+        maps = [ops.selu(self.first(x))]
+        for down, conv in zip(self.downs, self.convs, strict=True):
+            y = ops.selu(down(halve_frames(maps[-1])))
+            maps.append(residual(y, ops.selu(conv(y))))
+        return maps
+
+
+class _Seeds:
+    """Seeds, each another: equal ones would give equal layers equal weights."""
+
+    def __init__(self, first: int) -> None:
+        self.last = first
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+
+def _stages(frames: int) -> int:
+    return int(math.log2(frames // FIRST_FRAMES))
+
+
+def _group_deviation(flat: keras.KerasTensor) -> keras.KerasTensor:
+    """How much the sounds of a group differ, ``(batch, 1)``: by this a discriminator sees that all are alike.
+
+    Reference: Karras et al., "Progressive Growing of GANs" (2018), section 3.
+    """
+    groups = ops.reshape(flat, (_GROUP, -1, flat.shape[-1]))
+    deviation = ops.sqrt(ops.var(groups, axis=0) + 1e-8)
+    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (_GROUP, 1))
