@@ -5,6 +5,8 @@ Both sides are measured as they are heard: as waveforms, so that what the vocode
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import Report, evaluate_waveforms
 from melgan_tf.evaluation.sounds import Sounds, load_sounds
+from melgan_tf.generation import RECORD
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory
 from melgan_tf.trained import Trained
@@ -63,7 +66,9 @@ def assess_run(trained: Trained, reference: str | Path, train: str | Path | None
 
 def assess_folder(folder: str | Path, reference: str | Path, train: str | Path | None = None, seed: int = 0,
                   progress: Progress | None = None) -> Assessment:
-    """Measures generated sounds that lie in a folder; names of its sub-folders are what they are meant to be.
+    """Measures generated sounds that lie in a folder.
+
+    What they are meant to be is said by sounds.json, as `melgan-tf generate` writes it, or by names of sub-folders.
 
     Args:
         folder: the generated sounds; their rate is that which most of them have.
@@ -73,20 +78,35 @@ def assess_folder(folder: str | Path, reference: str | Path, train: str | Path |
         MelGANError: either folder is unusable or holds too few sounds.
     """
     progress = progress or Progress()
-    made = load_sounds(folder, progress=progress, silent_too=True)
+    made = with_recorded_labels(load_sounds(folder, progress=progress, silent_too=True), Path(folder))
     real, known = _real(reference, train, made.rate, made.audio.shape[1], progress)
     return _assess(made, real, known, seed, {"folder": str(folder), **_named(reference, train)}, progress)
 
 
 def generated(trained: Trained, count: int, seed: int = 0, progress: Progress | None = None) -> Sounds:
-    """The first ``count`` sounds of a seed."""
+    """The first ``count`` sounds of a seed; of a model with classes, as often of each as it learned from."""
     with (progress or Progress()).task("generating", count, "sounds") as advance:
-        audio = trained.sampler.generate(seed, count, advance=advance)["audio"]
-    return Sounds(audio, trained.config.audio.sample_rate, tuple(f"seed{seed}-{i:04d}" for i in range(count)))
+        made = trained.sampler.generate(seed, count, advance=advance)
+    classes = trained.sampler.classes
+    labels = tuple(classes.names[index] for index in made["label"].argmax(axis=1)) if classes else None
+    names = tuple(f"seed{seed}-{i:04d}" for i in range(count))
+    return Sounds(made["audio"], trained.config.audio.sample_rate, names, labels)
+
+
+def with_recorded_labels(sounds: Sounds, folder: Path) -> Sounds:
+    """The sounds with the labels that a folder's sounds.json gives them, if it gives one to each."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        found = {sound["file"]: str(sound["label"]) for sound in record["sounds"]}
+        return dataclasses.replace(sounds, labels=tuple(found[name] for name in sounds.names))
+    except (OSError, ValueError, KeyError, TypeError):
+        return sounds
 
 
 def training_folder(run: str | Path, reference: str | Path) -> Path | None:
     """The folder that a run was trained on, where it is still there and does not hold the reference."""
+    if not RunDirectory(run).exists():  # a model of the package
+        return None
     folder = RunDirectory(run).record()["data"].get("folder")
     if not folder or not Path(folder).is_dir() or overlap(folder, reference):
         return None

@@ -114,6 +114,24 @@ def test_the_usual_rate_decides_and_silent_sounds_count(tmp_path, folders):
     assert silent.split()[2] == "0.125"
 
 
+def test_what_generate_recorded_says_what_sounds_are_meant_to_be(tmp_path, folders):
+    write_drums(tmp_path / "kit")
+    sounds = []
+    for index, path in enumerate(sorted((tmp_path / "kit").rglob("*.wav"))):
+        path.rename(tmp_path / f"{index:02d}.wav")
+        sounds.append({"file": f"{index:02d}.wav", "label": "snare"})
+    (tmp_path / "sounds.json").write_text(json.dumps({"sounds": sounds}))
+    ended = invoke("evaluate", tmp_path, "--reference", folders / "reference", "--json", tmp_path / "a.json")
+    assert ended.code == 0
+    rows = {row["name"]: row for row in json.loads((tmp_path / "a.json").read_text())["of_class"]}
+    assert (rows["snare"]["generated"], rows["kick"]["generated"]) == (12, 0)
+    assert rows["snare"]["generated_accuracy"] < 0.5  # two thirds of them are none
+    (tmp_path / "sounds.json").write_text(json.dumps({"sounds": sounds[1:]}))
+    ended = invoke("evaluate", tmp_path, "--reference", folders / "reference")
+    assert ended.code == 0
+    assert "snare" in ended.stdout
+
+
 @pytest.mark.parametrize(("arguments", "parts"), [
     (("--vocoder", "griffin-lim"), ("is a folder of sounds", "leave --vocoder away")),
     (("--count", "3"), ("is a folder of sounds", "leave --count away")),

@@ -36,7 +36,7 @@ def tables(report: Report) -> list[Table]:
         Table(f"In the training-free embedding ({report.statistics_embedding})", compared,
               tuple((title, number(made), number(real), better) for title, made, real, better in
                     report.statistics.rows())),
-        Table("Class by class", ("class", "sounds", "real", "accuracy", "real's", "precision", "coverage", "real's"),
+        Table("Class by class", ("class", "sounds", "real", "accuracy", "of real", "precision", "coverage", "of train"),
               tuple((row.name, str(row.generated), str(row.real), number(row.generated_accuracy),
                      number(row.real_accuracy), number(row.precision), number(row.coverage),
                      number(row.floor_coverage)) for row in report.of_class)),

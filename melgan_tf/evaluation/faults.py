@@ -21,7 +21,7 @@ ONSET_SHARE = 0.1  # of the peak: -20 dB
 END_SAMPLES = 16
 HUM_HZ = (20.0, 1_000.0)
 HUM_NEIGHBOURS_HZ = 40.0
-HUM_RANGE_DB = 100.0
+HUM_RANGE_DB = 90.0  # below the peak; softer lines count for nothing
 
 
 def _figure(title: str) -> Any:

@@ -68,6 +68,7 @@ def draw(report: Report) -> Image:
         pen.text(_MARGIN, 18 + 22 * index, line, size=17)
     pen.text(_MARGIN, 66, textwrap.shorten(header(report), 190), FAINT_INK, 12)
     _map(pen, report.projection, _MARGIN, 96)
+    _faults(pen, report, _MARGIN, 768)
     right = _MARGIN * 2 + _MAP
     _bars(pen, report, right, 96)
     _classes(pen, report, right, 500)
@@ -97,8 +98,22 @@ def _map(pen: _Pen, projection: Projection, left: float, top: float) -> None:
     pen.ring(left + 6, y + 32, 4.2, INK)
     pen.text(left + 18, y + 24, "real")
     pen.disc(left + 66, y + 32, 3.2, INK)
-    pen.text(left + 78, y + 24, "generated; as the network hears them, on the two directions")
-    pen.text(left, y + 42, "in which real sounds vary most in the class embedding", INK)
+    pen.text(left + 78, y + 24, "generated; colour: the class that the network hears; place: the two")
+    pen.text(left, y + 42, "directions in which real sounds vary most in the class embedding", INK)
+
+
+def _faults(pen: _Pen, report: Report, left: float, top: float) -> None:
+    """Two columns of figures of single sounds, generated and real."""
+    rows = {title: (made, real) for title, made, real in report.fault_rows()}
+    shown = ["onset error, ms", "DC offset, of peak", "hum, dB", "silent, share", "clipped, share"]
+    rows = [(name, *rows[name]) for name in shown]
+    rows.append(("near copies, share", report.copies and report.copies.share,
+                 report.copies and report.copies.real_share))
+    for index, (name, made, real) in enumerate(rows):
+        x, y = left + 290 * (index // 3), top + 22 * (index % 3)
+        pen.text(x, y, name, FAINT_INK)
+        for place, value, colour in ((190, made, GENERATED), (255, real, REAL)):
+            pen.text(x + place, y, number(value if value is None else float(f"{value:.2g}")), colour, 13, "ra")
 
 
 def _bars(pen: _Pen, report: Report, left: float, top: float) -> None:
