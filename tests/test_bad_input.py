@@ -99,7 +99,7 @@ def test_too_few_sounds_for_a_batch(tmp_path):
 def test_too_few_sounds_to_evaluate(trained, tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 5)
     invoke("evaluate", trained.path, *GRIFFIN_LIM, "--reference", sounds, "--json", tmp_path / "a.json").one_line(
-        "5 real sounds are too few", "at least 12", code=1)
+        "5 real sounds are too few", "at least 6", code=1)
     assert not (tmp_path / "a.json").exists()
 
 
