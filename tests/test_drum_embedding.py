@@ -91,6 +91,9 @@ def test_weights_are_small_and_their_card_says_where_from():
     assert card["command"].startswith("python -m melgan_tf.evaluation.train_embedding")
     assert card["valid"]["accuracy"] > 0.9
     assert tuple(card["classes"]) == CLASSES
+    distances = dict(card["frechet_against_valid"])
+    assert min(distances, key=distances.get) == "train"
+    assert sorted(distances.values())[1] > 2 * distances["train"]
 
 
 def test_it_is_not_taken_for_a_vocoder():

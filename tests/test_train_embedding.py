@@ -30,6 +30,9 @@ def test_it_learns_writes_its_card_and_comes_out_the_same_again(sounds, tmp_path
     assert card["valid"]["sounds"] == 12
     assert card["valid"]["accuracy"] > 0.6  # of three classes
     assert card["classes"]["kick"] == 8
+    distances = card["frechet_against_valid"]
+    assert distances["train"] < distances["train, noise 20 dB below"] < distances["train, noise 10 dB below"]
+    assert "train, kick only" in distances
     assert (card["licence"], card["steps"], card["seed"]) == ("CC0-1.0", 30, 0)
     assert card["command"].endswith("--licence CC0-1.0 --steps 30")
     waveforms, labels = train_embedding.labelled(sounds[1])

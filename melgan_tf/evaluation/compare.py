@@ -42,9 +42,9 @@ class _Set:
 
 
 def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, reference_rate: int,
-                       train: np.ndarray | None = None, train_rate: int | None = None,
-                       fake_labels: Sequence[str] | None = None, reference_labels: Sequence[str] | None = None,
-                       seed: int = 0, k: int = 5, fake_names: Sequence[str] | None = None,
+                       train: np.ndarray | None = None, fake_labels: Sequence[str] | None = None,
+                       reference_labels: Sequence[str] | None = None, seed: int = 0, k: int = 5,
+                       train_rate: int | None = None, fake_names: Sequence[str] | None = None,
                        train_names: Sequence[str] | None = None) -> Report:
     """Compares generated sounds with real ones, and real ones with real ones at the same count.
 
@@ -70,58 +70,79 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         UsageError: ``k``, ``seed`` or a rate out of range.
         MelGANError: too few sounds, shapes that cannot be, values that are not finite, or real sounds all alike.
     """
-    if k < 1 or seed < 0:
-        raise UsageError(f"k is {k} and seed is {seed}: give 1 or more and 0 or more")
-    if fake_rate < LOWEST_RATE:
-        raise UsageError(f"the generated sounds' rate is {fake_rate!r}: give {LOWEST_RATE} Hz or more")
     fake = finite(fake, 2, "generated waveforms", np.float32)
-    for name, given, least in (("real", len(reference), k + 1 if train is not None else 2 * (k + 1)),
-                               ("generated", len(fake), k + 1),
-                               ("training", k + 1 if train is None else len(train), k + 1)):
-        if given < least:
-            raise MelGANError(f"{given} {name} sounds are too few to evaluate: give at least {least}")
-    labels = {"generated": fake_labels, "real": reference_labels}
-    for name, given, sounds in (("generated", fake_labels, fake), ("real", reference_labels, reference)):
-        if given is not None and len(given) != len(sounds):
-            raise MelGANError(f"{len(given)} labels for {len(sounds)} {name} sounds: give one for each")
-
+    _check(fake, fake_rate, reference, train, fake_labels, reference_labels, seed, k)
     embedding, samples = DrumEmbedding(), fake.shape[1]
-    made = _describe(fake, fake_rate, embedding)
-    real = _describe(at_rate(reference, reference_rate, fake_rate, samples), fake_rate, embedding)
-    known = None
-    if train is not None:
-        known = _describe(at_rate(train, train_rate or reference_rate, fake_rate, samples), fake_rate, embedding)
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(real))
-    taken = rng.permutation(len(fake))  # at random, because generated sounds may come sorted by class
-    if known is None:
-        half = len(real) // 2
-        n = min(len(fake), half, MOST_SOUNDS)
-        chosen, other = order[:n], real[order[half:half + n]]
-    else:
-        n = min(len(fake), len(real), len(known), MOST_SOUNDS)
-        chosen, other = order[:n], known[rng.permutation(len(known))[:n]]
-    against, generated = real[chosen], made[taken[:n]]
+
+    def described(audio: np.ndarray, rate: int) -> _Set:
+        return _describe(at_rate(audio, rate, fake_rate, samples), fake_rate, embedding)
+
+    made, real = _describe(fake, fake_rate, embedding), described(reference, reference_rate)
+    known = None if train is None else described(train, train_rate or reference_rate)
+    dealt = _deal(made, real, known, seed)
+    against, other, generated = dealt.against, dealt.other, dealt.generated
     if not distribution.spread(against.statistics):
-        raise MelGANError(f"the {len(reference)} reference sounds are all alike: give different ones")
+        raise MelGANError(f"the {len(real)} reference sounds are all alike: give different ones")
     standard = log_mel_statistics.standardise(against.statistics, other.statistics, generated.statistics)
-    of_class = classes.class_figures(
-        embedding.classes, (generated.features, generated.probabilities), (against.features, against.probabilities),
-        other.features, k, *(None if own is None else np.asarray(own)[index] for own, index in
-                             ((labels["generated"], taken[:n]), (labels["real"], chosen))))
+    labels = (None if own is None else np.asarray(own)[index] for own, index in
+              ((fake_labels, dealt.generated_index), (reference_labels, dealt.against_index)))
     return Report(
         drums=Comparison(_figures(against.features, generated.features, k),
                          _figures(against.features, other.features, k)),
         classes=Comparison(_fit(against, generated), _fit(against, other)),
         statistics=Comparison(_figures(standard[0], standard[2], k), _figures(standard[0], standard[1], k)),
-        of_class=tuple(of_class),
+        of_class=tuple(classes.class_figures(
+            embedding.classes, (generated.features, generated.probabilities), (against.features, against.probabilities),
+            other.features, k, *labels)),
         faults=Comparison(faults(fake, fake_rate, real.audio), faults(real.audio, fake_rate, other.audio)),
         copies=None if known is None else _copies(made, real, known, fake_names, train_names),
         floor="two halves of the reference" if known is None else "training sounds against the reference",
-        sounds=n, fake_sounds=len(fake), reference_sounds=len(reference),
+        sounds=len(generated), fake_sounds=len(made), reference_sounds=len(real),
         train_sounds=None if known is None else len(known), sample_rate=int(fake_rate),
         seconds=round(samples / fake_rate, 4), seed=int(seed), k=int(k), embedding=embedding.name,
         statistics_embedding=log_mel_statistics.EMBEDDING, projection=_projection(against, generated))
+
+
+def _check(fake: np.ndarray, fake_rate: int, reference: np.ndarray, train: np.ndarray | None,
+           fake_labels: Sequence[str] | None, reference_labels: Sequence[str] | None, seed: int, k: int) -> None:
+    if k < 1 or seed < 0:
+        raise UsageError(f"k is {k} and seed is {seed}: give 1 or more and 0 or more")
+    if fake_rate < LOWEST_RATE:
+        raise UsageError(f"the generated sounds' rate is {fake_rate!r}: give {LOWEST_RATE} Hz or more")
+    counts = [("real", len(reference), (k + 1) * (2 if train is None else 1)), ("generated", len(fake), k + 1)]
+    if train is not None:
+        counts.append(("training", len(train), k + 1))
+    for name, given, least in counts:
+        if given < least:
+            raise MelGANError(f"{given} {name} sounds are too few to evaluate: give at least {least}")
+    for name, given, sounds in (("generated", fake_labels, fake), ("real", reference_labels, reference)):
+        if given is not None and len(given) != len(sounds):
+            raise MelGANError(f"{len(given)} labels for {len(sounds)} {name} sounds: give one for each")
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """Three sets of equal size: the reference, other real sounds, generated ones; and which of those given they are."""
+
+    against: _Set
+    other: _Set
+    generated: _Set
+    against_index: np.ndarray
+    generated_index: np.ndarray
+
+
+def _deal(made: _Set, real: _Set, known: _Set | None, seed: int) -> _Dealt:
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(real))
+    taken = rng.permutation(len(made))  # at random, because generated sounds may come sorted by class
+    if known is None:
+        half = len(real) // 2
+        n = min(len(made), half, MOST_SOUNDS)
+        other = real[order[half:half + n]]
+    else:
+        n = min(len(made), len(real), len(known), MOST_SOUNDS)
+        other = known[rng.permutation(len(known))[:n]]
+    return _Dealt(real[order[:n]], other, made[taken[:n]], order[:n], taken[:n])
 
 
 def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> np.ndarray:

@@ -124,8 +124,7 @@ def _nearness(some: Described, train: Described) -> _Nearness:
     pictures, blurred = (distances(blur(some.pictures, *size), blur(train.pictures, *size)) for size in
                          ((1, 1), (BLUR_FRAMES, BLUR_BANDS)))
     first, second = np.partition(blurred, 1, axis=1)[:, :2].T
-    share = np.where(first < SAME_DB, 0.0, first / np.maximum(second, SAME_DB))
-    return _Nearness(features, pictures, blurred.argmin(axis=1), share)
+    return _Nearness(features, pictures, blurred.argmin(axis=1), first / np.maximum(second, SAME_DB))
 
 
 def blur(pictures: np.ndarray, frames: int, bands: int) -> np.ndarray:

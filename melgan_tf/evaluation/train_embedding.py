@@ -20,6 +20,7 @@ import soxr
 from melgan_tf.audio import Skipped, decode_folder, find
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import drum_embedding
+from melgan_tf.evaluation.distribution import frechet_distance
 from melgan_tf.evaluation.drum_embedding import CLASSES, EMBEDDING, SAMPLE_RATE, WEIGHTS
 from melgan_tf.run_directory import replacing, versions, write_text
 
@@ -53,7 +54,8 @@ def main(train: Path, valid: Path, licence: str, steps: int, seed: int, out: Pat
                        + (f" --steps {steps}" if steps != 1600 else "") + (f" --seed {seed}" if seed else ""),
             "minutes": round(minutes, 1), "device": "1 CPU core", "steps": steps, "seed": seed,
             "classes": {name: int((labels == index).sum()) for index, name in enumerate(CLASSES)},
-            "valid": figures(model, *labelled(valid)), "versions": versions()}
+            "valid": figures(model, *labelled(valid)),
+            "frechet_against_valid": reliability(model, waveforms, labels, labelled(valid)[0]), "versions": versions()}
     write(model, card, out)
     click.echo(json.dumps(card, indent=1))
 
@@ -160,6 +162,23 @@ def figures(model: keras.Model, waveforms: np.ndarray, labels: np.ndarray) -> di
                 for index, name in enumerate(CLASSES) if (labels == index).any()}
     return {"sounds": len(labels), "accuracy": round(float((found == labels).mean()), 3),
             "balanced_accuracy": round(float(np.mean(list(of_class.values()))), 3), "of_class": of_class}
+
+
+def reliability(model: keras.Model, train: np.ndarray, labels: np.ndarray, valid: np.ndarray) -> dict[str, float]:
+    """Fréchet distances from the held-out sounds: of training sounds, at equal count, and of sets that are worse."""
+    network, rng = drum_embedding.DrumEmbedding(model), np.random.default_rng(0)
+    taken = rng.permutation(len(train))[:len(valid)]
+    few = train[taken[:max(2, len(taken) // 9)]]
+    sets = {"train": train[taken], "train, one sound in nine, nine times": np.repeat(few, 9, axis=0)}
+    for snr_db in (40, 20, 10):
+        level = np.sqrt((train[taken] ** 2).mean(axis=1, keepdims=True)) * 10 ** (-snr_db / 20)
+        sets[f"train, noise {snr_db} dB below"] = train[taken] + level * rng.standard_normal(train[taken].shape)
+    for index, name in enumerate(CLASSES):
+        if (labels == index).sum() > 1:
+            sets[f"train, {name} only"] = train[labels == index]
+    held_out = network.embed(valid, SAMPLE_RATE)
+    return {name: float(f"{frechet_distance(held_out, network.embed(sounds, SAMPLE_RATE)):.3g}")
+            for name, sounds in sets.items()}
 
 
 def write(model: keras.Model, card: dict[str, object], folder: Path = WEIGHTS) -> None:
