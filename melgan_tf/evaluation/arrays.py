@@ -22,4 +22,4 @@ def peak_normalised(audio: np.ndarray, silent_peak: float = 1e-4) -> np.ndarray:
     """Waveforms ``(sounds, samples)``, each brought to a peak of 1, float32; one softer than -80 dB becomes zeros."""
     audio = finite(audio, 2, "waveforms", np.float32)
     peak = np.abs(audio).max(axis=1, keepdims=True)
-    return audio * np.where(peak < silent_peak, 0, 1 / np.maximum(peak, silent_peak)).astype(np.float32)
+    return np.where(peak < silent_peak, np.float32(0), audio / np.maximum(peak, silent_peak))
