@@ -11,56 +11,101 @@ import click
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
 from melgan_tf.errors import UsageError
-from melgan_tf.run_directory import write_text
+from melgan_tf.run_directory import RunDirectory, write_text
 
 
 @click.command("evaluate", short_help="Measure a trained model against real sounds.")
 @options.run_argument
 @click.option("--reference", required=True, type=click.Path(path_type=Path),
               help="Folder of real sounds; best ones that the model was not trained on.")
+@click.option("--train", type=click.Path(path_type=Path),
+              help="Folder of the sounds that it was trained on.  [default: of a run, its own]")
+@click.option("--count", type=click.IntRange(1, 100_000), help="How many sounds to generate.  [default: as many as the "
+              "reference has]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
               help="Also write the figures here.")
+@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path, dir_okay=False),
+              help="Also write a card here.")
+@click.option("--png", "png_file", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a picture here.")
+@options.force
 @options.seed(0)
 @options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
                  "[default: the package's own where it fits, else griffin-lim]")
 @options.checkpoint
 @options.quiet
-def command(run: Path, reference: Path, json_file: Path | None, seed: int, vocoder: str | None, checkpoint: str,
-            quiet: bool) -> None:
-    """Measure the sounds of the model in RUN against real ones.
+def command(run: Path, reference: Path, train: Path | None, count: int | None, json_file: Path | None,
+            markdown_file: Path | None, png_file: Path | None, force: bool, seed: int, vocoder: str | None,
+            checkpoint: str, quiet: bool) -> None:
+    """Measure the sounds of the model in RUN, or a folder of sounds that a model made, against real ones.
 
-    Every figure stands beside its floor: the same figure between two halves of the real sounds. Of a vocoder (a run, or
-    a name) its copies of the real sounds are measured, beside Griffin-Lim's.
+    Every figure stands beside its floor: the same figure for training sounds, or else for one half of the real sounds
+    against the other. Sub-folders of sounds count as their classes. Of a vocoder (a run, or a name) its copies of the
+    real sounds are measured, beside Griffin-Lim's.
     """
-    config = options.run_config(run)
-    if config.is_vocoder and vocoder:
-        raise UsageError(f"{run} is a vocoder itself: leave --vocoder away")
-    if not reference.exists():
-        raise UsageError(f"{reference} does not exist: give a folder of real sounds")
-    if json_file:
-        options.require_output(json_file, force=True)
+    folder = run.is_dir() and not RunDirectory(run).exists() and _has_sounds(run)
+    config = None if folder else options.run_config(run)
+    for name, given in (("--vocoder", vocoder), ("--count", count)):
+        if given and folder:
+            raise UsageError(f"{run} is a folder of sounds: leave {name} away")
+    if config and config.is_vocoder:
+        for name, given in (("--vocoder", vocoder), ("--count", count), ("--train", train),
+                            ("--markdown", markdown_file), ("--png", png_file)):
+            if given:
+                raise UsageError(f"{run} is a vocoder itself: leave {name} away")
+    for name, given in (("reference", reference), ("train", train)):
+        if given and not given.exists():
+            raise UsageError(f"{given} does not exist: give a folder of real sounds as --{name}")
+    outputs = [path for path in (json_file, markdown_file, png_file) if path]
+    for path in outputs:
+        options.require_output(path, force)
+    if len({path.absolute() for path in outputs}) < len(outputs):
+        raise UsageError(f"{outputs[0]} is to hold two things: give each its own file")
 
     options.start_tensorflow()
     progress = ConsoleProgress(quiet)
-    if config.is_vocoder:
+    if config and config.is_vocoder:
         values = _vocoder(run, reference, checkpoint, progress)
     else:
-        values = _sounds(run, reference, vocoder, checkpoint, seed, progress)
+        values = _sounds(run, folder, reference, train, count, vocoder, checkpoint, seed, progress,
+                         markdown_file, png_file)
     if json_file:
         write_text(json_file, json.dumps(values, indent=2) + "\n")
 
 
-def _sounds(run: Path, reference: Path, vocoder: str | None, checkpoint: str, seed: int,
-            progress: ConsoleProgress) -> dict[str, Any]:
-    from melgan_tf.assessment import assess
+def _has_sounds(folder: Path) -> bool:
+    from melgan_tf.audio import find
+
+    return bool(find(folder)[0])
+
+
+def _sounds(run: Path, folder: bool, reference: Path, train: Path | None, count: int | None, vocoder: str | None,
+            checkpoint: str, seed: int, progress: ConsoleProgress, markdown_file: Path | None,
+            png_file: Path | None) -> dict[str, Any]:
+    from melgan_tf import assessment
+    from melgan_tf.evaluation import card
     from melgan_tf.trained import load_trained
 
-    found = assess(load_trained(run, checkpoint, progress, vocoder), reference, seed, progress)
-    rows = [(figure, f"{made:.4g}", f"{real:.4g}", better) for figure, made, real, better in found.report.rows()]
-    click.echo(table(("figure", "generated", "real vs real", "better"), rows))
-    click.echo()
-    click.echo(table(("waveforms", "generated"), [(k, f"{v:.4g}") for k, v in found.waveforms.items()]))
+    for name, other in (("--train", train), ("the generated sounds", run if folder else None)):
+        if other and assessment.overlap(other, reference):
+            raise UsageError(f"{other} as {name} and {reference} as --reference hold the same sounds: give a reference "
+                             "of other sounds")
+    if folder:
+        found = assessment.assess_folder(run, reference, train, seed, progress)
+    else:
+        trained = load_trained(run, checkpoint, progress, vocoder)
+        train = train or assessment.training_folder(run, reference)
+        found = assessment.assess_run(trained, reference, train, count, seed, progress)
+    click.echo(card.header(found.report))
+    for one in card.tables(found.report):
+        click.echo(f"\n{one.title}\n{table(one.headers, one.rows)}")
     click.echo(f"\n{found.report.conclusion}")
+    if markdown_file:
+        write_text(markdown_file, card.markdown(found.report, found.facts))
+    if png_file:
+        from melgan_tf.evaluation.picture import draw
+        from melgan_tf.pictures import save_png
+
+        save_png(draw(found.report), png_file)
     return found.to_dict()
 
 

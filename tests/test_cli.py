@@ -67,7 +67,8 @@ def begin(folder: Path, config: Config) -> None:
     ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
     ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
                "--vocoder RUN|NAME --checkpoint --quiet"),
-    ("evaluate", "RUN --reference --json --seed --vocoder RUN|NAME --checkpoint --quiet"),
+    ("evaluate", "RUN --reference --train --count --json --markdown --png --force --seed --vocoder RUN|NAME "
+                 "--checkpoint --quiet"),
     ("presets", "[NAME]"),
     ("info", "PATH --json"),
 ])
@@ -166,6 +167,9 @@ def test_nothing_heavy_is_loaded_before_the_arguments_are_known_to_be_good(run, 
         f"vocode|{tmp_path}/none.wav|--out|{out}", f"vocode|{sounds}|--out|{taken}",
         f"vocode|{sounds}|--out|{out}|--chunk-seconds|nan", f"vocode|{sounds}|--out|{out}|--vocoder|griffin-lim",
         f"evaluate|{path}|--reference|{sounds}|--json|{taken}/letter.txt/a.json",
+        f"evaluate|{path}|--reference|{sounds}|--markdown|{taken}/letter.txt",
+        f"evaluate|{path}|--reference|{sounds}|--train|{tmp_path}/none", f"evaluate|{tmp_path}|--reference|{sounds}",
+        f"evaluate|{path}|--reference|{sounds}|--json|{out}|--png|{out}",
         f"info|{tmp_path}/none", f"info|{tmp_path}"]
     right = ["--help", "--version", *(f"{name}|--help" for name in COMMANDS), "presets", "presets|seed", f"info|{path}",
              f"info|{path}/checkpoints/best.npz"]
@@ -449,19 +453,20 @@ def test_evaluate_by_itself(run, tmp_path):
     ended = program("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--json", "figures.json",
                     cwd=tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
-    figures, waveforms, conclusion = ended.stdout.strip().split("\n\n")
-    rows = [re.split(r"  +", line) for line in figures.splitlines()]
-    assert rows[0] == ["figure", "generated", "real vs real", "better"]
-    assert [row[0] for row in rows[2:4]] == ["Fréchet distance", "precision"]
-    assert all(len(cell) <= 9 for row in rows[2:] for cell in row[1:3])
-    assert waveforms.splitlines()[0].split() == ["waveforms", "generated"]
+    header, drums, statistics, _, faults, conclusion = ended.stdout.strip().split("\n\n")
+    assert header == ("8 sounds a set (of 8 generated, 16 reference), 0.5 s at 16000 Hz, seed 0, k 5; "
+                      "real vs real: two halves of the reference")  # trained on the reference: that is no floor
     values = json.loads((tmp_path / "figures.json").read_text())
     assert conclusion == values["conclusion"]
     assert (values["preset"], values["step"], values["sounds"], values["reference"]) == ("seed", 6, 8, str(run.sounds))
-    assert float(rows[2][1]) == pytest.approx(values["generated"]["frechet"], rel=1e-3)
+    for text, name in ((drums, "drums"), (statistics, "statistics")):
+        rows = [re.split(r"  +", line) for line in text.splitlines()]
+        assert rows[1] == ["figure", "generated", "real vs real", "better"]
+        assert [row[0] for row in rows[3:5]] == ["Fréchet distance", "kernel distance"]
+        assert float(rows[3][1]) == pytest.approx(values[name]["generated"]["frechet"], rel=1e-3)
+    assert faults.splitlines()[1].split() == ["waveforms", "generated", "real"]
     again = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds)
-    assert again.code == 0
-    assert again.stdout.splitlines()[2].split()[3] == rows[2][2]  # the floor has nothing to do with the model
+    assert (again.code, again.stdout) == (0, ended.stdout)
 
 
 def test_evaluate_warns_of_unusable_files_and_quiet_keeps_the_figures(run, tmp_path):
@@ -469,7 +474,8 @@ def test_evaluate_warns_of_unusable_files_and_quiet_keeps_the_figures(run, tmp_p
     (sounds / "bad.wav").write_bytes(b"")
     ended = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", sounds, "--quiet")
     assert (ended.code, ended.stderr) == (0, "warning: skipped bad.wav: an empty file\n")
-    assert ended.stdout.startswith("figure ")
+    assert ended.stdout.startswith("12 sounds a set ")
+    assert "12 of the 12 reference sounds are training sounds" in ended.stdout  # other files, equal sounds
 
 
 def test_debug_shows_where(tmp_path):

@@ -1,0 +1,87 @@
+"""Folders of sounds as one array: what `melgan-tf evaluate` compares."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from melgan_tf.audio import DecodeError, Skipped, SoundFile, decode_folder, find
+from melgan_tf.decoding import decode
+from melgan_tf.errors import MelGANError
+from melgan_tf.progress import Progress
+
+#: Of longer sounds the beginning is taken, seconds.
+LONGEST = 2.0
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Some sounds of one rate and length.
+
+    Attributes:
+        audio: ``(sounds, samples)`` float32.
+        rate: Hz.
+        names: what each is called.
+        labels: what each is meant to be; None if that is not known.
+    """
+
+    audio: np.ndarray
+    rate: int
+    names: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LONGEST,
+                progress: Progress | None = None, silent_too: bool = False) -> Sounds:
+    """Decodes every sound below a folder; names of sub-folders are labels.
+
+    Args:
+        folder: searched at any depth.
+        rate: Hz; None for that which most of the files have.
+        seconds: what is taken of each; all are as long as the longest then.
+        progress: told of every file, and of those that are left out.
+        silent_too: keep silent sounds, which count as a fault of generated ones.
+
+    Raises:
+        MelGANError: no sound can be used.
+    """
+    progress = progress or Progress()
+    found, skipped = find(folder)
+    rate = rate or _usual_rate(found)
+    kept, names, labels = [], [], []
+    with progress.task(f"reading {Path(folder).name}", len(found), "files") as advance:
+        for sound, samples in decode_folder(found, rate, None):
+            advance(1)
+            if isinstance(samples, Skipped) and silent_too and samples.reason == "silent":
+                samples = np.zeros(1, np.float32)
+            if isinstance(samples, Skipped):
+                skipped.append(samples)
+                continue
+            kept.append(samples[:round(seconds * rate)].copy())
+            names.append(sound.name)
+            labels.append(sound.label)
+    if not kept and not skipped:
+        raise MelGANError(f"{folder} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)")
+    if not kept:
+        raise MelGANError(f"none of the {len(skipped)} sound files in {folder} can be used; the first, "
+                          f"{skipped[0].name}: {skipped[0].reason}")
+    for item in skipped:
+        progress.warning(f"skipped {item.name}: {item.reason}")
+    longest = max(map(len, kept))
+    audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in kept])
+    return Sounds(audio, rate, tuple(names), tuple(labels) if any(labels) else None)
+
+
+def _usual_rate(found: list[SoundFile]) -> int:
+    rates = Counter()
+    for sound in found:
+        with contextlib.suppress(DecodeError, StopIteration), contextlib.closing(decode(sound.path, 0.01)) as blocks:
+            rates[next(blocks)[0]] += 1
+    return rates.most_common(1)[0][0] if rates else 16_000
