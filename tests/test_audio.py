@@ -177,8 +177,8 @@ def test_find_tells_which_folders_it_could_not_look_into(put, tmp_path):
     sounds, skipped = audio.find(tmp_path)
     assert [sound.name for sound in sounds] == ["fine/x.wav"]
     assert len(skipped) == 1
-    assert skipped[0].name.endswith("/" + "d" * 250)
-    assert skipped[0].reason == "cannot be read: File name too long"
+    assert skipped[0].name.endswith("/" + "d" * 250 + "/")
+    assert skipped[0].reason == "cannot look into it: File name too long"
 
 
 def test_find_tells_which_folders_it_may_not_enter(put, tmp_path, monkeypatch):
