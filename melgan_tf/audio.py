@@ -107,7 +107,7 @@ def _one_sample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
 
 def is_silent(samples: np.ndarray, peak: float = 1e-4) -> bool:
     """Whether no sample reaches ``peak`` (1e-4 is 80 dB below full scale); an empty array is silent."""
-    return not samples.size or float(np.abs(samples).max()) < peak
+    return not samples.size or max(samples.max(), -samples.min()) < peak
 
 
 def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: int | None,

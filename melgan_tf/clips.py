@@ -119,8 +119,11 @@ def stored_samples(samples: np.ndarray, sample_format: SampleFormat) -> tuple[np
     if sample_format == "float32":
         return np.ascontiguousarray(samples, "<f4"), 0
     scaled = np.rint(samples * np.float32(32768))  # as decoders divide: 16-bit sounds are stored unchanged
-    held = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))
-    return np.clip(scaled, -32768, 32767).astype("<i2"), held
+    held = 0
+    if scaled.max() > 32767 or scaled.min() < -32768:
+        held = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))  # full scale itself is no loss
+        scaled = np.clip(scaled, -32768, 32767)
+    return scaled.astype("<i2"), held
 
 
 def float_samples(content: bytes, sample_format: SampleFormat) -> np.ndarray:

@@ -36,6 +36,7 @@ _MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
 _OPEN_LENGTHS = range(0x7FFF0000, 1 << 32)  # what programs write that cannot go back to fill in the length
 _LOUDEST = 1e6  # +120 dB over full scale: no sound, but damaged floating-point numbers
 _TORN_BYTES = 256  # headers that promise a little more sound than there is come from careless programs, not from damage
+_UNREAD_BYTES = 1 << 15  # what a decoder may leave at the end of a file: a buffer of libFLAC, tags
 _TORN_FRAMES = 2304  # the same for lossy codecs, whose encoders add and trim a few frames at either end
 # The demuxers FFmpeg may use: sound containers only. Text formats such as playlists could make it open other files.
 _DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv"
@@ -86,7 +87,7 @@ def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, n
         with open(path, "rb", buffering=0) as file, contextlib.closing(_decode_file(file, seconds)) as blocks:
             for rate, block in blocks:
                 with np.errstate(invalid="ignore"):
-                    sane = np.abs(block).max() <= _LOUDEST  # false for NaN too
+                    sane = block.max() <= _LOUDEST and block.min() >= -_LOUDEST  # false for NaN too
                 if not sane:
                     raise DecodeError(path, "damaged: samples that are infinite, not numbers or absurdly large")
                 yield rate, block
@@ -100,7 +101,7 @@ def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray
     mpeg = head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
     if not mpeg and not _needs_ffmpeg(file, head):
         try:
-            sound = sf.SoundFile(file.fileno(), closefd=False)
+            sound = _Stream(file.fileno(), closefd=False)
         except sf.SoundFileError:
             sound = None  # FFmpeg may know the format, or know better what is wrong
         if sound is not None:
@@ -110,6 +111,13 @@ def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray
                     return
         file.seek(0)
     yield from _by_ffmpeg(file, head)
+
+
+class _Stream(sf.SoundFile):
+    """A sound that is read from its beginning on: soundfile need not look, and set, where it is at every read."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _refuse_text(file: FileIO, head: bytes) -> None:
@@ -179,8 +187,8 @@ def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterato
     most = max(1, _BLOCK_VALUES // sound.channels)
     done = 0
     try:
-        while True:
-            wanted = min(most, max(seconds * rate - done, _SMALL_BLOCK))
+        while done < sound.frames:
+            wanted = min(most, sound.frames - done, max(seconds * rate - done, _SMALL_BLOCK))
             frames = sound.read(math.ceil(wanted), dtype="float32", always_2d=True)
             if not len(frames):
                 break
@@ -190,6 +198,25 @@ def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterato
             yield rate, mono
     except sf.LibsndfileError:
         raise DecodeError(file.name, f"damaged or truncated: not all of its {sound.frames} samples are there") from None
+    missing = sound.frames - done
+    if missing > (0 if sound.format == "FLAC" else _TORN_FRAMES):
+        raise DecodeError(file.name, f"damaged or truncated: not all of its {sound.frames} samples are there")
+    if sound.format == "FLAC":
+        _check_nothing_follows(file, sound.frames)
+
+
+def _check_nothing_follows(file: FileIO, declared: int) -> None:
+    """Refuses a FLAC file whose header tells of fewer samples than there are, where libsndfile stops without a word."""
+    unread = os.fstat(file.fileno()).st_size - os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    if unread < _UNREAD_BYTES:
+        return
+    file.seek(0)
+    with _open_by_ffmpeg(file) as container, contextlib.suppress(av.FFmpegError):  # takes packets apart, decodes none
+        stream = next(iter(container.streams.audio), None)
+        ticks = sum(packet.duration or 0 for packet in container.demux(stream)) if stream else 0
+        present = ticks and ticks * stream.time_base * stream.rate
+        if present > declared:
+            raise DecodeError(file.name, f"damaged: its header tells of {declared} samples, but {present} are there")
 
 
 def read_comment(path: str | Path) -> str:
@@ -218,6 +245,8 @@ def _open_by_ffmpeg(file: FileIO) -> av.container.InputContainer:
 
 
 def _complaint(error: av.FFmpegError) -> str:
+    if isinstance(error, MemoryError):
+        return "decoding it takes more memory than there is"
     known = {av.InvalidDataError: "damaged: its contents make no sense", av.EOFError: "truncated: it ends too early"}
     return known.get(type(error), f"damaged: {error.strerror}")
 
@@ -227,13 +256,19 @@ def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
         if not container.streams.audio:
             raise DecodeError(file.name, "no sound in it")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise DecodeError(file.name, "damaged, or encoded in an unknown way")
+        if stream.codec_context.name == "flac":  # FFmpeg looks at the checksums when it is asked to
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
         rate = done = 0
         torn = False  # whether packets could not be decoded since the last that could
         try:
             for packet in container.demux(stream):
                 try:
                     frames = packet.decode()
-                except av.FFmpegError:
+                except av.FFmpegError as error:
+                    if isinstance(error, MemoryError):
+                        raise
                     torn = True  # harmless at either end: tags and leftovers that look like sound
                     continue
                 for frame in frames:
@@ -250,7 +285,7 @@ def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
         declared = _declared_seconds(file, head, container, stream) * rate
         if declared - done > _TORN_FRAMES:
             raise DecodeError(file.name, f"damaged or truncated: {done} of {declared:.0f} samples are there")
-        if torn and not done:
+        if not done and (torn or os.fstat(file.fileno()).st_size > _HEAD_BYTES):
             raise DecodeError(file.name, "damaged: nothing in it can be decoded")
 
 

@@ -181,7 +181,6 @@ class Pool:
         now = time.monotonic()
         for worker in heard.values():
             if now > worker.deadline:
-                worker.kill()
                 self._bury(worker, f"took longer than {worker.jobs[0].seconds:.0f} s to decode")
 
     def _bury(self, worker: _Worker, reason: str | None = None) -> None:
@@ -192,7 +191,7 @@ class Pool:
         if not worker.ready:
             self.false_starts += 1
             if self.false_starts >= _MOST_FALSE_STARTS:
-                raise MelGANError(f"processes for decoding do not start: {worker.last_words() or f'exit code {code}'}")
+                raise MelGANError(f"processes for decoding do not start: {worker.last_words or _cause(code)}")
         elif jobs:
             self.false_starts, first = 0, jobs[0]
             if reason is None and not first.died:
@@ -267,14 +266,14 @@ class _Worker:
         return taken
 
     def kill(self) -> int:
+        """Ends the process, if it has not ended; returns its exit code, or minus the signal."""
         self.process.kill()
         self.pipe.close()
-        return self.process.wait()
-
-    def last_words(self) -> str:
-        self.words.seek(0)
-        lines = self.words.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        code = self.process.wait()
+        with self.words:
+            self.words.seek(max(0, self.words.seek(0, os.SEEK_END) - 4000))
+            self.last_words = self.words.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+        return code
 
 
 def serve(descriptor: int) -> None:

@@ -3,7 +3,7 @@
 ::
 
     OUT/shard-00000.tfrecord   tf.train.Example: audio, label, name, start, sample_rate, sha256; one for each clip
-    OUT/index.json             rate, length and format of the clips, labels, each shard's size and checksum; written last
+    OUT/index.json             rate, length and format of the clips, labels, sizes and checksums of the shards; last
     OUT/report.json            what was kept, what was skipped, and why
     OUT/.prepare/              what is needed to go on after an interruption
 """

@@ -42,7 +42,9 @@ def _feature(value: bytes | int) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    if len(content) < 128:
+        return bytes((number << 3 | 2, len(content))) + content
+    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
