@@ -34,6 +34,8 @@ _FORMS = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM"
 _MOST_CHUNKS = 1000
 _MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
 _OPEN_LENGTHS = range(0x7FFF0000, 1 << 32)  # what programs write that cannot go back to fill in the length
+_MP3_KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MP3_KILOBITS_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of rates below 32 kHz
 _LOUDEST = 1e6  # +120 dB over full scale: no sound, but damaged floating-point numbers
 _TORN_BYTES = 256  # headers that promise a little more sound than there is come from careless programs, not from damage
 _UNREAD_BYTES = 1 << 15  # what a decoder may leave at the end of a file: a buffer of libFLAC, tags
@@ -60,10 +62,27 @@ def printable(path: str | os.PathLike) -> str:
 
 
 def looks_like_audio(head: bytes) -> bool:
-    """Whether the first 12 bytes of a file are those of a known sound format."""
+    """Whether the first bytes of a file are those of a known sound format; 12 suffice but for bare MP3 and AAC."""
     if head[:4] in _FORMS:  # families to which pictures and films belong as well
         return head[8:12] in _FORMS[head[:4]]
-    return head[:4] in (b"fLaC", b"OggS", b"caff") or head[:3] == b"ID3" or head[4:8] == b"ftyp"
+    return (head[:4] in (b"fLaC", b"OggS", b"caff") or head[:3] == b"ID3" or head[4:8] == b"ftyp"
+            or _begins_with_mpeg_frames(head))
+
+
+def _begins_with_mpeg_frames(head: bytes) -> bool:
+    """Whether two frames of MP3 or AAC (ADTS) follow each other: one alone could be chance."""
+    if len(head) < 6 or head[0] != 0xFF or head[1] < 0xE0:
+        return False
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    if layer == 0 and head[1] >= 0xF0:
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    elif layer == 1 and version != 1 and 0 < head[2] >> 4 < 15 and head[2] >> 2 & 3 < 3:
+        rate = (44_100, 48_000, 32_000)[head[2] >> 2 & 3] >> {3: 0, 2: 1, 0: 2}[version]
+        kilobits = (_MP3_KILOBITS if version == 3 else _MP3_KILOBITS_LOW)[(head[2] >> 4) - 1]
+        length = (144_000 if version == 3 else 72_000) * kilobits // rate + (head[2] >> 1 & 1)
+    else:
+        return False
+    return length > 6 and head[length:length + 2] == head[:2]
 
 
 def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, np.ndarray]]:
@@ -213,10 +232,9 @@ def _check_nothing_follows(file: FileIO, declared: int) -> None:
     file.seek(0)
     with _open_by_ffmpeg(file) as container, contextlib.suppress(av.FFmpegError):  # takes packets apart, decodes none
         stream = next(iter(container.streams.audio), None)
-        ticks = sum(packet.duration or 0 for packet in container.demux(stream)) if stream else 0
-        present = ticks and ticks * stream.time_base * stream.rate
-        if present > declared:
-            raise DecodeError(file.name, f"damaged: its header tells of {declared} samples, but {present} are there")
+        last = max((packet.pts or 0 for packet in container.demux(stream)), default=0) if stream else 0
+        if last and last * stream.time_base * stream.rate >= declared:
+            raise DecodeError(file.name, f"damaged: its header tells of {declared} samples, but there are more")
 
 
 def read_comment(path: str | Path) -> str:

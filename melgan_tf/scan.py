@@ -17,6 +17,8 @@ EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".og
 # Under a foreign extension the first bytes must be those of a sound format: films and pictures begin as M4A files do.
 _UNMISTAKABLE = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"caff")
 
+_HEAD_BYTES = 2048  # as much as the first frame of an MP3 takes and a little more
+
 
 @dataclass(frozen=True)
 class SoundFile:
@@ -221,7 +223,7 @@ class _Walk:
             return False
         try:
             with open(path, "rb", buffering=0) as file:
-                head = file.read(12)
+                head = file.read(_HEAD_BYTES)
         except OSError:
             if extension:  # nobody called it a sound
                 return False
