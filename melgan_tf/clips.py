@@ -23,7 +23,7 @@ from melgan_tf.errors import UsageError
 Long = Literal["beginning", "consecutive", "random"]
 SampleFormat = Literal["int16", "float32"]
 
-_LOOK_AHEAD = 512  # output samples by which soxr's answer lags behind its input
+_FILTER_SAMPLES = 256  # of the lower rate: further away, soxr's filter hears nothing (from 128 on, at 20 bits)
 _ONSET_SECONDS = 10.0  # from the first sample that is not silence on, in which the peak is looked for
 _SILENT_BELOW = 1e-4
 
@@ -153,7 +153,8 @@ def _from_onset(path: str | os.PathLike, settings: ClipSettings) -> np.ndarray:
         for rate, block in blocks:
             pieces.append(block)
             count += len(block)
-            needed = math.ceil((settings.clip_samples + 1 + _LOOK_AHEAD) * rate / settings.sample_rate)
+            ratio = rate / settings.sample_rate
+            needed = math.ceil((settings.clip_samples + 1) * ratio + _FILTER_SAMPLES * max(1.0, ratio))
             if count >= needed:
                 break
     if not count:

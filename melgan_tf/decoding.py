@@ -36,6 +36,7 @@ _MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
 _OPEN_LENGTHS = range(0x7FFF0000, 1 << 32)  # what programs write that cannot go back to fill in the length
 _MP3_KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MP3_KILOBITS_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of rates below 32 kHz
+_WHOLE_NUMBERS = ("PCM_16", "PCM_24", "PCM_32", "PCM_S8", "PCM_U8")  # libsndfile's names
 _LOUDEST = 1e6  # +120 dB over full scale: no sound, but damaged floating-point numbers
 _TORN_BYTES = 256  # headers that promise a little more sound than there is come from careless programs, not from damage
 _UNREAD_BYTES = 1 << 15  # what a decoder may leave at the end of a file: a buffer of libFLAC, tags
@@ -58,7 +59,9 @@ class DecodeError(MelGANError):
 
 def printable(path: str | os.PathLike) -> str:
     """The path as one line of valid text: bytes that are not UTF-8 become ``?``, line ends a space."""
-    return " ".join(os.fspath(path).encode("utf-8", "replace").decode().splitlines())
+    if (path := os.fspath(path)).isascii() and path.isprintable():
+        return path
+    return " ".join(path.encode("utf-8", "replace").decode().splitlines())
 
 
 def looks_like_audio(head: bytes) -> bool:
@@ -104,12 +107,7 @@ def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, n
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would wait for ever
             raise DecodeError(path, "not a file")
         with open(path, "rb", buffering=0) as file, contextlib.closing(_decode_file(file, seconds)) as blocks:
-            for rate, block in blocks:
-                with np.errstate(invalid="ignore"):
-                    sane = block.max() <= _LOUDEST and block.min() >= -_LOUDEST  # false for NaN too
-                if not sane:
-                    raise DecodeError(path, "damaged: samples that are infinite, not numbers or absurdly large")
-                yield rate, block
+            yield from blocks
     except OSError as error:
         raise DecodeError(path, f"cannot be read: {error.strerror or error}") from None
 
@@ -214,7 +212,7 @@ def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterato
             done += len(frames)
             with np.errstate(all="ignore"):
                 mono = frames[:, 0] if sound.channels == 1 else frames @ weights
-            yield rate, mono
+            yield rate, mono if sound.subtype in _WHOLE_NUMBERS else _checked(file, mono)
     except sf.LibsndfileError:
         raise DecodeError(file.name, f"damaged or truncated: not all of its {sound.frames} samples are there") from None
     missing = sound.frames - done
@@ -222,6 +220,14 @@ def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterato
         raise DecodeError(file.name, f"damaged or truncated: not all of its {sound.frames} samples are there")
     if sound.format == "FLAC":
         _check_nothing_follows(file, sound.frames)
+
+
+def _checked(file: FileIO, mono: np.ndarray) -> np.ndarray:
+    """The samples themselves, if they are numbers that a sound may have."""
+    with np.errstate(invalid="ignore"):
+        if not (mono.max() <= _LOUDEST and mono.min() >= -_LOUDEST):  # true for NaN too
+            raise DecodeError(file.name, "damaged: samples that are infinite, not numbers or absurdly large")
+    return mono
 
 
 def _check_nothing_follows(file: FileIO, declared: int) -> None:
@@ -297,7 +303,7 @@ def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
                     if frame.samples:
                         rate, torn = _check_rate(file, frame.sample_rate), False
                         done += frame.samples
-                        yield rate, _mono(frame)
+                        yield rate, _checked(file, _mono(frame))
         except av.FFmpegError as error:
             raise DecodeError(file.name, _complaint(error)) from None
         declared = _declared_seconds(file, head, container, stream) * rate

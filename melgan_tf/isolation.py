@@ -31,6 +31,8 @@ _AHEAD = 6  # files that a process has been given beyond the one it works on
 _WINDOW = 64  # files a process whose results may be waiting for an earlier file's
 _MOST_WAITING = 64 << 20  # bytes of results that may wait before processes are made to wait
 _MOST_TAKEN = 4 << 20  # bytes that are taken from one process before it is another's turn
+_MOST_TOGETHER = 16  # results in a message
+_LONGEST_HELD = 0.5  # seconds until a message is sent in any case
 _START_SECONDS = 60.0
 _MOST_FALSE_STARTS = 3
 _PARENT_DIED = 1  # PR_SET_PDEATHSIG
@@ -250,13 +252,13 @@ class _Worker:
         try:
             while taken < _MOST_TAKEN:
                 message = self.pipe.recv_bytes()
-                kind, value = pickle.loads(message)
-                if kind == "ready":
-                    self.ready = True
-                else:
-                    self.jobs[0].results.append((value, len(message)))
+                ended, values = pickle.loads(message)
+                self.ready = True
+                if values:
+                    self.jobs[0].results.extend((value, 0) for value in values[:-1])
+                    self.jobs[0].results.append((values[-1], len(message)))
                     taken += len(message)
-                if kind == "end":
+                if ended:
                     self.jobs.popleft().ended = True
                 if not self.jobs or not self.pipe.poll():
                     break
@@ -289,15 +291,30 @@ def serve(descriptor: int) -> None:
     function = getattr(importlib.import_module(module), name)
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
     with contextlib.suppress(EOFError, OSError):
-        pipe.send(("ready", None))
+        pipe.send((False, []))
         while True:
-            pipe.send(("end", _answer(function, pipe.recv(), settings, megabytes, pipe)))
+            arguments, results = pipe.recv(), _Results(pipe)
+            end = _answer(function, arguments, settings, megabytes, results)
+            pipe.send((True, [*results.held, end]))
 
 
-def _answer(function: Callable[..., Any], arguments: Any, settings: Any, megabytes: int, pipe: Connection
+class _Results:
+    """Takes a file's results and passes them on, a few together."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe, self.held, self.since = pipe, [], time.monotonic()
+
+    def __call__(self, value: Any) -> None:
+        self.held.append(value)
+        if len(self.held) >= _MOST_TOGETHER or time.monotonic() - self.since > _LONGEST_HELD:
+            self.pipe.send((False, self.held))
+            self.held, self.since = [], time.monotonic()
+
+
+def _answer(function: Callable[..., Any], arguments: Any, settings: Any, megabytes: int, results: _Results
             ) -> Done | Failed:
     try:
-        return Done(function(arguments, settings, lambda value: pipe.send(("result", value))))
+        return Done(function(arguments, settings, results))
     except MemoryError:
         return Failed(f"decoding it takes more than {megabytes} MB of memory")
     except MelGANError as error:

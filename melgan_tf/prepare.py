@@ -24,7 +24,7 @@ from melgan_tf.clips import ClipSettings, clips
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.journal import Journal
 from melgan_tf.progress import Progress
-from melgan_tf.scan import Skipped, SoundFile, scan
+from melgan_tf.scan import Skipped, SoundFile, count, scan
 from melgan_tf.shard_writer import Counts, Seen, ShardWriter, writing
 
 
@@ -134,19 +134,18 @@ class _Preparation:
         self.counts = Counts()
 
     def run(self, begun: bool) -> Result:
-        total = sum(1 for _ in scan(self.data, self.out))
         entries, found = self._entries(), 0
-        with self.progress.task("preparing", total, "files") as advance:
+        with self.progress.task("preparing", max(1, count(self.data)), "files") as advance:
             if begun:
                 found, entries = self._verify(entries, advance)
-            count = self._make(entries, found, advance)
-        self.journal.remove_from(count)
+            made = self._make(entries, found, advance)
+        self.journal.remove_from(made)
         ignored = {extension or "no extension": files for extension, files in sorted(self.ignored.items()) if files}
-        self.journal.write_report(count, self.counts, ignored)
+        self.journal.write_report(made, self.counts, ignored)
         if not self.counts.clips:
-            raise MelGANError(self._nothing(count))
-        self.journal.write_index(count, self.counts, self.wanted)
-        return Result(self.out, self.counts, count, found, ignored)
+            raise MelGANError(self._nothing(made))
+        self.journal.write_index(made, self.counts, self.wanted)
+        return Result(self.out, self.counts, made, found, ignored)
 
     def _entries(self) -> Iterator[_Entry]:
         for found in scan(self.data, self.out, self.ignored):
@@ -208,10 +207,10 @@ class _Preparation:
                 number += 1
         return number
 
-    def _nothing(self, count: int) -> str:
+    def _nothing(self, shard_count: int) -> str:
         if not self.counts.files:
             return f"{self.data} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
-        first = next(self.journal.skipped(count))
+        first = next(self.journal.skipped(shard_count))
         return (f"none of the {self.counts.files} sound files in {self.data} can be used; the first, {first.name}: "
                 f"{first.reason}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -64,6 +65,22 @@ def find(folder: str | Path) -> tuple[list[SoundFile], list[Skipped]]:
     found = list(scan(folder))
     return (sorted((entry for entry in found if isinstance(entry, SoundFile)), key=lambda sound: sound.name),
             sorted((entry for entry in found if isinstance(entry, Skipped)), key=lambda skip: skip.name))
+
+
+def count(folder: str | Path) -> int:
+    """About how many sounds are in a folder, by their names: what `scan` will take long to tell.
+
+    Links are not followed.
+    """
+    total, places = 0, [os.fspath(folder)]
+    while places:
+        with contextlib.suppress(OSError), os.scandir(places.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    places.append(entry.path)
+                elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                    total += 1
+    return total
 
 
 def scan(folder: str | Path, without: str | Path | None = None, ignored: Counter[str] | None = None

@@ -30,8 +30,8 @@ def example(features: Mapping[str, bytes | int]) -> bytes:
         >>> parse_example(example({"label": b"kick", "start": 8000}))
         {'label': b'kick', 'start': 8000}
     """
-    entries = b"".join(_field(1, _field(1, name.encode()) + _field(2, _feature(value)))
-                       for name, value in sorted(features.items()))
+    entries = b"".join([_field(1, _field(1, name.encode()) + _field(2, _feature(value)))
+                        for name, value in sorted(features.items())])
     return _field(1, entries)
 
 

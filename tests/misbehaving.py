@@ -21,10 +21,12 @@ def act(arguments, settings, give):
     elif kind == "sleep":
         time.sleep(value)
     elif kind == "crash":
-        give("half")
+        for _ in range(20):  # more than a message takes
+            give("half")
         os.kill(os.getpid(), value)
     elif kind == "crash once":
-        give("first")
+        for part in range(20):
+            give(part)
         if not os.path.exists(value):
             Path(value).touch()
             os._exit(3)

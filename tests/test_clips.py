@@ -69,6 +69,14 @@ def test_onset_and_resampling(put):
     np.testing.assert_allclose(clip[200:-200], expected[200:-200], atol=2e-3)
 
 
+@pytest.mark.parametrize("rate", [1_000, 8_000, 22_050, 44_100, 192_000, 768_000])
+def test_the_end_of_a_clip_hears_what_follows(put, rate):
+    """Decoding ends a little after the clip does, but not so early that the resampler would notice."""
+    sound = np.r_[1.0, noise(rate, 1)]
+    clip, = made(put(sound, rate))
+    np.testing.assert_allclose(clip, audio.resample(sound.astype(np.float32), rate, RATE)[:1000], atol=1e-6)
+
+
 def test_only_what_is_cut_is_faded(put):
     fade = {"fade_seconds": 0.01, "onset": False}
     clip, = made(put(np.ones(1001)), **fade)

@@ -46,13 +46,14 @@ def test_a_crash_costs_one_file():
     assert {number: end.reason for number, end in ends(results).items() if isinstance(end, Failed)} == {
         3: "the decoder crashed on it (SIGSEGV)", 11: "the decoder crashed on it (SIGABRT)"}
     assert len(ends(results)) == 30
-    assert [result for number, result in results if number == 3][:3] == ["half", Again(), "half"]
+    found = [result for number, result in results if number == 3]
+    assert found[:-1] == ["half"] * 16 + [Again()] + ["half"] * 16
 
 
 def test_what_crashed_once_is_tried_again(tmp_path):
     results = run([("give", 1), ("crash once", str(tmp_path / "mark")), ("give", 1)])
     assert [type(r) if isinstance(r, Done) else r for number, r in results if number == 1] == [
-        "first", Again(), "first", Done]
+        *range(16), Again(), *range(20), Done]
 
 
 def test_a_hang_costs_one_file_and_no_more_time_than_allowed():
