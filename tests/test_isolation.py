@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from melgan_tf import isolation
 from melgan_tf.errors import MelGANError
 from melgan_tf.isolation import Again, Done, Failed, Limits, Pool
 
@@ -83,14 +87,15 @@ def test_errors_become_reasons():
     assert reasons == ["too loud", "an unforeseen error: ValueError: over a stone"]
 
 
-def test_waiting_results_are_bounded():
+def test_waiting_results_are_bounded(monkeypatch):
     """While the first file takes its time, the others' results do not pile up."""
+    monkeypatch.setattr(isolation, "_MOST_WAITING", 8 << 20)
     with Pool("misbehaving:act", None, 2, Limits()) as pool:
         most = 0
-        results = pool.results((number, ("sleep", 0.5) if number == 0 else ("big", 40), 0) for number in range(8))
+        results = pool.results((number, ("sleep", 1.0) if number == 0 else ("big", 40), 0) for number in range(8))
         for _ in results:
             most = max(most, pool.waiting)
-        assert 40 << 20 < most < 160 << 20
+        assert 8 << 20 < most < 80 << 20  # two messages of 16 MB more, at most
 
 
 def test_no_process_is_left():
@@ -99,6 +104,28 @@ def test_no_process_is_left():
         next(results)
         processes = [worker.process for worker in pool.workers]
     assert all(process.poll() is not None for process in processes)
+
+
+def test_no_process_outlives_a_parent_that_is_killed():
+    """Not even one that never looks up from its work."""
+    code = ("from melgan_tf.isolation import Pool\n"
+            "with Pool('misbehaving:act', None, 1) as pool:\n"
+            "    for _, result in pool.results(iter([(0, ('give', 20), 0), (1, ('hang', None), 0)])):\n"
+            "        print(result, flush=True)\n")
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)})
+    while "Done" not in parent.stdout.readline():
+        pass
+    child, = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    time.sleep(0.1)
+    parent.kill()
+    parent.communicate()
+    until = time.monotonic() + 5
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
+        if time.monotonic() > until:
+            os.kill(int(child), signal.SIGKILL)
+            pytest.fail("the process went on")
+        time.sleep(0.01)
 
 
 def test_a_task_that_does_not_load_is_told():
