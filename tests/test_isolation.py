@@ -92,10 +92,10 @@ def test_waiting_results_are_bounded(monkeypatch):
     monkeypatch.setattr(isolation, "_MOST_WAITING", 8 << 20)
     with Pool("misbehaving:act", None, 2, Limits()) as pool:
         most = 0
-        results = pool.results((number, ("sleep", 1.0) if number == 0 else ("big", 40), 0) for number in range(8))
+        results = pool.results((number, ("sleep", 2.0) if number == 0 else ("big", 40), 0) for number in range(8))
         for _ in results:
             most = max(most, pool.waiting)
-        assert 8 << 20 < most < 80 << 20  # two messages of 16 MB more, at most
+        assert 8 << 20 < most < 48 << 20  # two messages of 16 MB more, at most
 
 
 def test_no_process_is_left():
