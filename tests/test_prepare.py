@@ -397,11 +397,11 @@ def test_damaged_shards_are_told(small):
 
 @pytest.mark.slow
 def test_training_and_evaluation_take_shards_like_a_folder(tmp_path):
-    """Same clips, same weights; 62 real sounds of six formats' worth of rates."""
+    """Same clips, same weights."""
     out = tmp_path / "shards"
     assert invoke("prepare", DEMO, out, *EXACT, "--workers", 1, "-q").code == 0
     assert len(Prepared.open(out)) == len(find(DEMO)[0]) == 62
-    short = ("--steps", 4, "--no-xla", "--set", "training.batch_size=31")
+    short = ("--steps", 2, "--no-xla", "--set", "training.batch_size=31")
     for source, run in ((DEMO, "folder"), (out, "prepared")):
         assert invoke("train", source, "--run-dir", tmp_path / run, *short, "-q").code == 0
     checkpoints = [np.load(next((tmp_path / run / "checkpoints").glob("step-*.npz"))) for run in ("folder", "prepared")]
@@ -410,10 +410,9 @@ def test_training_and_evaluation_take_shards_like_a_folder(tmp_path):
         assert (checkpoints[0][key] == checkpoints[1][key]).all()
     records = [json.loads((tmp_path / run / "config.json").read_text())["data"] for run in ("folder", "prepared")]
     assert records[0]["fingerprint"] == records[1]["fingerprint"]
-    figures = [invoke("evaluate", tmp_path / "folder", "--reference", source, "--vocoder", "griffin-lim", "-q")
-               for source in (DEMO, out)]
-    assert figures[0].code == figures[1].code == 0
-    assert figures[0].stdout == figures[1].stdout
+    figures = invoke("evaluate", tmp_path / "folder", "--reference", out, "--vocoder", "griffin-lim", "-q")
+    assert (figures.code, figures.stderr) == (0, "")
+    assert "Fréchet distance" in figures.stdout
 
 
 def test_shards_that_do_not_fit_are_refused_in_one_line(small, tmp_path):
@@ -431,10 +430,10 @@ def test_shards_that_do_not_fit_are_refused_in_one_line(small, tmp_path):
 # -- size ------------------------------------------------------------------------------------------------------------
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
-    """Peak memory of the process that collects, for 200 and for 2,000 files of one sound each."""
+    """Peak memory of the process that collects, for 100 and for 1,000 files."""
     rng = np.random.default_rng(0)
     peaks = []
-    for count in (200, 2_000):
+    for count in (100, 1_000):
         data = tmp_path / str(count)
         for index in range(count):
             (data / f"{index // 100}").mkdir(parents=True, exist_ok=True)
@@ -445,7 +444,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
         done = subprocess.run([sys.executable, "-c", script, data, tmp_path / f"out{count}"], check=True, text=True,
                               capture_output=True)
         peaks.append(int(done.stdout) / 1024)
-    assert peaks[1] < peaks[0] + 6  # MB; the clips are 32 MB
+    assert peaks[1] < peaks[0] + 5  # MB; the clips are 16 MB
 
 
 def test_nothing_needs_tensorflow():
