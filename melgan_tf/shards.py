@@ -24,6 +24,7 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.scan import SoundFile
 
 INDEX, REPORT, JOURNAL = "index.json", "report.json", ".prepare"
+_HEAD_CHARACTERS = 256  # of an index, which begins with its kind
 KIND, VERSION = "melgan-tf prepared sounds", 1
 
 
@@ -46,7 +47,13 @@ def record(clip: Clip, sound: SoundFile, settings: ClipSettings) -> bytes:
 
 def is_prepared(folder: str | Path) -> bool:
     """Whether a folder holds prepared sounds, be it only begun."""
-    return (Path(folder) / INDEX).is_file() or (Path(folder) / JOURNAL).is_dir()
+    if (Path(folder) / JOURNAL).is_dir():
+        return True
+    try:  # other programs write an index.json as well
+        with open(Path(folder) / INDEX, encoding="utf-8", errors="replace") as file:
+            return f'"{KIND}"' in file.read(_HEAD_CHARACTERS)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)

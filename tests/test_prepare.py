@@ -380,6 +380,14 @@ def test_int16_shards_of_16_bit_sounds_give_the_same(tmp_path):
         assert (clip[:3000] == np.pad(load(data / sound.name, 16_000), (0, 8000))[:3000]).all()
 
 
+def test_an_index_of_another_program_does_not_make_shards_of_a_folder(small, tmp_path):
+    data, out = small
+    (data / "index.json").write_text('{"kind": "sample pack"}')
+    assert len(open_sounds(data, 16_000, 8_000)) == 30
+    shutil.rmtree(out / ".prepare")  # shards that were copied elsewhere
+    assert open_sounds(out, 16_000, 8_000).prepared
+
+
 def test_damaged_shards_are_told(small):
     _, out = small
     flip(out / "shard-00001.tfrecord")
