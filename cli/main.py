@@ -13,6 +13,7 @@ import melgan_tf
 from melgan_tf.cli.console import OneLineErrors
 
 _COMMANDS = {
+    "prepare": "Turn a folder of sounds into shards of clips.",
     "train": "Learn from a folder of sounds.",
     "generate": "Make new sounds with a trained model.",
     "vocode": "Turn mels, or the mels of sounds, into sounds.",

@@ -1,7 +1,7 @@
-"""Files <-> samples: finds sound files, decodes, resamples, fades, writes. No TensorFlow.
+"""Files <-> samples: decodes, resamples, fades, writes. No TensorFlow.
 
-Beside `melgan_tf.decoding`, its lower half, this is the only place that knows file formats. Samples are float32 of
-shape (samples,), one channel, full scale +-1.
+Beside `melgan_tf.decoding`, its lower half, this is the only place that knows file formats; `melgan_tf.scan` finds
+the files. Samples are float32 of shape (samples,), one channel, full scale +-1.
 """
 
 from __future__ import annotations
@@ -15,131 +15,22 @@ import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import soxr
 
-from melgan_tf.decoding import DecodeError, decode, looks_like_audio, printable, read_comment
+from melgan_tf.decoding import DecodeError, decode, printable, read_comment
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.scan import EXTENSIONS, Skipped, SoundFile, find
 
 __all__ = ["EXTENSIONS", "DecodeError", "Skipped", "SoundFile", "decode_folder", "fade_out", "find", "is_silent",
-           "load", "onset_sample", "read_comment", "save_wav"]
-
-EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".ogg", ".oga", ".opus", ".mp3", ".m4a",
-                        ".mp4", ".aac", ".caf"})
+           "load", "onset_sample", "read_comment", "resample", "resampled", "save_wav"]
 
 _MOST_SAMPLES = 1_000_000_000  # of 4 bytes: a WAV file's lengths are 32-bit numbers
+_QUALITY = "HQ"  # 20 bits of precision: finer than the 16 of most files, at two thirds of the time of "VHQ"
 _LOOK_AHEAD = 512  # output samples by which soxr's answer usually lags behind its input
-
-
-@dataclass(frozen=True)
-class SoundFile:
-    """A file that promises a sound.
-
-    Attributes:
-        path: where it is.
-        name: its POSIX path below the folder that was searched, as valid UTF-8.
-        label: the folder that it lies in, as a POSIX path below the folder that was searched; "" at the top.
-    """
-
-    path: Path
-    name: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something below the folder that gives no sound, and why.
-
-    Attributes:
-        name: its POSIX path below the folder that was searched; a folder's ends in a slash.
-        reason: for people.
-    """
-
-    name: str
-    reason: str
-
-
-def find(folder: str | Path) -> tuple[list[SoundFile], list[Skipped]]:
-    """Finds the sound files in a folder and all its sub-folders.
-
-    Files count if their extension is one of `EXTENSIONS` or if they have none and begin as sound files do. Hidden
-    files and folders do not. Symbolic links are followed; what can be reached in several ways is listed once, by its
-    real place if that is below ``folder`` too.
-
-    Args:
-        folder: the folder, or a single sound file.
-
-    Returns:
-        The sounds and what could not be looked into, each sorted by name.
-
-    Raises:
-        UsageError: there is no such folder.
-        MelGANError: the folder cannot be read.
-    """
-    folder = Path(folder)
-    try:
-        folder.stat()
-        if folder.is_file():
-            return [SoundFile(folder, printable(folder.name), "")], []
-        os.scandir(folder).close()
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"no folder {printable(folder)}: give a folder of sound files") from None
-    except OSError as error:
-        raise MelGANError(f"cannot read {printable(folder)}: {error.strerror}; "
-                          "give a folder of sound files that you may read") from None
-    sounds, skipped = _search(folder)
-    return sorted(sounds, key=lambda sound: sound.name), sorted(skipped, key=lambda skip: skip.name)
-
-
-def _search(folder: Path) -> tuple[list[SoundFile], list[Skipped]]:
-    sounds, skipped = [], []
-    seen = {os.path.realpath(folder)}
-    places, links = [""], deque()  # links wait until every real place is known
-    while places or links:
-        if places:
-            place = places.pop()
-            try:
-                with os.scandir(folder / place) as entries:
-                    found = sorted(entries, key=lambda entry: entry.name)
-            except OSError as error:
-                skipped.append(Skipped(f"{printable(place)}/", f"cannot look into it: {error.strerror}"))
-                continue
-            links.extend(str(PurePosixPath(place, entry.name)) for entry in found if entry.is_symlink())
-            candidates = [str(PurePosixPath(place, entry.name)) for entry in found if not entry.is_symlink()]
-        else:
-            candidates = [links.popleft()]
-        for candidate in candidates:
-            target = os.path.realpath(folder / candidate)
-            if target in seen or PurePosixPath(candidate).name.startswith("."):
-                continue
-            if os.path.isdir(target):
-                seen.add(target)
-                places.append(candidate)
-            elif _sort_in(folder, candidate, sounds, skipped):
-                seen.add(target)
-    return sounds, skipped
-
-
-def _sort_in(folder: Path, relative: str, sounds: list[SoundFile], skipped: list[Skipped]) -> bool:
-    """Adds a file to either list, or to none if it does not claim to be a sound; tells whether it is one."""
-    path, place, name = folder / relative, PurePosixPath(relative).parent.as_posix(), printable(relative)
-    try:
-        if path.suffix.lower() not in EXTENSIONS:
-            if path.suffix or not path.is_file():
-                return False
-            with open(path, "rb", buffering=0) as file:
-                if not looks_like_audio(file.read(12)):
-                    return False
-        path.stat()  # a link may lead nowhere
-    except OSError as error:
-        skipped.append(Skipped(name, f"cannot be read: {error.strerror}"))
-        return False
-    sounds.append(SoundFile(path, name, "" if place == "." else printable(place)))
-    return True
 
 
 def load(path: str | Path, sample_rate: int, max_samples: int | None = None) -> np.ndarray:
@@ -165,7 +56,7 @@ def load(path: str | Path, sample_rate: int, max_samples: int | None = None) -> 
     seconds = math.inf if max_samples is None else (max_samples + _LOOK_AHEAD) / sample_rate
     kept, count = [], 0
     with contextlib.closing(decode(path, seconds)) as blocks:
-        for block in _resample(blocks, sample_rate):
+        for block in resampled(blocks, sample_rate):
             kept.append(block)
             count += len(block)
             if max_samples is not None and count >= max_samples:
@@ -176,29 +67,47 @@ def load(path: str | Path, sample_rate: int, max_samples: int | None = None) -> 
     return samples[:max_samples]
 
 
-def _resample(blocks: Iterable[tuple[int, np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
+def resampled(blocks: Iterable[tuple[int, np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
     """Resamples a stream, whose length comes out as ``round(samples * ratio)`` but at least 1."""
     stream, count = None, 0
     for rate, block in blocks:
         if rate == sample_rate:
             yield block
             continue
-        # 20 bits of precision: finer than the 16 of most files, at two thirds of the time of "VHQ"
-        stream = stream or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-        resampled = stream.resample_chunk(block)
-        count += len(resampled)
-        yield resampled
+        stream = stream or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality=_QUALITY)
+        answer = stream.resample_chunk(block)
+        count += len(answer)
+        yield answer
     if stream is not None:
         end = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-        if not count + len(end):  # shorter than half an output sample: zeros follow it
-            padded = np.pad(block, (0, math.ceil(rate / sample_rate)))
-            end = soxr.resample(padded, rate, sample_rate, quality="HQ")[:1]
+        if not count + len(end):
+            end = _one_sample(block, rate, sample_rate)
         yield end
+
+
+def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """Resamples a whole sound, whose length comes out as ``round(samples * ratio)`` but at least 1.
+
+    Args:
+        samples: float32, (samples,), not empty.
+        rate: its rate, Hz.
+        sample_rate: the wanted rate, Hz.
+    """
+    if rate == sample_rate:
+        return samples
+    result = soxr.resample(samples, rate, sample_rate, quality=_QUALITY)
+    return result if len(result) else _one_sample(samples, rate, sample_rate)
+
+
+def _one_sample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """Of a sound shorter than half an output sample: zeros follow it."""
+    padded = np.pad(samples, (0, math.ceil(rate / sample_rate)))
+    return soxr.resample(padded, rate, sample_rate, quality=_QUALITY)[:1]
 
 
 def is_silent(samples: np.ndarray, peak: float = 1e-4) -> bool:
     """Whether no sample reaches ``peak`` (1e-4 is 80 dB below full scale); an empty array is silent."""
-    return not samples.size or float(np.abs(samples).max()) < peak
+    return not samples.size or max(samples.max(), -samples.min()) < peak
 
 
 def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: int | None,

@@ -18,10 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf import spectral
-from melgan_tf.audio import Skipped, SoundFile, decode_folder, find
+from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
+from melgan_tf.sounds import open_sounds
 
 _ANALYSIS_BATCH = 64
 
@@ -81,13 +82,13 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
-    sounds, skipped = find(folder)
-    reading = _Reading(skipped=list(skipped))
     audio, samples = config.audio, config.data.clip_samples
+    sounds = open_sounds(folder, audio.sample_rate, samples)
+    reading = _Reading(skipped=list(sounds.skipped))
 
     with (progress or Progress()).task("reading sounds", len(sounds), "files") as advance:
         def clips() -> Iterator[np.ndarray]:
-            for sound, clip in decode_folder(sounds, audio.sample_rate, samples):
+            for sound, clip in sounds.clips():
                 advance(1)
                 if isinstance(clip, Skipped):
                     reading.skipped.append(clip)
@@ -102,7 +103,7 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
         mels = mels.batch(_ANALYSIS_BATCH).map(lambda waveform: spectral.mel_spectrogram(waveform, audio))
         batches = list(mels.prefetch(2).as_numpy_iterator())
     if not batches:
-        raise MelGANError(_nothing_readable(folder, sounds, reading.skipped))
+        raise MelGANError(_nothing_readable(folder, sounds.files, reading.skipped))
     return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.digest.hexdigest()[:16])
 
 

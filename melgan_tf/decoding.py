@@ -34,8 +34,12 @@ _FORMS = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM"
 _MOST_CHUNKS = 1000
 _MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
 _OPEN_LENGTHS = range(0x7FFF0000, 1 << 32)  # what programs write that cannot go back to fill in the length
+_MP3_KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MP3_KILOBITS_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of rates below 32 kHz
+_WHOLE_NUMBERS = ("PCM_16", "PCM_24", "PCM_32", "PCM_S8", "PCM_U8")  # libsndfile's names
 _LOUDEST = 1e6  # +120 dB over full scale: no sound, but damaged floating-point numbers
 _TORN_BYTES = 256  # headers that promise a little more sound than there is come from careless programs, not from damage
+_UNREAD_BYTES = 1 << 15  # what a decoder may leave at the end of a file: a buffer of libFLAC, tags
 _TORN_FRAMES = 2304  # the same for lossy codecs, whose encoders add and trim a few frames at either end
 # The demuxers FFmpeg may use: sound containers only. Text formats such as playlists could make it open other files.
 _DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv"
@@ -55,14 +59,33 @@ class DecodeError(MelGANError):
 
 def printable(path: str | os.PathLike) -> str:
     """The path as one line of valid text: bytes that are not UTF-8 become ``?``, line ends a space."""
-    return " ".join(os.fspath(path).encode("utf-8", "replace").decode().splitlines())
+    if (path := os.fspath(path)).isascii() and path.isprintable():
+        return path
+    return " ".join(path.encode("utf-8", "replace").decode().splitlines())
 
 
 def looks_like_audio(head: bytes) -> bool:
-    """Whether the first 12 bytes of a file are those of a known sound format."""
+    """Whether the first bytes of a file are those of a known sound format; 12 suffice but for bare MP3 and AAC."""
     if head[:4] in _FORMS:  # families to which pictures and films belong as well
         return head[8:12] in _FORMS[head[:4]]
-    return head[:4] in (b"fLaC", b"OggS", b"caff") or head[:3] == b"ID3" or head[4:8] == b"ftyp"
+    return (head[:4] in (b"fLaC", b"OggS", b"caff") or head[:3] == b"ID3" or head[4:8] == b"ftyp"
+            or _begins_with_mpeg_frames(head))
+
+
+def _begins_with_mpeg_frames(head: bytes) -> bool:
+    """Whether two frames of MP3 or AAC (ADTS) follow each other: one alone could be chance."""
+    if len(head) < 6 or head[0] != 0xFF or head[1] < 0xE0:
+        return False
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    if layer == 0 and head[1] >= 0xF0:
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    elif layer == 1 and version != 1 and 0 < head[2] >> 4 < 15 and head[2] >> 2 & 3 < 3:
+        rate = (44_100, 48_000, 32_000)[head[2] >> 2 & 3] >> {3: 0, 2: 1, 0: 2}[version]
+        kilobits = (_MP3_KILOBITS if version == 3 else _MP3_KILOBITS_LOW)[(head[2] >> 4) - 1]
+        length = (144_000 if version == 3 else 72_000) * kilobits // rate + (head[2] >> 1 & 1)
+    else:
+        return False
+    return length > 6 and head[length:length + 2] == head[:2]
 
 
 def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, np.ndarray]]:
@@ -84,12 +107,7 @@ def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, n
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would wait for ever
             raise DecodeError(path, "not a file")
         with open(path, "rb", buffering=0) as file, contextlib.closing(_decode_file(file, seconds)) as blocks:
-            for rate, block in blocks:
-                with np.errstate(invalid="ignore"):
-                    sane = np.abs(block).max() <= _LOUDEST  # false for NaN too
-                if not sane:
-                    raise DecodeError(path, "damaged: samples that are infinite, not numbers or absurdly large")
-                yield rate, block
+            yield from blocks
     except OSError as error:
         raise DecodeError(path, f"cannot be read: {error.strerror or error}") from None
 
@@ -100,7 +118,7 @@ def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray
     mpeg = head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
     if not mpeg and not _needs_ffmpeg(file, head):
         try:
-            sound = sf.SoundFile(file.fileno(), closefd=False)
+            sound = _Stream(file.fileno(), closefd=False)
         except sf.SoundFileError:
             sound = None  # FFmpeg may know the format, or know better what is wrong
         if sound is not None:
@@ -110,6 +128,13 @@ def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray
                     return
         file.seek(0)
     yield from _by_ffmpeg(file, head)
+
+
+class _Stream(sf.SoundFile):
+    """A sound that is read from its beginning on: soundfile need not look, and set, where it is at every read."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _refuse_text(file: FileIO, head: bytes) -> None:
@@ -179,17 +204,43 @@ def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterato
     most = max(1, _BLOCK_VALUES // sound.channels)
     done = 0
     try:
-        while True:
-            wanted = min(most, max(seconds * rate - done, _SMALL_BLOCK))
+        while done < sound.frames:
+            wanted = min(most, sound.frames - done, max(seconds * rate - done, _SMALL_BLOCK))
             frames = sound.read(math.ceil(wanted), dtype="float32", always_2d=True)
             if not len(frames):
                 break
             done += len(frames)
             with np.errstate(all="ignore"):
                 mono = frames[:, 0] if sound.channels == 1 else frames @ weights
-            yield rate, mono
+            yield rate, mono if sound.subtype in _WHOLE_NUMBERS else _checked(file, mono)
     except sf.LibsndfileError:
         raise DecodeError(file.name, f"damaged or truncated: not all of its {sound.frames} samples are there") from None
+    missing = sound.frames - done
+    if missing > (0 if sound.format == "FLAC" else _TORN_FRAMES):
+        raise DecodeError(file.name, f"damaged or truncated: not all of its {sound.frames} samples are there")
+    if sound.format == "FLAC":
+        _check_nothing_follows(file, sound.frames)
+
+
+def _checked(file: FileIO, mono: np.ndarray) -> np.ndarray:
+    """The samples themselves, if they are numbers that a sound may have."""
+    with np.errstate(invalid="ignore"):
+        if not (mono.max() <= _LOUDEST and mono.min() >= -_LOUDEST):  # true for NaN too
+            raise DecodeError(file.name, "damaged: samples that are infinite, not numbers or absurdly large")
+    return mono
+
+
+def _check_nothing_follows(file: FileIO, declared: int) -> None:
+    """Refuses a FLAC file whose header tells of fewer samples than there are, where libsndfile stops without a word."""
+    unread = os.fstat(file.fileno()).st_size - os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    if unread < _UNREAD_BYTES:
+        return
+    file.seek(0)
+    with _open_by_ffmpeg(file) as container, contextlib.suppress(av.FFmpegError):  # takes packets apart, decodes none
+        stream = next(iter(container.streams.audio), None)
+        last = max((packet.pts or 0 for packet in container.demux(stream)), default=0) if stream else 0
+        if last and last * stream.time_base * stream.rate >= declared:
+            raise DecodeError(file.name, f"damaged: its header tells of {declared} samples, but there are more")
 
 
 def read_comment(path: str | Path) -> str:
@@ -218,6 +269,8 @@ def _open_by_ffmpeg(file: FileIO) -> av.container.InputContainer:
 
 
 def _complaint(error: av.FFmpegError) -> str:
+    if isinstance(error, MemoryError):
+        return "decoding it takes more memory than there is"
     known = {av.InvalidDataError: "damaged: its contents make no sense", av.EOFError: "truncated: it ends too early"}
     return known.get(type(error), f"damaged: {error.strerror}")
 
@@ -227,13 +280,19 @@ def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
         if not container.streams.audio:
             raise DecodeError(file.name, "no sound in it")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise DecodeError(file.name, "damaged, or encoded in an unknown way")
+        if stream.codec_context.name == "flac":  # FFmpeg looks at the checksums when it is asked to
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
         rate = done = 0
         torn = False  # whether packets could not be decoded since the last that could
         try:
             for packet in container.demux(stream):
                 try:
                     frames = packet.decode()
-                except av.FFmpegError:
+                except av.FFmpegError as error:
+                    if isinstance(error, MemoryError):
+                        raise
                     torn = True  # harmless at either end: tags and leftovers that look like sound
                     continue
                 for frame in frames:
@@ -244,13 +303,13 @@ def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
                     if frame.samples:
                         rate, torn = _check_rate(file, frame.sample_rate), False
                         done += frame.samples
-                        yield rate, _mono(frame)
+                        yield rate, _checked(file, _mono(frame))
         except av.FFmpegError as error:
             raise DecodeError(file.name, _complaint(error)) from None
         declared = _declared_seconds(file, head, container, stream) * rate
         if declared - done > _TORN_FRAMES:
             raise DecodeError(file.name, f"damaged or truncated: {done} of {declared:.0f} samples are there")
-        if torn and not done:
+        if not done and (torn or os.fstat(file.fileno()).st_size > _HEAD_BYTES):
             raise DecodeError(file.name, "damaged: nothing in it can be decoded")
 
 

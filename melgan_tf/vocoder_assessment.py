@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf import spectral
-from melgan_tf.audio import Skipped, decode_folder, find
+from melgan_tf.audio import Skipped
 from melgan_tf.copy_synthesis import CopySynthesis, compare
 from melgan_tf.errors import MelGANError
 from melgan_tf.griffin_lim import mel_to_waveform
 from melgan_tf.progress import Progress
+from melgan_tf.sounds import open_sounds
 from melgan_tf.vocoders import Vocoder
 
 #: Of a longer sound the beginning is taken, seconds.
@@ -60,7 +61,7 @@ def assess_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress |
         MelGANError: the folder holds no sound that can be used.
     """
     audio, progress = vocoder.audio, progress or Progress()
-    found, skipped = find(reference)
+    found = open_sounds(reference, audio.sample_rate, None)
     analyze = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((1, None), tf.float32)])
     griffin_lim = tf.function(lambda mel: mel_to_waveform(mel, audio, ITERATIONS), autograph=False,
@@ -68,7 +69,7 @@ def assess_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress |
 
     def sounds(name: str) -> Iterator[np.ndarray]:
         with progress.task(f"measuring {name}", len(found), "sounds") as advance:
-            for sound, samples in decode_folder(found, audio.sample_rate, None):
+            for sound, samples in found.clips():
                 if isinstance(samples, Skipped):
                     if name == "copies":
                         progress.warning(f"skipped {sound.name}: {samples.reason}")
@@ -79,8 +80,9 @@ def assess_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress |
     def measured(name: str, vocode: Callable[[np.ndarray], Any]) -> CopySynthesis:
         return compare(vocode, sounds(name), audio, analyze)
 
-    if not found:
-        raise MelGANError(f"{reference} holds no sound file" + (f", {len(skipped)} others" if skipped else ""))
+    if not len(found):
+        raise MelGANError(f"{reference} holds no sound file" +
+                          (f", {len(found.skipped)} others" if found.skipped else ""))
     return VocoderAssessment(measured("copies", vocoder.vocode), measured("Griffin-Lim", griffin_lim), vocoder,
                              Path(reference))
 

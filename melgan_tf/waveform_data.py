@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.audio import Skipped, SoundFile, decode_folder, find
+from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
+from melgan_tf.sounds import open_sounds
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ def load_waveforms(folder: str | Path, config: Config, progress: Progress | None
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
-    found, skipped = find(folder)
-    skipped, sounds, waveforms, digest = list(skipped), [], [], hashlib.sha256()
+    found = open_sounds(folder, config.audio.sample_rate, None)
+    skipped, sounds, waveforms, digest = list(found.skipped), [], [], hashlib.sha256()
     with (progress or Progress()).task("reading sounds", len(found), "files") as advance:
-        for sound, samples in decode_folder(found, config.audio.sample_rate, None):
+        for sound, samples in found.clips():
             advance(1)
             if isinstance(samples, Skipped):
                 skipped.append(samples)

@@ -1,5 +1,6 @@
 """Files <-> samples: made-up sounds in many formats, held against NumPy, librosa and what a sine must look like."""
 
+import collections
 import contextlib
 import io
 import itertools
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from melgan_tf import audio
+from melgan_tf import audio, scan
 from melgan_tf.audio import DecodeError, Skipped, SoundFile
 from melgan_tf.errors import MelGANError, UsageError
 
@@ -165,6 +166,29 @@ def test_find_follows_links_once_and_out_of_loops(put, tmp_path):
     assert skipped[0].reason == "cannot be read: No such file or directory"
 
 
+def test_find_lists_a_file_once_that_is_linked_and_lies_in_a_linked_folder(put, tmp_path):
+    put(b"x", "outside/far.wav")
+    put(b"x", "outside/near.wav")
+    put(b"x", "data/.store/key.wav")
+    (tmp_path / "data/a.wav").symlink_to(tmp_path / "outside/far.wav")
+    (tmp_path / "data/b").symlink_to(tmp_path / "outside")
+    (tmp_path / "data/c.wav").symlink_to(tmp_path / "outside/near.wav")
+    (tmp_path / "data/d.wav").symlink_to(".store/key.wav")  # hidden itself
+    (tmp_path / "data/e.wav").symlink_to(".store/key.wav")
+    assert [sound.name for sound in audio.find(tmp_path / "data")[0]] == ["a.wav", "b/near.wav", "d.wav"]
+
+
+def test_scan_comes_in_the_order_of_names_and_counts_the_rest(put, tmp_path):
+    names = ["a-b.wav", "a.wav", "a/x.wav", "a/z/1.wav", "a/z.wav", "a0.wav", "b.flac"]
+    for name in (*names, "a/notes.txt", "out/left.wav", "cover.JPG", "b.txt", "LICENSE"):
+        put(b"x", name)
+    ignored = collections.Counter()
+    found = [sound.name for sound in scan.scan(tmp_path, tmp_path / "out", ignored)]
+    assert found == sorted(names)
+    assert ignored == {".txt": 2, ".jpg": 1, "": 1}
+    assert scan.count(tmp_path) == len(names) + 1
+
+
 def test_find_tells_which_folders_it_could_not_look_into(put, tmp_path):
     put(b"x", "fine/x.wav")
     here = os.open(tmp_path, os.O_RDONLY)
@@ -177,8 +201,8 @@ def test_find_tells_which_folders_it_could_not_look_into(put, tmp_path):
     sounds, skipped = audio.find(tmp_path)
     assert [sound.name for sound in sounds] == ["fine/x.wav"]
     assert len(skipped) == 1
-    assert skipped[0].name.endswith("/" + "d" * 250)
-    assert skipped[0].reason == "cannot be read: File name too long"
+    assert skipped[0].name.endswith("/" + "d" * 250 + "/")
+    assert skipped[0].reason == "cannot look into it: File name too long"
 
 
 def test_find_tells_which_folders_it_may_not_enter(put, tmp_path, monkeypatch):

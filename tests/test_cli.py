@@ -25,7 +25,7 @@ from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import MelGANError
 from melgan_tf.run_directory import RunDirectory
 
-COMMANDS = ("train", "generate", "vocode", "export", "evaluate", "import-torch", "presets", "info")
+COMMANDS = ("prepare", "train", "generate", "vocode", "export", "evaluate", "import-torch", "presets", "info")
 #: What renders where the sound itself does not matter: the same, whatever the package brings along.
 GRIFFIN_LIM = ("--vocoder", "griffin-lim")
 
@@ -61,6 +61,8 @@ def begin(folder: Path, config: Config) -> None:
 # -- help and what is not there --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("command", "promised"), [
+    ("prepare", "DATA OUT --rate --seconds --onset --no-onset --long [beginning|consecutive|random] --fade SECONDS "
+                "--format [int16|float32] --seed --workers --shard-size FILES --fresh --quiet -q"),
     ("train", "DATA --run-dir --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed --log-every "
               "--xla --no-xla --fresh --quiet -q"),
     ("generate", "RUN --out --count --seed --vocoder RUN|NAME --checkpoint [last|best] --force --quiet"),

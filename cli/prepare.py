@@ -1,0 +1,105 @@
+"""`melgan-tf prepare`."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn, get_args
+
+import click
+
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress, table
+from melgan_tf.clips import ClipSettings, Long, SampleFormat
+from melgan_tf.prepare import Result, prepare
+
+
+@click.command("prepare", short_help="Turn a folder of sounds into shards of clips.")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--rate", type=click.IntRange(1), default=16_000, show_default=True, help="Sample rate of the clips, Hz.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
+              help="Length of a clip.")
+@click.option("--onset/--no-onset", default=True, show_default=True,
+              help="Begin each sound where it comes within 40 dB of its peak.")
+@click.option("--long", "long_sounds", type=click.Choice(get_args(Long)), default="beginning", show_default=True,
+              help="Of a longer sound: one clip, or as many as fit, one after the other or begun at random.")
+@click.option("--fade", type=click.FloatRange(0), default=0.01, show_default=True, metavar="SECONDS",
+              help="Fade where the beginning is cut out of a longer sound.")
+@click.option("--format", "sample_format", type=click.Choice(get_args(SampleFormat)), default="int16",
+              show_default=True, help="Stored samples.")
+@options.seed(0)
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+@click.option("--shard-size", type=click.IntRange(1), default=1024, show_default=True, metavar="FILES",
+              help="Files whose clips make a shard.")
+@click.option("--fresh", "--force", "fresh", is_flag=True, help="Forget what was prepared there and begin anew.")
+@options.quiet
+def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_sounds: Long, fade: float,
+            sample_format: SampleFormat, seed: int, workers: int | None, shard_size: int, fresh: bool,
+            quiet: bool) -> None:
+    """Decode the sounds in the folder DATA once and write shards of clips to the folder OUT.
+
+    Sounds are mixed down, resampled, cut or padded to one length and labelled by folder. Silent sounds, exact
+    duplicates and what cannot be read are left out, and named. `train` and `evaluate` take OUT as they take a folder of
+    sounds.
+
+    A preparation that was stopped goes on when the same command is given again.
+    """
+    settings = ClipSettings(rate, round(seconds * rate), onset, fade, long_sounds, sample_format, seed)
+    options.require_output(out, force=True)
+    with _interruptible():
+        result = prepare(data, out, settings, workers, shard_size, ConsoleProgress(quiet), fresh)
+    if quiet:
+        for item in result.skipped():
+            click.echo(f"skipped {item.name}: {item.reason}", err=True)
+    else:
+        _report(result)
+
+
+class _Stopped(BaseException):
+    """The process was asked to end."""
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Tells how to go on when SIGINT or SIGTERM comes, and ends with the exit code that belongs to it."""
+    def stop(number: int, _: object) -> NoReturn:
+        raise _Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except _Stopped as stopped:
+        again = shlex.join(["melgan-tf", *(word for word in sys.argv[1:] if word not in ("--fresh", "--force"))])
+        click.echo(f"stopped; what is finished is kept; to go on: {again}", err=True)
+        raise click.exceptions.Exit(128 + stopped.args[0]) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(result: Result) -> None:
+    counts = result.counts
+    rows = [("kept", counts.kept, f"{counts.clips} clips in {result.shards} shards"),
+            *(("skipped", files, reason) for reason, files in sorted(counts.reasons.items()))]
+    click.echo(table(("files", "number", "what"), [(a, f"{b:,}", c) for a, b, c in rows]))
+    for item in result.skipped():
+        click.echo(f"skipped {item.name}: {item.reason}")
+    for number, what in ((counts.silent, "silent clips left out"), (counts.duplicates, "duplicate clips left out"),
+                         (counts.held, "clips with samples held to full scale (--format float32 keeps them)"),
+                         (sum(result.ignored.values()), f"other files ignored: {_extensions(result.ignored)}")):
+        if number:
+            click.echo(f"{number:,} {what}")
+    if len(counts.labels) > 1:
+        click.echo(table(("label", "clips"), [(label or "(none)", f"{clips:,}")
+                                              for label, clips in sorted(counts.labels.items())]))
+    click.echo(f"all of it: {result.folder / 'report.json'}\n"
+               f"learn:     melgan-tf train {shlex.quote(str(result.folder))} --run-dir RUN")
+
+
+def _extensions(ignored: dict[str, int]) -> str:
+    return ", ".join(f"{number} {extension}" for extension, number in ignored.items())

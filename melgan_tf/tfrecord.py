@@ -1,0 +1,143 @@
+"""TFRecord files of tf.train.Example messages, without TensorFlow, which takes seconds to load and a process's memory.
+
+Both formats are small and frozen: a record is its length, a checksum of that, the message and a checksum of that
+(tensorflow/core/lib/io/record_writer.h); an Example is a protocol buffer (tensorflow/core/example/example.proto). Equal
+features give equal bytes, which protocol buffers with maps do not promise.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+from melgan_tf.errors import MelGANError
+
+_BYTES_LIST, _INT64_LIST = 1, 3  # fields of Feature
+_MOST_BYTES = 1 << 31  # a protocol buffer holds no more
+
+
+def example(features: Mapping[str, bytes | int]) -> bytes:
+    """A serialized tf.train.Example.
+
+    Args:
+        features: bytes become a bytes_list of one value, integers an int64_list of one.
+
+    Example:
+        >>> parse_example(example({"label": b"kick", "start": 8000}))
+        {'label': b'kick', 'start': 8000}
+    """
+    entries = b"".join([_field(1, _field(1, name.encode()) + _field(2, _feature(value)))
+                        for name, value in sorted(features.items())])
+    return _field(1, entries)
+
+
+def _feature(value: bytes | int) -> bytes:
+    if isinstance(value, int):
+        return _field(_INT64_LIST, _field(1, _varint(value & (1 << 64) - 1)))
+    return _field(_BYTES_LIST, _field(1, value))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    if len(content) < 128:
+        return bytes((number << 3 | 2, len(content))) + content
+    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def parse_example(message: bytes) -> dict[str, bytes | int]:
+    """The features of an Example as `example` writes them: one value each.
+
+    Raises:
+        ValueError: the message holds something else.
+    """
+    features = {}
+    for entries in _contents(memoryview(message), 1):
+        for entry in _contents(entries, 1):
+            parts = dict(_fields(entry))
+            (kind, values), = _fields(parts[2])
+            (_, value), = _fields(values)
+            if kind not in (_BYTES_LIST, _INT64_LIST):
+                raise ValueError(f"a feature of kind {kind}")
+            if kind == _BYTES_LIST:
+                features[str(parts[1], "utf-8")] = bytes(value)
+            else:
+                number = _read_varint(value, 0)[0]
+                features[str(parts[1], "utf-8")] = number - (1 << 64) if number >> 63 else number
+    return features
+
+
+def _contents(message: memoryview, number: int) -> Iterator[memoryview]:
+    return (content for found, content in _fields(message) if found == number)
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    at = 0
+    while at < len(message):
+        tag, at = _read_varint(message, at)
+        length, at = _read_varint(message, at)
+        if tag & 7 != 2 or at + length > len(message):
+            raise ValueError("not an Example as melgan-tf writes it")
+        yield tag >> 3, message[at:at + length]
+        at += length
+
+
+def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(message) or shift > 63:
+            raise ValueError("a number that does not end")
+        byte = message[at]
+        value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
+        if byte < 0x80:
+            return value, at
+
+
+def frame(message: bytes) -> bytes:
+    """A message as a record of a TFRecord file."""
+    length = struct.pack("<Q", len(message))
+    return b"".join((length, _checksum(length), message, _checksum(message)))
+
+
+def _checksum(content: bytes) -> bytes:
+    crc = google_crc32c.value(content)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def read_records(path: str | Path) -> Iterator[bytes]:
+    """The messages of a TFRecord file, checked.
+
+    Raises:
+        MelGANError: the file cannot be read, is damaged or ends too early.
+    """
+    try:
+        with open(path, "rb") as file:
+            while header := file.read(12):
+                yield _message(path, file, header)
+    except OSError as error:
+        raise MelGANError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _message(path: str | Path, file: BinaryIO, header: bytes) -> bytes:
+    if len(header) < 12:
+        raise MelGANError(f"{path} is truncated: prepare it anew")
+    if _checksum(header[:8]) != header[8:]:
+        raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it anew")
+    length, = struct.unpack("<Q", header[:8])
+    content = file.read(length + 4) if length < _MOST_BYTES else b""
+    if len(content) < length + 4:
+        raise MelGANError(f"{path} is truncated: prepare it anew")
+    if _checksum(content[:-4]) != content[-4:]:
+        raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it anew")
+    return content[:-4]
