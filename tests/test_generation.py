@@ -156,7 +156,7 @@ def test_progress_counts_sounds_twice(trained, tmp_path):
 def test_sound_i_does_not_depend_on_the_count(folder, trained, tmp_path, count):
     write_sounds(trained, tmp_path / "few", count, 5, "runs/drums")
     few = contents(tmp_path / "few")
-    assert len(few) == count + 2
+    assert len(few) == count + 3
     for name, data in few.items():
         if name.endswith(".wav"):
             assert data == (folder / name).read_bytes()

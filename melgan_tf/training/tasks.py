@@ -186,7 +186,7 @@ class FrameTask(Task):
         self.sampler = Sampler(self.model.average, self.config, classes=Classes(self.sounds.classes),
                                vocoder=vocoder_for(self.config.audio))
         mels = self.held_out.mels
-        self.inputs = self.sampler.inputs(0, _JUDGED)
+        self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64), tf.constant(_JUDGED))
         self.real = embed(mels[spaced(len(mels), _JUDGED)] * 10.0)
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
