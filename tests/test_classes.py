@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from command_line import invoke, trained_once
 from drums import write_drums
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from melgan_tf import presets
 from melgan_tf.checkpoints import load
@@ -120,7 +121,8 @@ def test_the_page_plays_every_sound_under_its_class():
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     """Fewer sounds to judge by, and no previews, which render sounds: neither is what is tested here."""
-    with (mock.patch.object(tasks, "_JUDGED", 16), mock.patch.object(callbacks.Preview, "on_train_begin")):
+    with (mock.patch.object(tasks, "_JUDGED", 16), mock.patch.object(callbacks.Preview, "on_train_begin"),
+          mock.patch.object(tasks.FrameTask, "measure", lambda task: {"faults/hum_db": 3.0})):
         yield
 
 
@@ -139,6 +141,12 @@ def test_a_run_remembers_its_classes_and_what_it_is_judged_by(run):
     record = json.loads((run / "config.json").read_text())
     assert record["data"]["classes"] == {"hat": 8, "kick": 8, "snare": 8}
     assert record["data"]["valid"] == str((run.parent / "sounds" / "kick").resolve())
+
+
+def test_what_is_measured_at_a_checkpoint_is_in_tensorboard(run):
+    events = EventFileLoader(str(next((run / "tensorboard").glob("events*")))).Load()
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert {"faults/hum_db", "evaluation/frechet", "generator/spread", "discriminator/real"} <= tags
 
 
 def test_generate_takes_a_label(run, tmp_path):

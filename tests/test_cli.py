@@ -38,7 +38,7 @@ def run(tmp_path_factory):
 @pytest.fixture
 def asked(monkeypatch):
     """What `train` asks of the library, without training: one entry a call."""
-    def stand_in(config, data, run_dir, progress, fresh):
+    def stand_in(config, data, run_dir, progress, fresh, valid=None):
         calls.append(SimpleNamespace(config=config, data=data, run_dir=run_dir, progress=progress, fresh=fresh))
         return SimpleNamespace(steps=6, epochs=3, signal=0, sounds=SimpleNamespace(skipped=[], __len__=None))
 
@@ -63,9 +63,9 @@ def begin(folder: Path, config: Config) -> None:
 @pytest.mark.parametrize(("command", "promised"), [
     ("prepare", "DATA OUT --rate --seconds --onset --no-onset --long [beginning|consecutive|random] --fade SECONDS "
                 "--format [int16|float32] --seed --workers --shard-size FILES --fresh --quiet -q"),
-    ("train", "DATA --run-dir --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed --log-every "
-              "--xla --no-xla --fresh --quiet -q"),
-    ("generate", "RUN --out --count --seed --vocoder RUN|NAME --checkpoint [last|best] --force --quiet"),
+    ("train", "DATA --run-dir --valid FOLDER --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed "
+              "--log-every --xla --no-xla --fresh --quiet -q"),
+    ("generate", "RUN --out --count --label --seed --vocoder RUN|NAME --checkpoint [last|best] --force --quiet"),
     ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
     ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
                "--vocoder RUN|NAME --checkpoint --quiet"),

@@ -13,9 +13,12 @@ import pytest
 from melgan_tf import config, presets
 from melgan_tf.config import (
     AudioConfig,
+    AugmentationConfig,
     Config,
     DataConfig,
     FastVocoderConfig,
+    FrameGANConfig,
+    FrameGANObjective,
     MelGANConfig,
     SpectrogramGANConfig,
     TrainingConfig,
@@ -23,15 +26,18 @@ from melgan_tf.config import (
 )
 from melgan_tf.errors import ConfigError, UsageError
 
-PARTS = {"audio": AudioConfig, "data": DataConfig, "spectrogram-gan": SpectrogramGANConfig, "melgan": MelGANConfig,
-         "fast-vocoder": FastVocoderConfig, "objective": VocoderObjective, "training": TrainingConfig}
-MODELS = ("spectrogram-gan", "melgan", "fast-vocoder")
+PARTS = {"audio": AudioConfig, "data": DataConfig, "spectrogram-gan": SpectrogramGANConfig,
+         "frame-gan": FrameGANConfig, "frame-objective": FrameGANObjective, "augmentation": AugmentationConfig,
+         "melgan": MelGANConfig, "fast-vocoder": FastVocoderConfig, "objective": VocoderObjective,
+         "training": TrainingConfig}
+MODELS = ("spectrogram-gan", "frame-gan", "melgan", "fast-vocoder")
+NESTED = {"objective": "model.objective", "frame-objective": "model.objective", "augmentation": "model.augmentation"}
 
 
 def dotted(key):
     """What messages call a key of `PARTS`."""
     part, name = key.split(".")
-    return f"{'model' if part in MODELS else 'model.objective' if part == 'objective' else part}.{name}"
+    return f"{'model' if part in MODELS else NESTED.get(part, part)}.{name}"
 
 
 def test_seed_preset_is_the_original_recipe():
@@ -108,7 +114,8 @@ def test_configurations_cannot_be_changed():
      ["'model.noise_dim'", "known are channels, kind, objective, ratios, residual_layers"]),
     ({"model": {"kind": "fast-vocoder", "objective": {"mell": 3}}}, ["'model.objective.mell'", "did you mean 'mel'?"]),
     ({"model": {"kind": "fast-vocoder", "objective": 3}}, ["model.objective is 3", "give an object"]),
-    ({"model": {"kind": "wavenet"}}, ["model.kind is 'wavenet'", "give one of spectrogram-gan, melgan, fast-vocoder"]),
+    ({"model": {"kind": "wavenet"}},
+     ["model.kind is 'wavenet'", "give one of spectrogram-gan, frame-gan, melgan, fast-vocoder"]),
     ({"model": {"kind": ["melgan"]}}, ["model.kind is ['melgan']", "give one of"]),
     ({"model": {"kind": "melgan", "ratios": 256}}, ["model.ratios is 256", "give a list of whole numbers"]),
     ({"model": 3}, ["model is 3", "give an object"]),
@@ -133,6 +140,13 @@ LIMITS = {
     "audio.mel_bins": (0, 513), "audio.min_hz": (-1.0, 8_000.0), "audio.max_hz": (0.0, 8_000.5),
     "audio.power": (1.5, 3.0), "audio.floor": (0.0, None), "data.clip_samples": (63, 100_000_001),
     "data.gain_db": (-0.1, 60.1), "spectrogram-gan.noise_dim": (0, 4097), "spectrogram-gan.weight_std": (0.0, 1.01),
+    "frame-gan.noise_dim": (0, 4097), "frame-gan.channels": (0, 4097), "frame-gan.ceiling": (None, None),
+    "frame-gan.discriminator_gain": (0.0, 101.0), "frame-gan.average": (-0.1, 1.0),
+    "frame-gan.class_balance": (-0.1, 1.1), "frame-gan.diffuse": (-0.1, 1.1),
+    "frame-objective.adversarial": (-0.1, None), "frame-objective.reconstruction": (-0.1, None),
+    "frame-objective.kl": (-0.1, None), "frame-objective.copy_adversarial": (-0.1, None),
+    "frame-objective.feature_matching": (-0.1, None), "augmentation.bin_shift": (-1, 65),
+    "augmentation.frame_shift": (-1, 65), "augmentation.gain": (-0.1, 1.1),
     "melgan.channels": (0, 513), "melgan.residual_layers": (0, 7),
     "fast-vocoder.channels": (0, 4097), "fast-vocoder.kernel": (-1, 33), "fast-vocoder.subframes": (0, 65),
     "fast-vocoder.sub_channels": (0, 4097), "fast-vocoder.sub_blocks": (-1, 65), "fast-vocoder.overlap": (1, 5),
@@ -155,7 +169,7 @@ def field_types():
 def test_every_number_has_tested_limits():
     numeric = {key for key, kind in field_types().items() if kind in ("int", "float")}
     assert numeric == set(LIMITS)
-    assert set(config.known_keys()) == {"preset"} | set(map(dotted, field_types())) - {"model.objective"}
+    assert set(config.known_keys()) == {"preset"} | set(map(dotted, field_types())) - set(NESTED.values())
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, pair in LIMITS.items() for value in pair
@@ -191,6 +205,24 @@ def test_lists_out_of_range_are_refused(cls, name, values):
 def test_lists_of_the_wrong_type_are_refused(cls, name, values):
     with pytest.raises(ConfigError, match=rf"^model\.{name} is .*: give a list of whole numbers$"):
         cls(**{name: values})
+
+
+@pytest.mark.parametrize(("part", "changes", "words"), [
+    ("audio", {"compression": "none"}, "audio.compression is 'none': a frame GAN needs log10"),
+    ("audio", {"floor": 1e6}, "model.ceiling is 5.0: give more than the logarithm of audio.floor"),
+    ("data", {"clip_samples": 9_000}, "data.clip_samples is 9000: give as many samples as make 4, 8, 16"),
+    ("data", {"level": "loud"}, "data.level is 'loud': give one of natural, peak"),
+    ("training", {"precision": "mixed_bfloat16"}, "training.precision is 'mixed_bfloat16': a frame GAN needs float32"),
+    ("training", {"batch_size": 12}, "training.batch_size is 12: give a multiple of 8")])
+def test_what_a_frame_gan_cannot_do_is_refused(part, changes, words):
+    drums = presets.get("drums")
+    with pytest.raises(ConfigError, match=f"^{words}"):
+        dataclasses.replace(drums, **{part: dataclasses.replace(getattr(drums, part), **changes)})
+
+
+def test_a_frame_gan_needs_something_to_learn_from():
+    with pytest.raises(ConfigError, match="model.objective.adversarial is 0.0: give something to learn from"):
+        FrameGANObjective(adversarial=0.0, reconstruction=0.0)
 
 
 @pytest.mark.parametrize("overlap", [1, 3, 8])

@@ -5,14 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from drums import write_drums
 
 from melgan_tf import presets
 from melgan_tf.models.frame_gan import Discriminator, Encoder, Generator, MelScale
 from melgan_tf.models.frame_layers import FrameConv, double_frames, halve_frames
 from melgan_tf.models.spectral_norm import Normalised
+from melgan_tf.progress import Progress
 from melgan_tf.training.adam import Adam
 from melgan_tf.training.augmentation import Augmentation
 from melgan_tf.training.frame_gan import METRICS, FrameGAN
+from melgan_tf.training.tasks import FrameTask
 
 DRUMS = presets.get("drums")
 TINY = dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8),
@@ -210,3 +213,13 @@ def test_an_encoder_learns_to_copy():
         model.reset_metrics()
         figures.append(float(step(batch())["generator/reconstruction"]))
     assert np.mean(figures[-5:]) < 0.9 * np.mean(figures[:5])
+
+
+def test_faults_are_measured_at_a_checkpoint(tmp_path):
+    write_drums(tmp_path, each=3)
+    task = FrameTask(TINY, tmp_path, Progress())
+    task.build()
+    task.start_judging()
+    measured = task.measure()
+    assert {"faults/hum_db", "faults/dc_offset", "faults/silent"} <= set(measured)
+    assert np.isfinite(list(measured.values())).all()

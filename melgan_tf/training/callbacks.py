@@ -114,7 +114,8 @@ class Checkpointing(keras.callbacks.Callback):
         self.history.flush()  # before, so that no epoch behind a checkpoint is ever missing
         distance = self.task.judge()
         with self.writer.as_default(epoch):
-            tf.summary.scalar(self.task.figure, distance)
+            for name, value in {self.task.figure: distance, **self.task.measure()}.items():
+                tf.summary.scalar(name, value)
         self.store.save(state, step, {"epoch": epoch, self.task.figure: distance,
                                       "audio_fingerprint": self.task.config.audio.fingerprint()})
         self.saved = step

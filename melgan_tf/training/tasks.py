@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from melgan_tf.classes import Classes
 from melgan_tf.config import Config
 from melgan_tf.data import SoundSet, batches, class_shares, labelled_batches, load_folder
 from melgan_tf.evaluation import embed, frechet_distance
+from melgan_tf.evaluation.faults import faults
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
@@ -91,6 +93,10 @@ class Task(ABC):
     @abstractmethod
     def judge(self) -> float:
         """How far the model is from the real sounds; lower is better."""
+
+    def measure(self) -> dict[str, float]:
+        """Further figures for TensorBoard at every checkpoint, by name."""
+        return {}
 
     @abstractmethod
     def preview(self, epoch: int, real: bool) -> None:
@@ -201,6 +207,11 @@ class FrameTask(Task):
 
     def judge(self) -> float:
         return frechet_distance(self.real, embed(self.sampler.mel(**self.inputs).numpy() * 10.0))
+
+    def measure(self) -> dict[str, float]:
+        made = self.sampler.generate(seed=0, count=PREVIEWS)["audio"]
+        found = dataclasses.asdict(faults(made, self.config.audio.sample_rate))
+        return {f"faults/{name}": value for name, value in found.items() if value is not None}
 
     def preview(self, epoch: int, real: bool) -> None:
         if real:
