@@ -14,16 +14,18 @@ from melgan_tf.cli.console import table
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.run_directory import RunDirectory
+from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
 
 
 @click.command("info", short_help="Say what a run, a checkpoint or an export is.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(path: Path, as_json: bool) -> None:
-    """Say what PATH is: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV."""
-    if not path.exists():
-        raise UsageError(f"{path} does not exist: give a run directory, a checkpoint, an export or a generated WAV")
-    facts = _facts(path)
+    """Say what PATH is: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV.
+
+    A name of the package's own models, pretrained:drums or vocoder-22k, shows the model's card.
+    """
+    facts = _facts(path) if path.exists() else _card(str(path))
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
@@ -45,6 +47,14 @@ def _facts(path: Path) -> dict[str, Any]:
     if path.suffix not in kinds:
         raise UsageError(f"{path} is none of: run directory, checkpoint (.npz), SavedModel, .tflite, generated .wav")
     return kinds[path.suffix](path)
+
+
+def _card(name: str) -> dict[str, Any]:
+    models = shipped_models()
+    if name not in [*models, *shipped()]:
+        raise UsageError(f"{name} does not exist: give a run directory, a checkpoint, an export or a generated WAV, or "
+                         f"one of {', '.join([*models, *shipped()])}")
+    return {"kind": "sound model" if name in models else "vocoder", **read_card(name.removeprefix(PRETRAINED))}
 
 
 def _run(path: Path) -> dict[str, Any]:
