@@ -151,6 +151,11 @@ class _Session:
         state, meta, damaged = found
         for line in damaged:
             self.progress.warning(f"{line}: going back to step {meta['step']}")
+        begun = {name.split("/", 1)[0] for name in state}
+        if meta["step"] == 0 and begun == {"generator"}:  # imported, or started from another run's weights
+            restore(state, generator=self.model.generator.variables)
+            self.progress.line("starting from the generator that is there; everything else begins anew")
+            return 0
         restore(state, **self.model.parts())
         record = self.directory.record()
         if record["data"].get("fingerprint") != self.sounds.fingerprint:
