@@ -329,6 +329,18 @@ def trained_on(strategy):
     return model, logs
 
 
+def test_two_devices_learn_what_one_does():
+    """Same global batches: the same weights, to rounding, in both copies."""
+    two, logs_of_two = trained_on(run_module.mirrored(["CPU:0", "CPU:1"]))
+    one, logs_of_one = trained_on(tf.distribute.get_strategy())
+    for player in ("generator", "discriminator"):
+        for ours, theirs in zip(getattr(two, player).variables, getattr(one, player).variables, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5, err_msg=ours.path)
+            np.testing.assert_array_equal(*map(np.asarray, ours.value.values), err_msg=ours.path)
+    for ours, theirs in zip(logs_of_two, logs_of_one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
+
+
 # -- runs ------------------------------------------------------------------------------------------------------------
 
 class Lines(Progress):

@@ -180,6 +180,19 @@ class _Session:
         return int(self.model.step.numpy())  # mirrored on several devices it has no int() of its own
 
 
+def mirrored(devices: list[str] | None = None) -> tf.distribute.Strategy:
+    """One copy of the model on every device.
+
+    Gradients are added up on one of them. TensorFlow's own choice, collective operations, aborts now and then ("Shape
+    mismatch in the collective instance") where a step has two optimizers: the devices do not always begin the two
+    reductions in the same order.
+
+    Args:
+        devices: by name; all GPUs without.
+    """
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+
+
 def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
     settings = config.training
     rate = getattr(settings, f"{player}_learning_rate")
@@ -196,7 +209,7 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
     """Decides where and how to compute; a resumed run keeps to what it began with, if it can."""
     settings = config.training
     gpus = tf.config.list_logical_devices("GPU")
-    strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    strategy = mirrored() if len(gpus) > 1 else tf.distribute.get_strategy()
     if settings.batch_size % max(1, len(gpus)):
         raise MelGANError(f"training.batch_size is {settings.batch_size}: give a multiple of the {len(gpus)} GPUs")
     begun = directory.record()["resolved"] if directory.exists() else {}
