@@ -1,6 +1,6 @@
 """What the first steps of a vocoder's training do to held-out mels: the table behind "a thousand steps of `melgan`".
 
-``python benchmarks/melgan_first_steps.py SOUNDS HELD_OUT --run-dir RUN`` trains the preset as it is, stopping at 250, 500,
+``python benchmarks/melgan_first_steps.py SOUNDS HELD_OUT --run-dir RUN`` trains the preset as it is, stops at 250, 500,
 750 and 1,000 steps to copy the held-out sounds, and prints the mean difference of the log mels, dB, beside that of
 silence. A run that was stopped goes on with the same command.
 """

@@ -21,6 +21,7 @@ KINDS = {
     "fast-16k": ("vocoder-16k", {}, FAST),
     "fast-16k-subframes": ("vocoder-16k", {}, dataclasses.replace(FAST, subframes=4, corrections=2)),
     "fast-22k": ("vocoder-22k", {}, dataclasses.replace(FAST, overlap=4)),
+    "fast-22k-low": ("vocoder-22k", {}, dataclasses.replace(FAST, low_rounds=2)),
     "melgan": ("melgan", {"hop_samples": 8, "n_fft": 64, "mel_bins": 12},
                MelGANConfig(ratios=(4, 2), channels=4, residual_layers=2)),
     "melgan-odd": ("melgan", {"hop_samples": 15, "n_fft": 64, "mel_bins": 12},

@@ -1,15 +1,15 @@
 """Phase retrieval for the lowest frequencies, in the middle of a vocoder.
 
 A tone of 60 Hz takes more than a frame for one period: a network that answers frame by frame does not keep it in step
-with itself, and where drums are loud that is most of what is wrong with their spectra. Griffin-Lim is good at just that,
-and for an eighth of the bandwidth it costs an eighth::
+with itself, and where drums are loud that is most of what is wrong with their spectra. Griffin-Lim is good at just
+that, and for an eighth of the bandwidth it costs an eighth::
 
     waveform --filter, every 8th sample--> thinned --a few rounds of Griffin-Lim--> thinned'
     waveform + interpolated (thinned' - thinned)
 
-The rounds begin with the phases of the waveform. The magnitudes they hold to come from the mel: what its bands say, times
-what the network says, then brought to agree with the bands again. Everything can be differentiated, so the network
-learns to give phases that the rounds make the most of.
+The rounds begin with the waveform's phases. The magnitudes they hold to come from the mel: what its bands say, times
+what the network says, then brought to agree with the bands again. Everything can be differentiated: the network learns
+to give phases that the rounds make the most of.
 
 Reference: N. Perraudin, P. Balazs, P. L. Sondergaard: "A fast Griffin-Lim algorithm" (2013), for the momentum.
 """
@@ -67,9 +67,8 @@ def refine(waveform: tf.Tensor, mel: tf.Tensor, guess: tf.Tensor, audio: AudioCo
     """
     constants, transform = _constants(audio), _Transform(audio, tf.shape(mel)[1], present, products)
     thinned = _resample(waveform, constants.thin, audio.hop_samples)
+    thinned = thinned if present is None else thinned * transform.inside  # as beyond the ends, nothing rings on
     wanted = _magnitudes(mel, guess, constants, audio) * tf.sqrt(coverage(tf.shape(mel)[1], audio, present))
-    if present is not None:
-        wanted = wanted * present
     refined = _retrieve_phase(thinned, wanted, transform, rounds)
     waveform = waveform + _resample(refined - thinned, constants.fill, audio.hop_samples // THINNING)
     if present is None:
@@ -108,6 +107,8 @@ def _retrieve_phase(waveform: tf.Tensor, wanted: tf.Tensor, transform: _Transfor
     """Griffin-Lim towards the magnitudes ``(batch, frames, bins)``; the bins above them keep those they have."""
     spectrum, last = transform.forward(waveform), None
     wanted = tf.concat([wanted, tf.sqrt(_power(spectrum) + 1e-12)[:, :, wanted.shape[2]:]], axis=2)
+    if transform.present is not None:
+        wanted = wanted * transform.present
     least = tf.square(0.1 * wanted) + 1e-12  # bounds the derivative where a bin vanishes
     for _ in range(rounds):
         real, imaginary = spectrum
