@@ -22,10 +22,11 @@ LEAST = 1e-4
 
 
 def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: tf.Tensor | float = 1.0,
-            present: tf.Tensor | None = None, products: bool = False) -> tf.Tensor:
+            present: tf.Tensor | None = None, products: bool = False, mirror: bool = False) -> tf.Tensor:
     """One correction.
 
-    Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within.
+    Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within. Or it is
+    mirrored there, as it was for the mel.
 
     Args:
         waveform: ``(batch, frames * hop)``.
@@ -34,6 +35,7 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
         exponent: of the ratios, one or ``(mel_bins,)``; more than 1 makes up for what overlapping windows smear.
         present: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
         products: without an FFT.
+        mirror: see above.
 
     Returns:
         A waveform ``(batch, frames * hop)``; exact zeros where all of its surroundings were zero.
@@ -45,11 +47,16 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
 
     def blocks(samples: tf.Tensor) -> tf.Tensor:
         after = n_fft - hop - before
+        if mirror:
+            reach = -(-max(before, after) // hop)
+            longer = short_time.mirrored(samples, hop, reach, present)
+            first = reach * hop - before
+            return short_time.cut(longer[:, first:first + (count - 1) * hop + n_fft], n_fft, hop) * window
         cropped = samples[:, :after] if after < 0 else samples
         return short_time.cut(tf.pad(cropped, [[0, 0], [before, max(0, after)]]), n_fft, hop) * window
 
     inside = None if present is None else tf.reshape(tf.tile(present, [1, 1, hop]), (-1, count * hop))
-    covered = coverage(count, audio, present)
+    covered = tf.ones((1, 1)) if mirror else coverage(count, audio, present)
     real, imaginary = short_time.forward(blocks(waveform), products)
     power = tf.square(real) + tf.square(imaginary)
     magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power

@@ -145,7 +145,8 @@ class FastVocoder(keras.Model):
             waveform = low_band.refine(waveform, mel, low_guess, self.audio, self.config.low_rounds, frame_present,
                                        products)
         for exponent in self.exponents:
-            waveform = correct(waveform, mel, self.audio, exponent, frame_present, products)
+            waveform = correct(waveform, mel, self.audio, exponent, frame_present, products,
+                               mirror=self.low_guess is not None)
         return waveform
 
     def _entry(self, mel: tf.Tensor, present: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:

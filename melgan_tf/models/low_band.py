@@ -24,7 +24,6 @@ import tensorflow as tf
 
 from melgan_tf import short_time, spectral
 from melgan_tf.config import AudioConfig
-from melgan_tf.mel_correction import coverage
 from melgan_tf.short_time import Spectrum
 
 #: Samples of which one is kept.
@@ -54,7 +53,7 @@ def refine(waveform: tf.Tensor, mel: tf.Tensor, guess: tf.Tensor, audio: AudioCo
     """The waveform with other low frequencies.
 
     Args:
-        waveform: ``(batch, frames * hop)``. Beyond its ends it counts as zero.
+        waveform: ``(batch, frames * hop)``. Beyond its ends it is mirrored, as it was for the mel.
         mel: ``(batch, frames, mel_bins)``, on the scale of the contract.
         guess: ``(batch, frames, bins(audio))``: natural logarithms of what the mel's own magnitudes are multiplied by.
         audio: the contract; its hop is a multiple of 128 and divides `n_fft`.
@@ -68,7 +67,7 @@ def refine(waveform: tf.Tensor, mel: tf.Tensor, guess: tf.Tensor, audio: AudioCo
     constants, transform = _constants(audio), _Transform(audio, tf.shape(mel)[1], present, products)
     thinned = _resample(waveform, constants.thin, audio.hop_samples)
     thinned = thinned if present is None else thinned * transform.inside  # as beyond the ends, nothing rings on
-    wanted = _magnitudes(mel, guess, constants, audio) * tf.sqrt(coverage(tf.shape(mel)[1], audio, present))
+    wanted = _magnitudes(mel, guess, constants, audio)
     refined = _retrieve_phase(thinned, wanted, transform, rounds)
     waveform = waveform + _resample(refined - thinned, constants.fill, audio.hop_samples // THINNING)
     if present is None:
@@ -88,10 +87,11 @@ class _Transform:
             self.inside = tf.reshape(tf.tile(present, [1, 1, self.hop]), (-1, self.samples))
 
     def forward(self, waveform: tf.Tensor) -> Spectrum:
-        after = self.length - self.hop - self.before
-        cropped = waveform[:, :after] if after < 0 else waveform
-        padded = tf.pad(cropped, [[0, 0], [self.before, max(0, after)]])
-        return short_time.forward(short_time.cut(padded, self.length, self.hop) * self.window, self.products)
+        reach = -(-max(self.before, self.length - self.hop - self.before) // self.hop)
+        longer = short_time.mirrored(waveform, self.hop, reach, self.present, repeat=True)
+        first = reach * self.hop - self.before
+        covered = longer[:, first:first + self.samples - self.hop + self.length]
+        return short_time.forward(short_time.cut(covered, self.length, self.hop) * self.window, self.products)
 
     def inverse(self, spectrum: Spectrum) -> tf.Tensor:
         weight = np.square(self.window)
