@@ -6,6 +6,7 @@
     mel ----- band energies spread over the bins -----------------------------> magnitude p
     clock --------------------------------------------------------------------> carriers r[j], |r[j]| = 1
                           waveform = overlap-add(window * inverse DFT(p * (u + c[1] r[1] + c[2] r[2] + ...)))
+    waveform and mel -- phase retrieval for the lowest frequencies, if asked for --> waveform
     waveform and mel -- once or twice: bring the waveform's mel nearer to the wanted one --> waveform
 
 The network need not find out how loud a bin is: the mel says so, roughly. What it learns is the complex factor, of the

@@ -26,13 +26,14 @@ from melgan_tf.weights import write_shipped
 @click.option("--data", required=True, help="What it was trained on, in words.")
 @click.option("--licence", default="CC0-1.0", show_default=True, help="Of the sounds, and so of the weights.")
 @click.option("--command", required=True, help="The command that trained it.")
+@click.option("--hours-before", type=float, default=0.0, help="Of training behind the weights that the run began with.")
 @click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True)
 def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: str, command: str,
-         checkpoint: str) -> None:
+         hours_before: float, checkpoint: str) -> None:
     """Ship the vocoder in RUN as NAME."""
     vocoder = load_vocoder(run, checkpoint, Progress())
     with open(RunDirectory(run).path / "history.csv", encoding="utf-8") as file:
-        hours = max(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
+        hours = hours_before + max(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
     figures = {}
     for folder in folders:
         found = assess_vocoder(vocoder, folder)
