@@ -35,7 +35,7 @@ _REACH = 16
 #: How much of the projection before is taken away; see `melgan_tf.griffin_lim.retrieve_phase`.
 _PULL = 0.5
 #: How often the magnitudes are brought nearer to the bands.
-_AGREEMENTS = 3
+_AGREEMENTS = 10
 
 
 def bins(audio: AudioConfig) -> int:

@@ -127,7 +127,7 @@ def compiled(model: keras.Model, mel_bins: int, cores: int | None = None) -> Voc
     def vocode(mel: np.ndarray, start: int = 0) -> np.ndarray:
         mel, missing = np.asarray(mel, np.float32), max(0, model.least_frames - mel.shape[1])
         mel = np.pad(mel, ((0, 0), (0, missing), (0, 0)), mode="edge")
-        parts = min(cores, len(mel) if len(mel) > 1 else mel.shape[1] // (3 * model.context_frames))
+        parts = min(cores, len(mel) if len(mel) > 1 else mel.shape[1] // (2 * model.context_frames))
         if parts <= 1:
             made = render(mel, start)
         elif len(mel) > 1:
