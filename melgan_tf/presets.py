@@ -52,7 +52,7 @@ _PRESETS = {
         training=TrainingConfig(batch_size=16, epochs=3000, generator_learning_rate=1e-4,
                                 discriminator_learning_rate=1e-4, beta_1=0.5, beta_2=0.9, log_every=1,
                                 checkpoint_every=5, preview_every=20)),
-    "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=12,
+    "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
                          corrections=2),
     "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 16_000, 0.8, subframes=4),
 }
