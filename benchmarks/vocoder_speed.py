@@ -88,16 +88,15 @@ def measure(row: str, threads: int, folder: Path) -> float:
         return timed(lambda: loaded.signatures["vocode"](mel=given)["audio"].numpy(), samples)
     from melgan_tf import presets
     from melgan_tf.griffin_lim import mel_to_waveform
-    from melgan_tf.models.vocoder import build_vocoder
+    from melgan_tf.models.vocoder import build_vocoder, compiled
 
     if row.startswith("Griffin"):
         audio = presets.get("melgan").audio
         render = tf.function(lambda mel: mel_to_waveform(mel, audio, 32), autograph=False,
                              input_signature=[tf.TensorSpec((None, None, BINS))])
     else:
-        model = build_vocoder(presets.get("melgan" if row.startswith("MelGAN") else "vocoder-22k"))
-        render = tf.function(lambda mel: model(mel), autograph=False,
-                             input_signature=[tf.TensorSpec((None, None, BINS))])
+        vocode = compiled(build_vocoder(presets.get("melgan" if row.startswith("MelGAN") else "vocoder-22k")), BINS)
+        return timed(lambda: vocode(mel), samples)
     return timed(lambda: render(given).numpy(), samples)
 
 

@@ -300,6 +300,7 @@ class FastVocoderConfig:
         sub_channels, sub_blocks: width and number of the blocks at that rate.
         overlap: how many windows meet at every sample: 2 or 4.
         carriers: frequencies offered within each of the lower bins.
+        low_rounds: iterations of phase retrieval for the lowest frequencies before that; 0: none.
         corrections: how often the waveform's mel is brought nearer to the wanted one.
         objective: what it learns from.
     """
@@ -313,6 +314,7 @@ class FastVocoderConfig:
     sub_blocks: int = 1
     overlap: int = 2
     carriers: int = 4
+    low_rounds: int = 0
     corrections: int = 1
     objective: VocoderObjective = field(default_factory=VocoderObjective)
 
@@ -321,7 +323,7 @@ class FastVocoderConfig:
         for name, most in (("channels", 4096), ("sub_channels", 4096), ("subframes", 64), ("carriers", 8)):
             value = getattr(self, name)
             _require(1 <= value <= most, f"model.{name}", value, f"give 1 to {most}")
-        for name in ("sub_blocks", "corrections"):
+        for name in ("sub_blocks", "low_rounds", "corrections"):
             _require(0 <= getattr(self, name) <= 64, f"model.{name}", getattr(self, name), "give 0 to 64")
         _require(1 <= self.kernel <= 31 and self.kernel % 2 == 1, "model.kernel", self.kernel,
                  "give an odd number from 1 to 31")
@@ -443,8 +445,11 @@ class Config:
         else:
             _require(audio.hop_samples % (2 * model.subframes) == 0, "model.subframes", model.subframes,
                      f"give a number whose double divides audio.hop_samples ({audio.hop_samples})")
-            _require(not model.corrections or audio.n_fft % audio.hop_samples == 0, "audio.hop_samples",
-                     audio.hop_samples, f"a vocoder with corrections needs a divisor of audio.n_fft ({audio.n_fft})")
+            _require(not (model.corrections or model.low_rounds) or audio.n_fft % audio.hop_samples == 0,
+                     "audio.hop_samples", audio.hop_samples,
+                     f"a vocoder with corrections or low rounds needs a divisor of audio.n_fft ({audio.n_fft})")
+            _require(not model.low_rounds or audio.hop_samples % 128 == 0, "audio.hop_samples", audio.hop_samples,
+                     "a vocoder with low rounds needs a multiple of 128")
         _require(self.data.clip_samples % audio.hop_samples == 0, "data.clip_samples", self.data.clip_samples,
                  f"give a multiple of audio.hop_samples ({audio.hop_samples})")
         _require(not model.objective.stft or self.data.clip_samples >= 256, "data.clip_samples",

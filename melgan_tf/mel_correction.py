@@ -22,10 +22,11 @@ LEAST = 1e-4
 
 
 def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: tf.Tensor | float = 1.0,
-            present: tf.Tensor | None = None, products: bool = False) -> tf.Tensor:
+            present: tf.Tensor | None = None, products: bool = False, mirror: bool = False) -> tf.Tensor:
     """One correction.
 
-    Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within.
+    Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within. Or it is
+    mirrored there, as it was for the mel.
 
     Args:
         waveform: ``(batch, frames * hop)``.
@@ -34,6 +35,7 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
         exponent: of the ratios, one or ``(mel_bins,)``; more than 1 makes up for what overlapping windows smear.
         present: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
         products: without an FFT.
+        mirror: see above.
 
     Returns:
         A waveform ``(batch, frames * hop)``; exact zeros where all of its surroundings were zero.
@@ -45,18 +47,20 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
 
     def blocks(samples: tf.Tensor) -> tf.Tensor:
         after = n_fft - hop - before
+        if mirror:
+            reach = -(-max(before, after) // hop)
+            longer = short_time.mirrored(samples, hop, reach, present)
+            first = reach * hop - before
+            return short_time.cut(longer[:, first:first + (count - 1) * hop + n_fft], n_fft, hop) * window
         cropped = samples[:, :after] if after < 0 else samples
         return short_time.cut(tf.pad(cropped, [[0, 0], [before, max(0, after)]]), n_fft, hop) * window
 
     inside = None if present is None else tf.reshape(tf.tile(present, [1, 1, hop]), (-1, count * hop))
-    if inside is None:
-        coverage = _coverage(count, audio)
-    else:
-        coverage = tf.reduce_sum(blocks(inside) * window, axis=2, keepdims=True) / np.float32(np.sum(window ** 2))
+    covered = tf.ones((1, 1)) if mirror else coverage(count, audio, present)
     real, imaginary = short_time.forward(blocks(waveform), products)
     power = tf.square(real) + tf.square(imaginary)
     magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power
-    wanted = spectral.decompress(mel, audio) * (tf.sqrt(coverage) if audio.power == 1.0 else coverage)
+    wanted = spectral.decompress(mel, audio) * (tf.sqrt(covered) if audio.power == 1.0 else covered)
     ratio = wanted / (tf.matmul(magnitude, filters) + 0.1 * audio.floor)
     level = tf.math.log(tf.clip_by_value(ratio, LEAST ** audio.power, MOST ** audio.power))
     change = tf.matmul(tf.exp(level * (exponent / audio.power)), spread) - 1.0
@@ -80,13 +84,31 @@ def _constants(audio: AudioConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return filters, spread.astype(np.float32), window.astype(np.float32)
 
 
-def _coverage(count: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
-    """``(frames, 1)``: the share of each frame's window, squared, that lies within a waveform of `count` hops."""
+def coverage(count: tf.Tensor, audio: AudioConfig, present: tf.Tensor | None = None) -> tf.Tensor:
+    """The share of each frame's window, squared, that lies within the waveform: ``(frames, 1)``, or one for each item.
+
+    Args:
+        count: frames.
+        audio: the contract.
+        present: ``(batch, frames, 1)``, 0 for frames whose hop does not count; None: all count.
+    """
+    if present is not None:
+        return _present_coverage(count, audio, present)
     before, after = _missing(audio)
     number = tf.range(count)
     lost = (tf.gather(tf.constant(before), tf.minimum(number, len(before) - 1))
             + tf.gather(tf.constant(after), tf.minimum(count - 1 - number, len(after) - 1)))
     return (1.0 - lost)[:, None]
+
+
+def _present_coverage(count: tf.Tensor, audio: AudioConfig, present: tf.Tensor) -> tf.Tensor:
+    n_fft, hop, before = audio.n_fft, audio.hop_samples, spectral.padding_samples(audio)[0]
+    share = np.square(_constants(audio)[2])
+    inside = tf.reshape(tf.tile(present, [1, 1, hop]), (-1, count * hop))
+    after = n_fft - hop - before
+    cropped = inside[:, :after] if after < 0 else inside
+    blocks = short_time.cut(tf.pad(cropped, [[0, 0], [before, max(0, after)]]), n_fft, hop)
+    return tf.reduce_sum(blocks * share, axis=2, keepdims=True) / share.sum()
 
 
 @functools.lru_cache(maxsize=32)

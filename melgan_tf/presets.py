@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from melgan_tf.config import (
     AudioConfig,
@@ -34,11 +35,11 @@ _MELGAN_AUDIO = AudioConfig(
     mel_norm="slaney", power=1.0, padding="half-hop", compression="log10", floor=1e-5)
 
 
-def _fast(name: str, audio: AudioConfig, subframes: int, adversarial_start: int, decay: float) -> Config:
+def _fast(name: str, audio: AudioConfig, adversarial_start: int, decay: float, **model: Any) -> Config:
     """A fast vocoder's: spectral losses while the learning rate falls, then two thousand steps with discriminators."""
     return Config(
         preset=name, audio=audio, data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
-        model=FastVocoderConfig(subframes=subframes, objective=VocoderObjective(
+        model=FastVocoderConfig(**model, objective=VocoderObjective(
             adversarial_start=adversarial_start, adversarial=1.0, feature_matching=10.0, stft=5.0, mel=45.0)),
         training=TrainingConfig(
             batch_size=16, steps=adversarial_start + 2000, generator_learning_rate=1e-3,
@@ -59,8 +60,9 @@ _PRESETS = {
         training=TrainingConfig(batch_size=16, epochs=3000, generator_learning_rate=1e-4,
                                 discriminator_learning_rate=1e-4, beta_1=0.5, beta_2=0.9, log_every=1,
                                 checkpoint_every=5, preview_every=20)),
-    "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 1, 24_000, 0.86),
-    "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 4, 16_000, 0.8),
+    "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
+                         corrections=2),
+    "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 16_000, 0.8, subframes=4),
 }
 
 

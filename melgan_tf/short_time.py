@@ -58,6 +58,48 @@ def overlap_mean(blocks: tf.Tensor, window: np.ndarray, weight: np.ndarray, hop:
     return total * tf.reshape(gain, (1, -1))
 
 
+def mirrored(waveform: tf.Tensor, hop: int, reach: int, present: tf.Tensor | None = None,
+             repeat: bool = False) -> tf.Tensor:
+    """A waveform with its mirror images before and behind it, zeros where it is too short for them.
+
+    Args:
+        waveform: ``(batch, hops * hop)``.
+        hop: its length is a multiple of.
+        reach: hops to add at either end, 1 or 2.
+        present: ``(batch, hops, 1)``, 0 for hops that do not count (and are zero): the sound ends there and is mirrored
+            there. None: all count.
+        repeat: mirror the outermost sample as well.
+
+    Returns:
+        ``(batch, (hops + 2 * reach) * hop)``.
+    """
+    count, skip = tf.shape(waveform)[1], 0 if repeat else 1
+    if present is None:
+        longer = tf.pad(waveform, [[0, 0], [reach * hop, reach * hop]])
+        before = tf.reverse(longer[:, reach * hop + skip:2 * reach * hop + skip], [1])
+        behind = tf.reverse(longer[:, count - skip:count + reach * hop - skip], [1])
+        return tf.concat([before, waveform, behind], axis=1)
+    edge = reach + 2  # hops that a mirrored one may lie away from its original, and one
+    total = count // hop + 2 * edge
+    here = tf.pad(present, [[0, 0], [edge, edge], [0, 0]])
+    longer = tf.pad(waveform, [[0, 0], [edge * hop, edge * hop]])
+    later, sooner = tf.pad(longer[:, skip:], [[0, 0], [0, skip]]), tf.pad(longer, [[0, 0], [skip, 0]])[:, :total * hop]
+    later, sooner = (tf.reverse(tf.reshape(wave, (-1, total, hop)), [2]) for wave in (later, sooner))
+
+    def at(hops: tf.Tensor, distance: int) -> tf.Tensor:
+        """What is so many hops later, for all hops but the two outermost."""
+        padded = tf.pad(hops, [[0, 0], [1, 1], [0, 0]])
+        return padded[:, 3 + distance:total - 1 + distance]
+
+    images = 0.0
+    for originals, sign in ((later, 1), (sooner, -1)):  # before the sound, and behind it
+        images = images + at(here, sign) * at(originals, sign)
+        if reach > 1:
+            images = images + at(here, 2 * sign) * (1.0 - at(here, sign)) * at(originals, 3 * sign)
+    made = tf.reshape(longer, (-1, total, hop))[:, 2:-2] + (1.0 - at(here, 0)) * images
+    return tf.reshape(made, (-1, count + 2 * reach * hop))
+
+
 def forward(blocks: tf.Tensor, products: bool = False) -> Spectrum:
     """The spectra of blocks ``(batch, blocks, length)``, unscaled.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import presets
+from melgan_tf import presets, spectral
 from melgan_tf.losses import feature_matching, hinge_discriminator, hinge_generator
 from melgan_tf.models.melgan import Generator, MultiScaleDiscriminator
+from melgan_tf.training import run as run_module
+from melgan_tf.training import vocoder
 
 torch = pytest.importorskip("torch")
 
@@ -222,3 +225,63 @@ def test_the_preset_weighs_its_losses_as_the_paper_does():
     objective = presets.get("melgan").model.objective
     assert (objective.adversarial, objective.feature_matching, objective.stft, objective.mel) == (1.0, 10.0, 0.0, 0.0)
     assert objective.adversarial_start == 0
+
+
+def torch_steps(generator, discriminator, mels, sounds, layers):
+    """The authors' training loop with PyTorch's Adam: [discriminators' loss, adversarial, feature matching] a step."""
+    adam = {player: torch.optim.Adam(player.parameters(), lr=1e-4, betas=(0.5, 0.9))
+            for player in (generator, discriminator)}
+    figures = []
+    for mel, sound in zip(mels, sounds, strict=True):
+        fake = generator(torch.tensor(mel).permute(0, 2, 1))[:, 0]
+        real_maps, fake_maps = maps_of(discriminator, sound), maps_of(discriminator, fake.detach())
+        hinge = torch_losses(real_maps, fake_maps, layers)[0]
+        discriminator.zero_grad()
+        hinge.backward()
+        adam[discriminator].step()
+        real_maps = [[y.detach() for y in scale] for scale in real_maps]
+        _, adversarial, features = torch_losses(real_maps, maps_of(discriminator, fake), layers)
+        generator.zero_grad()
+        (adversarial + 10 * features).backward()
+        adam[generator].step()
+        figures.append([value.item() for value in (hinge, adversarial, features)])
+    return figures
+
+
+def test_five_training_steps_are_pytorchs(monkeypatch):
+    """From equal weights: the losses of every step, and where every weight has gone in the end."""
+    preset, layers = presets.get("melgan"), 2
+    config = dataclasses.replace(preset, model=dataclasses.replace(preset.model, channels=2, residual_layers=1),
+                                 data=dataclasses.replace(preset.data, clip_samples=2048),
+                                 training=dataclasses.replace(preset.training, batch_size=3))
+    monkeypatch.setattr(vocoder, "MultiScaleDiscriminator",
+                        lambda seed: MultiScaleDiscriminator(channels=4, layers=layers, seed=seed))
+    ours = vocoder.VocoderGAN(config)
+    ours.compile(run_module._adam(config, "generator"), run_module._adam(config, "discriminator"), shards=2)
+    players = {ours.generator: torch_melgan.Generator(channels=2, residual_layers=1),
+               ours.discriminator: torch_melgan.Discriminator(channels=4, layers=layers)}
+    convolutions = {ours.generator: ours.generator.convolutions(),
+                    ours.discriminator: [layer for scale in ours.discriminator.scales
+                                         for layer in (scale.first, *scale.grouped, scale.dense, scale.logits)]}
+    for player, theirs in players.items():
+        give_weights(convolutions[player], theirs, np.random.default_rng(3), 1.2)
+    begun = [np.asarray(variable) for player in players for variable in player.trainable_variables]
+    sounds = [0.5 * waveforms(2048, 3, seed) for seed in range(5)]
+    mels = [spectral.mel_spectrogram(tf.constant(sound), config.audio).numpy() for sound in sounds]
+    figures = []
+    for sound in sounds:
+        ours.reset_metrics()
+        found = ours.train_step(tf.constant(sound), True)
+        figures.append([float(found[name]) for name in ("discriminator/loss", "generator/adversarial",
+                                                        "generator/feature_matching")])
+    np.testing.assert_allclose(figures, torch_steps(*players.values(), mels, sounds, layers), rtol=1e-3, atol=1e-5)
+    ended = iter(begun)
+    for player, theirs in players.items():
+        wanted = [parameter.detach().numpy().T if parameter.ndim == 1 else parameter.detach().permute(2, 1, 0).numpy()
+                  for layer in layers_of(theirs) for parameter in (layer.weight_v, layer.weight_g, layer.bias)]
+        found = [variable for layer in convolutions[player] for variable in (layer.v, layer.g, layer.bias)]
+        order = {id(variable): values for variable, values in zip(found, wanted, strict=True)}
+        for variable in player.trainable_variables:
+            moved, expected = np.asarray(variable) - next(ended), np.asarray(variable) - order[id(variable)]
+            # Adam's first steps go by the sign of a gradient: where it is all but 0, rounding decides
+            assert np.linalg.norm(expected) < 0.02 * np.linalg.norm(moved) + 1e-6, variable.path

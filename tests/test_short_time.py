@@ -112,6 +112,30 @@ def test_there_and_back(length, products):
     np.testing.assert_allclose(back, blocks, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize("reach", [1, 2])
+def test_mirrored_is_numpys_padding(reach, repeat):
+    wave, mode = noise(2, 7 * 4), "symmetric" if repeat else "reflect"
+    expected = np.pad(wave, ((0, 0), (reach * 4,) * 2), mode=mode)
+    for present in (None, tf.ones((2, 7, 1))):
+        np.testing.assert_array_equal(short_time.mirrored(tf.constant(wave), 4, reach, present, repeat), expected)
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+def test_a_sound_is_mirrored_where_it_ends(repeat):
+    """Two of different length, each with hops that do not count before and behind it."""
+    wave, present = noise(2, 12 * 4), np.zeros((2, 12, 1), "float32")
+    for i, (first, end) in enumerate(((3, 8), (2, 9))):
+        present[i, first:end] = 1
+    wave *= np.repeat(present[:, :, 0], 4, axis=1)
+    made = short_time.mirrored(tf.constant(wave), 4, 2, tf.constant(present), repeat).numpy()
+    for i, (first, end) in enumerate(((3, 8), (2, 9))):
+        alone = short_time.mirrored(tf.constant(wave[i:i + 1, first * 4:end * 4]), 4, 2, None, repeat)[0]
+        np.testing.assert_array_equal(made[i, first * 4:(end + 4) * 4], alone)
+        assert not made[i, :first * 4].any()
+        assert not made[i, (end + 4) * 4:].any()
+
+
 def test_products_need_no_fft():
     """That is their only reason: TFLite has none."""
     def names(products):

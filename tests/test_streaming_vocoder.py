@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from melgan_tf import presets
 from melgan_tf.config import FastVocoderConfig, MelGANConfig
 from melgan_tf.errors import UsageError
-from melgan_tf.models.vocoder import StreamingVocoder, build_vocoder, in_chunks, pieces
+from melgan_tf.models import vocoder as models_vocoder
+from melgan_tf.models.vocoder import StreamingVocoder, build_vocoder, compiled, in_chunks, pieces
 from melgan_tf.run_directory import with_training
 from melgan_tf.vocoders import Vocoder
 
@@ -21,6 +23,7 @@ KINDS = {
     "fast-16k": ("vocoder-16k", {}, FAST),
     "fast-16k-subframes": ("vocoder-16k", {}, dataclasses.replace(FAST, subframes=4, corrections=2)),
     "fast-22k": ("vocoder-22k", {}, dataclasses.replace(FAST, overlap=4)),
+    "fast-22k-low": ("vocoder-22k", {}, dataclasses.replace(FAST, low_rounds=2)),
     "melgan": ("melgan", {"hop_samples": 8, "n_fft": 64, "mel_bins": 12},
                MelGANConfig(ratios=(4, 2), channels=4, residual_layers=2)),
     "melgan-odd": ("melgan", {"hop_samples": 15, "n_fft": 64, "mel_bins": 12},
@@ -116,6 +119,28 @@ def test_less_context_would_not_do():
     mel = np.random.default_rng(0).uniform(-2, 1, (1, 40, config.audio.mel_bins)).astype("float32")
     parts = list(in_chunks(vocoder.vocode, pieces(mel[0], 4), model.hop_samples, model.context_frames // 2))
     assert np.abs(np.concatenate(parts) - vocoder.vocode(mel)[0]).max() > 1e-3
+
+
+# -- several cores ---------------------------------------------------------------------------------------------------
+
+def test_cores_share_a_long_sound_and_a_batch(vocoder, monkeypatch):
+    """And what they make joined is what one makes."""
+    shared = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers):
+            shared.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(models_vocoder, "ThreadPoolExecutor", Pool)
+    one, three = (compiled(vocoder.model, vocoder.audio.mel_bins, cores) for cores in (1, 3))
+    rng, context = np.random.default_rng(1), vocoder.model.context_frames
+    for shape, start, workers in (((1, 7 * context + 1), 5, [2]), ((1, 10 * context), 0, [3]), ((5, 6), 3, [3]),
+                                  ((1, 2), 0, [])):
+        mel = rng.uniform(-2, 1, (*shape, vocoder.audio.mel_bins)).astype("float32")
+        shared.clear()
+        close(three(mel, start), one(mel, start))
+        assert shared == workers
 
 
 # -- short sounds ----------------------------------------------------------------------------------------------------

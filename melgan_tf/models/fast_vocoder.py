@@ -6,6 +6,7 @@
     mel ----- band energies spread over the bins -----------------------------> magnitude p
     clock --------------------------------------------------------------------> carriers r[j], |r[j]| = 1
                           waveform = overlap-add(window * inverse DFT(p * (u + c[1] r[1] + c[2] r[2] + ...)))
+    waveform and mel -- phase retrieval for the lowest frequencies, if asked for --> waveform
     waveform and mel -- once or twice: bring the waveform's mel nearer to the wanted one --> waveform
 
 The network need not find out how loud a bin is: the mel says so, roughly. What it learns is the complex factor, of the
@@ -38,6 +39,7 @@ import tensorflow as tf
 from melgan_tf import short_time
 from melgan_tf.config import AudioConfig, FastVocoderConfig
 from melgan_tf.mel_correction import correct
+from melgan_tf.models import low_band
 from melgan_tf.spectral import mel_filterbank
 
 #: Steps that a bin is divided into for the frequencies of carriers; windows after which the carriers begin anew.
@@ -83,6 +85,9 @@ class FastVocoder(keras.Model):
                   "low_imaginary": config.carriers * low, "high": self.bins - low}
         self.heads = [_Linear(config.sub_channels, width, 1.0, seed * 1000 + 990 + i, name)
                       for i, (name, width) in enumerate(widths.items())]
+        self.low_guess = None
+        if config.low_rounds:
+            self.low_guess = _Linear(config.channels, low_band.bins(audio), 0.1, seed * 1000 + 980, "low_guess")
         self.exponents = [self.add_weight(name=f"exponent_{i + 1}", shape=(audio.mel_bins,),
                                           initializer=keras.initializers.Constant(1.2))
                           for i in range(config.corrections)]
@@ -102,6 +107,8 @@ class FastVocoder(keras.Model):
         # sub-frames: their blocks, and the window, which is centred on its sub-frame; the magnitudes between two frames
         # are read from both
         frames += max(1, math.ceil((self.config.sub_blocks + self.config.overlap / 2) / self.config.subframes))
+        if self.config.low_rounds:
+            frames += low_band.context_frames(self.audio, self.config.low_rounds)
         # a correction compares whole windows of the analysis and adds whole windows
         return frames + self.config.corrections * 2 * math.ceil(self.audio.n_fft / self.audio.hop_samples / 2)
 
@@ -121,7 +128,9 @@ class FastVocoder(keras.Model):
         x = self._entry(mel, frame_present, frames)
         for block in self.stages:
             x = block(x, present=frame_present)
-        x = tf.reshape(self.split(normalize(x)), (-1, frames * subframes, self.config.sub_channels))
+        x = normalize(x)
+        low_guess = self.low_guess(x) if self.low_guess else None
+        x = tf.reshape(self.split(x), (-1, frames * subframes, self.config.sub_channels))
         present = frame_present
         if present is not None:
             present = tf.reshape(tf.tile(present, [1, 1, subframes]), (-1, frames * subframes, 1))
@@ -133,8 +142,12 @@ class FastVocoder(keras.Model):
         x = normalize(x)
         spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start)
         waveform = self._synthesize(spectrum, present, products)
+        if self.low_guess:
+            waveform = low_band.refine(waveform, mel, low_guess, self.audio, self.config.low_rounds, frame_present,
+                                       products)
         for exponent in self.exponents:
-            waveform = correct(waveform, mel, self.audio, exponent, frame_present, products)
+            waveform = correct(waveform, mel, self.audio, exponent, frame_present, products,
+                               mirror=self.low_guess is not None)
         return waveform
 
     def _entry(self, mel: tf.Tensor, present: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:

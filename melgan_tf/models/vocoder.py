@@ -8,7 +8,9 @@ tells the number of the first frame, for the clock.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -103,17 +105,48 @@ def pieces(mel: np.ndarray, frames: int) -> Iterator[np.ndarray]:
         yield mel[start:start + frames]
 
 
-def compiled(model: keras.Model, mel_bins: int) -> Vocode:
+def compiled(model: keras.Model, mel_bins: int, cores: int | None = None) -> Vocode:
     """The model as a function of arrays, traced once for every batch and length.
 
-    A mel of fewer than ``least_frames`` is lengthened by its last frame, and the surplus of sound cut off.
+    Its operations are too small to share among cores. So a long sound is cut into as many pieces as there are cores,
+    which overlap by the context and are rendered side by side; a batch is cut into smaller batches. A mel of fewer than
+    ``least_frames`` is lengthened by its last frame, and the surplus of sound cut off.
+
+    Args:
+        model: a vocoder.
+        mel_bins: of its mels.
+        cores: to use; all that this process may use without.
     """
     function = tf.function(lambda mel, start: model(mel, start=start), autograph=False, input_signature=[
         tf.TensorSpec((None, None, mel_bins), tf.float32), tf.TensorSpec((), tf.int32)])
+    cores = len(os.sched_getaffinity(0)) if cores is None else cores
+
+    def render(mel: np.ndarray, start: int) -> np.ndarray:
+        return function(mel, start % model.period_frames).numpy()
 
     def vocode(mel: np.ndarray, start: int = 0) -> np.ndarray:
         mel, missing = np.asarray(mel, np.float32), max(0, model.least_frames - mel.shape[1])
-        made = function(np.pad(mel, ((0, 0), (0, missing), (0, 0)), mode="edge"), start % model.period_frames)
-        return made.numpy()[:, :mel.shape[1] * model.hop_samples]
+        mel = np.pad(mel, ((0, 0), (0, missing), (0, 0)), mode="edge")
+        parts = min(cores, len(mel) if len(mel) > 1 else mel.shape[1] // (2 * model.context_frames))
+        if parts <= 1:
+            made = render(mel, start)
+        elif len(mel) > 1:
+            with ThreadPoolExecutor(parts) as pool:
+                made = np.concatenate(list(pool.map(lambda part: render(part, start), np.array_split(mel, parts))))
+        else:
+            made = _side_by_side(render, mel, start, parts, model.hop_samples, model.context_frames)
+        return made[:, :(mel.shape[1] - missing) * model.hop_samples]
 
     return vocode
+
+
+def _side_by_side(render: Vocode, mel: np.ndarray, start: int, parts: int, hop: int, context: int) -> np.ndarray:
+    """One sound ``(1, frames, mel_bins)`` in so many pieces at once, each with its context."""
+    edges = np.linspace(0, mel.shape[1], parts + 1).round().astype(int)
+
+    def piece(begin: int, end: int) -> np.ndarray:
+        first = max(0, begin - context)
+        return render(mel[:, first:end + context], start + first)[:, (begin - first) * hop:(end - first) * hop]
+
+    with ThreadPoolExecutor(parts) as pool:
+        return np.concatenate(list(pool.map(piece, edges[:-1], edges[1:])), axis=1)

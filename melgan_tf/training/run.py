@@ -161,6 +161,11 @@ class _Session:
         state, meta, damaged = found
         for line in damaged:
             self.progress.warning(f"{line}: going back to step {meta['step']}")
+        begun = {name.split("/", 1)[0] for name in state}
+        if meta["step"] == 0 and begun == {"generator"}:  # imported, or started from another run's weights
+            restore(state, generator=self.model.generator.variables)
+            self.progress.line("starting from the generator that is there; everything else begins anew")
+            return 0
         restore(state, **self.model.parts())
         record = self.directory.record()
         if record["data"].get("fingerprint") != self.sounds.fingerprint:
@@ -190,6 +195,19 @@ class _Session:
         return int(self.model.step.numpy())  # mirrored on several devices it has no int() of its own
 
 
+def mirrored(devices: list[str] | None = None) -> tf.distribute.Strategy:
+    """One copy of the model on every device.
+
+    Gradients are added up on one of them. TensorFlow's own choice, collective operations, aborts now and then ("Shape
+    mismatch in the collective instance") where a step has two optimizers: the devices do not always begin the two
+    reductions in the same order.
+
+    Args:
+        devices: by name; all GPUs without.
+    """
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+
+
 def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
     settings = config.training
     rate = getattr(settings, f"{player}_learning_rate")
@@ -206,7 +224,7 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
     """Decides where and how to compute; a resumed run keeps to what it began with, if it can."""
     settings = config.training
     gpus = tf.config.list_logical_devices("GPU")
-    strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    strategy = mirrored() if len(gpus) > 1 else tf.distribute.get_strategy()
     if settings.batch_size % max(1, len(gpus)):
         raise MelGANError(f"training.batch_size is {settings.batch_size}: give a multiple of the {len(gpus)} GPUs")
     begun = directory.record()["resolved"] if directory.exists() else {}

@@ -26,13 +26,14 @@ from melgan_tf.weights import write_shipped
 @click.option("--data", required=True, help="What it was trained on, in words.")
 @click.option("--licence", default="CC0-1.0", show_default=True, help="Of the sounds, and so of the weights.")
 @click.option("--command", required=True, help="The command that trained it.")
+@click.option("--hours-before", type=float, default=0.0, help="Of training behind the weights that the run began with.")
+@click.option("--steps-before", type=int, default=0, help="Likewise.")
 @click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True)
 def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: str, command: str,
-         checkpoint: str) -> None:
+         hours_before: float, steps_before: int, checkpoint: str) -> None:
     """Ship the vocoder in RUN as NAME."""
     vocoder = load_vocoder(run, checkpoint, Progress())
-    with open(RunDirectory(run).path / "history.csv", encoding="utf-8") as file:
-        hours = max(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
+    hours, step = hours_before + _hours(run), steps_before + vocoder.step
     figures = {}
     for folder in folders:
         found = assess_vocoder(vocoder, folder)
@@ -41,7 +42,16 @@ def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: st
         click.echo(json.dumps(figures, indent=1))
     card = {"data": data, "licence": licence, "command": command, "hours": round(hours, 2),
             "device": "2 CPU cores", "figures": figures}
-    write_shipped(name, collect(generator=vocoder.model.variables), {"step": vocoder.step}, vocoder.config, card)
+    write_shipped(name, collect(generator=vocoder.model.variables), {"step": step}, vocoder.config, card)
+
+
+def _hours(run: Path) -> float:
+    """Of the run's epochs; none if it was stopped before the first was over."""
+    history = RunDirectory(run).path / "history.csv"
+    if not history.exists():
+        return 0.0
+    with open(history, encoding="utf-8") as file:
+        return max((float(row["seconds"]) for row in csv.DictReader(file)), default=0.0) / 3600
 
 
 if __name__ == "__main__":

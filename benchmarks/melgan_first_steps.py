@@ -1,0 +1,93 @@
+"""What the first steps of a vocoder's training do to held-out mels: the table behind "a thousand steps of `melgan`".
+
+``python benchmarks/melgan_first_steps.py SOUNDS HELD_OUT --run-dir RUN`` trains the preset as it is, stops at 250, 500,
+750 and 1,000 steps to copy the held-out sounds, and prints the mean difference of the log mels, dB, beside that of
+silence. A run that was stopped goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from pathlib import Path
+
+SECONDS = 2.0  # of every held-out sound
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sounds", type=Path)
+    parser.add_argument("held_out", type=Path)
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--preset", default="melgan")
+    parser.add_argument("--steps", type=int, nargs="+", default=[0, 250, 500, 750, 1000])
+    parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+
+    from melgan_tf.cli import options
+
+    options.start_tensorflow(threads_per_op=1, compiling=True)
+    from melgan_tf import config as configuration
+    from melgan_tf import presets
+    from melgan_tf.cli.console import ConsoleProgress
+    from melgan_tf.models.vocoder import build_vocoder
+    from melgan_tf.run_directory import with_training
+    from melgan_tf.training.run import run
+    from melgan_tf.vocoders import Vocoder, load_vocoder
+
+    values = configuration.to_dict(presets.get(arguments.preset))
+    for assignment in arguments.assignments:
+        values = configuration.merge(values, configuration.parse_assignment(assignment))
+    config = with_training(configuration.from_dict(configuration.Config, values), xla="on", keep_checkpoints=1)
+    print("| steps | log mel, dB | level, dB | generator's loss | feature matching | discriminators' loss |")
+    print("|--:|--:|--:|--:|--:|--:|", flush=True)
+    for steps in arguments.steps:
+        if steps:
+            run(with_training(config, steps=steps), arguments.sounds, arguments.run_dir, ConsoleProgress(quiet=True))
+            vocoder, losses = load_vocoder(arguments.run_dir), _losses(arguments.run_dir / "history.csv")
+        else:
+            vocoder, losses = Vocoder(build_vocoder(config), config, "untrained", 0, ""), {}
+        distance, silence, level = measure(vocoder, arguments.held_out)
+        if steps == arguments.steps[0]:
+            print(f"| silence | {silence:.2f} | | | | |")
+        found = [f"{losses[name]:.4f}" if name in losses else "" for name in
+                 ("generator/loss", "generator/feature_matching", "discriminator/loss")]
+        print(f"| {steps} | {distance:.2f} | {level:.1f} | {' | '.join(found)} |", flush=True)
+
+
+def measure(vocoder: object, folder: Path) -> tuple[float, float, float]:
+    """Mean log-mel distances of copies, and of silence, dB; and how much louder the copies are than the sounds, dB."""
+    import numpy as np
+    import tensorflow as tf
+
+    from melgan_tf import spectral
+    from melgan_tf.audio import Skipped, decode_folder, find, is_silent
+    from melgan_tf.copy_synthesis import log_mel_l1
+
+    audio, rows = vocoder.audio, []
+    for _, samples in decode_folder(find(folder)[0], audio.sample_rate, None):
+        if isinstance(samples, Skipped):
+            continue
+        real = samples[:round(SECONDS * audio.sample_rate)]
+        real = np.pad(real, (0, max(0, audio.n_fft - len(real)))).astype(np.float32)
+        if is_silent(real):
+            continue
+        made = vocoder.vocode(spectral.mel_spectrogram(tf.constant(real[None]), audio).numpy())[0]
+        made, real = made[:min(len(made), len(real))], real[:min(len(made), len(real))]
+        rows.append((log_mel_l1(made, real, audio), log_mel_l1(np.zeros_like(real), real, audio),
+                     20 * math.log10(max(float(np.std(made)), 1e-9) / float(np.std(real)))))
+    return tuple(float(value) for value in np.mean(rows, axis=0))
+
+
+def _losses(history: Path) -> dict[str, float]:
+    """Of the last whole epoch; nothing before the first is over."""
+    if not history.exists():
+        return {}
+    with open(history, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: float(value) for name, value in rows[-1].items()} if rows else {}
+
+
+if __name__ == "__main__":
+    main()
