@@ -150,7 +150,7 @@ LIMITS = {
     "melgan.channels": (0, 513), "melgan.residual_layers": (0, 7),
     "fast-vocoder.channels": (0, 4097), "fast-vocoder.kernel": (-1, 33), "fast-vocoder.subframes": (0, 65),
     "fast-vocoder.sub_channels": (0, 4097), "fast-vocoder.sub_blocks": (-1, 65), "fast-vocoder.overlap": (1, 5),
-    "fast-vocoder.carriers": (0, 9), "fast-vocoder.corrections": (-1, 65),
+    "fast-vocoder.carriers": (0, 9), "fast-vocoder.low_rounds": (-1, 65), "fast-vocoder.corrections": (-1, 65),
     "objective.adversarial_start": (-1, None), "objective.adversarial": (-0.1, None),
     "objective.feature_matching": (-0.1, None), "objective.stft": (-0.1, None), "objective.mel": (-0.1, None),
     "training.batch_size": (0, None),

