@@ -17,7 +17,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from melgan_tf.config_checks import check_types, require
 from melgan_tf.errors import ConfigError
+from melgan_tf.model_config import (
+    AugmentationConfig,
+    FastVocoderConfig,
+    FrameGANConfig,
+    FrameGANObjective,
+    MelGANConfig,
+    ModelConfig,
+    SpectrogramGANConfig,
+    VocoderObjective,
+)
+
+__all__ = ["AudioConfig", "AugmentationConfig", "Config", "DataConfig", "FastVocoderConfig", "FrameGANConfig",
+           "FrameGANObjective", "MelGANConfig", "ModelConfig", "SpectrogramGANConfig", "TrainingConfig",
+           "VocoderObjective", "from_dict", "known_keys", "merge", "parse_assignment", "read_json", "to_dict"]
 
 MelScale = Literal["htk", "slaney"]
 MelNorm = Literal["none", "slaney"]
@@ -27,11 +42,6 @@ Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 XLAMode = Literal["auto", "on", "off"]
 Window = Literal["beginning", "random"]
 Level = Literal["natural", "peak"]
-
-
-def _require(condition: bool, key: str, value: object, remedy: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key} is {value!r}: {remedy}")
 
 
 @dataclass(frozen=True)
@@ -69,20 +79,20 @@ class AudioConfig:
     floor: float = 1e-5
 
     def __post_init__(self) -> None:
-        _check_types(self, "audio")
-        _require(1_000 <= self.sample_rate <= 384_000, "audio.sample_rate", self.sample_rate, "give 1000 to 384000 Hz")
-        _require(16 <= self.n_fft <= 65_536, "audio.n_fft", self.n_fft, "give 16 to 65536 samples")
-        _require(self.n_fft % 2 == 0, "audio.n_fft", self.n_fft, "give an even number of samples")
-        _require(1 <= self.hop_samples <= self.n_fft, "audio.hop_samples", self.hop_samples,
-                 f"give 1 to n_fft ({self.n_fft}) samples")
-        _require(1 <= self.mel_bins <= self.n_fft // 2, "audio.mel_bins", self.mel_bins,
-                 f"give 1 to n_fft / 2 ({self.n_fft // 2}) filters")
-        _require(0 <= self.min_hz < self.max_hz, "audio.min_hz", self.min_hz,
-                 f"give 0 or more and less than max_hz ({self.max_hz:g})")
-        _require(self.max_hz <= self.sample_rate / 2, "audio.max_hz", self.max_hz,
-                 f"give at most half the sample rate ({self.sample_rate / 2:g} Hz)")
-        _require(self.power in (1.0, 2.0), "audio.power", self.power, "give 1 (magnitude) or 2 (power)")
-        _require(self.floor > 0, "audio.floor", self.floor, "give a positive number")
+        check_types(self, "audio")
+        require(1_000 <= self.sample_rate <= 384_000, "audio.sample_rate", self.sample_rate, "give 1000 to 384000 Hz")
+        require(16 <= self.n_fft <= 65_536, "audio.n_fft", self.n_fft, "give 16 to 65536 samples")
+        require(self.n_fft % 2 == 0, "audio.n_fft", self.n_fft, "give an even number of samples")
+        require(1 <= self.hop_samples <= self.n_fft, "audio.hop_samples", self.hop_samples,
+                f"give 1 to n_fft ({self.n_fft}) samples")
+        require(1 <= self.mel_bins <= self.n_fft // 2, "audio.mel_bins", self.mel_bins,
+                f"give 1 to n_fft / 2 ({self.n_fft // 2}) filters")
+        require(0 <= self.min_hz < self.max_hz, "audio.min_hz", self.min_hz,
+                f"give 0 or more and less than max_hz ({self.max_hz:g})")
+        require(self.max_hz <= self.sample_rate / 2, "audio.max_hz", self.max_hz,
+                f"give at most half the sample rate ({self.sample_rate / 2:g} Hz)")
+        require(self.power in (1.0, 2.0), "audio.power", self.power, "give 1 (magnitude) or 2 (power)")
+        require(self.floor > 0, "audio.floor", self.floor, "give a positive number")
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that two configurations share only if their mels mean the same."""
@@ -117,223 +127,10 @@ class DataConfig:
     level: Level = "natural"
 
     def __post_init__(self) -> None:
-        _check_types(self, "data")
-        _require(64 <= self.clip_samples <= 100_000_000, "data.clip_samples", self.clip_samples,
-                 "give 64 to 100000000 samples")
-        _require(0 <= self.gain_db <= 60, "data.gain_db", self.gain_db, "give 0 to 60 dB")
-
-
-@dataclass(frozen=True)
-class SpectrogramGANConfig:
-    """The spectrogram GAN.
-
-    Attributes:
-        kind: always "spectrogram-gan".
-        noise_dim: length of the noise vector.
-        weight_std: standard deviation of the normal distribution that convolution kernels start from.
-    """
-
-    kind: Literal["spectrogram-gan"] = "spectrogram-gan"
-    noise_dim: int = 20
-    weight_std: float = 0.02
-
-    def __post_init__(self) -> None:
-        _check_types(self, "model")
-        _require(1 <= self.noise_dim <= 4096, "model.noise_dim", self.noise_dim, "give 1 to 4096")
-        _require(0 < self.weight_std <= 1, "model.weight_std", self.weight_std, "give more than 0 and at most 1")
-
-
-@dataclass(frozen=True)
-class FrameGANObjective:
-    """What generator and encoder learn from: the weights of their losses.
-
-    Attributes:
-        adversarial: against the discriminator, for sounds made of noise.
-        reconstruction: mean absolute difference of a real sound and its copy, both in [-1, 1].
-        kl: divergence of what the encoder finds from the distribution of noise, natural logarithm.
-        copy_adversarial: against the discriminator, for copies.
-        feature_matching: distance of the discriminator's feature maps of a real sound and its copy.
-    """
-
-    adversarial: float = 1.0
-    reconstruction: float = 10.0
-    kl: float = 0.02
-    copy_adversarial: float = 0.0
-    feature_matching: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_types(self, "model.objective")
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            _require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
-        _require(self.adversarial + self.reconstruction > 0, "model.objective.adversarial", self.adversarial,
-                 "give something to learn from: adversarial or reconstruction above 0")
-
-
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """How much the discriminator's view of every sound is changed at random.
-
-    Attributes:
-        bin_shift: most mel bins up or down.
-        frame_shift: most frames later or earlier.
-        gain: most that is added everywhere or taken away, on the scale of [-1, 1].
-    """
-
-    bin_shift: int = 3
-    frame_shift: int = 1
-    gain: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check_types(self, "model.augmentation")
-        for name, most in (("bin_shift", 64), ("frame_shift", 64), ("gain", 1)):
-            value = getattr(self, name)
-            _require(0 <= value <= most, f"model.augmentation.{name}", value, f"give 0 to {most}")
-
-
-@dataclass(frozen=True)
-class FrameGANConfig:
-    """The frame GAN: see `melgan_tf.models.frame_gan`. Its classes are the folders that the sounds lie in.
-
-    Attributes:
-        kind: always "frame-gan".
-        noise_dim: length of the noise vector.
-        channels: of every map.
-        ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
-        discriminator_gain: largest singular value of the discriminator's kernels.
-        average: how much of the running average of the generator's weights stays at every step.
-        class_balance: 0 learns from classes as often as they occur, 1 from all equally.
-        diffuse: amplitude of that part of a sound whose phases are random; the vocoder's has what remains of a power of
-            1. Noise, of which drums are full, sounds like tones where all of its phases are estimated.
-        objective: what it learns from.
-        augmentation: what is changed at random.
-    """
-
-    kind: Literal["frame-gan"] = "frame-gan"
-    noise_dim: int = 20
-    channels: int = 128
-    ceiling: float = 5.0
-    discriminator_gain: float = 4.0
-    average: float = 0.9995
-    class_balance: float = 0.25
-    diffuse: float = 0.5
-    objective: FrameGANObjective = field(default_factory=FrameGANObjective)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-
-    def __post_init__(self) -> None:
-        _check_types(self, "model")
-        _require(1 <= self.noise_dim <= 4096, "model.noise_dim", self.noise_dim, "give 1 to 4096")
-        _require(1 <= self.channels <= 4096, "model.channels", self.channels, "give 1 to 4096")
-        _require(0 < self.discriminator_gain <= 100, "model.discriminator_gain", self.discriminator_gain,
-                 "give more than 0 and at most 100")
-        _require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
-        for name in ("class_balance", "diffuse"):
-            _require(0 <= getattr(self, name) <= 1, f"model.{name}", getattr(self, name), "give 0 to 1")
-
-
-@dataclass(frozen=True)
-class VocoderObjective:
-    """What a vocoder learns from: the weights of its losses, and when the discriminators join.
-
-    Attributes:
-        adversarial_start: the step from which the discriminators learn and judge; before it, only `stft` and `mel`
-            count.
-        adversarial: weight of the hinge loss against the discriminators.
-        feature_matching: weight of the distance between the discriminators' feature maps.
-        stft: weight of the multi-resolution STFT loss.
-        mel: weight of the mean absolute difference of log mels.
-    """
-
-    adversarial_start: int = 0
-    adversarial: float = 1.0
-    feature_matching: float = 10.0
-    stft: float = 0.0
-    mel: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_types(self, "model.objective")
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            _require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
-        _require(self.adversarial + self.feature_matching + self.stft + self.mel > 0, "model.objective.adversarial",
-                 self.adversarial, "give something to learn from: one of the weights above 0")
-        _require(self.adversarial_start == 0 or self.stft + self.mel > 0, "model.objective.adversarial_start",
-                 self.adversarial_start, "give 0, or something to learn from before it: stft or mel above 0")
-
-
-@dataclass(frozen=True)
-class MelGANConfig:
-    """The paper's vocoder: see `melgan_tf.models.melgan`.
-
-    Attributes:
-        kind: always "melgan".
-        ratios: upsampling factor of each stage; their product is the hop.
-        channels: width after the last stage; it doubles with every stage before.
-        residual_layers: residual blocks in a stage, with dilations 1, 3, 9, ...
-        objective: what it learns from.
-    """
-
-    kind: Literal["melgan"] = "melgan"
-    ratios: tuple[int, ...] = (8, 8, 2, 2)
-    channels: int = 32
-    residual_layers: int = 3
-    objective: VocoderObjective = field(default_factory=VocoderObjective)
-
-    def __post_init__(self) -> None:
-        _check_types(self, "model")
-        _require(1 <= len(self.ratios) <= 8 and all(2 <= ratio <= 64 for ratio in self.ratios), "model.ratios",
-                 list(self.ratios), "give 1 to 8 factors of 2 to 64")
-        _require(1 <= self.channels <= 512, "model.channels", self.channels, "give 1 to 512")
-        _require(1 <= self.residual_layers <= 6, "model.residual_layers", self.residual_layers, "give 1 to 6")
-
-
-@dataclass(frozen=True)
-class FastVocoderConfig:
-    """The fast vocoder: see `melgan_tf.models.fast_vocoder`.
-
-    Attributes:
-        kind: always "fast-vocoder".
-        channels: width at frame rate.
-        kernel: frames of mel that the first convolution sees, odd.
-        dilations: one residual block each: the distance, in frames, of the three frames that it sees.
-        subframes: pieces that a frame is split into before its Fourier transforms.
-        sub_channels, sub_blocks: width and number of the blocks at that rate.
-        overlap: how many windows meet at every sample: 2 or 4.
-        carriers: frequencies offered within each of the lower bins.
-        low_rounds: iterations of phase retrieval for the lowest frequencies before that; 0: none.
-        corrections: how often the waveform's mel is brought nearer to the wanted one.
-        objective: what it learns from.
-    """
-
-    kind: Literal["fast-vocoder"] = "fast-vocoder"
-    channels: int = 192
-    kernel: int = 7
-    dilations: tuple[int, ...] = (1, 2, 4, 1)
-    subframes: int = 1
-    sub_channels: int = 128
-    sub_blocks: int = 1
-    overlap: int = 2
-    carriers: int = 4
-    low_rounds: int = 0
-    corrections: int = 1
-    objective: VocoderObjective = field(default_factory=VocoderObjective)
-
-    def __post_init__(self) -> None:
-        _check_types(self, "model")
-        for name, most in (("channels", 4096), ("sub_channels", 4096), ("subframes", 64), ("carriers", 8)):
-            value = getattr(self, name)
-            _require(1 <= value <= most, f"model.{name}", value, f"give 1 to {most}")
-        for name in ("sub_blocks", "low_rounds", "corrections"):
-            _require(0 <= getattr(self, name) <= 64, f"model.{name}", getattr(self, name), "give 0 to 64")
-        _require(1 <= self.kernel <= 31 and self.kernel % 2 == 1, "model.kernel", self.kernel,
-                 "give an odd number from 1 to 31")
-        _require(all(1 <= dilation <= 64 for dilation in self.dilations), "model.dilations", list(self.dilations),
-                 "give numbers from 1 to 64")
-        _require(self.overlap in (2, 4), "model.overlap", self.overlap, "give 2 or 4")
-
-
-#: What `Config.model` may be; its ``kind`` tells which.
-ModelConfig = SpectrogramGANConfig | FrameGANConfig | MelGANConfig | FastVocoderConfig
+        check_types(self, "data")
+        require(64 <= self.clip_samples <= 100_000_000, "data.clip_samples", self.clip_samples,
+                "give 64 to 100000000 samples")
+        require(0 <= self.gain_db <= 60, "data.gain_db", self.gain_db, "give 0 to 60 dB")
 
 
 @dataclass(frozen=True)
@@ -374,20 +171,20 @@ class TrainingConfig:
     xla: XLAMode = "auto"
 
     def __post_init__(self) -> None:
-        _check_types(self, "training")
+        check_types(self, "training")
         for name in ("batch_size", "epochs", "log_every", "checkpoint_every", "keep_checkpoints", "preview_every"):
-            _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "give 1 or more")
-        _require(self.steps >= 0, "training.steps", self.steps, "give 0 (train by epochs) or more")
+            require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "give 1 or more")
+        require(self.steps >= 0, "training.steps", self.steps, "give 0 (train by epochs) or more")
         for name in ("generator_learning_rate", "discriminator_learning_rate"):
             value = getattr(self, name)
-            _require(0 < value <= 1, f"training.{name}", value, "give more than 0 and at most 1")
+            require(0 < value <= 1, f"training.{name}", value, "give more than 0 and at most 1")
         for name in ("beta_1", "beta_2"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"training.{name}", value, "give 0 or more and less than 1")
-        _require(0 < self.learning_rate_decay <= 1, "training.learning_rate_decay", self.learning_rate_decay,
-                 "give more than 0 and at most 1")
-        _require(self.epsilon > 0, "training.epsilon", self.epsilon, "give a positive number")
-        _require(0 <= self.seed < 2**31, "training.seed", self.seed, "give 0 to 2147483647")
+            require(0 <= value < 1, f"training.{name}", value, "give 0 or more and less than 1")
+        require(0 < self.learning_rate_decay <= 1, "training.learning_rate_decay", self.learning_rate_decay,
+                "give more than 0 and at most 1")
+        require(self.epsilon > 0, "training.epsilon", self.epsilon, "give a positive number")
+        require(0 <= self.seed < 2**31, "training.seed", self.seed, "give 0 to 2147483647")
 
 
 @dataclass(frozen=True)
@@ -406,13 +203,13 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        _check_types(self, "")
+        check_types(self, "")
         audio, clip_samples = self.audio, self.data.clip_samples
         if audio.padding == "centre":  # one reflection reaches no further than the clip itself
             name, reach = "n_fft / 2", audio.n_fft // 2
         else:
             name, reach = "(n_fft - hop_samples) / 2", (audio.n_fft - audio.hop_samples + 1) // 2
-        _require(clip_samples > reach, "data.clip_samples", clip_samples, f"give more than {name} ({reach}) samples")
+        require(clip_samples > reach, "data.clip_samples", clip_samples, f"give more than {name} ({reach}) samples")
         if self.is_vocoder:
             self._check_vocoder()
         if isinstance(self.model, FrameGANConfig):
@@ -420,40 +217,40 @@ class Config:
 
     def _check_frame_gan(self) -> None:
         audio, frames = self.audio, self.mel_shape[1]
-        _require(audio.compression == "log10", "audio.compression", audio.compression, "a frame GAN needs log10")
-        _require(self.model.ceiling > math.log10(audio.floor), "model.ceiling", self.model.ceiling,
-                 f"give more than the logarithm of audio.floor ({math.log10(audio.floor):g})")
-        _require(frames >= 4 and frames & (frames - 1) == 0, "data.clip_samples", self.data.clip_samples,
-                 f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
-        _require(self.training.precision == "float32", "training.precision", self.training.precision,
-                 "a frame GAN needs float32")
-        _require(self.training.batch_size % 8 == 0, "training.batch_size", self.training.batch_size,
-                 "give a multiple of 8: the discriminator compares so many sounds with each other")
+        require(audio.compression == "log10", "audio.compression", audio.compression, "a frame GAN needs log10")
+        require(self.model.ceiling > math.log10(audio.floor), "model.ceiling", self.model.ceiling,
+                f"give more than the logarithm of audio.floor ({math.log10(audio.floor):g})")
+        require(frames >= 4 and frames & (frames - 1) == 0, "data.clip_samples", self.data.clip_samples,
+                f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
+        require(self.training.precision == "float32", "training.precision", self.training.precision,
+                "a frame GAN needs float32")
+        require(self.training.batch_size % 8 == 0, "training.batch_size", self.training.batch_size,
+                "give a multiple of 8: the discriminator compares so many sounds with each other")
 
     def _check_vocoder(self) -> None:
         audio, model = self.audio, self.model
-        _require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
-        _require(self.training.precision == "float32", "training.precision", self.training.precision,
-                 "a vocoder needs float32")
+        require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
+        require(self.training.precision == "float32", "training.precision", self.training.precision,
+                "a vocoder needs float32")
         if isinstance(model, MelGANConfig):
-            _require(math.prod(model.ratios) == audio.hop_samples, "model.ratios", list(model.ratios),
-                     f"give factors whose product is audio.hop_samples ({audio.hop_samples})")
+            require(math.prod(model.ratios) == audio.hop_samples, "model.ratios", list(model.ratios),
+                    f"give factors whose product is audio.hop_samples ({audio.hop_samples})")
             # reflections: 3 frames before the first convolution, the largest dilation in the first stage
             least = max(4, 3 ** (model.residual_layers - 1) // model.ratios[0] + 1)
-            _require(audio.frames(self.data.clip_samples) >= least, "data.clip_samples", self.data.clip_samples,
-                     f"give at least {least} frames of audio.hop_samples ({audio.hop_samples})")
+            require(audio.frames(self.data.clip_samples) >= least, "data.clip_samples", self.data.clip_samples,
+                    f"give at least {least} frames of audio.hop_samples ({audio.hop_samples})")
         else:
-            _require(audio.hop_samples % (2 * model.subframes) == 0, "model.subframes", model.subframes,
-                     f"give a number whose double divides audio.hop_samples ({audio.hop_samples})")
-            _require(not (model.corrections or model.low_rounds) or audio.n_fft % audio.hop_samples == 0,
-                     "audio.hop_samples", audio.hop_samples,
-                     f"a vocoder with corrections or low rounds needs a divisor of audio.n_fft ({audio.n_fft})")
-            _require(not model.low_rounds or audio.hop_samples % 128 == 0, "audio.hop_samples", audio.hop_samples,
-                     "a vocoder with low rounds needs a multiple of 128")
-        _require(self.data.clip_samples % audio.hop_samples == 0, "data.clip_samples", self.data.clip_samples,
-                 f"give a multiple of audio.hop_samples ({audio.hop_samples})")
-        _require(not model.objective.stft or self.data.clip_samples >= 256, "data.clip_samples",
-                 self.data.clip_samples, "give at least 256 samples, the shortest transform of model.objective.stft")
+            require(audio.hop_samples % (2 * model.subframes) == 0, "model.subframes", model.subframes,
+                    f"give a number whose double divides audio.hop_samples ({audio.hop_samples})")
+            require(not (model.corrections or model.low_rounds) or audio.n_fft % audio.hop_samples == 0,
+                    "audio.hop_samples", audio.hop_samples,
+                    f"a vocoder with corrections or low rounds needs a divisor of audio.n_fft ({audio.n_fft})")
+            require(not model.low_rounds or audio.hop_samples % 128 == 0, "audio.hop_samples", audio.hop_samples,
+                    "a vocoder with low rounds needs a multiple of 128")
+        require(self.data.clip_samples % audio.hop_samples == 0, "data.clip_samples", self.data.clip_samples,
+                f"give a multiple of audio.hop_samples ({audio.hop_samples})")
+        require(not model.objective.stft or self.data.clip_samples >= 256, "data.clip_samples",
+                self.data.clip_samples, "give at least 256 samples, the shortest transform of model.objective.stft")
 
     @property
     def is_vocoder(self) -> bool:
@@ -498,7 +295,7 @@ def _value(hint: Any, value: Any, dotted: str) -> Any:
     if isinstance(hint, types.UnionType):  # the part itself says which of them it is
         kinds = {member.__dataclass_fields__["kind"].default: member for member in typing.get_args(hint)}
         kind = value.get("kind", next(iter(kinds))) if isinstance(value, dict) else next(iter(kinds))
-        _require(isinstance(kind, str) and kind in kinds, f"{dotted}.kind", kind, f"give one of {', '.join(kinds)}")
+        require(isinstance(kind, str) and kind in kinds, f"{dotted}.kind", kind, f"give one of {', '.join(kinds)}")
         return from_dict(kinds[kind], value, dotted)
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, dotted)
@@ -565,26 +362,3 @@ def _nearest(name: str, known: dict[str, Any], dotted: str) -> str:
     close = difflib.get_close_matches(name, known, n=1) or [
         key for key in known_keys() if key.rsplit(".", 1)[-1] == name and key != dotted][:1]
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(sorted(known))}"
-
-
-def _check_types(config: Any, prefix: str) -> None:
-    """Holds every field to its annotation; an int is welcome where a float is asked for."""
-    for name, hint in typing.get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        key = f"{prefix}.{name}" if prefix else name
-        if typing.get_origin(hint) is Literal:
-            choices = typing.get_args(hint)
-            _require(value in choices and type(value) is str, key, value, f"give one of {', '.join(choices)}")
-        elif hint is float:
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            _require(number, key, value, "give a finite number")
-            object.__setattr__(config, name, float(value))
-        elif hint is int:
-            _require(isinstance(value, int) and not isinstance(value, bool), key, value, "give a whole number")
-        elif typing.get_origin(hint) is tuple:
-            whole = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-            _require(whole, key, value, "give a list of whole numbers")
-        elif isinstance(hint, types.UnionType):
-            _require(isinstance(value, typing.get_args(hint)), key, value, "give a model's configuration")
-        elif isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
-            _require(isinstance(value, hint), key, value, f"give {hint.__name__}")

@@ -3,12 +3,13 @@
 import dataclasses
 import html.parser
 import json
+import shutil
 from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from command_line import invoke, trained_once
+from command_line import contents, invoke, trained_once
 from drums import write_drums
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -187,6 +188,14 @@ def test_exports_take_the_label(run, tmp_path):
     assert ended.code == 0, ended.stderr
     report = json.loads((tmp_path / "drums.export_report.json").read_text())
     assert sorted(report["signatures"]["generate"]["inputs"]) == ["label", "noise"]
+
+
+def test_other_classes_than_a_run_began_with_are_refused(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    ended = invoke("train", run.parent / "sounds" / "kick", "--run-dir", tmp_path / "run", "--steps", 9, "--quiet")
+    assert ended.code == 2
+    assert "was begun with the classes hat, kick, snare" in ended.stderr
+    assert contents(tmp_path / "run" / "checkpoints") == contents(run / "checkpoints")
 
 
 def test_stop_and_resume_is_never_stopped(run, tmp_path):

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
+from melgan_tf.classes import Classes
 from melgan_tf.config import Config, FrameGANConfig
 from melgan_tf.data import SoundSet, steps_per_epoch
 from melgan_tf.errors import MelGANError, UsageError
@@ -166,13 +167,22 @@ class _Session:
             restore(state, generator=self.model.generator.variables)
             self.progress.line("starting from the generator that is there; everything else begins anew")
             return 0
-        restore(state, **self.model.parts())
         record = self.directory.record()
+        self._require_classes(record["data"].get("classes"))
+        restore(state, **self.model.parts())
         if record["data"].get("fingerprint") != self.sounds.fingerprint:
             self.progress.warning(f"the sounds have changed since this run began ({record['data'].get('sounds')} then, "
                                   f"{len(self.sounds)} now): it goes on with the new ones")
         self.progress.line(f"resuming at step {meta['step']} (epoch {meta['step'] // self.per_epoch})")
         return meta["step"]
+
+    def _require_classes(self, begun: dict[str, int] | None) -> None:
+        """Refuses folders of other names than the run began with: a label's places are theirs."""
+        now = self.task.facts().get("classes")
+        if begun and now and list(begun) != list(now):
+            names = [", ".join(Classes(counts).names) for counts in (begun, now)]
+            raise UsageError(f"{self.directory.path} was begun with the classes {names[0]}, but the sounds are of "
+                             f"{names[1]}: give the same folders, or another run directory")
 
     def _describe(self) -> None:
         sounds = self.sounds

@@ -135,9 +135,12 @@ class SpectrogramTask(Task):
 
     def start_judging(self) -> None:
         mels = self.held_out.mels
-        self.sampler = Sampler(self.model.generator, self.config)
-        self.noise = self.sampler.noise(0, min(_JUDGED, len(mels)))
+        self.sampler, count = self._sampler(), tf.constant(min(_JUDGED, len(mels)))
+        self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64), count)
         self.real = embed(spectral.log_mel(mels[spaced(len(mels), _JUDGED)], self.config.audio).numpy())
+
+    def _sampler(self) -> Sampler:
+        return Sampler(self.model.generator, self.config)
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training
@@ -149,7 +152,7 @@ class SpectrogramTask(Task):
                 f"D(G(z)): {before:.4f} / {after:.4f}")
 
     def judge(self) -> float:
-        fake = embed(spectral.log_mel(self.sampler.mel(self.noise), self.config.audio).numpy())
+        fake = embed(spectral.log_mel(self.sampler.mel(**self.inputs), self.config.audio).numpy())
         return frechet_distance(self.real, fake)
 
     def preview(self, epoch: int, real: bool) -> None:
@@ -161,24 +164,15 @@ class SpectrogramTask(Task):
             self._summaries("fake", made["mel"], made["audio"])
 
 
-class FrameTask(Task):
-    """Noise and class to mel spectrogram. Judged as `SpectrogramTask` is."""
+class FrameTask(SpectrogramTask):
+    """Noise and class to mel spectrogram."""
 
-    figure = "evaluation/frechet"
     metrics = frame_gan.METRICS
-    sounds: SoundSet
-
-    def _load(self, data: str | Path, progress: Progress) -> SoundSet:
-        return load_folder(data, self.config, progress)
 
     def check(self, progress: Progress) -> None:
         if len(self.sounds) < _FEW:
             progress.warning(f"{len(self.sounds)} sounds are few: what is made will stay near them; {_FEW} or more "
                              "give variety of its own")
-
-    @property
-    def clips(self) -> int:
-        return len(self.sounds)
 
     def facts(self) -> dict[str, Any]:
         return {"classes": self.sounds.classes}
@@ -188,12 +182,9 @@ class FrameTask(Task):
         self.model = frame_gan.FrameGAN(self.config, class_shares(counts, self.config.model.class_balance))
         return self.model
 
-    def start_judging(self) -> None:
-        self.sampler = Sampler(self.model.average, self.config, classes=Classes(self.sounds.classes),
-                               vocoder=vocoder_for(self.config.audio))
-        mels = self.held_out.mels
-        self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64), tf.constant(_JUDGED))
-        self.real = embed(mels[spaced(len(mels), _JUDGED)] * 10.0)
+    def _sampler(self) -> Sampler:
+        return Sampler(self.model.average, self.config, classes=Classes(self.sounds.classes),
+                       vocoder=vocoder_for(self.config.audio))
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training
@@ -205,21 +196,10 @@ class FrameTask(Task):
                 f"copies: {logs['generator/reconstruction']:.4f}\tKL: {logs['generator/kl']:.2f}\t"
                 f"spread: {logs['generator/spread']:.3f}")
 
-    def judge(self) -> float:
-        return frechet_distance(self.real, embed(self.sampler.mel(**self.inputs).numpy() * 10.0))
-
     def measure(self) -> dict[str, float]:
         made = self.sampler.generate(seed=0, count=PREVIEWS)["audio"]
         found = dataclasses.asdict(faults(made, self.config.audio.sample_rate))
         return {f"faults/{name}": value for name, value in found.items() if value is not None}
-
-    def preview(self, epoch: int, real: bool) -> None:
-        if real:
-            mels = self.sounds.mels[spaced(len(self.sounds), PREVIEWS)]
-            self._summaries("real", mels, self.sampler.render(tf.constant(mels)).numpy())
-        else:
-            made = self.sampler.generate(seed=0, count=PREVIEWS)
-            self._summaries("fake", made["mel"], made["audio"])
 
 
 class VocoderTask(Task):
