@@ -22,7 +22,7 @@ DESCRIPTIONS = {
     "seed": "the original recipe, exactly: 16 kHz, 8000 samples, 64 x 16 power mel, DCGAN-style training of 5000 "
             "epochs. The baseline: on varied sounds it collapses to a few.",
     "drums": "one-shots by class (folder = class), the seed's 16 kHz, 64 x 16 mel and 20 numbers of noise, but varied: "
-             "trains in an hour or two on two cores.",
+             "trains in an hour on two cores.",
     "melgan": "the paper's vocoder, exactly: 22.05 kHz, 80 mels, hop 256; 4.26 M weights, three discriminators. Made "
               "for a GPU.",
     "vocoder-22k": "the fast vocoder for the same mels: all work at frame rate; trains on a CPU in an hour.",
@@ -49,6 +49,10 @@ def _fast(name: str, audio: AudioConfig, adversarial_start: int, decay: float, *
 
 _PRESETS = {
     "seed": Config(preset="seed"),
+    # Data: 2,145 one-shots in eight folders. Command: melgan-tf train SOUNDS --valid HELD-OUT --preset drums. 29,534 steps
+    # took 1.0 hours on one core. 288 held-out sounds, class embedding: Fréchet 2.4 (real vs real 1.8, the seed recipe
+    # 108), precision 0.93, recall 0.85, coverage 0.86. docs/drums.md has the trials behind it; weights/drums.json the
+    # shipped run, which was not quite this recipe.
     "drums": Config(
         preset="drums", audio=AudioConfig(compression="log10"), data=DataConfig(level="peak"), model=FrameGANConfig(),
         training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
