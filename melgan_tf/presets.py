@@ -51,8 +51,8 @@ _PRESETS = {
     "seed": Config(preset="seed"),
     # Data: 2,145 one-shots in eight folders. Command: melgan-tf train SOUNDS --valid HELD-OUT --preset drums. 29,534
     # steps took 1.0 hours on one core. 288 held-out sounds, class embedding: Fréchet 2.4 (real vs real 1.8, seed
-    # recipe 108), precision 0.93, recall 0.85, coverage 0.86. docs/drums.md has the trials behind it; weights/drums.json
-    # the shipped run, which was not quite this recipe.
+    # recipe 108), precision 0.93, recall 0.85, coverage 0.86. docs/drums.md has the trials behind it;
+    # weights/drums.json the shipped run, which was not quite this recipe.
     "drums": Config(
         preset="drums", audio=AudioConfig(compression="log10"), data=DataConfig(level="peak"), model=FrameGANConfig(),
         training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
