@@ -62,13 +62,13 @@ def torch_training(generator, discriminator, data, noise):
                       for player in (generator, discriminator))
     criterion, figures = nn.BCELoss(), []
     for mels, z in zip(data, noise, strict=True):
-        real = torch.tensor(mels).permute(0, 3, 1, 2)
-        ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+        real = torch.tensor(mels).double().permute(0, 3, 1, 2)
+        ones, zeros = (full(len(real), dtype=torch.float64) for full in (torch.ones, torch.zeros))
         adam_d.zero_grad()
         judged = discriminator(real)
         loss_real = criterion(judged, ones)
         loss_real.backward()
-        fake = generator(torch.tensor(z))
+        fake = generator(torch.tensor(z).double())
         before = discriminator(fake.detach())
         loss_fake = criterion(before, zeros)
         loss_fake.backward()
@@ -104,7 +104,7 @@ def data(_sound_folder):
 def trained(model, data):
     """Both versions after the same steps: their figures, and for each weight (name, before, ours, theirs)."""
     pairs, noise = data
-    players = {"generator": torch_generator(), "discriminator": torch_discriminator()}
+    players = {"generator": torch_generator().double(), "discriminator": torch_discriminator().double()}
     before = {name: as_torch(values_of(getattr(model, name)), name) for name in players}
     with torch.no_grad():
         for name, player in players.items():
@@ -132,6 +132,8 @@ def seed_model():
 
 def test_from_weights_of_a_trained_size_both_learn_the_same(data):
     """Rounding aside: over ten steps it stays below a few 1e-6 of the figures and 1e-5 of what a weight moved.
+
+    PyTorch computes in double precision: its float32 convolutions round worse on some processors than on others.
 
     One weight in a million may have a gradient of about nothing; Adam makes a full step of its sign, 2e-4 apart.
     """
