@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from melgan_tf.audio import DecodeError, Skipped, SoundFile, decode_folder, find
+from melgan_tf.audio import DecodeError, Skipped, SoundFile, find
 from melgan_tf.decoding import decode
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
+from melgan_tf.shards import Prepared, is_prepared
+from melgan_tf.sounds import open_sounds
 
 #: Of longer sounds the beginning is taken, seconds.
 LONGEST = 2.0
@@ -40,7 +42,7 @@ class Sounds:
 
 def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LONGEST,
                 progress: Progress | None = None, silent_too: bool = False) -> Sounds:
-    """Decodes every sound below a folder; names of sub-folders are labels.
+    """Decodes every sound below a folder, or reads prepared shards; names of sub-folders are labels.
 
     Args:
         folder: searched at any depth.
@@ -53,11 +55,15 @@ def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LO
         MelGANError: no sound can be used.
     """
     progress = progress or Progress()
-    found, skipped = find(folder)
-    rate = rate or _usual_rate(found)
+    if is_prepared(folder):
+        rate = rate or Prepared.open(folder).index["sample_rate"]
+    else:
+        rate = rate or _usual_rate(find(folder)[0])
+    found = open_sounds(folder, rate, None)
+    skipped = list(found.skipped)
     kept, names, labels = [], [], []
     with progress.task(f"reading {Path(folder).name}", len(found), "files") as advance:
-        for sound, samples in decode_folder(found, rate, None):
+        for sound, samples in found.clips():
             advance(1)
             if isinstance(samples, Skipped) and silent_too and samples.reason == "silent":
                 samples = np.zeros(1, np.float32)
