@@ -73,9 +73,9 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
 
 
 def _has_sounds(folder: Path) -> bool:
-    from melgan_tf.audio import find
+    from melgan_tf.scan import SoundFile, scan
 
-    return bool(find(folder)[0])
+    return any(isinstance(entry, SoundFile) for entry in scan(folder))
 
 
 def _sounds(run: Path, folder: bool, reference: Path, train: Path | None, count: int | None, vocoder: str | None,

@@ -30,8 +30,7 @@ def command(run: Path, out: Path, count: int, label: str | None, seed: int, norm
     """Make new sounds with the model in the run directory RUN, or with one of the package's own: pretrained:drums.
 
     Writes WAVs, sounds.json (what regenerates each sound), sounds.png (their spectrograms) and index.html (to hear them
-    in a browser). Sound number i of a seed
-    is always the same, however many are asked for.
+    in a browser). Sound number i of a seed is always the same, however many are asked for.
     """
     if options.run_config(run).is_vocoder:
         raise UsageError(f"{run} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND "

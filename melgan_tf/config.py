@@ -20,6 +20,7 @@ from typing import Any, Literal
 from melgan_tf.config_checks import check_types, require
 from melgan_tf.errors import ConfigError
 from melgan_tf.model_config import (
+    COMPARED_SOUNDS,
     AugmentationConfig,
     FastVocoderConfig,
     FrameGANConfig,
@@ -224,8 +225,8 @@ class Config:
                 f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
         require(self.training.precision == "float32", "training.precision", self.training.precision,
                 "a frame GAN needs float32")
-        require(self.training.batch_size % 8 == 0, "training.batch_size", self.training.batch_size,
-                "give a multiple of 8: the discriminator compares so many sounds with each other")
+        require(self.training.batch_size % COMPARED_SOUNDS == 0, "training.batch_size", self.training.batch_size,
+                f"give a multiple of {COMPARED_SOUNDS}: the discriminator compares so many sounds with each other")
 
     def _check_vocoder(self) -> None:
         audio, model = self.audio, self.model

@@ -108,8 +108,8 @@ def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: d
             save_wav(folder / sound["file"], samples, rate, comment=json.dumps(origin))
             advance(1)
     mels = spectral.log_mel(made["mel"], trained.config.audio).numpy()
-    save_png(contact_sheet(mels, titles=[f"{sound['index']} {sound.get('label', '')}".strip()
-                                              for sound in record["sounds"]]), folder / PICTURE)
+    titles = [f"{sound['index']} {sound.get('label', '')}".strip() for sound in record["sounds"]]
+    save_png(contact_sheet(mels, titles=titles), folder / PICTURE)
     write_text(folder / PAGE, page(record, PICTURE))
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any, TextIO
 
 from melgan_tf import shards
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.run_directory import replacing, write_text
+from melgan_tf.run_directory import held, replacing, write_text
 from melgan_tf.scan import Skipped
 from melgan_tf.shard_writer import Counts
 
@@ -38,16 +36,7 @@ class Journal:
             MelGANError: another process has it, or it cannot be written.
         """
         made = not self.out.exists()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise MelGANError(f"cannot write {self.out}: {error.strerror}") from None
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise MelGANError(f"another process is preparing {self.out}") from None
+        with held(self.folder / "lock", str(self.out), f"another process is preparing {self.out}"):
             for left in itertools.chain(self.out.glob(".*.part"), self.folder.glob(".*.part")):
                 left.unlink(missing_ok=True)
             try:
@@ -58,8 +47,6 @@ class Journal:
                         shutil.rmtree(self.folder)
                         if made:
                             self.out.rmdir()
-        finally:
-            os.close(handle)
 
     def clear(self) -> None:
         """Removes what a preparation wrote, and nothing else; the index first."""

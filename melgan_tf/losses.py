@@ -52,6 +52,19 @@ def hinge_generator(fake: list[keras.KerasTensor]) -> keras.KerasTensor:
     return sum(-ops.mean(x) for x in fake)
 
 
+def feature_distance(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Mean absolute difference of corresponding feature maps, summed over the maps; a scalar.
+
+    Example:
+        >>> one, two = keras.ops.zeros((1, 4)), keras.ops.ones((1, 4))
+        >>> float(feature_distance([one, one], [one, two]))
+        1.0
+
+    Reference: Larsen et al., "Autoencoding beyond pixels" (2016), equation 8, there with a normal density.
+    """
+    return sum(ops.mean(ops.abs(x - y)) for x, y in zip(real, fake, strict=True))
+
+
 def feature_matching(real: list[list[keras.KerasTensor]], fake: list[list[keras.KerasTensor]]) -> keras.KerasTensor:
     """Mean absolute difference of the discriminators' feature maps, weighted as in the paper's code.
 
@@ -69,21 +82,8 @@ def feature_matching(real: list[list[keras.KerasTensor]], fake: list[list[keras.
     total = 0.0
     for ours, theirs in zip(real, fake, strict=True):
         weight = 4.0 / (len(ours) - 3 + 1) / len(real)
-        total += weight * sum(ops.mean(ops.abs(x - y)) for x, y in zip(ours[:-1], theirs[:-1], strict=True))
+        total += weight * feature_distance(ours[:-1], theirs[:-1])
     return total
-
-
-def feature_distance(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
-    """Mean absolute difference of corresponding feature maps, summed over the maps; a scalar.
-
-    Example:
-        >>> one, two = keras.ops.zeros((1, 4)), keras.ops.ones((1, 4))
-        >>> float(feature_distance([one, one], [one, two]))
-        1.0
-
-    Reference: Larsen et al., "Autoencoding beyond pixels" (2016), equation 8, there with a normal density.
-    """
-    return sum(ops.mean(ops.abs(x - y)) for x, y in zip(real, fake, strict=True))
 
 
 def kl_divergence(mean: keras.KerasTensor, log_variance: keras.KerasTensor) -> keras.KerasTensor:

@@ -8,6 +8,9 @@ from typing import Literal
 
 from melgan_tf.config_checks import check_types, require
 
+#: Sounds that a frame GAN's discriminator compares with each other: batches are multiples of it.
+COMPARED_SOUNDS = 8
+
 
 @dataclass(frozen=True)
 class SpectrogramGANConfig:

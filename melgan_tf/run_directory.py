@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import fcntl
 import json
@@ -101,6 +102,13 @@ class RunDirectory:
                   "resolved": resolved, "versions": versions()}
         write_text(self.config_file, json.dumps(record, indent=2) + "\n")
 
+    def hours(self) -> float:
+        """Of training, in the epochs that are over."""
+        if not self.history_file.exists():
+            return 0.0
+        with open(self.history_file, newline="", encoding="utf-8") as file:
+            return max((float(row["seconds"]) for row in csv.DictReader(file)), default=0.0) / 3600
+
     def clear(self) -> None:
         """Removes what a run wrote, and nothing else."""
         for folder in (self.checkpoints, self.tensorboard):
@@ -118,27 +126,17 @@ class RunDirectory:
             MelGANError: another process trains here, or the directory cannot be written.
         """
         made = not self.path.exists()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise MelGANError(f"cannot write run directory {self.path}: {error.strerror}") from None
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise MelGANError(f"another process is training in {self.path}") from None
+        lock = self.path / ".lock"
+        with held(lock, f"run directory {self.path}", f"another process is training in {self.path}"):
             self._sweep()
             try:
                 yield
             finally:
                 if not self.exists():
                     with contextlib.suppress(OSError):
-                        (self.path / ".lock").unlink()
+                        lock.unlink()
                         if made:
                             self.path.rmdir()
-        finally:
-            os.close(handle)
 
     def _sweep(self) -> None:
         """Removes what a killed process left half-written."""
@@ -146,6 +144,33 @@ class RunDirectory:
             for left in folder.glob(".*.part"):
                 with contextlib.suppress(OSError):
                     left.unlink()
+
+
+@contextlib.contextmanager
+def held(file: Path, what: str, busy: str) -> Iterator[None]:
+    """Holds a lock file, made with its folder if missing, for one process; the lock goes with the process.
+
+    Args:
+        file: the lock file.
+        what: what it guards, for a message.
+        busy: the message if another process holds it.
+
+    Raises:
+        MelGANError: another process holds it, or it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise MelGANError(f"cannot write {what}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MelGANError(busy) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def conflicts(ours: Config, theirs: Config) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from melgan_tf.audio import DecodeError, Skipped, SoundFile, find
+from melgan_tf.audio import DecodeError, Skipped, find
 from melgan_tf.decoding import decode
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
@@ -55,10 +55,7 @@ def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LO
         MelGANError: no sound can be used.
     """
     progress = progress or Progress()
-    if is_prepared(folder):
-        rate = rate or Prepared.open(folder).index["sample_rate"]
-    else:
-        rate = rate or _usual_rate(find(folder)[0])
+    rate = rate or _usual_rate(folder)
     found = open_sounds(folder, rate, None)
     skipped = list(found.skipped)
     kept, names, labels = [], [], []
@@ -85,9 +82,11 @@ def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LO
     return Sounds(audio, rate, tuple(names), tuple(labels) if any(labels) else None)
 
 
-def _usual_rate(found: list[SoundFile]) -> int:
+def _usual_rate(folder: str | Path) -> int:
+    if is_prepared(folder):
+        return Prepared.open(folder).index["sample_rate"]
     rates = Counter()
-    for sound in found:
+    for sound in find(folder)[0]:
         with contextlib.suppress(DecodeError, StopIteration), contextlib.closing(decode(sound.path, 0.01)) as blocks:
             rates[next(blocks)[0]] += 1
     return rates.most_common(1)[0][0] if rates else 16_000

@@ -24,6 +24,7 @@ from keras import ops
 
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.layers import selu_for_export
+from melgan_tf.model_config import COMPARED_SOUNDS
 from melgan_tf.models.frame_layers import FrameConv, FrameDense, double_frames, halve_frames, residual
 
 #: Frames of the smallest map; every stage doubles them.
@@ -32,8 +33,6 @@ _STYLE_CHANNELS = 128
 _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
 _STYLE_GAIN = 0.3
 _OUTPUT_GAIN = 0.5
-#: Sounds that are compared with each other in the discriminator.
-_GROUP = 8
 
 
 class Generator(keras.Model):
@@ -238,6 +237,6 @@ def _group_deviation(flat: keras.KerasTensor) -> keras.KerasTensor:
 
     Reference: Karras et al., "Progressive Growing of GANs" (2018), section 3.
     """
-    groups = ops.reshape(flat, (_GROUP, -1, flat.shape[-1]))
+    groups = ops.reshape(flat, (COMPARED_SOUNDS, -1, flat.shape[-1]))
     deviation = ops.sqrt(ops.var(groups, axis=0) + 1e-8)
-    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (_GROUP, 1))
+    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (COMPARED_SOUNDS, 1))

@@ -124,11 +124,9 @@ class Sampler:
         Drawn as often as each class occurred among the training sounds.
         """
         seed = tf.cast(seed, tf.int64) + _LABEL_SEED
-        bounds = tf.constant(np.cumsum(self.classes.shares)[:-1], tf.float32)
 
         def one(index: tf.Tensor) -> tf.Tensor:
-            drawn = tf.random.stateless_uniform((), tf.stack([seed, index]))
-            return tf.one_hot(tf.reduce_sum(tf.cast(drawn >= bounds, tf.int32)), len(self.classes))
+            return draw_classes(tf.random.stateless_uniform((), tf.stack([seed, index])), self.classes.shares)
 
         indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
         return tf.map_fn(one, indices, fn_output_signature=tf.float32)
@@ -179,3 +177,20 @@ class Sampler:
                 parts.setdefault(name, []).append(value.numpy()[:kept])
             advance(kept)
         return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def draw_classes(uniform: tf.Tensor, shares: np.ndarray) -> tf.Tensor:
+    """Draws classes as often as their shares say.
+
+    Args:
+        uniform: random numbers in [0, 1), any shape.
+        shares: ``(classes,)``, sums to 1.
+
+    Output shape: that of ``uniform`` and ``(classes,)``: one of each row is 1.
+
+    Example:
+        >>> draw_classes(tf.constant([0.1, 0.9]), np.array([0.75, 0.25])).numpy().tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    bounds = tf.constant(np.cumsum(shares)[:-1], tf.float32)
+    return tf.one_hot(tf.reduce_sum(tf.cast(uniform[..., None] >= bounds, tf.int32), axis=-1), len(shares))

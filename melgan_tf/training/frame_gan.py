@@ -14,9 +14,10 @@ from keras import ops
 from melgan_tf.config import Config
 from melgan_tf.losses import feature_distance, hinge_discriminator, hinge_generator, kl_divergence
 from melgan_tf.models.frame_gan import Discriminator, Encoder, Generator
+from melgan_tf.models.sampler import draw_classes
 from melgan_tf.models.spectral_norm import Normalised
 from melgan_tf.training.augmentation import Augmentation
-from melgan_tf.training.gan import shard_sizes, sum_shards, values_of
+from melgan_tf.training.gan import draw_number, shard_sizes, sum_shards, values_of
 
 #: The names of what a step measures, the same in logs, history and TensorBoard.
 METRICS = ("discriminator/loss", "discriminator/real", "discriminator/fake", "generator/adversarial",
@@ -59,7 +60,7 @@ class FrameGAN(keras.Model):
         bins, frames = config.mel_shape
         augment = config.model.augmentation
         self.augment = Augmentation(bins, frames, augment.bin_shift, augment.frame_shift, augment.gain)
-        self.bounds = np.cumsum(shares)[:-1].astype("float32")
+        self.shares = shares
         self.step = keras.Variable(0, dtype="int64", trainable=False, aggregation="only_first_replica", name="step")
         self.trackers = [keras.metrics.Mean(name=name) for name in METRICS]
         self.built = True
@@ -118,14 +119,11 @@ class FrameGAN(keras.Model):
 
     def _draws(self, count: int) -> Tensors:
         """Noise and labels of the made sounds, the encoder's noise, and what decides the augmentation."""
-        context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group if context and context.num_replicas_in_sync > 1 else 0
-        first = (tf.convert_to_tensor(self.step, tf.int64) * 4096 + tf.cast(replica, tf.int64)) * 4
-        seeds = [tf.stack([tf.cast(self.config.training.seed, tf.int64), first + index]) for index in range(4)]
+        seeds = [tf.stack([tf.cast(self.config.training.seed, tf.int64), draw_number(self.step) * 4 + index])
+                 for index in range(4)]
         noise, of_encoder = (tf.random.stateless_normal((count, self.config.model.noise_dim), seed)
                              for seed in seeds[:2])
-        drawn = tf.random.stateless_uniform((count, 1), seeds[2])
-        label = tf.one_hot(tf.reduce_sum(tf.cast(drawn >= self.bounds, tf.int32), axis=-1), self.classes)
+        label = draw_classes(tf.random.stateless_uniform((count,), seeds[2]), self.shares)
         return [noise, label, of_encoder,
                 tf.random.stateless_uniform((count, 3 * Augmentation.DRAWS), seeds[3])]
 

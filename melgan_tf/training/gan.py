@@ -115,10 +115,7 @@ class SpectrogramGAN(keras.Model):
                              tf.add_n([figures for _, figures in fooled]))
 
     def _noise(self, count: int) -> tf.Tensor:
-        context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group if context and context.num_replicas_in_sync > 1 else 0
-        seed = tf.stack([tf.cast(self.seed, tf.int64), tf.convert_to_tensor(self.step, tf.int64) * 4096
-                         + tf.cast(replica, tf.int64)])
+        seed = tf.stack([tf.cast(self.seed, tf.int64), draw_number(self.step)])
         return tf.random.stateless_normal((count, self.generator.noise_dim), seed)
 
     def _generate(self, noise: tf.Tensor, generator: Tensors, **how: Any) -> Any:
@@ -166,6 +163,13 @@ class SpectrogramGAN(keras.Model):
 
 def _weighted(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return ops.sum(ops.reshape(values, (-1,)) * weights)
+
+
+def draw_number(step: keras.Variable) -> tf.Tensor:
+    """A number of the step's own, and of the replica's where several share a step: int64, to draw by."""
+    context = tf.distribute.get_replica_context()
+    replica = context.replica_id_in_sync_group if context and context.num_replicas_in_sync > 1 else 0
+    return tf.convert_to_tensor(step, tf.int64) * 4096 + tf.cast(replica, tf.int64)
 
 
 def values_of(player: keras.Model) -> Tensors:

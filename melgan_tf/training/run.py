@@ -16,6 +16,7 @@ from melgan_tf.classes import Classes
 from melgan_tf.config import Config, FrameGANConfig
 from melgan_tf.data import SoundSet, steps_per_epoch
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.model_config import COMPARED_SOUNDS
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, conflicts, write_text
 from melgan_tf.training import callbacks as cb
@@ -87,7 +88,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         if fresh:
             directory.clear()
         try:
-            return _Session(config, Path(data), directory, progress, task, valid).train()
+            return _Session(config, Path(data), directory, progress, task).train()
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
@@ -98,9 +99,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
 class _Session:
     """One process's part of a run."""
 
-    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task,
-                 valid: str | Path | None) -> None:
-        self.valid = valid
+    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task) -> None:
         self.config, self.data, self.directory, self.progress = config, data, directory, progress
         self.task, self.sounds = task, task.sounds
         settings = config.training
@@ -187,8 +186,7 @@ class _Session:
     def _describe(self) -> None:
         sounds = self.sounds
         data = {"folder": str(self.data.resolve()), "sounds": len(sounds), "skipped": len(sounds.skipped),
-                "fingerprint": sounds.fingerprint, **self.task.facts(),
-                **({"valid": str(Path(self.valid).resolve())} if self.valid else {})}
+                "fingerprint": sounds.fingerprint, **self.task.facts()}
         resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
                     "replicas": self.plan.strategy.num_replicas_in_sync}
         self.directory.write(self.config, data, resolved)
@@ -248,6 +246,6 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
     cores = len(os.sched_getaffinity(0))
     least = 1 if config.is_vocoder else _LEAST_SHARD
     shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // least)))
-    if isinstance(config.model, FrameGANConfig) and settings.batch_size % (8 * shards):
+    if isinstance(config.model, FrameGANConfig) and settings.batch_size % (COMPARED_SOUNDS * shards):
         shards = 1  # whole groups that the discriminator compares
     return _Plan(strategy, xla, shards)

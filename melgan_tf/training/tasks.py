@@ -55,7 +55,7 @@ class Task(ABC):
     model: keras.Model
 
     def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> None:
-        self.config = config
+        self.config, self.valid = config, valid
         self.sounds = self._load(data, progress)
         self.check(progress)
         self.held_out = self._load(valid, progress) if valid else self.sounds
@@ -73,7 +73,7 @@ class Task(ABC):
 
     def facts(self) -> dict[str, Any]:
         """What else config.json is to say of the sounds."""
-        return {}
+        return {"valid": str(Path(self.valid).resolve())} if self.valid else {}
 
     @abstractmethod
     def build(self) -> keras.Model:
@@ -175,7 +175,7 @@ class FrameTask(SpectrogramTask):
                              "give variety of its own")
 
     def facts(self) -> dict[str, Any]:
-        return {"classes": self.sounds.classes}
+        return {**super().facts(), "classes": self.sounds.classes}
 
     def build(self) -> keras.Model:
         counts = np.array(list(self.sounds.classes.values()))

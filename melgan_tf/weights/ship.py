@@ -5,7 +5,6 @@ Writes ``NAME.npz`` and ``NAME.json`` beside this file. The card's figures are m
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: st
          hours_before: float, steps_before: int, checkpoint: str) -> None:
     """Ship the vocoder in RUN as NAME."""
     vocoder = load_vocoder(run, checkpoint, Progress())
-    hours, step = hours_before + _hours(run), steps_before + vocoder.step
+    hours, step = hours_before + RunDirectory(run).hours(), steps_before + vocoder.step
     figures = {}
     for folder in folders:
         found = assess_vocoder(vocoder, folder)
@@ -43,15 +42,6 @@ def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: st
     card = {"data": data, "licence": licence, "command": command, "hours": round(hours, 2),
             "device": "2 CPU cores", "figures": figures}
     write_shipped(name, collect(generator=vocoder.model.variables), {"step": step}, vocoder.config, card)
-
-
-def _hours(run: Path) -> float:
-    """Of the run's epochs; none if it was stopped before the first was over."""
-    history = RunDirectory(run).path / "history.csv"
-    if not history.exists():
-        return 0.0
-    with open(history, encoding="utf-8") as file:
-        return max((float(row["seconds"]) for row in csv.DictReader(file)), default=0.0) / 3600
 
 
 if __name__ == "__main__":

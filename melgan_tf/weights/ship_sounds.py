@@ -6,7 +6,6 @@ are measured here, on the weights as they are shipped, with float16 and all.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -36,10 +35,8 @@ def main(run: Path, name: str, valid: Path, data: str, licence: str, command: st
     """Ship the sound model in RUN as NAME."""
     trained = load_trained(run, checkpoint, Progress())
     directory = RunDirectory(run)
-    with open(directory.history_file, encoding="utf-8") as file:
-        hours = max(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
-    card = {"data": data, "licence": licence, "command": command, "hours": round(hours, 2), "device": device,
-            **({"remarks": remarks} if remarks else {}), "classes": trained.sampler.classes.counts}
+    card = {"data": data, "licence": licence, "command": command, "hours": round(directory.hours(), 2),
+            "device": device, **({"remarks": remarks} if remarks else {}), "classes": trained.sampler.classes.counts}
     state = collect(generator=trained.sampler.generator.variables)
     write_shipped(name, state, {"step": trained.step}, trained.config, card)
 
