@@ -7,6 +7,7 @@ from typing import Any
 
 from melgan_tf.config import (
     AudioConfig,
+    AugmentationConfig,
     Config,
     DataConfig,
     FastVocoderConfig,
@@ -23,6 +24,7 @@ DESCRIPTIONS = {
             "epochs. The baseline: on varied sounds it collapses to a few.",
     "drums": "one-shots by class (folder = class), the seed's 16 kHz, 64 x 16 mel and 20 numbers of noise, but varied: "
              "trains in an hour on two cores.",
+    "drums-44k": "the same over the whole range of hearing: 44.1 kHz, 0.74 seconds, 128 x 64 mel.",
     "melgan": "the paper's vocoder, exactly: 22.05 kHz, 80 mels, hop 256; 4.26 M weights, three discriminators. Made "
               "for a GPU.",
     "vocoder-22k": "the fast vocoder for the same mels: all work at frame rate; trains on a CPU in an hour.",
@@ -33,6 +35,11 @@ DESCRIPTIONS = {
 _MELGAN_AUDIO = AudioConfig(
     sample_rate=22_050, n_fft=1024, hop_samples=256, mel_bins=80, min_hz=0.0, max_hz=11_025.0, mel_scale="slaney",
     mel_norm="slaney", power=1.0, padding="half-hop", compression="log10", floor=1e-5)
+
+#: 44.1 kHz, 128 bands up to half of it; one second has as many frames as one of `_MELGAN_AUDIO`.
+_FULL_BAND_AUDIO = AudioConfig(
+    sample_rate=44_100, n_fft=2048, hop_samples=512, mel_bins=128, min_hz=0.0, max_hz=22_050.0, mel_scale="slaney",
+    mel_norm="none", power=1.0, padding="half-hop", compression="log10", floor=1e-2)
 
 
 def _fast(name: str, audio: AudioConfig, adversarial_start: int, decay: float, **model: Any) -> Config:
@@ -58,6 +65,12 @@ _PRESETS = {
         training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
                                 discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
                                 log_every=10, checkpoint_every=30, preview_every=60)),
+    "drums-44k": Config(
+        preset="drums-44k", audio=_FULL_BAND_AUDIO, data=DataConfig(clip_samples=32_768, level="peak"),
+        model=FrameGANConfig(noise_dim=32, ceiling=3.0, augmentation=AugmentationConfig(bin_shift=4, frame_shift=2)),
+        training=TrainingConfig(batch_size=32, steps=16_000, generator_learning_rate=2e-4,
+                                discriminator_learning_rate=4e-4, learning_rate_decay=0.9, beta_1=0.5, beta_2=0.99,
+                                log_every=5, checkpoint_every=15, preview_every=60)),
     "melgan": Config(
         preset="melgan", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=8192, window="random"),
         model=MelGANConfig(),
