@@ -67,14 +67,14 @@ _END = """## What would have to change first
 - *More than about six cores for one preparation.* One process puts files in order, looks for duplicates and writes; at
   {collecting} ms a file it is busy with {rate:,.0f} files a second. Beyond that the work belongs on a cluster
   (`melgan-tf prepare --runner`).
-- *More examples than memory holds.* Training keeps all mels in memory: {memory}. A hundred million do not fit one
-  machine; they would have to stream from the shards, which hold waveforms.
+- *More examples than memory holds.* Training keeps all mels in memory: {memory}.
+  A hundred million do not fit one machine; they would have to stream from the shards, which hold waveforms.
 - *More than eight GPUs.* The models are small. Their gradients are a few megabytes, yet between machines they take
-  as long as the arithmetic; batches grow with the GPUs (32,768 at 64), and what a GAN learns from such batches is another
-  question than how fast.
+  as long as the arithmetic; batches grow with the GPUs (32,768 at 64), and what a GAN learns from such batches is
+  another question than how fast.
 
-Assumed, not measured: {operations:.0f} TFLOP/s of float32 reached on a GPU (an eighth of an H100's peak), {batch} sounds a
-GPU and step, {launch:.0f} ms a step to launch kernels, 10 Gbit/s a machine to storage and between machines, ${core} a
+Assumed, not measured: {operations:.0f} TFLOP/s of float32 reached on a GPU (an eighth of an H100's peak), {batch}
+sounds a GPU and step, {launch:.0f} ms a step to launch kernels, 10 Gbit/s a machine to storage and between machines, ${core} a
 core-hour, ${gpu:.0f} a GPU-hour, ${terabyte:.0f} a terabyte and month."""
 
 
