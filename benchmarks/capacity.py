@@ -73,9 +73,9 @@ _END = """## What would have to change first
   as long as the arithmetic; batches grow with the GPUs (32,768 at 64), and what a GAN learns from such batches is
   another question than how fast.
 
-Assumed, not measured: {operations:.0f} TFLOP/s of float32 reached on a GPU (an eighth of an H100's peak), {batch}
-sounds a GPU and step, {launch:.0f} ms a step to launch kernels, 10 Gbit/s a machine to storage and between machines, ${core} a
-core-hour, ${gpu:.0f} a GPU-hour, ${terabyte:.0f} a terabyte and month."""
+Assumed, not measured: {operations:.0f} TFLOP/s of float32 reached on a GPU (an eighth of an H100's peak),
+{batch} sounds a GPU and step, {launch:.0f} ms a step to launch kernels, 10 Gbit/s a machine to storage and
+between machines, ${core} a core-hour, ${gpu:.0f} a GPU-hour, ${terabyte:.0f} a terabyte and month."""
 
 
 def main() -> None:
