@@ -1,8 +1,8 @@
 """Puts the model of a run into the package: ``python -m melgan_tf.weights.ship RUN NAME --valid FOLDER ...``.
 
-Writes ``NAME.npz`` and ``NAME.json`` beside this file: from then on ``NAME`` is that vocoder, or ``pretrained:NAME`` that
-sound model. The card's figures are measured here: a vocoder's on every valid folder, a sound model's, which are those of
-the weights as shipped (float16), on the first.
+Writes ``NAME.npz`` and ``NAME.json`` beside this file: from then on ``NAME`` is that vocoder, or
+``pretrained:NAME`` that sound model. The card's figures are measured here: a vocoder's on every valid folder; a sound
+model's on the first, with the weights as they are shipped, float16 and all.
 """
 
 from __future__ import annotations
