@@ -81,8 +81,8 @@ _PRESETS = {
                                 checkpoint_every=5, preview_every=20)),
     "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
                          corrections=2),
-    "vocoder-44k": _fast("vocoder-44k", _FULL_BAND_AUDIO, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=6,
-                         corrections=1),
+    "vocoder-44k": _fast("vocoder-44k", _FULL_BAND_AUDIO, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=16,
+                         corrections=2),
     "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 16_000, 0.8, subframes=4),
 }
 
