@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: many others were asked for.
 BATCH = 16
 _FADE_SECONDS = 0.005
+_RISE_SECONDS = 0.0005  # shorter than any attack; without it the first sample may be a step
 _DIFFUSE_ITERATIONS = 2
 _LABEL_SEED = 2**62  # classes are drawn from another stream than noise
 
@@ -54,9 +55,11 @@ class Sampler:
         self.classes = classes
         self.diffuse = getattr(config.model, "diffuse", 0.0)
         self.audio, self.samples = config.audio, config.data.clip_samples
-        length = min(self.samples, max(1, round(_FADE_SECONDS * self.audio.sample_rate)))
+        length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
+                        for seconds in (_FADE_SECONDS, _RISE_SECONDS))
         self._fade = np.ones(self.samples, "float32")
         self._fade[-length:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1) / length)
+        self._fade[:rise] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
         self._compiled = tf.function(self.__call__, autograph=False,
                                      input_signature=list(self.input_signature(BATCH).values()))
 
@@ -104,7 +107,8 @@ class Sampler:
         return mel_to_waveform(mel, self.audio, iterations, length=self.samples, **solver)
 
     def finish(self, waveform: tf.Tensor) -> tf.Tensor:
-        """Fades the last 5 ms out, so that nothing clicks, and turns down what would clip (peak above 1)."""
+        """Fades half a millisecond in and 5 ms out, so that nothing clicks, and turns down what would clip (peak above
+        1)."""
         waveform = waveform * self._fade
         return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
 
