@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from melgan_tf import shards
+from melgan_tf import shards, storage
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.run_directory import held, replacing, write_text
 from melgan_tf.scan import Skipped
@@ -44,7 +43,7 @@ class Journal:
             finally:
                 if not self.settings_file.exists():  # nothing was begun
                     with contextlib.suppress(OSError):
-                        shutil.rmtree(self.folder)
+                        storage.remove_tree(self.folder)
                         if made:
                             self.out.rmdir()
 

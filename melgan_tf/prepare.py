@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from melgan_tf import isolation, shards
+from melgan_tf import isolation, shards, storage
 from melgan_tf.clips import ClipSettings, clips
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.journal import Journal
+from melgan_tf.local_copies import LocalCopies
 from melgan_tf.progress import Progress
 from melgan_tf.scan import Skipped, SoundFile, count, scan
 from melgan_tf.shard_writer import Counts, Seen, ShardWriter, writing
+from melgan_tf.storage import StorageError
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         UsageError: the folder for the shards is another one's, or was prepared with other settings.
         MelGANError: no sound can be used, or the shards cannot be written. What was finished stays.
     """
-    data, out, settings = Path(data), Path(out), settings or ClipSettings()
+    data, out, settings = storage.path(data), storage.path(out), settings or ClipSettings()
     if shard_files < 1 or (workers is not None and workers < 1):
         raise UsageError(f"{workers} workers, shards of {shard_files} files: give 1 or more of each")
     scan(data)  # an unusable folder is told before anything is written
@@ -154,7 +156,7 @@ class _Preparation:
                 stamp = found.reason
             else:
                 with contextlib.suppress(OSError):  # told when it is opened
-                    status = os.stat(found.path)
+                    status = found.path.stat()
                     size, stamp = status.st_size, f"{status.st_size} {status.st_mtime_ns}"
             yield _Entry(found, size, stamp)
 
@@ -179,27 +181,29 @@ class _Preparation:
             receipt = self.journal.receipt(number)
             if receipt["made_of"] != made_of.hexdigest():
                 return False
-            with open(file, "rb") as opened:
+            with storage.local(file) as whole, open(whole, "rb") as opened:
                 if hashlib.file_digest(opened, "sha256").hexdigest() != receipt["sha256"]:
                     self.progress.warning(f"{file} has changed since it was written: it is made anew")
                     return False
-            for features in shards.examples(file):
-                self.seen.add(bytes.fromhex(features["sha256"].decode()), features["name"].decode())
+                for features in shards.examples(whole):
+                    self.seen.add(bytes.fromhex(features["sha256"].decode()), features["name"].decode())
             self.counts.add(Counts.from_dict(receipt["counts"]))
+        except StorageError:  # tells nothing of what is there
+            raise
         except (OSError, ValueError, KeyError, TypeError, MelGANError):
             return False
         return True
 
     def _make(self, entries: Iterator[_Entry], number: int, advance: Callable[[int], None]) -> int:
         """Writes the shards from ``number`` on; returns how many there are then."""
-        results = self.pool.results((entry, _arguments(entry.found), entry.size) for entry in entries)
-        with contextlib.closing(results):
+        with LocalCopies() as copies, contextlib.closing(self.pool.results(_jobs(entries, copies))) as results:
             for first in results:
                 (self.out / shards.INDEX).unlink(missing_ok=True)  # until all is whole again
                 with writing(self.out / shards.shard_name(number), self.seen) as shard:
                     for entry, result in itertools.chain([first], results):
                         if _enter(shard, entry, result):
                             advance(1)
+                            copies.drop(entry)
                             if shard.counts.files == self.wanted["shard_files"]:
                                 break
                 self.journal.write_receipt(number, shard.receipt())
@@ -215,8 +219,12 @@ class _Preparation:
                 f"{first.reason}")
 
 
-def _arguments(found: SoundFile | Skipped) -> tuple[str, str, str] | None:
-    return None if isinstance(found, Skipped) else (str(found.path), found.name, found.label)
+def _jobs(entries: Iterator[_Entry], copies: LocalCopies) -> Iterator[tuple[_Entry, tuple | None, int]]:
+    """What the pool takes: each entry with the task's arguments, which name a local file."""
+    for entry, file, reason in copies.ahead(entries, lambda entry: getattr(entry.found, "path", None)):
+        if reason:
+            entry = _Entry(Skipped(entry.found.name, reason), entry.size, entry.stamp)
+        yield entry, None if file is None else (str(file), entry.found.name, entry.found.label), entry.size
 
 
 def _enter(shard: ShardWriter, entry: _Entry, result: Any) -> bool:

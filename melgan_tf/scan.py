@@ -8,9 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from melgan_tf import storage
 from melgan_tf.decoding import looks_like_audio, printable
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage import RemotePath
 
 EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".ogg", ".oga", ".opus", ".mp3", ".m4a",
                         ".mp4", ".aac", ".caf"})
@@ -70,8 +73,10 @@ def find(folder: str | Path) -> tuple[list[SoundFile], list[Skipped]]:
 def count(folder: str | Path) -> int:
     """About how many sounds are in a folder, by their names: what `scan` will take long to tell.
 
-    Links are not followed.
+    Links are not followed. 0 of a remote folder, where names do not tell what is a folder.
     """
+    if storage.is_remote(folder):
+        return 0
     total, places = 0, [os.fspath(folder)]
     while places:
         with contextlib.suppress(OSError), os.scandir(places.pop()) as entries:
@@ -103,7 +108,9 @@ def scan(folder: str | Path, without: str | Path | None = None, ignored: Counter
         UsageError: there is no such folder.
         MelGANError: the folder cannot be read.
     """
-    folder = Path(folder)
+    folder = storage.path(folder)
+    if storage.is_remote(folder):
+        return _scan_remote(folder, without, Counter() if ignored is None else ignored)
     try:
         folder.stat()
         if folder.is_file():
@@ -245,4 +252,48 @@ class _Walk:
             if extension:  # nobody called it a sound
                 return False
             raise
-        return looks_like_audio(head) and (not extension or head[:4] in _UNMISTAKABLE)
+        return _begins_as_sound(head, extension)
+
+
+def _begins_as_sound(head: bytes, extension: str) -> bool:
+    return looks_like_audio(head) and (not extension or head[:4] in _UNMISTAKABLE)
+
+
+def _scan_remote(folder: RemotePath, without: str | Path | RemotePath | None, ignored: Counter[str]
+                 ) -> Iterator[SoundFile | Skipped]:
+    """`scan` of a remote folder, or of one sound file; there are no links."""
+    found = folder.look_up()
+    if found is None:
+        raise UsageError(f"no folder {folder}: give a folder of sound files")
+    if not found.folder:
+        if not _promises_sound(folder):
+            raise UsageError(f"{folder} is no folder and no sound file" + (
+                ": HTTP has no folders, give the address of one sound file, or of prepared shards"
+                if folder.scheme.startswith("http") else ""))
+        return iter([SoundFile(folder, printable(folder.name), "")])
+    return _walk_remote(folder, storage.path(without) if without else None, ignored)
+
+
+def _walk_remote(folder: RemotePath, without: Any, ignored: Counter[str]) -> Iterator[SoundFile | Skipped]:
+    def children(place: str, where: RemotePath) -> Iterator[tuple[str, RemotePath]]:
+        prefix = f"{place}/" if place else ""
+        named = [(prefix + child.name, child) for child in where.children() if not child.name.startswith(".")]
+        return iter(sorted(named, key=lambda item: printable(item[0]) + "/" * item[1].is_dir()))
+
+    stack = [children("", folder)]
+    while stack:
+        place, child = next(stack[-1], ("", None))
+        if child is None:
+            stack.pop()
+        elif child.is_dir():
+            if child != without:
+                stack.append(children(place, child))
+        elif _promises_sound(child):
+            yield SoundFile(child, printable(place), printable(os.path.dirname(place)))
+        else:
+            ignored[child.suffix.lower()] += 1
+
+
+def _promises_sound(file: RemotePath) -> bool:
+    extension = file.suffix.lower()
+    return extension in EXTENSIONS or _begins_as_sound(file.head(_HEAD_BYTES), extension)

@@ -53,8 +53,8 @@ class History(keras.callbacks.Callback):
     def _stored(self) -> list[dict[str, str]]:
         if not self.run.history_file.exists():
             return []
-        with open(self.run.history_file, newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdecimal() and row.get("seconds")]
+        rows = csv.DictReader(io.StringIO(self.run.history_file.read_text(encoding="utf-8")))
+        return [row for row in rows if (row.get("epoch") or "").isdecimal() and row.get("seconds")]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         now = time.perf_counter()

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from melgan_tf import storage
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.classes import Classes
 from melgan_tf.config import Config, FrameGANConfig
@@ -88,7 +89,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         if fresh:
             directory.clear()
         try:
-            return _Session(config, Path(data), directory, progress, task).train()
+            return _Session(config, storage.path(data), directory, progress, task).train()
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
