@@ -140,7 +140,7 @@ class _Walk:
 
     def __init__(self, folder: Path, without: str | Path | None, ignored: Counter[str]) -> None:
         self.folder, self.root = str(folder), os.path.realpath(folder)
-        self.without = os.path.realpath(without) if without else None
+        self.without = None if without is None or storage.is_remote(without) else os.path.realpath(without)
         self.ignored = ignored
         self.folders_seen: set[str] = set()  # of those outside the searched folder
         self.files_linked: set[str] = set()
