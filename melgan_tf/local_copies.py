@@ -23,7 +23,7 @@ class LocalCopies:
     """Local copies of remote files, fetched some files ahead of their use, several at a time."""
 
     def __init__(self) -> None:
-        self.files: dict[int, Path] = {}
+        self.files: dict[RemotePath, Path] = {}
         self.numbers = itertools.count()
         self.stack = contextlib.ExitStack()
 
@@ -43,7 +43,7 @@ class LocalCopies:
         for item in items:
             place = place_of(item)
             remote = isinstance(place, RemotePath)
-            waiting.append((item, place, self.pool.submit(self._fetch, id(item), place) if remote else None))
+            waiting.append((item, place, self.pool.submit(self._fetch, place) if remote else None))
             while waiting and (len(waiting) > _FETCHED_AHEAD or waiting[0][2] is None):
                 yield self._ready(*waiting.popleft())
         while waiting:
@@ -58,12 +58,12 @@ class LocalCopies:
         except FileNotFoundError as error:
             return item, None, f"cannot be read: {error.strerror}"
 
-    def _fetch(self, key: int, place: RemotePath) -> Path:
-        self.files[key] = file = self.folder / str(next(self.numbers))
+    def _fetch(self, place: RemotePath) -> Path:
+        self.files[place] = file = self.folder / str(next(self.numbers))
         storage.fetch(place, file)
         return file
 
-    def drop(self, item: Item) -> None:
-        """Removes the copy of an item, which nobody needs any more."""
-        if file := self.files.pop(id(item), None):
+    def drop(self, place: Any) -> None:
+        """Removes the copy of a place, which nobody needs any more."""
+        if file := self.files.pop(place, None):
             file.unlink(missing_ok=True)

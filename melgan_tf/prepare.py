@@ -203,7 +203,7 @@ class _Preparation:
                     for entry, result in itertools.chain([first], results):
                         if _enter(shard, entry, result):
                             advance(1)
-                            copies.drop(entry)
+                            copies.drop(getattr(entry.found, "path", None))
                             if shard.counts.files == self.wanted["shard_files"]:
                                 break
                 self.journal.write_receipt(number, shard.receipt())
