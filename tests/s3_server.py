@@ -41,7 +41,8 @@ class S3Server:
                 self.request("PUT", "")
                 return
             except OSError:
-                assert self.process.poll() is None and time.monotonic() < until, log.read_text()
+                assert self.process.poll() is None, log.read_text()
+                assert time.monotonic() < until
                 time.sleep(0.1)
 
     def environment(self, port: int | None = None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
-            reason = error.message.rpartition(";")[2].strip()
+            reason = re.sub(r"{{.*?}}|Failed to flush .*", "", error.message.rpartition(";")[2], flags=re.S).strip(" :\n")
             raise MelGANError(f"cannot write {directory.tensorboard}: {reason}") from None
 
 
