@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ class Place(click.Path):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not storage.is_remote(value):
+            if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(value)):
+                raise UsageError(f"{value}: {scheme[0]} is not known: give a local path, or one of "
+                                 f"{', '.join(f'{name}://' for name in storage.SCHEMES)}")
             return super().convert(value, parameter, context)
         if not self.remote:
             raise UsageError(f"{value} cannot be used as {parameter.opts[0] if parameter else 'this'}: "

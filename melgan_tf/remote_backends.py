@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _CHUNK_BYTES = 8 << 20
 _AT_ONCE = 4
 _INSTALL = ("needs tensorflow-io, which works with TensorFlow 2.17 on Python 3.11 and 3.12 only: "
             "pip install tensorflow==2.17.* tensorflow-io==0.37.1")
-_CREDENTIALS = {
+_SETTINGS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE, AWS_REGION, S3_ENDPOINT",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "TF_AZURE_STORAGE_KEY", "hdfs": "HADOOP_HDFS_HOME, CLASSPATH"}
 
@@ -110,9 +111,9 @@ class ObjectBackend:
 
         return self._do(begin)
 
-    def download(self, uri: str, file: Path) -> None:
-        """Copies an object into a local file; a connection that ends too early is a `Trouble`."""
-        found = self.look_up(uri)
+    def download(self, uri: str, file: Path, known: Found | None = None) -> None:
+        """Copies an object, of which something may be known, into a local file; all of it, or there is `Trouble`."""
+        found = known or self.look_up(uri)
         if found is None or found.folder:
             raise FileNotFoundError(uri)
 
@@ -170,19 +171,21 @@ class ObjectBackend:
         except errors.NotFoundError as error:
             if "NoSuchBucket" in error.message:
                 raise Trouble("there is no such bucket: make it, or give another", False) from None
+            if "libhdfs" in error.message or "libjvm" in error.message:
+                raise Trouble(f"Hadoop's client is missing{_said(error)}; {_hint(self.scheme)}", False) from None
             raise FileNotFoundError(error.message) from None
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
-            hint = f"; credentials are taken from {_CREDENTIALS[self.scheme]}"
-            raise Trouble(f"access is denied{_said(error)}{hint}", False) from None
+            raise Trouble(f"access is denied{_said(error)}; {_hint(self.scheme)}", False) from None
         except errors.UnimplementedError as error:
             if "scheme" in error.message:
                 raise Trouble(f"{self.scheme}:// {_INSTALL}", False) from None
             raise Trouble(f"it cannot do that{_said(error)}", False) from None
         except (errors.InvalidArgumentError, errors.FailedPreconditionError) as error:
-            raise Trouble(f"the request is refused{_said(error)}; settings are taken from {_CREDENTIALS[self.scheme]}",
-                          False) from None
+            raise Trouble(f"it is refused{_said(error)}; {_hint(self.scheme)}", False) from None
         except errors.OpError as error:
             raise Trouble(f"the connection failed{_said(error)}", True) from None
+        except RuntimeError as error:  # az:// throws what C++ threw
+            raise Trouble(f"the connection failed ({' '.join(str(error).split())[:200]})", True) from None
 
 
 def _gfile(scheme: str) -> tuple[Any, Any]:
@@ -190,6 +193,8 @@ def _gfile(scheme: str) -> tuple[Any, Any]:
     for name, value in S3_BOUNDS.items():
         os.environ.setdefault(name, value)
     os.environ.update(_ALWAYS)
+    if scheme != "gs" and importlib.util.find_spec("tensorflow_io") is None:
+        raise MelGANError(f"{scheme}:// {_INSTALL}")
     with silenced():
         try:
             import tensorflow as tf
@@ -200,6 +205,10 @@ def _gfile(scheme: str) -> tuple[Any, Any]:
         except (ImportError, NotImplementedError):
             raise MelGANError(f"{scheme}:// {_INSTALL}") from None
     return tf.io.gfile, _pywrap_file_io.GetChildren
+
+
+def _hint(scheme: str) -> str:
+    return f"settings are taken from {_SETTINGS[scheme]}"
 
 
 def _said(error: Any) -> str:

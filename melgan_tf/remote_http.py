@@ -38,8 +38,8 @@ class HTTPBackend:
         with self._open(urllib.request.Request(uri)) as answer:
             return answer.read(count)
 
-    def download(self, uri: str, file: Path) -> None:
-        """Copies a file; a connection that ends too early is a `Trouble`."""
+    def download(self, uri: str, file: Path, known: Found | None = None) -> None:
+        """Copies a file; all of it, or there is `Trouble`."""
         with self._open(urllib.request.Request(uri)) as answer, open(file, "wb") as local:
             size, declared = 0, answer.headers.get("Content-Length")
             try:

@@ -85,7 +85,7 @@ class RemotePath:
 
     def __init__(self, uri: str, found: Found | None = None) -> None:
         scheme, _, rest = uri.partition("://")
-        self.scheme, self._rest, self._found = scheme.lower(), rest.rstrip("/"), found
+        self.scheme, self._rest, self.found = scheme.lower(), rest.rstrip("/"), found
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self._rest}"
@@ -135,7 +135,7 @@ class RemotePath:
 
     def look_up(self) -> Found | None:
         """What is there, or None."""
-        return self._found or _tried("read", self, lambda: _backend(self).look_up(self.uri))
+        return self.found or _tried("read", self, lambda: _backend(self).look_up(self.uri))
 
     def exists(self) -> bool:
         return self.look_up() is not None
@@ -251,8 +251,9 @@ def local(place: Path | RemotePath) -> Iterator[Path]:
 
 def fetch(place: RemotePath, file: Path) -> None:
     """Copies a remote file into a local one; raises as `local`."""
+    known = [place.found]  # at first; then it may be that which is wrong
     try:
-        _tried("read", place, lambda: _backend(place).download(place.uri, file))
+        _tried("read", place, lambda: _backend(place).download(place.uri, file, known.pop() if known else None))
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -104,6 +104,7 @@ class Fault:
     Attributes:
         request: pattern of the request's first words, such as ``GET /bucket/key``.
         after: bytes of the body, sent or received, that still pass.
+        silently: the connection is not lost, so that what passed looks like all there was to send.
         times: how often it goes wrong.
         happens: called when it does.
         seen: how often it did.
@@ -112,6 +113,7 @@ class Fault:
     request: str
     after: int = 0
     times: int = 1 << 30
+    silently: bool = False
     happens: Callable[[], None] = lambda: None
     seen: int = 0
 
@@ -147,13 +149,21 @@ class _Passing(BaseHTTPRequestHandler):
         fault = self.server.fault(f"{self.command} {self.path}")
         sending = fault is not None and self.command in ("PUT", "POST")
         length = int(self.headers.get("Content-Length") or 0)
+        if self.command == "HEAD" and fault:
+            self._break()
+            return
         connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=30)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if name.lower() not in ("expect", "connection"):
+            if name.lower() not in ("expect", "connection", "content-length"):
                 connection.putheader(name, value)
+        silently = sending and fault.silently
+        connection.putheader("Content-Length", str(fault.after if silently else length))
         connection.endheaders()
-        if sending:
+        if silently:
+            connection.send(self.rfile.read(length)[:fault.after])
+            length = 0
+        elif sending:
             connection.send(self.rfile.read(min(length, fault.after)))
             fault.happens()
             connection.close()  # so the server sees what a broken connection leaves
@@ -170,7 +180,7 @@ class _Passing(BaseHTTPRequestHandler):
         size = answer.getheader("Content-Length") if self.command == "HEAD" else len(body)
         self.send_header("Content-Length", str(size or 0))
         self.end_headers()
-        if fault:
+        if fault and not silently:
             self.wfile.write(body[:fault.after])
             self.wfile.flush()
             fault.happens()

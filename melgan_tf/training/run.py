@@ -94,8 +94,8 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
-            reason = re.sub(r"{{.*?}}|Failed to flush .*", "", error.message.rpartition(";")[2], flags=re.S).strip(" :\n")
-            raise MelGANError(f"cannot write {directory.tensorboard}: {reason}") from None
+            reason = re.sub(r"{{.*?}}|Failed to flush .*", "", error.message.rpartition(";")[2], flags=re.DOTALL)
+            raise MelGANError(f"cannot write {directory.tensorboard}: {reason.strip(' :')}") from None
 
 
 class _Session:
