@@ -22,6 +22,7 @@ from s3_server import BUCKET, Fault, Proxy, S3Server
 from melgan_tf.prepare import prepare
 
 S3 = f"s3://{BUCKET}"
+ONCE = {"AWS_MAX_ATTEMPTS": "1"}
 SHARD = rf"GET /{BUCKET}/shards/shard-00001"
 PUT_SHARD = rf"PUT /{BUCKET}/made/shard-00001"
 EXACT = ("--no-onset", "--fade", 0, "--format", "float32", "--shard-size", 6, "--workers", 1, "-q")
@@ -52,10 +53,10 @@ def faults(proxy) -> Iterator[list[Fault]]:
 
 @pytest.fixture
 def command(s3, proxy, tmp_path):
-    """Runs a command that reaches the server through the proxy."""
+    """Runs a command that reaches the server through the proxy, with no retries but the package's own."""
     def run(*arguments, wait=True, **environment):
         place = tmp_path / f"command-{len(list(tmp_path.glob('command-*')))}"
-        running = preloaded.start(place, {**s3.environment(proxy.server_port), **environment}, *arguments)
+        running = preloaded.start(place, {**s3.environment(proxy.server_port), **ONCE, **environment}, *arguments)
         return running.ended() if wait else running
 
     return run
@@ -219,8 +220,8 @@ def test_a_server_killed_in_the_middle_is_told(sounds, shards, s3, tmp_path):
         proxy = Proxy(server)
         proxy.faults.append(Fault(pattern, 50_000, happens=server.kill))
         out = "made" if name == "written" else "shards"
-        running = preloaded.start(tmp_path / name, server.environment(proxy.server_port), "prepare", sounds,
-                                  f"{S3}/{out}", *EXACT)
+        running = preloaded.start(tmp_path / name, {**server.environment(proxy.server_port), **ONCE},
+                                  "prepare", sounds, f"{S3}/{out}", *EXACT)
         running.ended().one_line(f"{S3}/{out}/", "the connection failed", "given up after", code=1)
         proxy.shutdown()
         proxy.server_close()
@@ -243,7 +244,7 @@ def test_wrong_buckets_keys_and_servers_are_told_in_one_line_within_a_minute(s3,
     command("info", f"{S3}/begun/config.json", **nobody).one_line("access is denied", "AWS_ACCESS_KEY_ID", code=1)
     command("info", f"{S3}/begun", S3_ENDPOINT=f"http://127.0.0.1:{nowhere.getsockname()[1]}").one_line(
         "the connection failed", "connect", code=1)
-    command("info", f"{S3}/begun", S3_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}", AWS_MAX_ATTEMPTS="1",
+    command("info", f"{S3}/begun", S3_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
             S3_REQUEST_TIMEOUT_MSEC="1000").one_line("the connection failed", "Timeout", code=1)
     s3.require_credentials(True)
     try:
@@ -252,7 +253,7 @@ def test_wrong_buckets_keys_and_servers_are_told_in_one_line_within_a_minute(s3,
         s3.require_credentials(False)
     silent.close()
     nowhere.close()
-    assert time.monotonic() - begun < 240  # for six; about 20 s on an idle machine
+    assert time.monotonic() - begun < 180  # for six
 
 
 def test_what_is_not_there_is_a_usage_error(s3, command, shards, tmp_path):

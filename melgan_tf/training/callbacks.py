@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from melgan_tf import storage
 from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
@@ -21,6 +22,12 @@ from melgan_tf.training.loop import NonFiniteError, Stop
 from melgan_tf.training.tasks import Task
 
 Logs = dict[str, float]
+
+
+def summary_writer(run: RunDirectory) -> tf.summary.SummaryWriter:
+    """Writes for TensorBoard. To remote storage only when told to: there, every flush uploads the whole file again."""
+    rarely = {"max_queue": 100_000, "flush_millis": 3_600_000} if storage.is_remote(run.tensorboard) else {}
+    return tf.summary.create_file_writer(str(run.tensorboard), **rarely)
 
 
 class LogLine(keras.callbacks.Callback):
@@ -48,6 +55,7 @@ class History(keras.callbacks.Callback):
         self.columns = ["epoch", "seconds", *metrics]
         self.rows = [row for row in self._stored() if int(row["epoch"]) < first_epoch]
         self.began, self.flushed = time.perf_counter(), 0.0
+        self.flush_seconds = 60 if storage.is_remote(run.path) else 10
         self.before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
 
     def _stored(self) -> list[dict[str, str]]:
@@ -63,7 +71,7 @@ class History(keras.callbacks.Callback):
         with self.writer.as_default(epoch):
             for name in self.metrics:
                 tf.summary.scalar(name, logs[name])
-        if now - self.flushed > 10:
+        if now - self.flushed > self.flush_seconds:
             self.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:

@@ -124,7 +124,7 @@ class _Session:
             return Result(start, start // self.per_epoch, 0, self.sounds)
         dataset = self.task.dataset(start)
         self.task.start_judging()
-        writer = tf.summary.create_file_writer(str(self.directory.tensorboard))
+        writer = cb.summary_writer(self.directory)
         checkpointing, others = self._callbacks(writer, start)
         with cb.Interruption(self.progress) as interruption, self._saving(checkpointing):
             listed = keras.callbacks.CallbackList([*others, checkpointing, interruption], model=self.model)
