@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -28,13 +29,21 @@ class LocalCopies:
         self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> LocalCopies:
-        self.folder = self.stack.enter_context(storage.workplace())
-        self.pool = self.stack.enter_context(ThreadPoolExecutor(_FETCHES_AT_ONCE))
-        self.stack.callback(self.pool.shutdown, cancel_futures=True)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stack.close()
+
+    @functools.cached_property
+    def _folder(self) -> Path:
+        return self.stack.enter_context(storage.workplace())
+
+    @functools.cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        _ = self._folder  # goes after the threads that write to it
+        pool = self.stack.enter_context(ThreadPoolExecutor(_FETCHES_AT_ONCE))
+        self.stack.callback(pool.shutdown, cancel_futures=True)
+        return pool
 
     def ahead(self, items: Iterable[Item], place_of: Callable[[Item], Any]
               ) -> Iterator[tuple[Item, Path | None, str]]:
@@ -43,7 +52,7 @@ class LocalCopies:
         for item in items:
             place = place_of(item)
             remote = isinstance(place, RemotePath)
-            waiting.append((item, place, self.pool.submit(self._fetch, place) if remote else None))
+            waiting.append((item, place, self._pool.submit(self._fetch, place) if remote else None))
             while waiting and (len(waiting) > _FETCHED_AHEAD or waiting[0][2] is None):
                 yield self._ready(*waiting.popleft())
         while waiting:
@@ -59,7 +68,7 @@ class LocalCopies:
             return item, None, f"cannot be read: {error.strerror}"
 
     def _fetch(self, place: RemotePath) -> Path:
-        self.files[place] = file = self.folder / str(next(self.numbers))
+        self.files[place] = file = self._folder / str(next(self.numbers))
         storage.fetch(place, file)
         return file
 

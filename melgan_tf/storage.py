@@ -36,7 +36,7 @@ _BLOCK_BYTES = 1 << 20
 _backends: dict[str, Any] = {}
 _given_up: set[str] = set()  # schemes that failed to the end: what is asked of them next is tried once
 
-#: Called with the target before anything is written there; what they raise keeps it from being written.
+#: Called with the target before anything is written or removed there; what they raise keeps it from that.
 checks: list[Callable[[RemotePath], None]] = []
 
 
@@ -185,6 +185,7 @@ class RemotePath:
         """Nothing: folders are there as soon as something is in them."""
 
     def unlink(self, missing_ok: bool = False) -> None:
+        _check(self)
         try:
             _tried("remove", self, lambda: _backend(self).remove(self.uri))
         except FileNotFoundError:
@@ -280,9 +281,13 @@ def uploading(target: RemotePath) -> Iterator[Path]:
     with workplace() as folder:
         file = folder / "file"
         yield file
-        for check in checks:
-            check(target)
+        _check(target)
         _tried("write", target, lambda: _put(file, target))
+
+
+def _check(target: RemotePath) -> None:
+    for check in checks:
+        check(target)
 
 
 def _put(file: Path, target: RemotePath) -> None:
@@ -296,11 +301,11 @@ def _put(file: Path, target: RemotePath) -> None:
         backend.download(target.uri, back)
     except FileNotFoundError:
         raise Trouble("what was written is not there", True) from None
-    if checksum(back) != checksum(file):
+    if _checksum(back) != _checksum(file):
         raise Trouble("what was written is not what can be read", True)
 
 
-def checksum(file: Path) -> tuple[int, int]:
+def _checksum(file: Path) -> tuple[int, int]:
     crc = 0
     with open(file, "rb") as opened:
         while block := opened.read(_BLOCK_BYTES):
@@ -310,8 +315,7 @@ def checksum(file: Path) -> tuple[int, int]:
 
 def duplicate(source: Any, target: Any) -> None:
     """Makes a remote object the copy of another, within the storage."""
-    for check in checks:
-        check(target)
+    _check(target)
     _tried("write", target, lambda: _backend(target).copy(source.uri, target.uri))
 
 
@@ -320,6 +324,7 @@ def remove_tree(folder: Any) -> None:
     if not isinstance(folder, RemotePath):
         shutil.rmtree(folder, ignore_errors=True)
     elif folder.exists():
+        _check(folder)
         with contextlib.suppress(FileNotFoundError):
             _tried("remove", folder, lambda: _backend(folder).remove_tree(folder.uri))
 

@@ -152,6 +152,10 @@ def test_a_run_in_s3_killed_within_a_checkpoint_ends_like_a_local_one_that_never
     assert facts["checkpoints"] == [2, 4, 6]
     assert facts["sounds"]["folder"] == f"{S3}/shards"
     made = ("--count", 2, "--vocoder", "griffin-lim", "--out")
+    faults.append(Fault(rf"GET /{BUCKET}/run/checkpoints/step-00000006", 100_000))  # no older one is taken instead
+    command("generate", f"{S3}/run", *made, tmp_path / "remote").one_line(
+        f"cannot read {S3}/run/checkpoints/step-00000006.npz", code=1)
+    faults.clear()
     assert command("generate", f"{S3}/run", *made, tmp_path / "remote").code == 0
     assert command("generate", local.path, *made, tmp_path / "local").code == 0
     assert ({name: content for name, content in contents(tmp_path / "remote").items() if name.endswith(".wav")}
