@@ -137,7 +137,8 @@ class _Preparation:
 
     def run(self, begun: bool) -> Result:
         entries, found = self._entries(), 0
-        with self.progress.task("preparing", max(1, count(self.data)), "files") as advance:
+        total = 0 if storage.is_remote(self.data) else max(1, count(self.data))
+        with self.progress.task("preparing", total, "files") as advance:
             if begun:
                 found, entries = self._verify(entries, advance)
             made = self._make(entries, found, advance)
@@ -209,6 +210,8 @@ class _Preparation:
                 self.journal.write_receipt(number, shard.receipt())
                 self.counts.add(shard.counts)
                 number += 1
+                if storage.is_remote(self.data):  # whose total is not known
+                    self.progress.line(f"{self.counts.files:,} files done")
         return number
 
     def _nothing(self, shard_count: int) -> str:

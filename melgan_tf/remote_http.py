@@ -16,15 +16,37 @@ from typing import Any
 from melgan_tf.remote_backends import Found, Trouble
 
 _SECONDS = 20
+_INDEX = "/index.json"
 
 
 class HTTPBackend:
     """Whole files, to read; as `melgan_tf.remote_backends.ObjectBackend`."""
 
     def look_up(self, uri: str) -> Found | None:
-        """What is there; None for nothing."""
+        """What is there; None for nothing. Prepared shards are the only folders that HTTP can show, by their index."""
+        refusal = None
         try:
-            with self._open(urllib.request.Request(uri, method="HEAD")) as answer:
+            if found := self._ask(uri):
+                return found
+        except Trouble as trouble:
+            if trouble.passing:
+                raise
+            refusal = trouble
+        if not uri.endswith(_INDEX) and self._ask(uri + _INDEX):
+            return Found(0, 0, True)
+        if refusal:
+            raise refusal
+        return None
+
+    def _ask(self, uri: str) -> Found | None:
+        try:
+            try:
+                answer = self._open(urllib.request.Request(uri, method="HEAD"))
+            except Trouble as trouble:
+                if trouble.passing:
+                    raise
+                answer = self._open(urllib.request.Request(uri))  # an address that is signed for reading only
+            with answer:
                 changed = answer.headers.get("Last-Modified")
                 stamp = email.utils.parsedate_to_datetime(changed).timestamp() if changed else 0
                 return Found(int(answer.headers.get("Content-Length") or 0), int(stamp * 1e9), False)

@@ -73,10 +73,8 @@ def find(folder: str | Path) -> tuple[list[SoundFile], list[Skipped]]:
 def count(folder: str | Path) -> int:
     """About how many sounds are in a folder, by their names: what `scan` will take long to tell.
 
-    Links are not followed. 0 of a remote folder, where names do not tell what is a folder.
+    Links are not followed.
     """
-    if storage.is_remote(folder):
-        return 0
     total, places = 0, [os.fspath(folder)]
     while places:
         with contextlib.suppress(OSError), os.scandir(places.pop()) as entries:

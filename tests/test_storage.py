@@ -33,6 +33,9 @@ class _Web(SimpleHTTPRequestHandler):
         if self.path in self.broken:
             self.send_error(503)
             return
+        if self.path in ("/shards", "/sounds"):  # a server that shows no folders
+            self.send_error(404)
+            return
         if self.torn.get(self.path, 0):
             self.torn[self.path] -= 1
             content = Path(self.translate_path(self.path)).read_bytes()
@@ -42,6 +45,14 @@ class _Web(SimpleHTTPRequestHandler):
             self.wfile.write(content[:len(content) // 2])
             return
         super().do_GET()
+
+    def do_HEAD(self) -> None:
+        if self.path in ("/shards", "/sounds"):
+            self.send_error(404)
+        elif self.path.endswith(".wav?signed"):  # for GET only
+            self.send_error(403)
+        else:
+            super().do_HEAD()
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -85,6 +96,12 @@ def test_a_single_sound_is_read_from_a_web_server(web, folder, tmp_path):
     assert not storage.objects_used()
 
 
+def test_an_address_that_is_signed_for_reading_only_will_do(web, folder):
+    place = storage.path(f"{web}/sounds/03.wav?signed")
+    assert place.is_file()
+    assert place.read_bytes() == (folder / "sounds/03.wav").read_bytes()
+
+
 def test_half_an_answer_is_asked_for_again_and_then_told(web, folder):
     _Web.torn["/shards/shard-00001.tfrecord"] = 2
     assert len(clips(f"{web}/shards")) == 16
@@ -106,7 +123,9 @@ def test_other_answers_are_told(web):
 
 
 def test_what_http_cannot_do_is_told_in_one_line(web, folder, tmp_path):
-    invoke("prepare", f"{web}/sounds", tmp_path / "out").one_line(
+    invoke("prepare", f"{web}/sounds", tmp_path / "out").one_line(f"no folder {web}/sounds", code=2)
+    invoke("prepare", f"{web}/shards", tmp_path / "out").one_line("holds prepared sounds", code=2)
+    invoke("prepare", f"{web}/shards/report.json", tmp_path / "out").one_line(
         "HTTP has no folders, give the address of one sound file, or of prepared shards", code=2)
     invoke("prepare", folder / "sounds", f"{web}/out").one_line(
         f"cannot write {web}/out/.prepare/lock: HTTP places can be read only", code=1)
