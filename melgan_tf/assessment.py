@@ -109,7 +109,10 @@ def training_folder(run: str | Path, reference: str | Path) -> Path | None:
     if not RunDirectory(run).exists():  # a model of the package
         return None
     folder = RunDirectory(run).record()["data"].get("folder")
-    if not folder or not storage.path(folder).is_dir() or overlap(folder, reference):
+    try:
+        if not folder or not storage.path(folder).is_dir() or overlap(folder, reference):
+            return None
+    except MelGANError:  # remote, and not to be reached from here
         return None
     return storage.path(folder)
 

@@ -5,6 +5,7 @@ Commands run in processes of their own: one that has used tensorflow-io's file s
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -21,6 +22,8 @@ from s3_server import BUCKET, Fault, Proxy, S3Server
 
 from melgan_tf.prepare import prepare
 
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("tensorflow_io") is None,
+                                reason="there is no tensorflow-io for this TensorFlow")
 S3 = f"s3://{BUCKET}"
 ONCE = {"AWS_MAX_ATTEMPTS": "1"}
 SHARD = rf"GET /{BUCKET}/shards/shard-00001"

@@ -15,9 +15,10 @@ import pytest
 from command_line import contents, invoke, write_sounds
 
 from melgan_tf import storage
-from melgan_tf.assessment import overlap
+from melgan_tf.assessment import overlap, training_folder
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.prepare import prepare
+from melgan_tf.run_directory import RunDirectory
 from melgan_tf.scan import scan
 from melgan_tf.sounds import open_sounds
 from melgan_tf.storage import RemotePath, StorageError
@@ -56,6 +57,13 @@ class _Web(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
+
+
+@pytest.fixture(autouse=True)
+def _hopeful() -> Iterator[None]:
+    """No scheme counts as given up from the test before."""
+    yield
+    storage._given_up.clear()
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +174,13 @@ def test_remote_folders_overlap_by_name():
     assert not overlap("s3://bucket/a", "local/a")
 
 
+def test_training_sounds_that_cannot_be_reached_are_done_without(monkeypatch):
+    monkeypatch.setattr(storage, "_PAUSES", ())
+    monkeypatch.setattr(RunDirectory, "exists", lambda self: True)
+    monkeypatch.setattr(RunDirectory, "record", lambda self: {"data": {"folder": "http://127.0.0.1:9/shards"}})
+    assert training_folder("run", "reference") is None
+
+
 def test_a_failure_that_lasts_is_not_waited_for_twice(monkeypatch):
     slept = []
     monkeypatch.setattr(storage.time, "sleep", slept.append)
@@ -173,4 +188,3 @@ def test_a_failure_that_lasts_is_not_waited_for_twice(monkeypatch):
         with contextlib.suppress(MelGANError):
             storage.path("http://127.0.0.1:9/x").exists()
         assert len(slept) == count
-    storage._given_up.clear()
