@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
@@ -177,6 +178,8 @@ def _leave(code: object) -> NoReturn:
     """
     if not storage.objects_used():
         sys.exit(code)
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()  # temporary folders go
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -56,6 +57,7 @@ def start(folder: Path, environment: dict[str, str], *arguments: object) -> Runn
 
 def _command(folder: str, environment: dict[str, str], arguments: list[str]) -> None:
     os.environ.update(environment)
+    tempfile.tempdir = None  # ask the environment again
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(os.path.join(folder, name), os.O_WRONLY), descriptor)
     for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):

@@ -137,8 +137,10 @@ def test_a_run_in_s3_killed_within_a_checkpoint_ends_like_a_local_one_that_never
     assert "run/checkpoints/step-00000002.npz" in s3.keys("run/")
 
     faults.clear()
-    ended = command(*arguments)
+    (tmp_path / "tmp").mkdir()
+    ended = command(*arguments, TMPDIR=str(tmp_path / "tmp"))
     assert ended.code == 0, ended.stderr
+    assert os.listdir(tmp_path / "tmp") == []
     assert "resuming at step 2 (epoch 1)" in ended.stdout
     ours = np.load(io.BytesIO(s3.get("run/checkpoints/step-00000006.npz")))
     theirs = np.load(local.path / "checkpoints" / "step-00000006.npz")
@@ -147,7 +149,8 @@ def test_a_run_in_s3_killed_within_a_checkpoint_ends_like_a_local_one_that_never
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
     keys = s3.keys("run/")
     assert "run/.lock" not in keys
-    assert sum(".tfevents." in key for key in keys) == 2
+    events = [s3.get(key) for key in keys if ".tfevents." in key]
+    assert [b"evaluation/frechet" in event for event in events] == [True, True]
     assert {"run/config.json", "run/history.csv", "run/skipped.txt", "run/checkpoints/best.npz"} <= set(keys)
     assert s3.get("run/history.csv").count(b"\n") == 4
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -18,16 +21,40 @@ from melgan_tf import storage
 from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
+from melgan_tf.storage import RemotePath
 from melgan_tf.training.loop import NonFiniteError, Stop
 from melgan_tf.training.tasks import Task
 
 Logs = dict[str, float]
 
 
-def summary_writer(run: RunDirectory) -> tf.summary.SummaryWriter:
-    """Writes for TensorBoard. To remote storage only when told to: there, every flush uploads the whole file again."""
-    rarely = {"max_queue": 100_000, "flush_millis": 3_600_000} if storage.is_remote(run.tensorboard) else {}
-    return tf.summary.create_file_writer(str(run.tensorboard), **rarely)
+class RemoteWriter:
+    """Writes for TensorBoard into a local folder that goes with the process, and copies that when it is flushed.
+
+    TensorFlow's own writer would upload the whole file anew after every epoch.
+
+    Args:
+        place: the remote folder.
+    """
+
+    def __init__(self, place: RemotePath) -> None:
+        self.place, self.folder = place, tempfile.TemporaryDirectory(prefix="melgan-tf-")
+        self.writer = tf.summary.create_file_writer(self.folder.name)
+        self.as_default = self.writer.as_default
+
+    def flush(self) -> None:
+        """Puts what was written so far in its place."""
+        self.writer.flush()
+        for file in Path(self.folder.name).iterdir():
+            with storage.uploading(self.place / file.name) as copy:
+                shutil.copyfile(file, copy)
+
+
+def summary_writer(run: RunDirectory) -> tf.summary.SummaryWriter | RemoteWriter:
+    """What writes for TensorBoard."""
+    if storage.is_remote(run.tensorboard):
+        return RemoteWriter(run.tensorboard)
+    return tf.summary.create_file_writer(str(run.tensorboard))
 
 
 class LogLine(keras.callbacks.Callback):

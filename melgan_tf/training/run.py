@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +93,8 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
-            reason = re.sub(r"{{.*?}}|Failed to flush .*", "", error.message.rpartition(";")[2], flags=re.DOTALL)
-            raise MelGANError(f"cannot write {directory.tensorboard}: {reason.strip(' :')}") from None
+            reason = error.message.rpartition(";")[2].strip()
+            raise MelGANError(f"cannot write {directory.tensorboard}: {reason}") from None
 
 
 class _Session:
