@@ -183,7 +183,7 @@ def test_a_read_that_is_cut_short_is_tried_again_and_never_taken_for_whole(shard
 def test_reading_that_fails_for_good_is_told_in_one_line(shards, sounds, command, faults, s3, tmp_path):
     faults.append(Fault(SHARD, 50_000))
     for arguments in (("prepare", sounds, f"{S3}/shards", *EXACT),
-                      ("train", f"{S3}/shards", "--run-dir", tmp_path / "run", *SHORT)):
+                      ("train", f"{S3}/shards", "--run-dir", tmp_path / "run", "-q", *SHORT)):
         command(*arguments).one_line(f"cannot read {S3}/shards/shard-00001.tfrecord: the connection failed",
                                      "given up after", code=1)
     assert visible(s3.contents("shards")) == shards
@@ -207,7 +207,8 @@ def test_writing_that_fails_for_good_is_told_and_gone_on_with(silently, s3, soun
     keys = s3.keys("made/")
     assert "made/.prepare/00000.json" in keys
     assert not {"made/index.json", "made/.prepare/00001.json"} & set(keys)
-    command("train", f"{S3}/made", "--run-dir", f"{S3}/run", *SHORT).one_line("is not prepared to the end", code=1)
+    command("train", f"{S3}/made", "--run-dir", f"{S3}/run", "-q", *SHORT).one_line(
+        "is not prepared to the end", code=1)
 
     faults.clear()
     ended = command("prepare", sounds, f"{S3}/made", *EXACT[:-1])
