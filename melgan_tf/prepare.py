@@ -66,11 +66,12 @@ def clips_of(arguments: tuple[str, str, str], settings: ClipSettings, give: Call
     """
     path, name, label = arguments
     sound, silent = SoundFile(Path(path), name, label), 0
-    for clip in clips(path, name, settings):
-        if clip is None:
-            silent += 1
-        else:
-            give((clip.digest, clip.held, shards.record(clip, sound, settings)))
+    with storage.local(storage.path(path)) as file:
+        for clip in clips(file, name, settings):
+            if clip is None:
+                silent += 1
+            else:
+                give((clip.digest, clip.held, shards.record(clip, sound, settings)))
     return silent
 
 
