@@ -55,9 +55,11 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
     for name, given in (("reference", reference), ("train", train)):
         if given and not given.exists():
             raise UsageError(f"{given} does not exist: give a folder of real sounds as --{name}")
-    outputs = [path for path in (json_file, markdown_file, png_file) if path]
-    for path in outputs:
-        options.require_output(path, force)
+    given_files = {"--json": json_file, "--markdown": markdown_file, "--png": png_file}
+    outputs = [path for path in given_files.values() if path]
+    for option, path in given_files.items():
+        if path:
+            options.require_output(path, force, option)
     if len({path.absolute() for path in outputs}) < len(outputs):
         raise UsageError(f"{outputs[0]} is to hold two things: give each its own file")
 

@@ -123,15 +123,20 @@ def require_utf8(path: Path) -> None:
         raise UsageError(f"{path} is not valid UTF-8, and TensorFlow takes nothing else: give another name") from None
 
 
-def require_output(path: Path, force: bool) -> None:
+def require_output(path: Path, force: bool, option: str = "--out") -> None:
     """Checks that an output can be made at a path before any work is done.
+
+    Args:
+        path: as given with that option.
+        force: replace what is there.
+        option: for the message.
 
     Raises:
         UsageError: something is there, and ``--force`` was not given.
         MelGANError: nothing can be written there.
     """
     if not force and ((path.is_dir() and any(path.iterdir())) or path.is_file()):
-        raise UsageError(f"{path} exists: give another --out, or --force to replace it")
+        raise UsageError(f"{path} exists: give another {option}, or --force to replace it")
     if storage.is_remote(path):  # whether it can be written shows when it is
         return
     if path.is_dir() and not os.access(path, os.W_OK):

@@ -28,6 +28,7 @@ DESCRIPTIONS = {
     "melgan": "the paper's vocoder, exactly: 22.05 kHz, 80 mels, hop 256; 4.26 M weights, three discriminators. Made "
               "for a GPU.",
     "vocoder-22k": "the fast vocoder for the same mels: all work at frame rate; trains on a CPU in an hour.",
+    "vocoder-44k": "the fast vocoder for the mels of drums-44k: 44.1 kHz, 128 bands, hop 512.",
     "vocoder-16k": "the fast vocoder for the drum mels of 16 kHz, 64 bands, hop 512.",
 }
 
@@ -42,14 +43,15 @@ _FULL_BAND_AUDIO = AudioConfig(
     mel_norm="none", power=1.0, padding="half-hop", compression="log10", floor=1e-2)
 
 
-def _fast(name: str, audio: AudioConfig, adversarial_start: int, decay: float, **model: Any) -> Config:
+def _fast(name: str, audio: AudioConfig, adversarial_start: int, decay: float, clip_samples: int = 8192,
+          batch_size: int = 16, **model: Any) -> Config:
     """A fast vocoder's: spectral losses while the learning rate falls, then two thousand steps with discriminators."""
     return Config(
-        preset=name, audio=audio, data=DataConfig(clip_samples=8192, window="random", gain_db=20.0),
+        preset=name, audio=audio, data=DataConfig(clip_samples=clip_samples, window="random", gain_db=20.0),
         model=FastVocoderConfig(**model, objective=VocoderObjective(
             adversarial_start=adversarial_start, adversarial=1.0, feature_matching=10.0, stft=5.0, mel=45.0)),
         training=TrainingConfig(
-            batch_size=16, steps=adversarial_start + 2000, generator_learning_rate=1e-3,
+            batch_size=batch_size, steps=adversarial_start + 2000, generator_learning_rate=1e-3,
             discriminator_learning_rate=2e-4, learning_rate_decay=decay, beta_1=0.8, beta_2=0.99, log_every=1,
             checkpoint_every=5, preview_every=20))
 
@@ -78,6 +80,8 @@ _PRESETS = {
                                 discriminator_learning_rate=1e-4, beta_1=0.5, beta_2=0.9, log_every=1,
                                 checkpoint_every=5, preview_every=20)),
     "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
+                         corrections=2),
+    "vocoder-44k": _fast("vocoder-44k", _FULL_BAND_AUDIO, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=16,
                          corrections=2),
     "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 16_000, 0.8, subframes=4),
 }

@@ -72,7 +72,7 @@ def load_trained(source: str | Path, checkpoint: Literal["last", "best"] = "last
     """
     if str(source).startswith(PRETRAINED):
         card = read_card(str(source).removeprefix(PRETRAINED))
-        config, classes, step = from_dict(Config, card["config"]), card["classes"], card["step"]
+        config, classes, step = from_dict(Config, card["config"]), card.get("classes"), card["step"]
         state = read_weights(WEIGHTS / f"{card['name']}.npz")
     else:
         directory = RunDirectory(source)

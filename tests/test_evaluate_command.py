@@ -80,7 +80,7 @@ def test_what_is_there_is_kept_unless_forced(evaluated, folders):
     check = unchanged(out)
     for option, file in (("--json", "a.json"), ("--markdown", "a.md"), ("--png", "a.png")):
         invoke("evaluate", folders / "generated", "--reference", folders / "reference", option, out / file).one_line(
-            str(out / file), "--force", code=2)
+            str(out / file), f"give another {option}, or --force", code=2)
     check()
     ended = invoke("evaluate", folders / "generated", "--reference", folders / "reference", "--json", out / "a.json",
                    "--force")

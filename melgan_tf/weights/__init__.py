@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from melgan_tf.checkpoints import CheckpointStore, State, load
-from melgan_tf.config import Config, to_dict
+from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, replacing, write_text
@@ -23,16 +23,20 @@ PRETRAINED = "pretrained:"
 
 def shipped() -> list[str]:
     """The names of the vocoders that the package brings along."""
-    return [name for name in _cards() if "classes" not in read_card(name)]
+    return [name for name in _cards() if _is_vocoder(name)]
 
 
 def shipped_models() -> list[str]:
     """The names of the sound models that the package brings along, as commands take them: ``pretrained:NAME``."""
-    return [PRETRAINED + name for name in _cards() if "classes" in read_card(name)]
+    return [PRETRAINED + name for name in _cards() if not _is_vocoder(name)]
 
 
 def _cards() -> list[str]:
     return sorted(card.stem for card in WEIGHTS.glob("*.json"))
+
+
+def _is_vocoder(name: str) -> bool:
+    return from_dict(Config, read_card(name)["config"]).is_vocoder
 
 
 def read_card(name: str) -> dict[str, Any]:
