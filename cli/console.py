@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 import click
 
+from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 
@@ -136,6 +139,17 @@ class OneLineErrors(click.Group):
             return super().main(*args, standalone_mode=False, **kwargs)
         _stand_in_for_closed_streams()
         try:
+            self._run(*args, **kwargs)
+        except SystemExit as end:
+            _leave(end.code)
+        except BaseException:
+            if not storage.objects_used():
+                raise
+            traceback.print_exc()
+            _leave(1)
+
+    def _run(self, *args: object, **kwargs: object) -> NoReturn:
+        try:
             code = super().main(*args, standalone_mode=False, **kwargs)
         except _NO_ARGUMENTS as error:
             error.show()
@@ -154,6 +168,22 @@ class OneLineErrors(click.Group):
                 raise
             _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(code: object) -> NoReturn:
+    """Ends the process.
+
+    One that used tensorflow-io's file systems would abort ("pure virtual method called", exit code 134) while the
+    library is taken down, so it leaves without that.
+    """
+    if not storage.objects_used():
+        sys.exit(code)
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()  # temporary folders go
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _stand_in_for_closed_streams() -> None:

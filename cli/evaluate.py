@@ -16,17 +16,17 @@ from melgan_tf.run_directory import RunDirectory, write_text
 
 @click.command("evaluate", short_help="Measure a trained model against real sounds.")
 @options.run_argument
-@click.option("--reference", required=True, type=click.Path(path_type=Path),
+@click.option("--reference", required=True, type=options.Place(),
               help="Folder of real sounds; best ones that the model was not trained on.")
-@click.option("--train", type=click.Path(path_type=Path),
+@click.option("--train", type=options.Place(),
               help="Folder of the sounds that it was trained on.  [default: of a run, its own]")
 @click.option("--count", type=click.IntRange(1, 100_000), help="How many sounds to generate.  [default: as many as the "
               "reference has]")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--json", "json_file", type=options.Place(remote=False, dir_okay=False),
               help="Also write the figures here.")
-@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--markdown", "markdown_file", type=options.Place(remote=False, dir_okay=False),
               help="Also write a card here.")
-@click.option("--png", "png_file", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a picture here.")
+@click.option("--png", "png_file", type=options.Place(remote=False, dir_okay=False), help="Also draw a picture here.")
 @options.force
 @options.seed(0)
 @options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("export", short_help="Write a trained model as SavedModel or TFLite.")
 @options.run_argument
-@click.option("--out", required=True, type=click.Path(path_type=Path),
+@click.option("--out", required=True, type=options.Place(remote=False),
               help="SavedModel: base path, the version becomes a folder in it. TFLite: a folder, or a .tflite file.")
 @click.option("--format", "kind", type=click.Choice(["saved-model", "tflite"]), default="saved-model",
               show_default=True, help="For a server, or for a phone.")

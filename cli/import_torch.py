@@ -11,8 +11,8 @@ from melgan_tf.cli.console import ConsoleProgress
 
 
 @click.command("import-torch", short_help="Make a run of a MelGAN trained in PyTorch.")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run directory to make.")
+@click.argument("checkpoint", type=options.Place(remote=False))
+@click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Run directory to make.")
 @options.quiet
 def command(checkpoint: Path, out: Path, quiet: bool) -> None:
     """Make a run of CHECKPOINT, the netG.pt of the authors' PyTorch code.

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from melgan_tf import storage
+from melgan_tf.cli import options
 from melgan_tf.cli.console import table
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
@@ -18,7 +20,7 @@ from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
 
 
 @click.command("info", short_help="Say what a run, a checkpoint or an export is.")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=options.Place())
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(path: Path, as_json: bool) -> None:
     """Say what PATH is: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV.
@@ -94,14 +96,16 @@ def _saved_model(path: Path, versions: list[str]) -> dict[str, Any]:
 def _tflite(path: Path) -> dict[str, Any]:
     from melgan_tf.exports.tflite_metadata import read
 
-    return {"kind": "TFLite", "size_bytes": path.stat().st_size, **read(path)}
+    with storage.local(path) as file:
+        return {"kind": "TFLite", "size_bytes": file.stat().st_size, **read(file)}
 
 
 def _wav(path: Path) -> dict[str, Any]:
     from melgan_tf.audio import read_comment
 
     try:
-        origin = json.loads(read_comment(path))
+        with storage.local(path) as file:
+            origin = json.loads(read_comment(file))
         if origin["made_by"] != "melgan-tf":
             raise ValueError(origin["made_by"])
         return {"kind": "generated WAV", **origin}

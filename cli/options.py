@@ -4,22 +4,55 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from melgan_tf import storage
 from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.native_noise import silenced
 from melgan_tf.run_directory import RunDirectory
 
+
+class Place(click.Path):
+    """The type of arguments that are folders or files.
+
+    Args:
+        remote: whether they may be remote (``s3://...``); if not, that is said.
+        options: of `click.Path`.
+    """
+
+    def __init__(self, remote: bool = True, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+        self.remote = remote
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not storage.is_remote(value):
+            if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(value)):
+                raise UsageError(f"{value}: {scheme[0]} is not known: give a local path, or one of "
+                                 f"{', '.join(f'{name}://' for name in storage.SCHEMES)}")
+            return super().convert(value, parameter, context)
+        if not self.remote:
+            raise UsageError(f"{value} cannot be used as {parameter.opts[0] if parameter else 'this'}: "
+                             "give a local path")
+        _quieten_tensorflow()
+        return storage.path(value)
+
+
+def _quieten_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
 force = click.option("--force", is_flag=True, help="Replace what is there.")
 checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True,
                           help="Which checkpoint of the run; best is by Fréchet distance of log-mel statistics.")
-run_argument = click.argument("run", type=click.Path(path_type=Path))
+run_argument = click.argument("run", type=Place())
 
 
 #: What `vocode` renders with if nothing else is asked for.
@@ -49,8 +82,7 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False)
     """
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise MelGANError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: this command needs tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    _quieten_tensorflow()
     with silenced():
         import tensorflow as tf
 
@@ -105,6 +137,8 @@ def require_output(path: Path, force: bool, option: str = "--out") -> None:
     """
     if not force and ((path.is_dir() and any(path.iterdir())) or path.is_file()):
         raise UsageError(f"{path} exists: give another {option}, or --force to replace it")
+    if storage.is_remote(path):  # whether it can be written shows when it is
+        return
     if path.is_dir() and not os.access(path, os.W_OK):
         raise MelGANError(f"nothing can be made in {path}: it is read-only")
     if not path.exists():

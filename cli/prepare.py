@@ -19,8 +19,8 @@ from melgan_tf.prepare import Result, prepare
 
 
 @click.command("prepare", short_help="Turn a folder of sounds into shards of clips.")
-@click.argument("data", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("data", type=options.Place())
+@click.argument("out", type=options.Place())
 @click.option("--rate", type=click.IntRange(1), default=16_000, show_default=True, help="Sample rate of the clips, Hz.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
               help="Length of a clip.")

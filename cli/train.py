@@ -19,13 +19,13 @@ from melgan_tf.run_directory import RunDirectory, conflicts
 
 
 @click.command("train", short_help="Learn from a folder of sounds.")
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--run-dir", required=True, type=click.Path(path_type=Path),
+@click.argument("data", type=options.Place())
+@click.option("--run-dir", required=True, type=options.Place(),
               help="Where everything about this run is kept; if a run is there, it goes on.")
-@click.option("--valid", type=click.Path(path_type=Path), metavar="FOLDER",
+@click.option("--valid", type=options.Place(), metavar="FOLDER",
               help="Sounds that training does not see: the best checkpoint is the one nearest to them.")
 @click.option("--preset", metavar="NAME", help="Configuration to begin with (see `melgan-tf presets`)  [default: seed]")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE.json",
+@click.option("--config", "config_file", type=options.Place(remote=False), metavar="FILE.json",
               help="Configuration laid over the preset; it may be partial.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="One value, for example training.batch_size=64. Repeatable.")

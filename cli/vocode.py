@@ -13,8 +13,8 @@ from melgan_tf.errors import UsageError
 
 
 @click.command("vocode", short_help="Turn mels, or the mels of sounds, into sounds.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the WAVs.")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=options.Place(remote=False))
+@click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Folder for the WAVs.")
 @options.vocoder(f"Run of a vocoder, or the name of one in the package.  [default: {options.DEFAULT_VOCODER}]")
 @click.option("--chunk-seconds", type=click.FloatRange(0.0, min_open=True),
               help="Render in pieces of this length, for long inputs; the result is the same.")

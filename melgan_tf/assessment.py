@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import Report, evaluate_waveforms
 from melgan_tf.evaluation.sounds import Sounds, load_sounds
@@ -78,7 +79,7 @@ def assess_folder(folder: str | Path, reference: str | Path, train: str | Path |
         MelGANError: either folder is unusable or holds too few sounds.
     """
     progress = progress or Progress()
-    made = with_recorded_labels(load_sounds(folder, progress=progress, silent_too=True), Path(folder))
+    made = with_recorded_labels(load_sounds(folder, progress=progress, silent_too=True), storage.path(folder))
     real, known = _real(reference, train, made.rate, made.audio.shape[1], progress)
     return _assess(made, real, known, seed, {"folder": str(folder), **_named(reference, train)}, progress)
 
@@ -108,13 +109,19 @@ def training_folder(run: str | Path, reference: str | Path) -> Path | None:
     if not RunDirectory(run).exists():  # a model of the package
         return None
     folder = RunDirectory(run).record()["data"].get("folder")
-    if not folder or not Path(folder).is_dir() or overlap(folder, reference):
+    try:
+        if not folder or not storage.path(folder).is_dir() or overlap(folder, reference):
+            return None
+    except MelGANError:  # remote, and not to be reached from here
         return None
-    return Path(folder)
+    return storage.path(folder)
 
 
 def overlap(a: str | Path, b: str | Path) -> bool:
     """Whether two folders are the same, or one lies in the other."""
+    if storage.is_remote(a) or storage.is_remote(b):
+        a, b = storage.path(a), storage.path(b)
+        return a == b or a in b.parents or b in a.parents
     a, b = (os.path.realpath(folder) for folder in (a, b))
     return os.path.commonpath([a, b]) in (a, b)
 

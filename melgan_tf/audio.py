@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 import soxr
 
+from melgan_tf import storage
 from melgan_tf.decoding import DecodeError, decode, printable, read_comment
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.scan import EXTENSIONS, Skipped, SoundFile, find
@@ -145,7 +146,10 @@ def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: i
 
 def _clip(sound: SoundFile, sample_rate: int, clip_samples: int | None) -> np.ndarray | Skipped:
     try:
-        samples = load(sound.path, sample_rate, clip_samples)
+        with storage.local(sound.path) as file:
+            samples = load(file, sample_rate, clip_samples)
+    except FileNotFoundError as error:  # gone since it was found
+        return Skipped(sound.name, f"cannot be read: {error.strerror}")
     except DecodeError as error:
         return Skipped(sound.name, error.reason)
     if is_silent(samples):

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.run_directory import replacing
+from melgan_tf.storage import StorageError
 
 if TYPE_CHECKING:
     import keras
@@ -43,7 +45,7 @@ class CheckpointStore:
         """The steps that have a checkpoint, oldest first."""
         if not self.folder.is_dir():
             return []
-        return sorted(int(match[1]) for name in os.listdir(self.folder) if (match := _NAME.fullmatch(name)))
+        return sorted(int(match[1]) for file in self.folder.iterdir() if (match := _NAME.fullmatch(file.name)))
 
     def file(self, step: int) -> Path:
         """The path of one step's checkpoint."""
@@ -68,6 +70,9 @@ class CheckpointStore:
 
     def mark_best(self, step: int) -> None:
         """Keeps a second name for one step's checkpoint that outlives it."""
+        if storage.is_remote(self.best_file):
+            storage.duplicate(self.file(step), self.best_file)
+            return
         with replacing(self.best_file) as temporary:
             os.link(self.file(step), temporary)
 
@@ -75,6 +80,8 @@ class CheckpointStore:
         """The record of the best checkpoint so far; None if there is none, or a damaged one."""
         try:
             return load(self.best_file)[1]
+        except StorageError:  # tells nothing of what is there
+            raise
         except MelGANError:
             return None
 
@@ -82,12 +89,14 @@ class CheckpointStore:
         """The newest checkpoint that is whole: its state, its record, and a line for each damaged one passed over.
 
         Raises:
-            MelGANError: there are checkpoints, but all are damaged.
+            MelGANError: there are checkpoints, but all are damaged, or they cannot be reached.
         """
         damaged = []
         for step in reversed(self.steps()):
             try:
                 return (*load(self.file(step)), damaged)
+            except StorageError:  # going back to an older one would undo what is there
+                raise
             except MelGANError as error:
                 damaged.append(str(error))
         if damaged:
@@ -99,10 +108,11 @@ def load(path: Path) -> tuple[State, dict[str, Any]]:
     """Reads one checkpoint.
 
     Raises:
-        MelGANError: it is missing or damaged.
+        MelGANError: it is missing or damaged, or cannot be reached.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:  # np.load leaks a damaged file
+        with (storage.local(path) as whole, open(whole, "rb") as file,  # np.load leaks a damaged file
+              np.load(file, allow_pickle=False) as archive):
             state = {name: archive[name] for name in archive.files}
         return state, json.loads(str(state.pop("meta")))
     except FileNotFoundError:

@@ -69,6 +69,7 @@ class _Reading:
     kept: list[SoundFile] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     digest: object = field(default_factory=hashlib.sha256)
+    failure: MelGANError | None = None
 
 
 def load_folder(folder: str | Path, config: Config, progress: Progress | None = None) -> SoundSet:
@@ -88,7 +89,7 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
 
     with (progress or Progress()).task("reading sounds", len(sounds), "files") as advance:
         def clips() -> Iterator[np.ndarray]:
-            for sound, clip in sounds.clips():
+            for sound, clip in told():
                 advance(1)
                 if isinstance(clip, Skipped):
                     reading.skipped.append(clip)
@@ -99,9 +100,17 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
                 reading.digest.update(np.ascontiguousarray(clip, "<f4"))
                 yield clip
 
+        def told() -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
+            try:
+                yield from sounds.clips()
+            except MelGANError as error:  # TensorFlow would make a traceback of it
+                reading.failure = error
+
         mels = tf.data.Dataset.from_generator(clips, output_signature=tf.TensorSpec((samples,), tf.float32))
         mels = mels.batch(_ANALYSIS_BATCH).map(lambda waveform: spectral.mel_spectrogram(waveform, audio))
         batches = list(mels.prefetch(2).as_numpy_iterator())
+    if reading.failure:
+        raise reading.failure
     if not batches:
         raise MelGANError(_nothing_readable(folder, sounds.files, reading.skipped))
     return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.digest.hexdigest()[:16])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from melgan_tf import shards
+from melgan_tf import shards, storage
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.local_copies import LocalCopies
 from melgan_tf.run_directory import held, replacing, write_text
 from melgan_tf.scan import Skipped
 from melgan_tf.shard_writer import Counts
@@ -44,7 +44,7 @@ class Journal:
             finally:
                 if not self.settings_file.exists():  # nothing was begun
                     with contextlib.suppress(OSError):
-                        shutil.rmtree(self.folder)
+                        storage.remove_tree(self.folder)
                         if made:
                             self.out.rmdir()
 
@@ -87,9 +87,17 @@ class Journal:
 
     def skipped(self, count: int) -> Iterator[Skipped]:
         """Every file of the first ``count`` shards that was skipped, in the order of names."""
-        for number in range(count):
-            for name, reason in self.receipt(number)["skipped"]:
+        for receipt in self._receipts(count):
+            for name, reason in receipt["skipped"]:
                 yield Skipped(name, reason)
+
+    def _receipts(self, count: int) -> Iterator[dict[str, Any]]:
+        with LocalCopies() as copies:
+            for file, copy, missing in copies.ahead(map(self._receipt_file, range(count)), lambda file: file):
+                if missing:
+                    raise MelGANError(f"{file} {missing}: begin anew with --fresh")
+                yield _read(copy)
+                copies.drop(file)
 
     def remove_from(self, number: int) -> None:
         """Removes shards, from one on."""
@@ -105,7 +113,7 @@ class Journal:
         summary = {"files": values.pop("files"), "kept": values.pop("kept"), "skipped": counts.skipped, **values,
                    "ignored": ignored}
         partly = (dict(zip(("name", "silent", "duplicates"), item, strict=True))
-                  for number in range(count) for item in self.receipt(number)["partly_kept"])
+                  for receipt in self._receipts(count) for item in receipt["partly_kept"])
         skipped = ({"name": skip.name, "reason": skip.reason} for skip in self.skipped(count))
         self._write(shards.REPORT, summary, {"skipped_files": skipped, "partly_kept": partly})
 
@@ -113,8 +121,7 @@ class Journal:
         """Writes index.json: with it the folder is complete."""
         values = {**settings, "clips": counts.clips, "labels": dict(sorted(counts.labels.items()))}
         entries = ({"file": shards.shard_name(number), "clips": receipt["counts"]["clips"], "bytes": receipt["bytes"],
-                    "sha256": receipt["sha256"]} for number, receipt in
-                   ((number, self.receipt(number)) for number in range(count)))
+                    "sha256": receipt["sha256"]} for number, receipt in enumerate(self._receipts(count)))
         self._write(shards.INDEX, values, {"shards": entries})
 
     def _write(self, name: str, values: dict[str, Any], lists: dict[str, Iterable[Any]]) -> None:

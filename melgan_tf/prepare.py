@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from melgan_tf import isolation, shards
+from melgan_tf import isolation, shards, storage
 from melgan_tf.clips import ClipSettings, clips
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.journal import Journal
+from melgan_tf.local_copies import LocalCopies
 from melgan_tf.progress import Progress
 from melgan_tf.scan import Skipped, SoundFile, count, scan
 from melgan_tf.shard_writer import Counts, Seen, ShardWriter, writing
+from melgan_tf.storage import StorageError
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,12 @@ def clips_of(arguments: tuple[str, str, str], settings: ClipSettings, give: Call
     """
     path, name, label = arguments
     sound, silent = SoundFile(Path(path), name, label), 0
-    for clip in clips(path, name, settings):
-        if clip is None:
-            silent += 1
-        else:
-            give((clip.digest, clip.held, shards.record(clip, sound, settings)))
+    with storage.local(storage.path(path)) as file:
+        for clip in clips(file, name, settings):
+            if clip is None:
+                silent += 1
+            else:
+                give((clip.digest, clip.held, shards.record(clip, sound, settings)))
     return silent
 
 
@@ -93,7 +96,7 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         UsageError: the folder for the shards is another one's, or was prepared with other settings.
         MelGANError: no sound can be used, or the shards cannot be written. What was finished stays.
     """
-    data, out, settings = Path(data), Path(out), settings or ClipSettings()
+    data, out, settings = storage.path(data), storage.path(out), settings or ClipSettings()
     if shard_files < 1 or (workers is not None and workers < 1):
         raise UsageError(f"{workers} workers, shards of {shard_files} files: give 1 or more of each")
     scan(data)  # an unusable folder is told before anything is written
@@ -135,7 +138,8 @@ class _Preparation:
 
     def run(self, begun: bool) -> Result:
         entries, found = self._entries(), 0
-        with self.progress.task("preparing", max(1, count(self.data)), "files") as advance:
+        total = 0 if storage.is_remote(self.data) else max(1, count(self.data))
+        with self.progress.task("preparing", total, "files") as advance:
             if begun:
                 found, entries = self._verify(entries, advance)
             made = self._make(entries, found, advance)
@@ -154,7 +158,7 @@ class _Preparation:
                 stamp = found.reason
             else:
                 with contextlib.suppress(OSError):  # told when it is opened
-                    status = os.stat(found.path)
+                    status = found.path.stat()
                     size, stamp = status.st_size, f"{status.st_size} {status.st_mtime_ns}"
             yield _Entry(found, size, stamp)
 
@@ -179,32 +183,36 @@ class _Preparation:
             receipt = self.journal.receipt(number)
             if receipt["made_of"] != made_of.hexdigest():
                 return False
-            with open(file, "rb") as opened:
+            with storage.local(file) as whole, open(whole, "rb") as opened:
                 if hashlib.file_digest(opened, "sha256").hexdigest() != receipt["sha256"]:
                     self.progress.warning(f"{file} has changed since it was written: it is made anew")
                     return False
-            for features in shards.examples(file):
-                self.seen.add(bytes.fromhex(features["sha256"].decode()), features["name"].decode())
+                for features in shards.examples(whole):
+                    self.seen.add(bytes.fromhex(features["sha256"].decode()), features["name"].decode())
             self.counts.add(Counts.from_dict(receipt["counts"]))
+        except StorageError:  # tells nothing of what is there
+            raise
         except (OSError, ValueError, KeyError, TypeError, MelGANError):
             return False
         return True
 
     def _make(self, entries: Iterator[_Entry], number: int, advance: Callable[[int], None]) -> int:
         """Writes the shards from ``number`` on; returns how many there are then."""
-        results = self.pool.results((entry, _arguments(entry.found), entry.size) for entry in entries)
-        with contextlib.closing(results):
+        with LocalCopies() as copies, contextlib.closing(self.pool.results(_jobs(entries, copies))) as results:
             for first in results:
                 (self.out / shards.INDEX).unlink(missing_ok=True)  # until all is whole again
                 with writing(self.out / shards.shard_name(number), self.seen) as shard:
                     for entry, result in itertools.chain([first], results):
                         if _enter(shard, entry, result):
                             advance(1)
+                            copies.drop(getattr(entry.found, "path", None))
                             if shard.counts.files == self.wanted["shard_files"]:
                                 break
                 self.journal.write_receipt(number, shard.receipt())
                 self.counts.add(shard.counts)
                 number += 1
+                if storage.is_remote(self.data):  # whose total is not known
+                    self.progress.line(f"{self.counts.files:,} files done")
         return number
 
     def _nothing(self, shard_count: int) -> str:
@@ -215,8 +223,12 @@ class _Preparation:
                 f"{first.reason}")
 
 
-def _arguments(found: SoundFile | Skipped) -> tuple[str, str, str] | None:
-    return None if isinstance(found, Skipped) else (str(found.path), found.name, found.label)
+def _jobs(entries: Iterator[_Entry], copies: LocalCopies) -> Iterator[tuple[_Entry, tuple | None, int]]:
+    """What the pool takes: each entry with the task's arguments, which name a local file."""
+    for entry, file, reason in copies.ahead(entries, lambda entry: getattr(entry.found, "path", None)):
+        if reason:
+            entry = _Entry(Skipped(entry.found.name, reason), entry.size, entry.stamp)
+        yield entry, None if file is None else (str(file), entry.found.name, entry.found.label), entry.size
 
 
 def _enter(shard: ShardWriter, entry: _Entry, result: Any) -> bool:

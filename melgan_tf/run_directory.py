@@ -15,15 +15,17 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
+import io
 import json
 import os
 import platform
-import shutil
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from melgan_tf import storage
+from melgan_tf.claims import claimed
 from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 
@@ -40,7 +42,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = storage.path(path)
         self.config_file = self.path / "config.json"
         self.history_file = self.path / "history.csv"
         self.skipped_file = self.path / "skipped.txt"
@@ -106,13 +108,13 @@ class RunDirectory:
         """Of training, in the epochs that are over."""
         if not self.history_file.exists():
             return 0.0
-        with open(self.history_file, newline="", encoding="utf-8") as file:
-            return max((float(row["seconds"]) for row in csv.DictReader(file)), default=0.0) / 3600
+        rows = csv.DictReader(io.StringIO(self.history_file.read_text(encoding="utf-8")))
+        return max((float(row["seconds"]) for row in rows), default=0.0) / 3600
 
     def clear(self) -> None:
         """Removes what a run wrote, and nothing else."""
         for folder in (self.checkpoints, self.tensorboard):
-            shutil.rmtree(folder, ignore_errors=True)
+            storage.remove_tree(folder)
         for file in (self.config_file, self.history_file, self.skipped_file):
             file.unlink(missing_ok=True)
 
@@ -120,7 +122,8 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Holds the directory for one process; the lock goes with the process, however that ends.
 
-        If no run was begun in the meantime, what was made for the lock goes too.
+        A remote directory is claimed instead: see `melgan_tf.claims`. If no run was begun in the meantime, what was
+        made for the lock goes too.
 
         Raises:
             MelGANError: another process trains here, or the directory cannot be written.
@@ -150,6 +153,8 @@ class RunDirectory:
 def held(file: Path, what: str, busy: str) -> Iterator[None]:
     """Holds a lock file, made with its folder if missing, for one process; the lock goes with the process.
 
+    In remote storage it is an object that claims its folder: see `melgan_tf.claims`.
+
     Args:
         file: the lock file.
         what: what it guards, for a message.
@@ -158,6 +163,10 @@ def held(file: Path, what: str, busy: str) -> Iterator[None]:
     Raises:
         MelGANError: another process holds it, or it cannot be written.
     """
+    if storage.is_remote(file):
+        with claimed(file, what):
+            yield
+        return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
@@ -209,7 +218,16 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when not."""
+    """A temporary local path whose file takes the place of ``path`` when the block ends well, and goes when not."""
+    try:
+        with storage.uploading(path) if storage.is_remote(path) else _beside(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise MelGANError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,8 +235,6 @@ def replacing(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise MelGANError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

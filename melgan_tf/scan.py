@@ -8,9 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from melgan_tf import storage
 from melgan_tf.decoding import looks_like_audio, printable
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage import RemotePath
 
 EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".ogg", ".oga", ".opus", ".mp3", ".m4a",
                         ".mp4", ".aac", ".caf"})
@@ -103,7 +106,9 @@ def scan(folder: str | Path, without: str | Path | None = None, ignored: Counter
         UsageError: there is no such folder.
         MelGANError: the folder cannot be read.
     """
-    folder = Path(folder)
+    folder = storage.path(folder)
+    if storage.is_remote(folder):
+        return _scan_remote(folder, without, Counter() if ignored is None else ignored)
     try:
         folder.stat()
         if folder.is_file():
@@ -133,7 +138,7 @@ class _Walk:
 
     def __init__(self, folder: Path, without: str | Path | None, ignored: Counter[str]) -> None:
         self.folder, self.root = str(folder), os.path.realpath(folder)
-        self.without = os.path.realpath(without) if without else None
+        self.without = None if without is None or storage.is_remote(without) else os.path.realpath(without)
         self.ignored = ignored
         self.folders_seen: set[str] = set()  # of those outside the searched folder
         self.files_linked: set[str] = set()
@@ -245,4 +250,48 @@ class _Walk:
             if extension:  # nobody called it a sound
                 return False
             raise
-        return looks_like_audio(head) and (not extension or head[:4] in _UNMISTAKABLE)
+        return _begins_as_sound(head, extension)
+
+
+def _begins_as_sound(head: bytes, extension: str) -> bool:
+    return looks_like_audio(head) and (not extension or head[:4] in _UNMISTAKABLE)
+
+
+def _scan_remote(folder: RemotePath, without: str | Path | RemotePath | None, ignored: Counter[str]
+                 ) -> Iterator[SoundFile | Skipped]:
+    """`scan` of a remote folder, or of one sound file; there are no links."""
+    found = folder.look_up()
+    if found is None:
+        raise UsageError(f"no folder {folder}: give a folder of sound files")
+    if not found.folder:
+        if not _promises_sound(folder):
+            raise UsageError(f"{folder} is no folder and no sound file" + (
+                ": HTTP has no folders, give the address of one sound file, or of prepared shards"
+                if folder.scheme.startswith("http") else ""))
+        return iter([SoundFile(folder, printable(folder.name), "")])
+    return _walk_remote(folder, storage.path(without) if without else None, ignored)
+
+
+def _walk_remote(folder: RemotePath, without: Any, ignored: Counter[str]) -> Iterator[SoundFile | Skipped]:
+    def children(place: str, where: RemotePath) -> Iterator[tuple[str, RemotePath]]:
+        prefix = f"{place}/" if place else ""
+        named = [(prefix + child.name, child) for child in where.children() if not child.name.startswith(".")]
+        return iter(sorted(named, key=lambda item: printable(item[0]) + "/" * item[1].is_dir()))
+
+    stack = [children("", folder)]
+    while stack:
+        place, child = next(stack[-1], ("", None))
+        if child is None:
+            stack.pop()
+        elif child.is_dir():
+            if child != without:
+                stack.append(children(place, child))
+        elif _promises_sound(child):
+            yield SoundFile(child, printable(place), printable(os.path.dirname(place)))
+        else:
+            ignored[child.suffix.lower()] += 1
+
+
+def _promises_sound(file: RemotePath) -> bool:
+    extension = file.suffix.lower()
+    return extension in EXTENSIONS or _begins_as_sound(file.head(_HEAD_BYTES), extension)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from melgan_tf import tfrecord
+from melgan_tf import storage, tfrecord
 from melgan_tf.clips import Clip, ClipSettings, float_samples
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.scan import SoundFile
@@ -47,10 +47,11 @@ def record(clip: Clip, sound: SoundFile, settings: ClipSettings) -> bytes:
 
 def is_prepared(folder: str | Path) -> bool:
     """Whether a folder holds prepared sounds, be it only begun."""
-    if (Path(folder) / JOURNAL).is_dir():
+    folder = storage.path(folder)
+    if (folder / JOURNAL).is_dir():
         return True
     try:  # other programs write an index.json as well
-        with open(Path(folder) / INDEX, encoding="utf-8", errors="replace") as file:
+        with storage.local(folder / INDEX) as index, open(index, encoding="utf-8", errors="replace") as file:
             return f'"{KIND}"' in file.read(_HEAD_CHARACTERS)
     except OSError:
         return False
@@ -75,14 +76,14 @@ class Prepared:
         Raises:
             MelGANError: the preparation was not finished, or files are missing or of another size.
         """
-        folder = Path(folder)
+        folder = storage.path(folder)
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             if (index["kind"], index["version"]) != (KIND, VERSION):
                 raise ValueError(f"it is of kind {index['kind']!r}, version {index['version']!r}")
-            for shard in index["shards"]:
-                file = folder / shard["file"]
-                if not file.is_file() or file.stat().st_size != shard["bytes"]:
+            files = [folder / shard["file"] for shard in index["shards"]]
+            for shard, file, size in zip(index["shards"], files, storage.sizes(files), strict=True):
+                if size != shard["bytes"]:
                     raise MelGANError(f"{file} is missing or incomplete: give the `melgan-tf prepare` command again")
             _ = index["clips"], index["sample_rate"], index["clip_samples"], index["format"]
         except FileNotFoundError:

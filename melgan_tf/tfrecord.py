@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
+from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of Feature
@@ -122,7 +123,7 @@ def read_records(path: str | Path) -> Iterator[bytes]:
         MelGANError: the file cannot be read, is damaged or ends too early.
     """
     try:
-        with open(path, "rb") as file:
+        with storage.local(path) as whole, open(whole, "rb") as file:
             while header := file.read(12):
                 yield _message(path, file, header)
     except OSError as error:

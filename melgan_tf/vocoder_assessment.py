@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf import spectral
+from melgan_tf import spectral, storage
 from melgan_tf.audio import Skipped
 from melgan_tf.copy_synthesis import CopySynthesis, compare
 from melgan_tf.errors import MelGANError
@@ -84,7 +84,7 @@ def assess_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress |
         raise MelGANError(f"{reference} holds no sound file" +
                           (f", {len(found.skipped)} others" if found.skipped else ""))
     return VocoderAssessment(measured("copies", vocoder.vocode), measured("Griffin-Lim", griffin_lim), vocoder,
-                             Path(reference))
+                             storage.path(reference))
 
 
 def rounded(figures: CopySynthesis) -> dict[str, Any]:

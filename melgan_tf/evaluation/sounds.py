@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from melgan_tf import storage
 from melgan_tf.audio import DecodeError, Skipped, find
 from melgan_tf.decoding import decode
 from melgan_tf.errors import MelGANError
@@ -59,7 +60,7 @@ def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LO
     found = open_sounds(folder, rate, None)
     skipped = list(found.skipped)
     kept, names, labels = [], [], []
-    with progress.task(f"reading {Path(folder).name}", len(found), "files") as advance:
+    with progress.task(f"reading {storage.path(folder).name}", len(found), "files") as advance:
         for sound, samples in found.clips():
             advance(1)
             if isinstance(samples, Skipped) and silent_too and samples.reason == "silent":
@@ -87,6 +88,7 @@ def _usual_rate(folder: str | Path) -> int:
         return Prepared.open(folder).index["sample_rate"]
     rates = Counter()
     for sound in find(folder)[0]:
-        with contextlib.suppress(DecodeError, StopIteration), contextlib.closing(decode(sound.path, 0.01)) as blocks:
+        with (contextlib.suppress(DecodeError, StopIteration, FileNotFoundError), storage.local(sound.path) as file,
+              contextlib.closing(decode(file, 0.01)) as blocks):
             rates[next(blocks)[0]] += 1
     return rates.most_common(1)[0][0] if rates else 16_000

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,13 +17,44 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from melgan_tf import storage
 from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, write_text
+from melgan_tf.storage import RemotePath
 from melgan_tf.training.loop import NonFiniteError, Stop
 from melgan_tf.training.tasks import Task
 
 Logs = dict[str, float]
+
+
+class RemoteWriter:
+    """Writes for TensorBoard into a local folder that goes with the process, and copies that when it is flushed.
+
+    TensorFlow's own writer would upload the whole file anew after every epoch.
+
+    Args:
+        place: the remote folder.
+    """
+
+    def __init__(self, place: RemotePath) -> None:
+        self.place, self.folder = place, tempfile.TemporaryDirectory(prefix="melgan-tf-")
+        self.writer = tf.summary.create_file_writer(self.folder.name)
+        self.as_default = self.writer.as_default
+
+    def flush(self) -> None:
+        """Puts what was written so far in its place."""
+        self.writer.flush()
+        for file in Path(self.folder.name).iterdir():
+            with storage.uploading(self.place / file.name) as copy:
+                shutil.copyfile(file, copy)
+
+
+def summary_writer(run: RunDirectory) -> tf.summary.SummaryWriter | RemoteWriter:
+    """What writes for TensorBoard."""
+    if storage.is_remote(run.tensorboard):
+        return RemoteWriter(run.tensorboard)
+    return tf.summary.create_file_writer(str(run.tensorboard))
 
 
 class LogLine(keras.callbacks.Callback):
@@ -48,13 +82,14 @@ class History(keras.callbacks.Callback):
         self.columns = ["epoch", "seconds", *metrics]
         self.rows = [row for row in self._stored() if int(row["epoch"]) < first_epoch]
         self.began, self.flushed = time.perf_counter(), 0.0
+        self.flush_seconds = 60 if storage.is_remote(run.path) else 10
         self.before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
 
     def _stored(self) -> list[dict[str, str]]:
         if not self.run.history_file.exists():
             return []
-        with open(self.run.history_file, newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if (row.get("epoch") or "").isdecimal() and row.get("seconds")]
+        rows = csv.DictReader(io.StringIO(self.run.history_file.read_text(encoding="utf-8")))
+        return [row for row in rows if (row.get("epoch") or "").isdecimal() and row.get("seconds")]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         now = time.perf_counter()
@@ -63,7 +98,7 @@ class History(keras.callbacks.Callback):
         with self.writer.as_default(epoch):
             for name in self.metrics:
                 tf.summary.scalar(name, logs[name])
-        if now - self.flushed > 10:
+        if now - self.flushed > self.flush_seconds:
             self.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from melgan_tf import storage
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.classes import Classes
 from melgan_tf.config import Config, FrameGANConfig
@@ -88,7 +89,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         if fresh:
             directory.clear()
         try:
-            return _Session(config, Path(data), directory, progress, task).train()
+            return _Session(config, storage.path(data), directory, progress, task).train()
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
@@ -122,7 +123,7 @@ class _Session:
             return Result(start, start // self.per_epoch, 0, self.sounds)
         dataset = self.task.dataset(start)
         self.task.start_judging()
-        writer = tf.summary.create_file_writer(str(self.directory.tensorboard))
+        writer = cb.summary_writer(self.directory)
         checkpointing, others = self._callbacks(writer, start)
         with cb.Interruption(self.progress) as interruption, self._saving(checkpointing):
             listed = keras.callbacks.CallbackList([*others, checkpointing, interruption], model=self.model)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf import spectral
+from melgan_tf import spectral, storage
 from melgan_tf.classes import Classes
 from melgan_tf.config import Config
 from melgan_tf.data import SoundSet, batches, class_shares, labelled_batches, load_folder
@@ -73,7 +73,7 @@ class Task(ABC):
 
     def facts(self) -> dict[str, Any]:
         """What else config.json is to say of the sounds."""
-        return {"valid": str(Path(self.valid).resolve())} if self.valid else {}
+        return {"valid": str(storage.path(self.valid).resolve())} if self.valid else {}
 
     @abstractmethod
     def build(self) -> keras.Model:

@@ -1,0 +1,70 @@
+"""Commands in processes that are forked from one which has loaded TensorFlow already: seconds become tenths."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from command_line import Ended
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload([
+    "tensorflow", "keras", "tensorflow_io", "soundfile", "melgan_tf.training.run", "melgan_tf.assessment",
+    "melgan_tf.cli.main", "melgan_tf.cli.prepare", "melgan_tf.cli.train", "melgan_tf.cli.generate",
+    "melgan_tf.cli.info", "melgan_tf.cli.export", "melgan_tf.cli.evaluate", "melgan_tf.exports.tflite"])
+
+
+@dataclass
+class Running:
+    """A command under way."""
+
+    process: BaseProcess
+    folder: Path
+    killed: bool = field(default=False)
+
+    def ended(self, seconds: float = 120) -> Ended:
+        """Waits for it."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running after {seconds} s: {self.output()}"
+        return Ended(self.process.exitcode, *self.output())
+
+    def output(self) -> tuple[str, str]:
+        """stdout and stderr so far."""
+        return (self.folder / "stdout").read_text(), (self.folder / "stderr").read_text()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.join()
+
+
+def start(folder: Path, environment: dict[str, str], *arguments: object) -> Running:
+    """Starts a command; its output goes to files in a folder, which is made."""
+    folder.mkdir(parents=True)
+    for name in ("stdout", "stderr"):
+        (folder / name).touch()
+    process = _forks.Process(target=_command, args=(str(folder), environment, [str(word) for word in arguments]))
+    process.start()
+    return Running(process, folder)
+
+
+def _command(folder: str, environment: dict[str, str], arguments: list[str]) -> None:
+    os.environ.update(environment)
+    tempfile.tempdir = None  # ask the environment again
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(os.path.join(folder, name), os.O_WRONLY), descriptor)
+    for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        with contextlib.suppress(Exception):
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["melgan-tf", *arguments]
+    from melgan_tf.cli.main import main
+
+    main(prog_name="melgan-tf")
