@@ -60,7 +60,7 @@ def command(run: Path, out: Path, count: int, label: str | None, shard: Shard | 
     shared = shard is not None and out.is_dir() and holds_other_shards_only(out, shard)
     options.require_output(out, force or shared)
 
-    options.start_tensorflow()
+    options.start_tensorflow(threads_per_op=1)  # a batch is rendered in parts, side by side
     from melgan_tf.generation import write_sounds
     from melgan_tf.trained import load_trained
 
