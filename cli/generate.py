@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -60,7 +61,8 @@ def command(run: Path, out: Path, count: int, label: str | None, shard: Shard | 
     shared = shard is not None and out.is_dir() and holds_other_shards_only(out, shard)
     options.require_output(out, force or shared)
 
-    options.start_tensorflow(threads_per_op=1)  # a batch is rendered in parts, side by side
+    # a batch is rendered in two parts, side by side: threads of their own would stand in their way
+    options.start_tensorflow(threads_per_op=max(1, len(os.sched_getaffinity(0)) // 2))
     from melgan_tf.generation import write_sounds
     from melgan_tf.trained import load_trained
 
