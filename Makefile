@@ -1,7 +1,7 @@
 # make demo   set up, train on the CC0 sounds in demo/, generate, export
 # make test   set up and run every check
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12,$(if $(shell command -v $(name)),$(name))) python3)
-VENV ?= .venv
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13,$(if $(shell command -v $(name)),$(name))) python3)
+VENV ?= .venv$(if $(findstring 3.13,$(PYTHON)),313)
 OUT ?= demo-output
 
 BIN := $(VENV)/bin

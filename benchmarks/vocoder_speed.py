@@ -1,8 +1,12 @@
-"""Vocoders in samples per second: the paper's generator in PyTorch, ours, the fast one, Griffin-Lim; on 1 and 2 CPUs.
+"""Vocoders in samples per second: the paper's generator in PyTorch, ours, the fast ones, Griffin-Lim; on 1 and 2 CPUs.
 
 ``python benchmarks/vocoder_speed.py`` (needs ``pip install -e .[bench]``). Every row runs in a process of its own that
-is held to its CPUs; the rows take turns, and the table shows medians over the turns. Four seconds of 80-band mel at
-22.05 kHz a call; TFLite files render windows, of which only what is new counts.
+is held to its CPUs; the rows take turns, and the tables show medians over the turns, of speeds and of ratios within a
+turn. Four seconds of mel a call: 80 bands at 22.05 kHz, or 64 at 16 kHz; or sixteen sounds of half a second, as
+``melgan-tf generate`` makes them. TFLite files render windows of the default size, of which only what is new counts.
+
+The first table goes by the clock, the second by processor time on one CPU: that is hardly disturbed by whatever else
+the machine does.
 """
 
 from __future__ import annotations
@@ -16,91 +20,149 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS, RATE, HOP, BINS = 4.0, 22_050, 256, 80
-FRAMES = round(SECONDS * RATE / HOP)
+SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured: a preset's model, or Griffin-Lim with its mels, by some runtime.
+
+    Attributes:
+        rival: the Griffin-Lim row of the same mels.
+    """
+
+    title: str
+    kind: str
+    preset: str = "melgan"
+    rate: int = 22_050
+    rival: str = "Griffin-Lim 32 (22k)"
+
+
+MELGAN, FAST, SMALL = "MelGAN", "fast (22k)", "fast (16k)"
+IN_16K = {"rate": 16_000, "rival": "Griffin-Lim 32 (16k)"}
+IN_BATCH = {"rate": 16_000, "rival": "generate, Griffin-Lim 32 (16k)"}
 YARDSTICK = "paper's generator, PyTorch"
-ROWS = (YARDSTICK, "MelGAN, TensorFlow", "MelGAN, SavedModel", "MelGAN, TFLite", "fast, TensorFlow", "fast, SavedModel",
-        "fast, TFLite", "Griffin-Lim 32, TensorFlow")
+ROWS = {row.title: row for row in (
+    Row(YARDSTICK, "PyTorch"),
+    *(Row(f"{name}, {kind}", kind, preset) for name, preset in ((MELGAN, "melgan"), (FAST, "vocoder-22k"))
+      for kind in ("TensorFlow", "SavedModel", "TFLite")),
+    Row("Griffin-Lim 32 (22k)", "Griffin-Lim"),
+    *(Row(f"{SMALL}, {kind}", kind, "vocoder-16k", **IN_16K) for kind in ("TensorFlow", "TFLite")),
+    Row("Griffin-Lim 32 (16k)", "Griffin-Lim", "vocoder-16k", **IN_16K),
+    Row(f"generate, {SMALL}", "generate", "vocoder-16k", **IN_BATCH),
+    Row("generate, Griffin-Lim 32 (16k)", "generate", **IN_BATCH))}
 
 
 def prepare(folder: Path) -> None:
-    """Exports both vocoders, with initial weights: speed does not depend on them."""
+    """Exports all vocoders, with initial weights: speed does not depend on them."""
     from melgan_tf.cli import options
 
     options.start_tensorflow()
     from melgan_tf import presets
-    from melgan_tf.exports.vocoder import export_saved_model, export_tflite
+    from melgan_tf.exports.vocoder import export_saved_model, export_tflite, new_frames
     from melgan_tf.models.vocoder import build_vocoder
     from melgan_tf.vocoders import Vocoder
 
-    for name, preset in (("MelGAN", "melgan"), ("fast", "vocoder-22k")):
+    for preset in ("melgan", "vocoder-22k", "vocoder-16k"):
         config = presets.get(preset)
-        vocoder = Vocoder(build_vocoder(config), config, name, 0, "0" * 12)
-        export_saved_model(vocoder, folder / name, version=1)
-        export_tflite(vocoder, folder / f"{name}.tflite", seconds=SECONDS)
+        vocoder = Vocoder(build_vocoder(config), config, preset, 0, "0" * 12)
+        export_saved_model(vocoder, folder / preset, version=1)
+        export_tflite(vocoder, folder / f"{preset}.tflite")
+        (folder / f"{preset}.new").write_text(str(new_frames(vocoder) * vocoder.audio.hop_samples))
 
 
-def timed(call: Callable[[], object], samples: float, seconds: float = 3.0) -> float:
-    """Samples per second: the median of calls during some seconds, after two to warm up."""
-    times = []
+def timed(call: Callable[[], object], samples: float, seconds: float = 3.0) -> tuple[float, float]:
+    """Samples per second by the clock and per second of processor time: medians of calls, after two to warm up."""
+    times, processor = [], []
     call(), call()
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(times) < 3:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         call()
         times.append(time.perf_counter() - started)
-    return samples / statistics.median(times)
+        processor.append(time.process_time() - used)
+    return samples / statistics.median(times), samples / statistics.median(processor)
 
 
-def measure(row: str, threads: int, folder: Path) -> float:
+def measure(row: Row, threads: int, folder: Path) -> tuple[float, float]:
     """One row in this process."""
     import numpy as np
 
-    mel = np.random.default_rng(0).normal(-2, 0.5, (1, FRAMES, BINS)).astype(np.float32)
-    samples, kind = FRAMES * HOP, row.split(", ")[1]
-    if kind == "PyTorch":
-        import torch
+    if row.kind == "TFLite":
+        return _tflite(folder / f"{row.preset}.tflite", threads)
+    from melgan_tf import presets
 
-        sys.path.insert(0, str(ROOT / "tests"))
-        import torch_melgan
-
-        torch.set_num_threads(threads)
-        model = torch_melgan.Generator().eval()
-        for layer in model.modules():
-            if hasattr(layer, "weight_v"):
-                torch.nn.utils.remove_weight_norm(layer)
-        given = torch.from_numpy(mel.transpose(0, 2, 1).copy())
-        with torch.inference_mode():
-            return timed(lambda: model(given), samples)
-    if kind == "TFLite":
-        return _tflite(folder / f"{row.split(',')[0]}.tflite", threads)
+    audio = presets.get(row.preset).audio
+    frames = round(SECONDS * audio.sample_rate / audio.hop_samples)
+    mel = np.random.default_rng(0).normal(-2, 0.5, (1, frames, audio.mel_bins)).astype(np.float32)
+    samples = frames * audio.hop_samples
+    if row.kind == "PyTorch":
+        return _torch(mel, samples, threads)
     from melgan_tf.cli import options
 
-    options.start_tensorflow(threads_per_op=threads)
+    # where pieces, or parts of a batch, run side by side, one thread for each is best, as the commands have it
+    options.start_tensorflow(threads_per_op=1 if row.kind in ("TensorFlow", "generate") else threads)
     import tensorflow as tf
 
+    if row.kind == "generate":
+        return _generate(row)
     given = tf.constant(mel)
-    if kind == "SavedModel":
-        loaded = tf.saved_model.load(str(folder / row.split(",")[0] / "1"))
+    if row.kind == "SavedModel":
+        loaded = tf.saved_model.load(str(folder / row.preset / "1"))
         return timed(lambda: loaded.signatures["vocode"](mel=given)["audio"].numpy(), samples)
-    from melgan_tf import presets
     from melgan_tf.griffin_lim import mel_to_waveform
     from melgan_tf.models.vocoder import build_vocoder, compiled
 
-    if row.startswith("Griffin"):
-        audio = presets.get("melgan").audio
+    if row.kind == "Griffin-Lim":
         render = tf.function(lambda mel: mel_to_waveform(mel, audio, 32), autograph=False,
-                             input_signature=[tf.TensorSpec((None, None, BINS))])
-    else:
-        vocode = compiled(build_vocoder(presets.get("melgan" if row.startswith("MelGAN") else "vocoder-22k")), BINS)
-        return timed(lambda: vocode(mel), samples)
-    return timed(lambda: render(given).numpy(), samples)
+                             input_signature=[tf.TensorSpec((None, None, audio.mel_bins))])
+        return timed(lambda: render(given).numpy(), samples)
+    vocode = compiled(build_vocoder(presets.get(row.preset)), audio.mel_bins)
+    return timed(lambda: vocode(mel), samples)
 
 
-def _tflite(path: Path, threads: int) -> float:
+def _torch(mel: np.ndarray, samples: int, threads: int) -> tuple[float, float]:
+    import torch
+
+    sys.path.insert(0, str(ROOT / "tests"))
+    import torch_melgan
+
+    torch.set_num_threads(threads)
+    model = torch_melgan.Generator().eval()
+    for layer in model.modules():
+        if hasattr(layer, "weight_v"):
+            torch.nn.utils.remove_weight_norm(layer)
+    given = torch.from_numpy(mel.transpose(0, 2, 1).copy())
+    with torch.inference_mode():
+        return timed(lambda: model(given), samples)
+
+
+def _generate(row: Row) -> tuple[float, float]:
+    """The `seed` preset's sampler: its generator takes next to no time."""
+    from melgan_tf import presets
+    from melgan_tf.models.sampler import BATCH, Sampler
+    from melgan_tf.models.spectrogram_gan import Generator
+    from melgan_tf.models.vocoder import build_vocoder
+    from melgan_tf.vocoders import Vocoder
+
+    config, vocoder = presets.get("seed"), None
+    if row.preset != "melgan":
+        theirs = presets.get(row.preset)
+        vocoder = Vocoder(build_vocoder(theirs), theirs, row.preset, 0, "0" * 12)
+    sampler = Sampler(Generator(weight_std=0.1), config, vocoder=vocoder)
+    noise = sampler.noise(0, BATCH)
+    return timed(lambda: sampler.make_batch(noise)["audio"].numpy(), BATCH * config.data.clip_samples)
+
+
+def _tflite(path: Path, threads: int) -> tuple[float, float]:
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
@@ -110,7 +172,29 @@ def _tflite(path: Path, threads: int) -> float:
     given["mel"] = np.random.default_rng(0).normal(-2, 0.5, given["mel"].shape).astype(np.float32)
     if "present" in given:
         given["present"] = np.ones_like(given["present"])
-    return timed(lambda: runner(**given), FRAMES * HOP)  # of the window, FRAMES are new
+    return timed(lambda: runner(**given), int(path.with_suffix(".new").read_text()))
+
+
+def table(found: dict[tuple[str, int], list[tuple[float, float]]], threads: tuple[int, ...], which: int) -> str:
+    """Markdown.
+
+    Args:
+        found: by row and threads: speeds of every turn by the clock and by processor time, samples per second.
+        threads: columns.
+        which: 0 by the clock, 1 by processor time.
+    """
+    heads = [f"{n} thread{'s' * (n > 1)}, kHz | x real time | x PyTorch | x Griffin-Lim" for n in threads]
+    lines = [f"| vocoder | {' | '.join(heads)} |", "|---|" + "--:|" * 4 * len(threads)]
+    for title, row in ROWS.items():
+        cells = []
+        for n in threads:
+            speeds = [speed[which] for speed in found[title, n]]
+            ratios = [statistics.median(ours / theirs[which] for ours, theirs in zip(speeds, others, strict=True))
+                      for others in (found[YARDSTICK, n], found[row.rival, n])]
+            speed = statistics.median(speeds)
+            cells.append(f"{speed / 1e3:,.0f} | {speed / row.rate:,.0f} | {ratios[0]:.1f} | {ratios[1]:.1f}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -122,13 +206,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.measure:
         row, threads, folder = arguments.measure
-        print(measure(row, int(threads), Path(folder)))
+        print(*measure(ROWS[row], int(threads), Path(folder)))
         return
     if arguments.prepare:
         prepare(arguments.prepare)
         return
     cpus = sorted(os.sched_getaffinity(0))
-    found: dict[tuple[str, int], list[float]] = {}
+    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, __file__, "--prepare", folder], check=True, stderr=subprocess.DEVNULL)
         for number in range(arguments.rounds):
@@ -140,18 +224,10 @@ def main() -> None:
                         [sys.executable, __file__, "--measure", row, str(threads), folder], check=True, text=True,
                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                         preexec_fn=lambda n=threads: os.sched_setaffinity(0, cpus[:n]))
-                    found.setdefault((row, threads), []).append(float(done.stdout.split()[-1]))
+                    found.setdefault((row, threads), []).append(
+                        tuple(map(float, done.stdout.split()[-2:])))
     print("\r".ljust(80), file=sys.stderr)
-    print("| vocoder | 1 thread, kHz | x real time | x PyTorch | 2 threads, kHz | x real time | x PyTorch |")
-    print("|---|--:|--:|--:|--:|--:|--:|")
-    for row in ROWS:
-        cells = []
-        for threads in (1, 2):
-            speed, pairs = statistics.median(found[row, threads]), zip(found[row, threads], found[YARDSTICK, threads],
-                                                                       strict=True)
-            ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-            cells.append(f"{speed / 1e3:,.0f} | {speed / RATE:,.0f} | {ratio:.1f}")
-        print(f"| {row} | {' | '.join(cells)} |")
+    print(table(found, (1, 2), 0), "", "By processor time, on one CPU:", "", table(found, (1,), 1), sep="\n")
     if arguments.json:
         arguments.json.write_text(json.dumps({f"{row}, {threads}": speeds for (row, threads), speeds in found.items()}))
 

@@ -37,7 +37,7 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
             raise UsageError(f"{given} does not exist: give sound files, folders of them, or mels (.npy)")
     options.require_output(out, force)
 
-    options.start_tensorflow()
+    options.start_tensorflow(threads_per_op=1)  # pieces are rendered side by side
     from melgan_tf.vocode_files import plan, vocode_files
     from melgan_tf.vocoders import load_shipped, load_vocoder
 

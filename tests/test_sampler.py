@@ -115,6 +115,11 @@ def test_call_and_sample_agree_with_generate(sampler, sounds):
         assert (np.abs(made["audio"] - sounds["audio"][:3]) / peak).max() < 0.05  # phase retrieval magnifies rounding
 
 
+def test_parts_of_a_batch_come_in_order(sampler, sounds):
+    expected = sampler.mel(tf.constant(sounds["noise"])).numpy()
+    np.testing.assert_allclose(sounds["mel"], expected, rtol=1e-4, atol=1e-6 * expected.max())
+
+
 def test_advance_is_told_of_every_sound(sampler):
     told = []
     sampler.generate(seed=0, count=BATCH + 3, advance=told.append)

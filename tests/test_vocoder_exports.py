@@ -17,9 +17,10 @@ from melgan_tf import presets, spectral
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import saved_model, tflite, tflite_metadata, vocoder
-from melgan_tf.exports.vocoder import export_tflite, join, windows
+from melgan_tf.exports.vocoder import export_tflite, join, new_frames, windows
+from melgan_tf.models.vocoder import build_vocoder
 from melgan_tf.trained import load_trained
-from melgan_tf.vocoders import load_vocoder
+from melgan_tf.vocoders import Vocoder, load_vocoder
 
 SEED = presets.get("seed")
 #: As the package's vocoder for the same mels, a frame is split.
@@ -382,3 +383,14 @@ def test_the_vocoder_of_an_export_is_the_one_that_generate_chooses(runs, monkeyp
     for choice in ((), ("--vocoder", "griffin-lim")):
         assert invoke("export", runs["seed"], "--out", tmp_path / "out", "--quiet", *choice).code == 0
     assert [renderer["name"] for renderer in seen] == ["vocoder-16k", "griffin-lim"]
+
+
+@pytest.mark.parametrize("name", ["melgan", "vocoder-22k", "vocoder-16k"])
+def test_most_of_a_window_is_new_unless_told_otherwise(name):
+    """And a window holds a second at least."""
+    config = presets.get(name)
+    vocoder = Vocoder(build_vocoder(config), config, name, 0, "0" * 12)
+    new, second = new_frames(vocoder), config.audio.sample_rate / config.audio.hop_samples
+    assert new >= round(second)
+    assert new / (new + 2 * vocoder.model.context_frames) >= 2 / 3
+    assert new_frames(vocoder, 2.0) == round(2 * second)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Sounds rendered in one call: large enough to be fast, and always the same, so that a sound does not depend on how
 #: many others were asked for.
 BATCH = 16
+#: What a batch is cut into, to be rendered side by side: operations on it are too small to be shared among cores. Not
+#: the number of cores, lest a sound depend on the machine.
+PARTS = 2
 _FADE_SECONDS = 0.005
 _RISE_SECONDS = 0.0005  # shorter than any attack; without it the first sample may be a step
 _DIFFUSE_ITERATIONS = 2
@@ -42,6 +45,9 @@ class Sampler:
         vocoder: renders the mels; Griffin-Lim without.
         classes: of a generator that takes labels.
 
+    Attributes:
+        make_batch: a call on `BATCH` sounds, compiled.
+
     Example:
         >>> from melgan_tf import presets
         >>> from melgan_tf.models.spectrogram_gan import Generator
@@ -60,7 +66,9 @@ class Sampler:
         self._fade = np.ones(self.samples, "float32")
         self._fade[-length:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1) / length)
         self._fade[:rise] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
-        self._compiled = tf.function(self.__call__, autograph=False,
+        self._part = tf.function(self.__call__, autograph=False,
+                                 input_signature=list(self.input_signature(BATCH // PARTS).values()))
+        self.make_batch = tf.function(self._in_parts, autograph=False,
                                      input_signature=list(self.input_signature(BATCH).values()))
 
     def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
@@ -77,6 +85,11 @@ class Sampler:
         """
         mel = self.mel(noise, label)
         return {"audio": self.render(mel), "mel": mel}
+
+    def _in_parts(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A call on a batch of `BATCH`."""
+        parts = [self._part(*part) for part in zip(*(tf.split(x, PARTS) for x in inputs), strict=True)]
+        return {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
 
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
@@ -177,7 +190,7 @@ class Sampler:
         for first in range(0, count, BATCH):
             kept = min(BATCH, count - first)
             inputs = self.inputs(seed, BATCH, start + first, label)
-            for name, value in {**self._compiled(**inputs), **inputs}.items():
+            for name, value in {**self.make_batch(*inputs.values()), **inputs}.items():
                 parts.setdefault(name, []).append(value.numpy()[:kept])
             advance(kept)
         return {name: np.concatenate(values) for name, values in parts.items()}

@@ -109,8 +109,10 @@ def compiled(model: keras.Model, mel_bins: int, cores: int | None = None) -> Voc
     """The model as a function of arrays, traced once for every batch and length.
 
     Its operations are too small to share among cores. So a long sound is cut into as many pieces as there are cores,
-    which overlap by the context and are rendered side by side; a batch is cut into smaller batches. A mel of fewer than
-    ``least_frames`` is lengthened by its last frame, and the surplus of sound cut off.
+    which overlap by the context and are rendered side by side; a batch is cut into smaller batches. TensorFlow's own
+    threads within operations only stand in their way: `tf.config.threading.set_intra_op_parallelism_threads(1)`, as
+    the command line has it. A mel of fewer than ``least_frames`` is lengthened by its last frame, and the surplus of
+    sound cut off.
 
     Args:
         model: a vocoder.
