@@ -21,6 +21,8 @@ from typing import Any
 from melgan_tf.errors import MelGANError, UsageError
 
 _RETRY_SECONDS = 0.2
+_CALL_SECONDS = 5.0
+_GREETING = b"melgan-tf worker "
 _EXAMPLE = """'{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'"""
 
 
@@ -108,37 +110,63 @@ def _split(address: str) -> tuple[str, int] | None:
 
 
 def meet(place: Place, seconds: float) -> None:
-    """Waits until every other worker can be reached, and lets itself be reached meanwhile.
+    """Waits until every other worker has been reached and has reached this one.
+
+    So a worker that is left from an earlier start, with other things to do, is not taken for one that is ready.
 
     Args:
         place: this process.
         seconds: how long to wait.
 
     Raises:
-        MelGANError: this worker's port is taken, or others cannot be reached in time; they are named.
+        MelGANError: this worker's port is taken, or others are not there in time; one of them is named.
     """
     deadline = time.monotonic() + seconds
-    missing = {index: "" for index in range(len(place.tasks)) if index != place.index}
-    with _listening(place):
-        while missing:
-            for index in list(missing):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    index, reason = next(iter(missing.items()))
-                    raise MelGANError(f"{place.name(index)} cannot be reached after {seconds:g} s ({reason}); missing: "
-                                      f"{len(missing)} of {len(place.tasks)} workers. Start all of them, with the "
-                                      "same cluster in TF_CONFIG, or wait longer with --wait")
+    others = [index for index in range(len(place.tasks)) if index != place.index]
+    refused, came = dict.fromkeys(others, "not tried"), set()
+    with _listening(place) as server:
+        while refused or len(came) < len(others):
+            if time.monotonic() > deadline:
+                raise MelGANError(_missing(place, others, refused, came, seconds))
+            for index in list(refused):
                 try:
-                    socket.create_connection(_split(place.tasks[index][2]), timeout=min(left, 5.0)).close()
-                    del missing[index]
+                    _call(place, index)
+                    del refused[index]
                 except OSError as error:
-                    missing[index] = error.strerror or str(error)
-            if missing:
-                time.sleep(_RETRY_SECONDS)
+                    refused[index] = error.strerror or str(error)
+            came.update(_callers(server, others))
+
+
+def _missing(place: Place, others: list[int], refused: dict[int, str], came: set[int], seconds: float) -> str:
+    missing = [index for index in others if index in refused or index not in came]
+    first = missing[0]
+    why = refused.get(first, "it can be reached, but does not call: it may be left from an earlier start")
+    return (f"{place.name(first)} is not there after {seconds:g} s ({why}); missing: {len(missing)} of "
+            f"{len(place.tasks)} workers. Start all of them, with the same cluster in TF_CONFIG, or wait longer with "
+            "--wait")
+
+
+def _call(place: Place, index: int) -> None:
+    with socket.create_connection(_split(place.tasks[index][2]), timeout=_CALL_SECONDS) as connection:
+        connection.sendall(_GREETING + b"%d\n" % place.index)
+
+
+def _callers(server: socket.socket, others: list[int]) -> Iterator[int]:
+    """Who calls, until nobody has for a moment."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            return
+        with connection, contextlib.suppress(OSError, ValueError):
+            connection.settimeout(_CALL_SECONDS)
+            greeting = connection.makefile("rb").readline(64)
+            if greeting.startswith(_GREETING) and (index := int(greeting.removeprefix(_GREETING))) in others:
+                yield index
 
 
 @contextlib.contextmanager
-def _listening(place: Place) -> Iterator[None]:
+def _listening(place: Place) -> Iterator[socket.socket]:
     """Listens on this worker's port."""
     port = _split(place.tasks[place.index][2])[1]
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
@@ -148,4 +176,5 @@ def _listening(place: Place) -> Iterator[None]:
         raise MelGANError(f"{place.name(place.index)}, which TF_CONFIG says this is, cannot be begun: port {port}: "
                           f"{error.strerror}") from None
     with server:
-        yield
+        server.settimeout(_RETRY_SECONDS)
+        yield server
