@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -34,8 +33,8 @@ from melgan_tf.training.tasks import FrameTask, SpectrogramTask
 from melgan_tf.training.workers import Workers
 
 HERE = Path(__file__).parent
-#: With a nervous discriminator rounding grows from step to step; eight steps leave it below this.
-CLOSE = 2e-5
+#: Most difference to one worker, of a variable's largest number: rounding, which grows from step to step.
+CLOSE = 1e-3
 LONGEST = 240  # seconds for anything; a busy machine takes a minute to load TensorFlow twice
 
 
@@ -83,22 +82,26 @@ def train_together(count: int, folder: Path, sounds: Path, **configs) -> list[di
     return [{name: dict(np.load(folder / f"{name}-{index}.npz")) for name in configs} for index in range(count)]
 
 
-def assert_as_one(states: list[dict[str, np.ndarray]], run_directory: Path, step: int) -> None:
-    """Same numbers on every worker, and those of one worker but for rounding."""
-    alone, _ = load(CheckpointStore(run_directory / "checkpoints").file(step))
+def assert_as_one(states: list[dict[str, np.ndarray]], alone: dict[str, np.ndarray]) -> None:
+    """The same numbers on every worker, and those of one worker but for rounding."""
     for state in states:
         assert state.pop("replicas") == len(states)
-        assert set(state) == set(alone)
+        assert_close(state, alone)
+        for name, value in states[0].items():
+            np.testing.assert_array_equal(state[name], value, err_msg=name)
+
+
+def assert_close(state: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> None:
+    assert set(state) == set(alone)
     for name, value in alone.items():
-        for state in states[1:]:
-            np.testing.assert_array_equal(state[name], states[0][name], err_msg=name)
-        np.testing.assert_allclose(states[0][name], value, rtol=1e-3, atol=CLOSE, err_msg=name)
+        scale = np.max(np.abs(value), initial=1e-3)
+        np.testing.assert_allclose(state[name], value, rtol=0, atol=CLOSE * scale, err_msg=name)
 
 
 SEED = with_training(presets.get("seed"), batch_size=24, epochs=4, checkpoint_every=1, preview_every=100, xla="off")
 DRUMS = presets.get("drums")
-FRAMES = with_training(dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8)), batch_size=24,
-                       epochs=4, steps=0, checkpoint_every=100, preview_every=100, xla="off")
+FRAMES = with_training(dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8)), batch_size=16,
+                       steps=4, checkpoint_every=100, preview_every=100, xla="off")
 VOCODER = with_training(tiny(model=dataclasses.replace(FAST, objective=dataclasses.replace(
     FAST.objective, stft=1.0, adversarial=1.0, adversarial_start=2))), batch_size=4, epochs=1, steps=4,
     checkpoint_every=100, preview_every=100, xla="off")
@@ -106,48 +109,51 @@ VOCODER = with_training(tiny(model=dataclasses.replace(FAST, objective=dataclass
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory) -> Path:
-    """30 sounds: epochs of two batches of 24, the second of which has a real sound for the first worker only."""
+    """30 sounds: epochs of two batches of 24, the second of which has real sounds for the first worker only."""
     return write_drums(tmp_path_factory.mktemp("workers") / "drums", each=10)
 
 
-@pytest.mark.slow
-def test_three_workers_learn_what_one_does(sounds, tmp_path, monkeypatch):
-    states = train_together(3, tmp_path / "three", sounds, seed=SEED, frames=FRAMES)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})  # three shards compare their own groups
-    for name, config, step in (("seed", SEED, 8), ("frames", FRAMES, 8)):
-        run(config, sounds, tmp_path / name)
-        assert_as_one([state[name] for state in states], tmp_path / name, step)
-
-
-@pytest.mark.slow
-def test_a_lost_worker_ends_the_others_and_all_go_on_from_the_last_checkpoint(sounds, tmp_path):
-    """The checkpoint is read by the chief alone, who gives the others its numbers; they go on as one worker would."""
-    path, settings = tmp_path / "run-of-0" / "seed", tmp_path / "config.json"
-    settings.write_text(json.dumps(to_dict(with_training(SEED, epochs=1000))))
+def lose_one(sounds: Path, path: Path, settings: Path) -> None:
+    """Three workers, the last of which is killed after the first checkpoint: the others end soon, in one line."""
     store, until = CheckpointStore(path / "checkpoints"), time.monotonic() + LONGEST
-    with started(2, "-c", _PROGRAM, "train", sounds, "--run-dir", path, "--config", settings) as (chief, other):
+    with started(3, "-c", _PROGRAM, "train", sounds, "--run-dir", path, "--config", settings) as (*left, lost):
         while not store.steps():
             assert time.monotonic() < until
-            assert chief.poll() is None, ended(chief)
+            assert left[0].poll() is None, ended(left[0])
             time.sleep(0.02)
-        other.kill()
+        lost.kill()
         killed = time.monotonic()
-        code, _, err = ended(chief)
+        for process in left:
+            code, _, err = ended(process)
+            said = [line for line in err.splitlines() if not line.startswith(("training: ", "reading sounds: "))]
+            assert len(said) == 1, err
+            assert said[0].startswith("melgan-tf: ")
+            assert "is gone: this worker stops as well; start all of them again" in said[0]
+            assert code == 1
         assert time.monotonic() - killed < 60
-    said = [line for line in err.splitlines() if not line.startswith(("training: ", "reading sounds: "))]
-    assert len(said) == 1, err
-    assert "melgan-tf: worker 1 (localhost:" in said[0]
-    assert "is gone: this worker stops as well" in said[0]
-    assert code == 1
 
-    done = store.steps()[-1]
-    longer = with_training(SEED, epochs=0, steps=done + 4)
-    shutil.copytree(path, tmp_path / "alone")
-    states = train_together(2, tmp_path, sounds, seed=longer, vocoder=VOCODER)
-    run(longer, sounds, tmp_path / "alone")
-    run(VOCODER, sounds, tmp_path / "vocoder")
-    assert_as_one([state["seed"] for state in states], tmp_path / "alone", done + 4)
-    assert_as_one([state["vocoder"] for state in states], tmp_path / "vocoder", 4)
+
+@pytest.mark.slow
+def test_workers_learn_what_one_does_and_one_that_is_lost_costs_no_more_than_its_last_checkpoint(
+        sounds, tmp_path, monkeypatch):
+    """Three begin, one is lost, two go on; the chief alone reads the checkpoint and gives the other its numbers."""
+    path, settings = tmp_path / "run-of-0" / "seed", tmp_path / "config.json"
+    settings.write_text(json.dumps(to_dict(with_training(SEED, epochs=1000))))
+    lose_one(sounds, path, settings)
+    store = CheckpointStore(path / "checkpoints")
+    first, last = load(store.file(store.steps()[0])), store.steps()[-1]
+    configs = {"seed": with_training(SEED, epochs=0, steps=last + 4), "frames": FRAMES, "vocoder": VOCODER}
+    states = train_together(2, tmp_path, sounds, **configs)
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr(FrameTask, "least_shard", 8)  # two shards that compare their own groups, as two workers do
+    for name, config in configs.items():
+        run(with_training(config, keep_checkpoints=1000), sounds, tmp_path / name)
+    alone = CheckpointStore(tmp_path / "seed" / "checkpoints")
+    assert_close(first[0], load(alone.file(first[1]["step"]))[0])
+    for name, step in (("seed", last + 4), ("frames", FRAMES.training.steps), ("vocoder", VOCODER.training.steps)):
+        assert_as_one([state[name] for state in states], load(
+            CheckpointStore(tmp_path / name / "checkpoints").file(step))[0])
 
 
 # -- before anything is computed -------------------------------------------------------------------------------------

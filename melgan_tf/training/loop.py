@@ -51,11 +51,12 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
         Stop: a callback asked for it.
     """
     iterator = iter(_parts(dataset, strategy))
+    step_once = tf.autograph.experimental.do_not_convert(model.train_step)  # it takes seconds to look for loops there
 
     @tf.function
     def steps(count: tf.Tensor, *how: bool) -> None:
         for _ in tf.range(count):
-            strategy.run(model.train_step, args=(next(iterator), *how))
+            strategy.run(step_once, args=(next(iterator), *how))
 
     callbacks.on_train_begin()
     step, pace = start, _Pace()
