@@ -27,6 +27,7 @@ from melgan_tf import isolation, prepare, shards
 from melgan_tf.clips import ClipSettings
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.journal import Journal
+from melgan_tf.native_noise import silenced
 from melgan_tf.shard_writer import Counts, writing
 
 RUNNERS = ("DirectRunner", "FlinkRunner", "SparkRunner", "DataflowRunner")
@@ -54,15 +55,15 @@ class Pipeline:
     def parsed(self) -> Any:
         """The options as Beam's own object."""
         try:
-            from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+            with _unlogged():
+                from apache_beam.options.pipeline_options import PipelineOptions
         except ImportError:
             raise UsageError(f"--runner {self.runner} needs Apache Beam, which is not installed: pip install "
                              "'melgan-tf[beam]'") from None
         said = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stderr(said), _unlogged():
                 options = PipelineOptions([f"--runner={self.runner}", *self.options])
-                options.view_as(StandardOptions)
                 options.get_all_options()
         except SystemExit:
             reason = (said.getvalue().strip().splitlines() or ["no reason given"])[-1]
@@ -101,20 +102,31 @@ class _OnBeam(prepare.Preparation):
         import apache_beam as beam
 
         decode = functools.partial(_decode, settings=self.pool.settings, limits=self.pool.limits)
-        logging.getLogger("apache_beam").setLevel(logging.ERROR)
+        pipeline = beam.Pipeline(options=self.pipeline.parsed())
+        files = (pipeline | "files" >> beam.Create(chunks) | "spread" >> beam.Reshuffle()
+                 | "decode" >> beam.FlatMap(decode))
+        repeated = (files | "clips" >> beam.FlatMap(_occurrences) | "by samples" >> beam.GroupByKey()
+                    | "repeated" >> beam.FlatMap(_repetitions))
+        ({"files": files | "shard of file" >> beam.Map(lambda file: (file.shard, file)), "repeated": repeated}
+         | "by shard" >> beam.CoGroupByKey() | "write" >> beam.Map(_write, out=str(self.out)))
         try:
-            pipeline = beam.Pipeline(options=self.pipeline.parsed())
-            files = (pipeline | "files" >> beam.Create(chunks) | "spread" >> beam.Reshuffle()
-                     | "decode" >> beam.FlatMap(decode))
-            repeated = (files | "clips" >> beam.FlatMap(_occurrences) | "by samples" >> beam.GroupByKey()
-                        | "repeated" >> beam.FlatMap(_repetitions))
-            ({"files": files | "shard of file" >> beam.Map(lambda file: (file.shard, file)), "repeated": repeated}
-             | "by shard" >> beam.CoGroupByKey() | "write" >> beam.Map(_write, out=str(self.out)))
-            state = pipeline.run().wait_until_finish()
+            with _unlogged(), silenced():  # processes of the runner's own write to stderr, too
+                state = pipeline.run().wait_until_finish()
         except Exception as error:
             raise MelGANError(f"the pipeline failed on {self.pipeline.runner}: {_last_line(error)}") from error
         if state not in (None, "DONE"):
             raise MelGANError(f"the pipeline ended as {state} on {self.pipeline.runner}: look there for why")
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keeps Beam from logging what becomes one line anyway."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def test_workers_learn_what_one_does_and_one_that_is_lost_costs_no_more_than_its
     lose_one(sounds, path, settings)
     store = CheckpointStore(path / "checkpoints")
     first, last = load(store.file(store.steps()[0])), store.steps()[-1]
-    configs = {"seed": with_training(SEED, epochs=0, steps=last + 4), "frames": FRAMES, "vocoder": VOCODER}
+    configs = {"seed": with_training(SEED, steps=last + 4), "frames": FRAMES, "vocoder": VOCODER}
     states = train_together(2, tmp_path, sounds, **configs)
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
