@@ -62,7 +62,8 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, c
         raise UsageError(f"--valid {valid} does not exist: give a folder of sounds")
     if run_dir.is_file():
         raise UsageError(f"{run_dir} is a file: give a folder for the run")
-    options.require_output(run_dir, force=True)
+    if place is None or place.is_chief:
+        options.require_output(run_dir, force=True)
     options.require_utf8(run_dir)
 
     # one thread an operation: training runs its programs side by side, one a core (see melgan_tf.training.gan)

@@ -155,7 +155,7 @@ def _join(place: Place, seconds: float) -> tf.distribute.Strategy:
         raise MelGANError(f"{place.name(place.index)} cannot join the others, which may be left from an earlier start "
                           f"({str(error).splitlines()[0]}): start all of them again") from None
     finally:
-        signal.signal(signal.SIGTERM, terminated)  # TensorFlow takes the signal to itself
+        signal.signal(signal.SIGTERM, terminated or signal.SIG_DFL)  # TensorFlow takes the signal to itself
     return strategy
 
 
