@@ -11,7 +11,6 @@ everywhere, because every worker runs the same program, in which each follows fr
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import io
 import re
@@ -32,6 +31,8 @@ WAIT_SECONDS = 300.0
 #: What TensorFlow raises where a collective operation cannot go on.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError,
          tf.errors.FailedPreconditionError, tf.errors.InternalError)
+#: A process keeps its place for as long as it lives.
+_joined: dict[Place, tf.distribute.Strategy] = {}
 _TASK = re.compile(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)")
 
 
@@ -140,8 +141,9 @@ class Workers:
         return self.strategy.experimental_local_results(self.strategy.run(give, (values,)))[0]
 
 
-@functools.cache  # a process has one place for as long as it lives
 def _join(place: Place, seconds: float) -> tf.distribute.Strategy:
+    if place in _joined:
+        return _joined[place]
     terminated = signal.getsignal(signal.SIGTERM)
     meet(place, seconds)
     late = (f"melgan-tf: the workers that {place.name(place.index)} has met are gone again: start all of them again")
@@ -156,6 +158,7 @@ def _join(place: Place, seconds: float) -> tf.distribute.Strategy:
                           f"({str(error).splitlines()[0]}): start all of them again") from None
     finally:
         signal.signal(signal.SIGTERM, terminated or signal.SIG_DFL)  # TensorFlow takes the signal to itself
+    _joined[place] = strategy
     return strategy
 
 
