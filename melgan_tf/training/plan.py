@@ -68,7 +68,7 @@ def plan(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, A
     if begun.get("shards"):  # in all they stay as many, whatever the number of replicas
         before = begun["shards"] * begun.get("replicas", 1)
         shards = before // replicas if before % replicas == 0 else shards
-    if own % (task.group * shards):
+    if task.group > 1 and own % (task.group * shards):
         shards = 1  # whole groups that the discriminator compares
     xla, shards = workers.rows(xla, shards)[0]
     return Plan(strategy, bool(xla), int(shards))
