@@ -14,7 +14,7 @@ import click
 from melgan_tf import storage
 from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.native_noise import silenced
+from melgan_tf.native_noise import silence, silenced
 from melgan_tf.run_directory import RunDirectory
 
 
@@ -70,18 +70,22 @@ def seed(default: int | None) -> Callable[[Any], Any]:
                         help="Decides all that is random.")
 
 
-def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False) -> None:
+def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False, joining: bool = False) -> None:
     """Loads TensorFlow, quiet and with the threads that suit the command.
 
     Args:
         threads_per_op: threads within one operation; None leaves it to TensorFlow.
         compiling: the command uses XLA, which has announcements of its own.
+        joining: this process joins a cluster, which it must do before it uses a device; what native libraries write to
+            stderr is then kept from it to the end, unless TF_CPP_MIN_LOG_LEVEL asks for it.
 
     Raises:
         MelGANError: another Keras backend was asked for by the environment.
     """
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise MelGANError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: this command needs tensorflow")
+    if joining and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        silence()
     _quieten_tensorflow()
     with silenced():
         import tensorflow as tf
@@ -89,6 +93,8 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False)
         tf.get_logger().setLevel("ERROR")
         if threads_per_op:
             tf.config.threading.set_intra_op_parallelism_threads(threads_per_op)
+        if joining:
+            return
         tf.config.list_logical_devices()
         if compiling:
             tf.function(lambda: tf.constant(0.0), jit_compile=True)()

@@ -15,7 +15,9 @@ import click
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
 from melgan_tf.clips import ClipSettings, Long, SampleFormat
+from melgan_tf.errors import UsageError
 from melgan_tf.prepare import Result, prepare
+from melgan_tf.prepare_beam import Pipeline
 
 
 @click.command("prepare", short_help="Turn a folder of sounds into shards of clips.")
@@ -37,10 +39,13 @@ from melgan_tf.prepare import Result, prepare
 @click.option("--shard-size", type=click.IntRange(1), default=1024, show_default=True, metavar="FILES",
               help="Files whose clips make a shard.")
 @click.option("--fresh", "--force", "fresh", is_flag=True, help="Forget what was prepared there and begin anew.")
+@click.option("--runner", metavar="NAME", help="Run on Apache Beam: DirectRunner, FlinkRunner, SparkRunner, "
+              "DataflowRunner. Options of the pipeline follow after ` -- `.")
 @options.quiet
+@click.argument("pipeline_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- PIPELINE OPTIONS]")
 def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_sounds: Long, fade: float,
             sample_format: SampleFormat, seed: int, workers: int | None, shard_size: int, fresh: bool,
-            quiet: bool) -> None:
+            runner: str | None, quiet: bool, pipeline_options: tuple[str, ...]) -> None:
     """Decode the sounds in the folder DATA once and write shards of clips to the folder OUT.
 
     Sounds are mixed down, resampled, cut or padded to one length and labelled by folder. Silent sounds, exact
@@ -51,13 +56,24 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
     """
     settings = ClipSettings(rate, round(seconds * rate), onset, fade, long_sounds, sample_format, seed)
     options.require_output(out, force=True)
+    by = _pipeline(runner, pipeline_options, workers)
     with _interruptible():
-        result = prepare(data, out, settings, workers, shard_size, ConsoleProgress(quiet), fresh)
+        result = prepare(data, out, settings, workers, shard_size, ConsoleProgress(quiet), fresh, by=by)
     if quiet:
         for item in result.skipped():
             click.echo(f"skipped {item.name}: {item.reason}", err=True)
     else:
         _report(result)
+
+
+def _pipeline(runner: str | None, pipeline_options: tuple[str, ...], workers: int | None) -> Pipeline | None:
+    if runner is None:
+        if pipeline_options:
+            raise UsageError(f"{pipeline_options[0]} is an option of Apache Beam's: give a --runner with it")
+        return None
+    if workers:
+        raise UsageError("--workers is for this machine alone: a --runner has pipeline options of its own")
+    return Pipeline(runner, pipeline_options)
 
 
 class _Stopped(BaseException):

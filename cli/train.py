@@ -13,6 +13,7 @@ from melgan_tf import config as configuration
 from melgan_tf import presets
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.cluster import place_from_environment
 from melgan_tf.config import Config
 from melgan_tf.errors import ConfigError, UsageError
 from melgan_tf.run_directory import RunDirectory, conflicts
@@ -35,14 +36,20 @@ from melgan_tf.run_directory import RunDirectory, conflicts
 @click.option("--log-every", type=click.IntRange(1), help="Epochs between two log lines.")
 @click.option("--xla/--no-xla", default=None, help="Force XLA on or off; without it, on where it pays.")
 @click.option("--fresh", is_flag=True, help="Forget the run that is there and begin anew.")
+@click.option("--wait", "wait_seconds", type=click.FloatRange(0), default=300.0, show_default=True, metavar="SECONDS",
+              help="How long to wait for the other workers that TF_CONFIG names.")
 @options.quiet
 def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, config_file: Path | None,
             assignments: tuple[str, ...], epochs: int | None, steps: int | None, seed: int | None,
-            log_every: int | None, xla: bool | None, fresh: bool, quiet: bool) -> None:
+            log_every: int | None, xla: bool | None, fresh: bool, wait_seconds: float, quiet: bool) -> None:
     """Learn from the sounds in the folder DATA (searched at any depth).
 
     A run that was stopped, by Ctrl-C, a crash or a power cut, goes on when the same command is given again.
+
+    Where the environment variable TF_CONFIG names several workers, this is one of them: give every one the same
+    command.
     """
+    place = place_from_environment()
     if epochs and steps:
         raise UsageError("--epochs and --steps exclude each other: give one")
     changes = _changes(config_file, assignments, {
@@ -55,14 +62,19 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, c
         raise UsageError(f"--valid {valid} does not exist: give a folder of sounds")
     if run_dir.is_file():
         raise UsageError(f"{run_dir} is a file: give a folder for the run")
-    options.require_output(run_dir, force=True)
+    if place is None or place.is_chief:
+        options.require_output(run_dir, force=True)
     options.require_utf8(run_dir)
 
     # one thread an operation: training runs its programs side by side, one a core (see melgan_tf.training.gan)
-    options.start_tensorflow(threads_per_op=1, compiling=True)
+    options.start_tensorflow(threads_per_op=1, compiling=True, joining=place is not None)
     from melgan_tf.training.run import run
 
-    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh, valid)
+    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh, valid, wait_seconds)
+    if not result.is_chief and not result.signal:
+        if not quiet:
+            click.echo(f"{place.name(place.index)}: trained {result.epochs} epochs ({result.steps} steps)")
+        return
     _report(result, run_dir, config.is_vocoder, quiet)
 
 

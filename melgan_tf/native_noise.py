@@ -8,6 +8,17 @@ import sys
 from collections.abc import Iterator
 
 
+def silence() -> None:
+    """Sends file descriptor 2 to nowhere for the rest of the process; `sys.stderr` still goes where it went."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+        ours = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = ours
+
+
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Sends file descriptor 2 to nowhere for the length of a block; exceptions still arrive."""

@@ -77,7 +77,7 @@ def clips_of(arguments: tuple[str, str, str], settings: ClipSettings, give: Call
 
 def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = None, workers: int | None = None,
             shard_files: int = 1024, progress: Progress | None = None, fresh: bool = False,
-            limits: isolation.Limits | None = None) -> Result:
+            limits: isolation.Limits | None = None, by: Callable[..., Preparation] | None = None) -> Result:
     """Turns a folder of sounds into shards, or goes on where an earlier call stopped.
 
     Equal sounds, names and settings give equal files, whatever the number of workers and the interruptions.
@@ -91,6 +91,7 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         progress: told of every file.
         fresh: forget what was prepared in ``out`` and begin anew.
         limits: what one file may take.
+        by: makes the `Preparation` that does the work, for example on a cluster (`melgan_tf.prepare_beam.Pipeline`).
 
     Raises:
         UsageError: the folder for the shards is another one's, or was prepared with other settings.
@@ -114,11 +115,11 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         pool = isolation.Pool(f"{__name__}:{clips_of.__name__}", settings, workers or len(os.sched_getaffinity(0)),
                               limits)
         with pool, contextlib.closing(Seen()) as seen:
-            return _Preparation(data, journal, wanted, pool, seen, progress or Progress()).run(begun)
+            return (by or Preparation)(data, journal, wanted, pool, seen, progress or Progress()).run(begun)
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """What the scan found, its size, and a stamp that changes if the file does."""
 
     found: SoundFile | Skipped
@@ -126,8 +127,8 @@ class _Entry:
     stamp: str
 
 
-class _Preparation:
-    """One process's part of a preparation."""
+class Preparation:
+    """What is done once the folders are found to be usable; here, by processes of this machine."""
 
     def __init__(self, data: Path, journal: Journal, wanted: dict[str, Any], pool: isolation.Pool, seen: Seen,
                  progress: Progress) -> None:
@@ -151,7 +152,7 @@ class _Preparation:
         self.journal.write_index(made, self.counts, self.wanted)
         return Result(self.out, self.counts, made, found, ignored)
 
-    def _entries(self) -> Iterator[_Entry]:
+    def _entries(self) -> Iterator[Entry]:
         for found in scan(self.data, self.out, self.ignored):
             size, stamp = 0, ""
             if isinstance(found, Skipped):
@@ -160,9 +161,9 @@ class _Preparation:
                 with contextlib.suppress(OSError):  # told when it is opened
                     status = found.path.stat()
                     size, stamp = status.st_size, f"{status.st_size} {status.st_mtime_ns}"
-            yield _Entry(found, size, stamp)
+            yield Entry(found, size, stamp)
 
-    def _verify(self, entries: Iterator[_Entry], advance: Callable[[int], None]) -> tuple[int, Iterator[_Entry]]:
+    def _verify(self, entries: Iterator[Entry], advance: Callable[[int], None]) -> tuple[int, Iterator[Entry]]:
         """Passes over the shards that are finished, whole, and made of what is there; tells how many, and the rest."""
         number = 0
         while True:
@@ -175,7 +176,7 @@ class _Preparation:
             self.progress.line(f"going on after {number} finished shards" if number else "no shard is finished yet")
         return number, itertools.chain(batch, entries)
 
-    def _is_finished(self, number: int, batch: list[_Entry]) -> bool:
+    def _is_finished(self, number: int, batch: list[Entry]) -> bool:
         file, made_of = self.out / shards.shard_name(number), hashlib.sha256()
         for entry in batch:
             made_of.update(f"{entry.found.name}\0{entry.stamp}\n".encode())
@@ -196,14 +197,14 @@ class _Preparation:
             return False
         return True
 
-    def _make(self, entries: Iterator[_Entry], number: int, advance: Callable[[int], None]) -> int:
+    def _make(self, entries: Iterator[Entry], number: int, advance: Callable[[int], None]) -> int:
         """Writes the shards from ``number`` on; returns how many there are then."""
         with LocalCopies() as copies, contextlib.closing(self.pool.results(_jobs(entries, copies))) as results:
             for first in results:
                 (self.out / shards.INDEX).unlink(missing_ok=True)  # until all is whole again
                 with writing(self.out / shards.shard_name(number), self.seen) as shard:
                     for entry, result in itertools.chain([first], results):
-                        if _enter(shard, entry, result):
+                        if enter(shard, entry, result):
                             advance(1)
                             copies.drop(getattr(entry.found, "path", None))
                             if shard.counts.files == self.wanted["shard_files"]:
@@ -223,16 +224,21 @@ class _Preparation:
                 f"{first.reason}")
 
 
-def _jobs(entries: Iterator[_Entry], copies: LocalCopies) -> Iterator[tuple[_Entry, tuple | None, int]]:
+def _jobs(entries: Iterator[Entry], copies: LocalCopies) -> Iterator[tuple[Entry, tuple | None, int]]:
     """What the pool takes: each entry with the task's arguments, which name a local file."""
     for entry, file, reason in copies.ahead(entries, lambda entry: getattr(entry.found, "path", None)):
         if reason:
-            entry = _Entry(Skipped(entry.found.name, reason), entry.size, entry.stamp)
+            entry = Entry(Skipped(entry.found.name, reason), entry.size, entry.stamp)
         yield entry, None if file is None else (str(file), entry.found.name, entry.found.label), entry.size
 
 
-def _enter(shard: ShardWriter, entry: _Entry, result: Any) -> bool:
-    """Enters one result into a shard; tells whether it was the last of its file."""
+def arguments(found: SoundFile | Skipped) -> tuple[str, str, str] | None:
+    """What `clips_of` is called with; None if there is nothing to decode."""
+    return None if isinstance(found, Skipped) else (str(found.path), found.name, found.label)
+
+
+def enter(shard: ShardWriter, entry: Entry, result: Any) -> bool:
+    """Enters one result of an `isolation.Pool` into a shard; tells whether it was the last of its file."""
     if isinstance(result, tuple):
         shard.add(entry.found, *result)
         return False

@@ -175,8 +175,8 @@ def test_memory_does_not_grow_with_the_count(tmp_path, monkeypatch):
     """Ten times the sounds, one peak: what NumPy and Python hold, to half of what one batch takes."""
     monkeypatch.setattr(generation, "SHOWN", 16)
     made = np.random.default_rng(0).normal(0, 0.1, (16, SEED.data.clip_samples)).astype(np.float32)
-    sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((len(noise), 16, 64))), SEED)
-    sampler.render = lambda mel: tf.constant(made)[:len(mel)]  # the sounds are not the point here
+    sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((tf.shape(noise)[0], 16, 64))), SEED)
+    sampler.render = lambda mel: tf.constant(made)[:tf.shape(mel)[0]]  # the sounds are not the point here
     trained, peaks = Trained(sampler, SEED, 1, "0" * 12), []
     for count in (64, 64, 640):
         tracemalloc.start()

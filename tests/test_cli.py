@@ -38,9 +38,10 @@ def run(tmp_path_factory):
 @pytest.fixture
 def asked(monkeypatch):
     """What `train` asks of the library, without training: one entry a call."""
-    def stand_in(config, data, run_dir, progress, fresh, valid=None):
+    def stand_in(config, data, run_dir, progress, fresh, valid=None, wait_seconds=300.0):
         calls.append(SimpleNamespace(config=config, data=data, run_dir=run_dir, progress=progress, fresh=fresh))
-        return SimpleNamespace(steps=6, epochs=3, signal=0, sounds=SimpleNamespace(skipped=[], __len__=None))
+        return SimpleNamespace(steps=6, epochs=3, signal=0, is_chief=True,
+                               sounds=SimpleNamespace(skipped=[], __len__=None))
 
     calls = []
     monkeypatch.setattr("melgan_tf.training.run.run", stand_in)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import math
+import os
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from melgan_tf.run_directory import RunDirectory, with_training
 from melgan_tf.training import callbacks, loop, tasks
 from melgan_tf.training import run as run_module
 from melgan_tf.training.gan import METRICS, SpectrogramGAN, shard_sizes
+from melgan_tf.training.plan import plan
 from melgan_tf.training.run import run
 
 BATCH = 8
@@ -307,22 +308,23 @@ def test_two_devices_learn_what_one_does():
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-def test_replicas_draw_their_own_noise():
+def test_replicas_draw_together_what_one_draws():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = gan()
+    model.step.assign(3)
     drawn = strategy.run(lambda: model._noise(4)).values
-    assert not np.intersect1d(drawn[0], drawn[1]).size
+    alone = gan()
+    alone.step.assign(3)
+    np.testing.assert_array_equal(np.concatenate(drawn), alone._noise(8))
 
 
 @pytest.mark.slow
 def test_a_run_on_two_devices_is_saved_and_goes_on(sound_folder, tmp_path, tiny_config, monkeypatch):
-    plan = run_module._plan
-
     def on_two(*args):
-        return dataclasses.replace(plan(*args), strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+        return plan(*args, strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 
-    monkeypatch.setattr(run_module, "_plan", on_two)
+    monkeypatch.setattr(run_module, "plan", on_two)
     monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
     assert run(with_training(tiny_config, epochs=1), sound_folder, tmp_path / "run").steps == 3
     assert run(with_training(tiny_config, epochs=2), sound_folder, tmp_path / "run").steps == 6
@@ -521,25 +523,26 @@ def test_two_runs_in_one_directory_are_refused(sound_folder, tmp_path, tiny_conf
 
 
 @pytest.mark.parametrize(("steps", "wanted"), [(199, False), (200, True)])
-def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tmp_path, tiny_config, steps, wanted):
-    directory, lines = RunDirectory(tmp_path / "run"), Lines()
+def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tiny_config, steps, wanted):
+    lines, task = Lines(), tasks.SpectrogramTask
     auto = with_training(tiny_config, xla="auto")
-    assert run_module._plan(auto, steps, directory, lines).xla is wanted
+    assert plan(task, auto, steps, {}, lines).xla is wanted
     assert bool(lines.lines) is not wanted  # told why it is off
-    assert run_module._plan(with_training(auto, xla="on"), steps, directory, lines).xla
-    assert not run_module._plan(with_training(auto, xla="off"), steps, directory, lines).xla
-    directory.write(auto, {}, {"xla": not wanted, "shards": 7})
-    plan = run_module._plan(auto, steps, directory, lines)
-    assert plan.xla is not wanted
-    assert plan.shards == 7
+    assert plan(task, with_training(auto, xla="on"), steps, {}, lines).xla
+    assert not plan(task, with_training(auto, xla="off"), steps, {}, lines).xla
+    resumed = plan(task, auto, steps, {"xla": not wanted, "shards": 7}, lines)
+    assert resumed.xla is not wanted
+    assert resumed.shards == 7
 
 
-@pytest.mark.parametrize(("preset", "batch_size", "shards"), [
-    ("seed", 128, 4), ("seed", 64, 2), ("seed", 31, 1), ("melgan", 16, 4), ("melgan", 3, 3), ("vocoder-16k", 1, 1)])
-def test_shards_are_as_many_as_cores_unless_they_were_too_small(tmp_path, monkeypatch, preset, batch_size, shards):
-    monkeypatch.setattr(run_module.os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
+@pytest.mark.parametrize(("preset", "task", "batch_size", "shards"), [
+    ("seed", tasks.SpectrogramTask, 128, 4), ("seed", tasks.SpectrogramTask, 64, 2),
+    ("seed", tasks.SpectrogramTask, 31, 1), ("melgan", tasks.VocoderTask, 16, 4), ("melgan", tasks.VocoderTask, 3, 3),
+    ("vocoder-16k", tasks.VocoderTask, 1, 1), ("drums", tasks.FrameTask, 64, 2), ("drums", tasks.FrameTask, 104, 1)])
+def test_shards_are_as_many_as_cores_unless_they_were_too_small(monkeypatch, preset, task, batch_size, shards):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
     config = with_training(presets.get(preset), batch_size=batch_size)
-    assert run_module._plan(config, 500, RunDirectory(tmp_path), Lines()).shards == shards
+    assert plan(task, config, 500, {}, Lines()).shards == shards
 
 
 @pytest.mark.parametrize(("decay", "rates"), [(1.0, [2e-4, 2e-4, 2e-4]), (0.5, [2e-4, 1e-4, 2e-4 / 2**2.5])])

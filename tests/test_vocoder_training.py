@@ -29,6 +29,7 @@ from melgan_tf.run_directory import RunDirectory, with_training
 from melgan_tf.stft_loss import multi_resolution_stft
 from melgan_tf.training import callbacks, loop, vocoder
 from melgan_tf.training import run as run_module
+from melgan_tf.training.plan import mirrored
 from melgan_tf.training.run import run
 from melgan_tf.training.tasks import VocoderTask
 from melgan_tf.training.vocoder import METRICS, VocoderGAN
@@ -335,7 +336,7 @@ def test_two_devices_learn_what_one_does(monkeypatch):
     """Same global batches: the same weights, to rounding, in both copies."""
     monkeypatch.setattr(vocoder, "MultiScaleDiscriminator",
                         lambda seed: MultiScaleDiscriminator(scales=1, channels=4, layers=1, seed=seed))
-    two, logs_of_two = trained_on(run_module.mirrored(["CPU:0", "CPU:1"]))
+    two, logs_of_two = trained_on(mirrored(["CPU:0", "CPU:1"]))
     one, logs_of_one = trained_on(tf.distribute.get_strategy())
     for player in ("generator", "discriminator"):
         for ours, theirs in zip(getattr(two, player).variables, getattr(one, player).variables, strict=True):

@@ -178,11 +178,19 @@ class Preview(keras.callbacks.Callback):
 
 
 class Interruption(keras.callbacks.Callback):
-    """Turns the first Ctrl-C (or SIGTERM) into an orderly end; a second one ends the process at once."""
+    """Turns the first Ctrl-C (or SIGTERM) into an orderly end; a second one ends the process at once.
 
-    def __init__(self, progress: Progress) -> None:
+    Args:
+        progress: told of the signal.
+        agree: from a signal that came here, or 0, makes the one that all workers stop for, or 0.
+
+    Attributes:
+        signal: the one that training stopped for, or 0.
+    """
+
+    def __init__(self, progress: Progress, agree: Callable[[int], int] = lambda number: number) -> None:
         super().__init__()
-        self.progress, self.signal = progress, 0
+        self.progress, self.agree, self.heard, self.signal = progress, agree, 0, 0
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -194,11 +202,12 @@ class Interruption(keras.callbacks.Callback):
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal:
+        if self.heard:
             raise KeyboardInterrupt
-        self.signal = number
+        self.heard = number
         self.progress.warning("stopping after this step and saving; once more to stop at once")
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self.signal = self.agree(self.heard)
         if self.signal:
             raise Stop

@@ -18,6 +18,7 @@ from melgan_tf.models.sampler import draw_classes
 from melgan_tf.models.spectral_norm import Normalised
 from melgan_tf.training.augmentation import Augmentation
 from melgan_tf.training.gan import draw_number, shard_sizes, sum_shards, values_of
+from melgan_tf.training.replicas import leave_summing, own_rows, replica_count, summed
 
 #: The names of what a step measures, the same in logs, history and TensorBoard.
 METRICS = ("discriminator/loss", "discriminator/real", "discriminator/fake", "generator/adversarial",
@@ -76,6 +77,7 @@ class FrameGAN(keras.Model):
         """Sets how the model learns; see `SpectrogramGAN.compile`."""
         super().compile(optimizer=None, jit_compile=False, **kwargs)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        leave_summing(generator_optimizer, discriminator_optimizer)
         generator_optimizer.build(self.learners)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
         self.shards = shards
@@ -101,31 +103,32 @@ class FrameGAN(keras.Model):
         judge = Normalised(self.discriminator.trainable_variables, self.discriminator.kernels,
                            self.discriminator.directions, self.config.model.discriminator_gain)
         weights = (values_of(self.generator), values_of(self.encoder), judge.values)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        shares = [size / (mels.shape[0] * replicas) for size in sizes]
+        shares = [size / (mels.shape[0] * replica_count()) for size in sizes]
         results = [self._program(share, *shard, *weights) for share, shard in zip(shares, shards, strict=True)]
 
-        self.discriminator_optimizer.apply(judge.gradient(sum_shards(found for found, _, _ in results)),
-                                           self.discriminator.trainable_variables)
-        self.generator_optimizer.apply(sum_shards(found for _, found, _ in results), self.learners)
+        of_judge, of_generator = summed(judge.gradient(sum_shards(found for found, _, _ in results)),
+                                        sum_shards(found for _, found, _ in results))
+        self.discriminator_optimizer.apply(of_judge, self.discriminator.trainable_variables)
+        self.generator_optimizer.apply(of_generator, self.learners)
         for direction, value in zip(self.discriminator.directions, judge.directions, strict=True):
             direction.assign(value)
         self._follow()
         self.step.assign_add(1)
         for tracker, value in zip(self.trackers, tf.unstack(tf.add_n([figures for _, _, figures in results])),
                                   strict=True):
-            tracker.update_state(value * replicas)  # each replica holds its share of a mean
+            tracker.update_state(value * replica_count())  # each replica holds its share of a mean
         return {tracker.name: tracker.result() for tracker in self.trackers}
 
     def _draws(self, count: int) -> Tensors:
         """Noise and labels of the made sounds, the encoder's noise, and what decides the augmentation."""
         seeds = [tf.stack([tf.cast(self.config.training.seed, tf.int64), draw_number(self.step) * 4 + index])
                  for index in range(4)]
-        noise, of_encoder = (tf.random.stateless_normal((count, self.config.model.noise_dim), seed)
+        dim = self.config.model.noise_dim
+        noise, of_encoder = (own_rows(lambda rows, seed=seed: tf.random.stateless_normal((rows, dim), seed), count)
                              for seed in seeds[:2])
-        label = draw_classes(tf.random.stateless_uniform((count,), seeds[2]), self.shares)
-        return [noise, label, of_encoder,
-                tf.random.stateless_uniform((count, 3 * Augmentation.DRAWS), seeds[3])]
+        chance = own_rows(lambda rows: tf.random.stateless_uniform((rows,), seeds[2]), count)
+        return [noise, draw_classes(chance, self.shares), of_encoder,
+                own_rows(lambda rows: tf.random.stateless_uniform((rows, 3 * Augmentation.DRAWS), seeds[3]), count)]
 
     def _gradients(self, share: float, real: tf.Tensor, real_label: tf.Tensor, noise: tf.Tensor, label: tf.Tensor,
                    of_encoder: tf.Tensor, draws: tf.Tensor, generator: Tensors, encoder: Tensors,

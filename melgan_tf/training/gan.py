@@ -19,6 +19,7 @@ from melgan_tf.config import Config
 from melgan_tf.layers import pack
 from melgan_tf.losses import binary_cross_entropy
 from melgan_tf.models.spectrogram_gan import Discriminator, Generator
+from melgan_tf.training.replicas import leave_summing, own_rows, replica_count, summed
 
 #: The names of what a step measures, the same in logs, history and TensorBoard.
 METRICS = ("discriminator/loss", "generator/loss", "discriminator/real", "discriminator/fake_before",
@@ -71,6 +72,7 @@ class SpectrogramGAN(keras.Model):
         """
         super().compile(optimizer=None, jit_compile=False, **kwargs)
         self.generator_optimizer = generator_optimizer
+        leave_summing(generator_optimizer, discriminator_optimizer)
         self.discriminator_optimizer = discriminator_optimizer
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
@@ -102,21 +104,21 @@ class SpectrogramGAN(keras.Model):
         generator, discriminator = values_of(self.generator), values_of(self.discriminator)
         judged = [self._discriminator_program(*shard, generator, discriminator)
                   for shard in zip(noise, mels, weights, strict=True)]
-        self.discriminator_optimizer.apply(sum_shards(gradients for gradients, _, _ in judged),
-                                           self.discriminator.trainable_variables)
+        of_judge, = summed(sum_shards(gradients for gradients, _, _ in judged))
+        self.discriminator_optimizer.apply(of_judge, self.discriminator.trainable_variables)
 
         discriminator = values_of(self.discriminator)
         fooled = [self._generator_program(maps, *shard, generator, discriminator)
                   for (_, _, maps), *shard in zip(judged, noise, weights, strict=True)]
-        self.generator_optimizer.apply(sum_shards(gradients for gradients, _ in fooled),
-                                       self.generator.trainable_variables)
+        of_generator, = summed(sum_shards(gradients for gradients, _ in fooled))
+        self.generator_optimizer.apply(of_generator, self.generator.trainable_variables)
         self.step.assign_add(1)
         return self._measure(tf.add_n([figures for _, figures, _ in judged]),
                              tf.add_n([figures for _, figures in fooled]))
 
     def _noise(self, count: int) -> tf.Tensor:
         seed = tf.stack([tf.cast(self.seed, tf.int64), draw_number(self.step)])
-        return tf.random.stateless_normal((count, self.generator.noise_dim), seed)
+        return own_rows(lambda rows: tf.random.stateless_normal((rows, self.generator.noise_dim), seed), count)
 
     def _generate(self, noise: tf.Tensor, generator: Tensors, **how: Any) -> Any:
         return self.generator.stateless_call(generator, [], noise, packed=True, **how)[0]
@@ -154,10 +156,9 @@ class SpectrogramGAN(keras.Model):
 
     def _measure(self, judged: tf.Tensor, fooled: tf.Tensor) -> dict[str, tf.Tensor]:
         # each replica holds its part of a weighted sum; the trackers average over replicas
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         values = [judged[0], fooled[0], judged[1], judged[2], fooled[1]]
         for tracker, value in zip(self.trackers, values, strict=True):
-            tracker.update_state(value * replicas)
+            tracker.update_state(value * replica_count())
         return {tracker.name: tracker.result() for tracker in self.trackers}
 
 
@@ -166,10 +167,8 @@ def _weighted(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 
 def draw_number(step: keras.Variable) -> tf.Tensor:
-    """A number of the step's own, and of the replica's where several share a step: int64, to draw by."""
-    context = tf.distribute.get_replica_context()
-    replica = context.replica_id_in_sync_group if context and context.num_replicas_in_sync > 1 else 0
-    return tf.convert_to_tensor(step, tf.int64) * 4096 + tf.cast(replica, tf.int64)
+    """A number of the step's own, int64, to draw by."""
+    return tf.convert_to_tensor(step, tf.int64) * 4096
 
 
 def values_of(player: keras.Model) -> Tensors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
@@ -28,7 +28,8 @@ class NonFiniteError(MelGANError):
 
 def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, per_epoch: int,
           callbacks: keras.callbacks.CallbackList, strategy: tf.distribute.Strategy,
-          advance: Callable[[int], None] = lambda count: None) -> None:
+          advance: Callable[[int], None] = lambda count: None,
+          agree: Callable[[int], int] = lambda count: count) -> None:
     """Takes the steps from ``start`` to ``end``.
 
     `keras.Model.fit` begins and ends with whole epochs and would average a resumed one wrongly; this does not.
@@ -37,23 +38,25 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
     Args:
         model: a compiled model with a ``train_step``. If it has ``switches``, steps at which its way of learning
             changes, ``train_step`` is told by a second argument whether the last of them has passed.
-        dataset: endless; its first batch is that of step ``start``.
+        dataset: endless, of whole batches; its first one is that of step ``start``.
         start, end: numbers of the first step and of the first not to take.
         per_epoch: steps per epoch.
         callbacks: Keras callbacks.
         strategy: where to run.
         advance: told how many more steps are done.
+        agree: from how many steps suit this process makes how many all workers take in the next call.
 
     Raises:
         NonFiniteError: a loss became infinite or not a number.
         Stop: a callback asked for it.
     """
-    iterator = iter(strategy.experimental_distribute_dataset(dataset))
+    iterator = iter(_parts(dataset, strategy))
+    step_once = tf.autograph.experimental.do_not_convert(model.train_step)  # it takes seconds to look for loops there
 
     @tf.function
     def steps(count: tf.Tensor, *how: bool) -> None:
         for _ in tf.range(count):
-            strategy.run(model.train_step, args=(next(iterator), *how))
+            strategy.run(step_once, args=(next(iterator), *how))
 
     callbacks.on_train_begin()
     step, pace = start, _Pace()
@@ -68,6 +71,7 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
             if hasattr(model, "switches"):
                 count = min([count, *(switch - step for switch in model.switches if switch > step)])
                 how = (model.phase(step),)
+            count = agree(count)
             with pace.measure(count):
                 steps(tf.constant(count), *how)
             step += count
@@ -85,6 +89,28 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
         if stopped:
             raise Stop
     callbacks.on_train_end()
+
+
+def _parts(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterable:
+    """Batches, each cut into the replicas' parts in order. Every worker reads all and keeps its own part."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return strategy.experimental_distribute_dataset(dataset)
+
+    def own(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        replicas = context.num_replicas_in_sync
+        first = context.input_pipeline_id * (replicas // context.num_input_pipelines)
+        end = first + replicas // context.num_input_pipelines
+
+        def cut(*batch: tf.Tensor) -> tf.data.Dataset:
+            parts = tf.nest.map_structure(
+                lambda rows: tf.reshape(rows, (replicas, -1, *rows.shape[1:]))[first:end], batch)
+            return tf.data.Dataset.from_tensor_slices(parts if len(parts) > 1 else parts[0])
+
+        # known to be endless, or workers would ask each other at every step whether there is another
+        parts = dataset.flat_map(cut).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return parts.prefetch(2)
+
+    return strategy.distribute_datasets_from_function(own)
 
 
 class _Pace:

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from melgan_tf import storage
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.classes import Classes
-from melgan_tf.config import Config, FrameGANConfig
+from melgan_tf.cluster import place_from_environment
+from melgan_tf.config import Config, to_dict
 from melgan_tf.data import SoundSet, steps_per_epoch
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.model_config import COMPARED_SOUNDS
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, conflicts, write_text
+from melgan_tf.run_directory import RunDirectory, conflicts, versions, write_text
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
 from melgan_tf.training.adam import Adam
+from melgan_tf.training.plan import plan
 from melgan_tf.training.tasks import Task, task_for
+from melgan_tf.training.workers import WAIT_SECONDS, Workers
 from melgan_tf.waveform_data import WaveformSet
-
-#: Shards of mels smaller than this lose more in their matrix products than they win by running side by side.
-_LEAST_SHARD = 32
-#: Compiling takes a few seconds; shorter runs end sooner without it.
-_LEAST_COMPILED_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -41,28 +39,23 @@ class Result:
         epochs: epochs finished in all.
         signal: the signal that stopped it early, or 0.
         sounds: what it learned from.
+        is_chief: whether this process wrote the run directory: of several workers one does.
     """
 
     steps: int
     epochs: int
     signal: int
     sounds: SoundSet | WaveformSet
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What "auto" comes to on this machine."""
-
-    strategy: tf.distribute.Strategy
-    xla: bool
-    shards: int
+    is_chief: bool = True
 
 
 def run(config: Config, data: str | Path, run_directory: str | Path, progress: Progress | None = None,
-        fresh: bool = False, valid: str | Path | None = None) -> Result:
+        fresh: bool = False, valid: str | Path | None = None, wait_seconds: float = WAIT_SECONDS) -> Result:
     """Trains a model on a folder of sounds, or goes on where an earlier call stopped.
 
-    A resumed run ends with the weights that it would have had if it had never stopped.
+    A resumed run ends with the weights that it would have had if it had never stopped. If ``TF_CONFIG`` names other
+    workers, this is one of several processes that train together; only the chief then needs, and writes, the run
+    directory.
 
     Args:
         config: the resolved configuration.
@@ -72,24 +65,27 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         fresh: forget what is in the run directory and start anew.
         valid: folder of sounds that training does not see; the best checkpoint is the one nearest to them. Without it,
             the one that the run was begun with, or else the training sounds.
+        wait_seconds: how long to wait for other workers.
 
     Raises:
-        UsageError: the run that is there was begun with another configuration.
-        MelGANError: unusable data or run directory, damaged checkpoints, non-finite losses. What was saved stays.
+        UsageError: the run that is there was begun with another configuration; or ``TF_CONFIG`` is of no use.
+        MelGANError: unusable data or run directory, damaged checkpoints, non-finite losses, another worker is gone.
+            What was saved stays.
     """
     progress = progress or Progress()
     directory = RunDirectory(run_directory)
-    with directory.lock():
-        if directory.exists() and not fresh and (differing := conflicts(config, directory.config())):
-            raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
-                             "another run directory, or begin anew")
-        if valid is None and directory.exists() and not fresh:
-            valid = directory.record()["data"].get("valid")
-        task = task_for(config, data, progress, valid)
-        if fresh:
+    place = place_from_environment()
+    with contextlib.ExitStack() as stack:
+        if place is None or place.is_chief:
+            stack.enter_context(directory.lock())
+            valid = _prepare(config, directory, fresh, valid)
+        workers = Workers(place, wait_seconds)
+        stack.enter_context(workers.watching())
+        task = task_for(config, data, progress, valid if workers.is_chief else None)
+        if fresh and workers.is_chief:
             directory.clear()
         try:
-            return _Session(config, storage.path(data), directory, progress, task).train()
+            return _Session(config, storage.path(data), directory, progress, task, workers).train()
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
@@ -97,16 +93,30 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
             raise MelGANError(f"cannot write {directory.tensorboard}: {reason}") from None
 
 
+def _prepare(config: Config, directory: RunDirectory, fresh: bool, valid: str | Path | None) -> str | Path | None:
+    """Refuses a run that was begun otherwise; returns the sounds to judge by."""
+    if not directory.exists() or fresh:
+        return valid
+    if differing := conflicts(config, directory.config()):
+        raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
+                         "another run directory, or begin anew")
+    return directory.record()["data"].get("valid") if valid is None else valid
+
+
 class _Session:
     """One process's part of a run."""
 
-    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task) -> None:
+    def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task,
+                 workers: Workers) -> None:
         self.config, self.data, self.directory, self.progress = config, data, directory, progress
-        self.task, self.sounds = task, task.sounds
+        self.task, self.sounds, self.workers = task, task.sounds, workers
         settings = config.training
+        workers.require_same({"settings": json.dumps(to_dict(config)), "sounds": task.sounds.fingerprint,
+                              "versions": json.dumps(versions())})
         self.per_epoch = steps_per_epoch(task.clips, settings.batch_size)
         self.end = settings.steps or settings.epochs * self.per_epoch
-        self.plan = _plan(config, self.end, directory, progress)
+        begun = directory.record()["resolved"] if workers.is_chief and directory.exists() else {}
+        self.plan = plan(task, config, self.end, begun, progress, workers)
         keras.mixed_precision.set_global_policy(settings.precision)
         self.store = CheckpointStore(directory.checkpoints, settings.keep_checkpoints)
         with self.plan.strategy.scope():
@@ -116,25 +126,43 @@ class _Session:
 
     def train(self) -> Result:
         start = self._resume()
-        self._describe()
+        if self.workers.is_chief:
+            self._describe()
         if start >= self.end:
             self.progress.line(f"already trained for {start} steps ({start // self.per_epoch} epochs): nothing to do; "
                                "ask for more with --epochs or --steps")
-            return Result(start, start // self.per_epoch, 0, self.sounds)
+            return self._result(0)
         dataset = self.task.dataset(start)
+        with cb.Interruption(self.progress, self._agreed_signal) as interruption, self._recording(start) as callbacks:
+            listed = keras.callbacks.CallbackList([*callbacks, interruption], model=self.model)
+            with self.progress.task("training", self.end, "steps", start) as advance, contextlib.suppress(loop.Stop):
+                loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy, advance,
+                           lambda count: int(self.workers.rows(count).min()))
+        self.workers.wait()  # until the chief has saved
+        return self._result(interruption.signal)
+
+    def _agreed_signal(self, heard: int) -> int:
+        return int(self.workers.rows(heard).max())
+
+    def _result(self, signal: int) -> Result:
+        step = self._step()
+        return Result(step, step // self.per_epoch, signal, self.sounds, self.workers.is_chief)
+
+    @contextlib.contextmanager
+    def _recording(self, start: int) -> Iterator[list[keras.callbacks.Callback]]:
+        """What writes while training runs. However that ends, but for non-finite losses, its last step is saved."""
+        if not self.workers.is_chief:
+            yield []
+            return
         self.task.start_judging()
         writer = cb.summary_writer(self.directory)
         checkpointing, others = self._callbacks(writer, start)
-        with cb.Interruption(self.progress) as interruption, self._saving(checkpointing):
-            listed = keras.callbacks.CallbackList([*others, checkpointing, interruption], model=self.model)
-            try:
-                with self.progress.task("training", self.end, "steps", start) as advance:
-                    loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy,
-                               advance)
-            except loop.NonFiniteError as error:
-                raise loop.NonFiniteError(f"{error}; {self._last_good()}") from None
-        step = self._step()
-        return Result(step, step // self.per_epoch, interruption.signal, self.sounds)
+        try:
+            yield [*others, checkpointing]
+        except loop.NonFiniteError as error:
+            raise loop.NonFiniteError(f"{error}; {self._last_good()}") from None
+        checkpointing.save(max(0, self._step() - 1) // self.per_epoch)  # the epoch of the last step
+        checkpointing.history.flush()
 
     def _callbacks(self, writer: tf.summary.SummaryWriter,
                    start: int) -> tuple[cb.Checkpointing, list[keras.callbacks.Callback]]:
@@ -147,34 +175,35 @@ class _Session:
         return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs, self.task.describe), history,
                                cb.Preview(self.task, writer, settings.preview_every, first_epoch)]
 
-    @contextlib.contextmanager
-    def _saving(self, checkpointing: cb.Checkpointing) -> Iterator[None]:
-        """Whatever way training ends, but for non-finite losses, its last step is saved."""
-        with contextlib.suppress(loop.Stop):
-            yield
-        checkpointing.save(max(0, self._step() - 1) // self.per_epoch)  # the epoch of the last step
-        checkpointing.history.flush()
-
     def _resume(self) -> int:
-        found = self.store.newest()
-        if found is None:
+        state = self.workers.from_chief(self._found() if self.workers.is_chief else None)
+        if state is None:
             return 0
-        state, meta, damaged = found
-        for line in damaged:
-            self.progress.warning(f"{line}: going back to step {meta['step']}")
-        begun = {name.split("/", 1)[0] for name in state}
-        if meta["step"] == 0 and begun == {"generator"}:  # imported, or started from another run's weights
+        step = int(state.pop("meta/step"))
+        if _is_start(state, step):
             restore(state, generator=self.model.generator.variables)
             self.progress.line("starting from the generator that is there; everything else begins anew")
             return 0
-        record = self.directory.record()
-        self._require_classes(record["data"].get("classes"))
         restore(state, **self.model.parts())
-        if record["data"].get("fingerprint") != self.sounds.fingerprint:
-            self.progress.warning(f"the sounds have changed since this run began ({record['data'].get('sounds')} then, "
-                                  f"{len(self.sounds)} now): it goes on with the new ones")
-        self.progress.line(f"resuming at step {meta['step']} (epoch {meta['step'] // self.per_epoch})")
-        return meta["step"]
+        self.progress.line(f"resuming at step {step} (epoch {step // self.per_epoch})")
+        return step
+
+    def _found(self) -> State | None:
+        """The newest checkpoint, if there is one, and its step."""
+        found = self.store.newest()
+        if found is None:
+            return None
+        state, meta, damaged = found
+        for line in damaged:
+            self.progress.warning(f"{line}: going back to step {meta['step']}")
+        if not _is_start(state, meta["step"]):
+            record = self.directory.record()
+            self._require_classes(record["data"].get("classes"))
+            if record["data"].get("fingerprint") != self.sounds.fingerprint:
+                self.progress.warning(f"the sounds have changed since this run began "
+                                      f"({record['data'].get('sounds')} then, {len(self.sounds)} now): it goes on with "
+                                      "the new ones")
+        return {**state, "meta/step": np.array(meta["step"])}
 
     def _require_classes(self, begun: dict[str, int] | None) -> None:
         """Refuses folders of other names than the run began with: a label's places are theirs."""
@@ -204,17 +233,9 @@ class _Session:
         return int(self.model.step.numpy())  # mirrored on several devices it has no int() of its own
 
 
-def mirrored(devices: list[str] | None = None) -> tf.distribute.Strategy:
-    """One copy of the model on every device.
-
-    Gradients are added up on one of them. TensorFlow's own choice, collective operations, aborts now and then ("Shape
-    mismatch in the collective instance") where a step has two optimizers: the devices do not always begin the two
-    reductions in the same order.
-
-    Args:
-        devices: by name; all GPUs without.
-    """
-    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+def _is_start(state: State, step: int) -> bool:
+    """Whether a checkpoint holds a generator only: imported, or taken from another run to start from."""
+    return step == 0 and {name.split("/", 1)[0] for name in state} == {"generator"}
 
 
 def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
@@ -227,26 +248,3 @@ def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
     if settings.precision == "mixed_float16":  # half precision underflows without it
         return keras.optimizers.LossScaleOptimizer(adam, name=f"{player}_loss_scale")
     return adam
-
-
-def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progress) -> _Plan:
-    """Decides where and how to compute; a resumed run keeps to what it began with, if it can."""
-    settings = config.training
-    gpus = tf.config.list_logical_devices("GPU")
-    strategy = mirrored() if len(gpus) > 1 else tf.distribute.get_strategy()
-    if settings.batch_size % max(1, len(gpus)):
-        raise MelGANError(f"training.batch_size is {settings.batch_size}: give a multiple of the {len(gpus)} GPUs")
-    begun = directory.record()["resolved"] if directory.exists() else {}
-    if settings.xla == "auto":
-        frames = isinstance(config.model, FrameGANConfig) and not gpus  # measured: half as fast again without
-        xla = begun.get("xla", steps >= _LEAST_COMPILED_STEPS and not frames)
-        if not xla and not frames:
-            progress.line(f"XLA is off: {steps} steps are over before compiling pays (--xla forces it)")
-    else:
-        xla = settings.xla == "on"
-    cores = len(os.sched_getaffinity(0))
-    least = 1 if config.is_vocoder else _LEAST_SHARD
-    shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // least)))
-    if isinstance(config.model, FrameGANConfig) and settings.batch_size % (COMPARED_SOUNDS * shards):
-        shards = 1  # whole groups that the discriminator compares
-    return _Plan(strategy, xla, shards)

@@ -20,6 +20,7 @@ from melgan_tf.config import Config
 from melgan_tf.data import SoundSet, batches, class_shares, labelled_batches, load_folder
 from melgan_tf.evaluation import embed, frechet_distance
 from melgan_tf.evaluation.faults import faults
+from melgan_tf.model_config import COMPARED_SOUNDS
 from melgan_tf.models.sampler import Sampler
 from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
@@ -48,11 +49,17 @@ class Task(ABC):
         clips: examples that make an epoch.
         figure: the name of what `judge` returns.
         model: set by `build`.
+        group: sounds that the model compares with each other: whatever a batch is cut into holds whole groups.
+        least_shard: a shard smaller than this loses more than it wins by running beside others.
+        compiles_on_cpu: whether XLA makes its steps faster on a CPU.
     """
 
     figure: str
     metrics: tuple[str, ...]
     model: keras.Model
+    group = 1
+    least_shard = 32  # in matrix products of mels
+    compiles_on_cpu = True
 
     def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> None:
         self.config, self.valid = config, valid
@@ -168,6 +175,8 @@ class FrameTask(SpectrogramTask):
     """Noise and class to mel spectrogram."""
 
     metrics = frame_gan.METRICS
+    group = COMPARED_SOUNDS
+    compiles_on_cpu = False  # measured: half as fast again without
 
     def check(self, progress: Progress) -> None:
         if len(self.sounds) < _FEW:
@@ -207,6 +216,7 @@ class VocoderTask(Task):
 
     figure = "evaluation/mel_db"
     metrics = vocoder.METRICS
+    least_shard = 1
     sounds: WaveformSet
 
     def _load(self, data: str | Path, progress: Progress) -> WaveformSet:

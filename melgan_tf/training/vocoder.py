@@ -19,6 +19,7 @@ from melgan_tf.models.melgan import MultiScaleDiscriminator
 from melgan_tf.models.vocoder import build_vocoder
 from melgan_tf.stft_loss import multi_resolution_stft
 from melgan_tf.training.gan import shard_sizes, sum_shards, values_of
+from melgan_tf.training.replicas import leave_summing, replica_count, summed
 
 Tensors = list[tf.Tensor]
 
@@ -67,6 +68,7 @@ class VocoderGAN(keras.Model):
         """Sets how the model learns; see `SpectrogramGAN.compile`."""
         super().compile(optimizer=None, jit_compile=False, **kwargs)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        leave_summing(generator_optimizer, discriminator_optimizer)
         generator_optimizer.build(self.generator.trainable_variables)
         if self.discriminator is not None:
             discriminator_optimizer.build(self.discriminator.trainable_variables)
@@ -99,15 +101,15 @@ class VocoderGAN(keras.Model):
     def train_step(self, waveforms: tf.Tensor, adversarial: bool = False) -> dict[str, tf.Tensor]:
         size = waveforms.shape[0]
         shards = tf.split(waveforms, shard_sizes(size, self.shards))
-        shares = [shard.shape[0] / (size * _replicas()) for shard in shards]
+        shares = [shard.shape[0] / (size * replica_count()) for shard in shards]
         generator = values_of(self.generator)
         judged = tf.zeros(())
         if adversarial:
             discriminator = values_of(self.discriminator)
             results = [self._discriminator_program(shard, share, generator, discriminator)
                        for shard, share in zip(shards, shares, strict=True)]
-            self.discriminator_optimizer.apply(sum_shards(gradients for gradients, _, _ in results),
-                                               self.discriminator.trainable_variables)
+            of_judges, = summed(sum_shards(gradients for gradients, _, _ in results))
+            self.discriminator_optimizer.apply(of_judges, self.discriminator.trainable_variables)
             judged = tf.add_n([loss for _, loss, _ in results])
             discriminator = values_of(self.discriminator)
             learned = [self._generator_program(shard, share, maps, generator, discriminator)
@@ -115,8 +117,8 @@ class VocoderGAN(keras.Model):
         else:
             learned = [self._spectral_program(shard, share, generator)
                        for shard, share in zip(shards, shares, strict=True)]
-        self.generator_optimizer.apply(sum_shards(gradients for gradients, _ in learned),
-                                       self.generator.trainable_variables)
+        of_generator, = summed(sum_shards(gradients for gradients, _ in learned))
+        self.generator_optimizer.apply(of_generator, self.generator.trainable_variables)
         self.step.assign_add(1)
         return self._measure(tf.add_n([figures for _, figures in learned]), judged)
 
@@ -177,9 +179,5 @@ class VocoderGAN(keras.Model):
     def _measure(self, learned: tf.Tensor, judged: tf.Tensor) -> dict[str, tf.Tensor]:
         # each replica holds its share of a mean; the trackers average over replicas
         for tracker, value in zip(self.trackers, [*tf.unstack(learned), judged], strict=True):
-            tracker.update_state(value * _replicas())
+            tracker.update_state(value * replica_count())
         return {tracker.name: tracker.result() for tracker in self.trackers}
-
-
-def _replicas() -> int:
-    return tf.distribute.get_strategy().num_replicas_in_sync

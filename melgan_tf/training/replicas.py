@@ -1,0 +1,61 @@
+"""Several copies of a model in one step, on the devices of one machine or of several: what is each one's part.
+
+What is random is drawn as for one copy alone, and every copy takes its rows: so a step is the same, to rounding,
+whatever the number of copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+Tensors = list[tf.Tensor]
+
+
+def replica_count() -> int:
+    """How many copies share the present step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def own_rows(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
+    """This replica's rows of what all replicas draw.
+
+    Args:
+        draw: draws so many rows; the same ones in every replica.
+        count: rows of one replica.
+
+    Example:
+        >>> own_rows(lambda rows: tf.range(rows), 3).numpy().tolist()
+        [0, 1, 2]
+    """
+    replicas, context = replica_count(), tf.distribute.get_replica_context()
+    drawn = draw(count * replicas)
+    if replicas == 1:
+        return drawn
+    return tf.reshape(drawn, (replicas, count, *drawn.shape[1:]))[context.replica_id_in_sync_group]
+
+
+def leave_summing(*optimizers: keras.optimizers.Optimizer) -> None:
+    """Tells optimizers that their gradients come summed over replicas, by `summed`.
+
+    Half precision needs that besides: whether gradients overflowed, and the step is left out, must be decided by their
+    sum, or one replica would leave out what another waits for.
+    """
+    for optimizer in optimizers:
+        getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = lambda pairs: pairs
+
+
+def summed(*players: Tensors) -> list[Tensors]:
+    """The gradients of each player, added up over all replicas in one operation.
+
+    Workers must begin such operations in the same order, and two of which neither needs the other's outcome might be
+    begun in any: one step's independent gradients go together.
+    """
+    if replica_count() == 1:
+        return list(players)
+    flat = tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.SUM, [gradient for player in players for gradient in player])
+    ends = [sum(map(len, players[:index + 1])) for index in range(len(players))]
+    return [flat[end - len(player):end] for player, end in zip(players, ends, strict=True)]

@@ -1,0 +1,261 @@
+"""Several workers, real processes on loopback, train what one does; one that is lost ends the others, not the run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import _PROGRAM, invoke
+from drums import write_drums
+from tiny_vocoders import FAST, tiny
+
+from melgan_tf import presets
+from melgan_tf.checkpoints import CheckpointStore, load
+from melgan_tf.cluster import Place, meet, place_from_environment
+from melgan_tf.config import to_dict
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.model_config import VocoderObjective
+from melgan_tf.progress import Progress
+from melgan_tf.run_directory import with_training
+from melgan_tf.training.plan import plan
+from melgan_tf.training.run import run
+from melgan_tf.training.tasks import FrameTask, SpectrogramTask
+from melgan_tf.training.workers import Workers
+
+HERE = Path(__file__).parent
+#: Most difference to one worker, of a variable's largest number: rounding, which grows from step to step.
+CLOSE = 1e-3
+LONGEST = 900  # seconds for anything; on a busy machine three processes take minutes to trace their graphs
+
+
+def places(count: int) -> list[dict]:
+    """``TF_CONFIG`` of each of so many workers, on ports that are free."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("localhost", 0))) for _ in range(count)]
+        workers = [f"localhost:{server.getsockname()[1]}" for server in servers]
+    return [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(count)]
+
+
+@contextlib.contextmanager
+def started(count: int, *arguments: object) -> Iterator[list[subprocess.Popen]]:
+    """So many workers, each the same Python command."""
+    processes = []
+    try:
+        for place in places(count):
+            environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+            processes.append(subprocess.Popen(
+                [sys.executable, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=environment | {"TF_CONFIG": json.dumps(place), "PYTHONPATH": str(HERE)}))
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def ended(process: subprocess.Popen) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=LONGEST)
+    return process.returncode, out, err
+
+
+def train_together(count: int, folder: Path, sounds: Path, **configs) -> list[dict[str, dict[str, np.ndarray]]]:
+    """What each worker holds after each run."""
+    folder.mkdir(exist_ok=True)
+    job = folder / "job.json"
+    job.write_text(json.dumps({"sounds": str(sounds), "out": str(folder),
+                               "runs": {name: to_dict(config) for name, config in configs.items()}}))
+    with started(count, HERE / "one_worker.py", job) as processes:
+        for process in processes:
+            code, _, err = ended(process)
+            assert code == 0, err[-3000:]
+    assert [path.name for path in sorted(folder.glob("run-of-*"))] == ["run-of-0"]  # the others wrote nothing
+    return [{name: dict(np.load(folder / f"{name}-{index}.npz")) for name in configs} for index in range(count)]
+
+
+def assert_as_one(states: list[dict[str, np.ndarray]], alone: dict[str, np.ndarray]) -> None:
+    """The same numbers on every worker, and those of one worker but for rounding."""
+    for state in states:
+        assert state.pop("replicas") == len(states)
+        assert_close(state, alone)
+        for name, value in states[0].items():
+            np.testing.assert_array_equal(state[name], value, err_msg=name)
+
+
+def assert_close(state: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> None:
+    assert set(state) == set(alone)
+    for name, value in alone.items():
+        scale = np.max(np.abs(value), initial=1e-3)
+        np.testing.assert_allclose(state[name], value, rtol=0, atol=CLOSE * scale, err_msg=name)
+
+
+SEED = with_training(presets.get("seed"), batch_size=24, epochs=4, checkpoint_every=1, preview_every=100, xla="off")
+DRUMS = presets.get("drums")
+FRAMES = with_training(dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8)), batch_size=16,
+                       steps=4, checkpoint_every=100, preview_every=100, xla="off")
+VOCODER = with_training(tiny(model=dataclasses.replace(FAST, objective=VocoderObjective(0, 0.0, 0.0, 1.0, 1.0))),
+                        batch_size=4, steps=4, checkpoint_every=100, preview_every=100, xla="off")
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory) -> Path:
+    """30 sounds: epochs of two batches of 24, the second of which has real sounds for the first worker only."""
+    return write_drums(tmp_path_factory.mktemp("workers") / "drums", each=10)
+
+
+def lose_one(sounds: Path, path: Path, settings: Path) -> None:
+    """Three workers, the last of which is killed after the first checkpoint: the others end soon, in one line."""
+    store, until = CheckpointStore(path / "checkpoints"), time.monotonic() + LONGEST
+    with started(3, "-c", _PROGRAM, "train", sounds, "--run-dir", path, "--config", settings) as (*left, lost):
+        while not store.steps():
+            assert time.monotonic() < until
+            assert left[0].poll() is None, ended(left[0])
+            time.sleep(0.02)
+        lost.kill()
+        killed = time.monotonic()
+        for process in left:
+            code, _, err = ended(process)
+            said = [line for line in err.splitlines() if not line.startswith(("training: ", "reading sounds: "))]
+            assert len(said) == 1, err
+            assert said[0].startswith("melgan-tf: ")
+            assert "is gone: this worker stops as well; start all of them again" in said[0]
+            assert code == 1
+        assert time.monotonic() - killed < 60
+
+
+@pytest.mark.slow
+def test_workers_learn_what_one_does_and_one_that_is_lost_costs_no_more_than_its_last_checkpoint(
+        sounds, tmp_path, monkeypatch):
+    """Three begin, one is lost, two go on; the chief alone reads the checkpoint and gives the other its numbers."""
+    path, settings = tmp_path / "run-of-0" / "seed", tmp_path / "config.json"
+    settings.write_text(json.dumps(to_dict(with_training(SEED, epochs=1000))))
+    lose_one(sounds, path, settings)
+    store = CheckpointStore(path / "checkpoints")
+    first, last = load(store.file(store.steps()[0])), store.steps()[-1]
+    configs = {"seed": with_training(SEED, steps=last + 4), "frames": FRAMES, "vocoder": VOCODER}
+    states = train_together(2, tmp_path, sounds, **configs)
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr(FrameTask, "least_shard", 8)  # two shards that compare their own groups, as two workers do
+    for name, config in configs.items():
+        run(with_training(config, keep_checkpoints=1000), sounds, tmp_path / name)
+    alone = CheckpointStore(tmp_path / "seed" / "checkpoints")
+    assert_close(first[0], load(alone.file(first[1]["step"]))[0])
+    for name, step in (("seed", last + 4), ("frames", FRAMES.training.steps), ("vocoder", VOCODER.training.steps)):
+        assert_as_one([state[name] for state in states], load(
+            CheckpointStore(tmp_path / name / "checkpoints").file(step))[0])
+
+
+# -- before anything is computed -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("{cluster", "TF_CONFIG is not JSON"),
+    ("[]", "TF_CONFIG has no cluster or no task"),
+    ('{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG has no cluster or no task"),
+    ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+     "this is worker 2, but its cluster has no such task (it has worker 0, worker 1)"),
+    ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "ps", "index": 0}}', "this is ps 0, but"),
+    ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}', "a job 'ps'"),
+    ('{"cluster": {"worker": ["a", "b:1"]}, "task": {"type": "worker", "index": 0}}', "the address 'a': give"),
+    ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}', "'a:1': give HOST:PORT, each"),
+    ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "give a list of addresses"),
+    ('{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}', "2 chiefs: give one"),
+])
+def test_a_bad_tf_config_is_one_line(sounds, tmp_path, monkeypatch, text, told):
+    monkeypatch.setenv("TF_CONFIG", text)
+    invoke("train", sounds, "--run-dir", tmp_path / "run").one_line(told, code=2)
+    with pytest.raises(UsageError):
+        run(SEED, sounds, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'])
+def test_a_cluster_of_one_is_no_cluster(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert place_from_environment() is None
+
+
+def test_the_chief_is_the_chief_or_worker_0(monkeypatch):
+    cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
+    for job, number, index in (("chief", 0, 0), ("worker", 0, 1), ("worker", "1", 2)):
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": job, "index": number}}))
+        place = place_from_environment()
+        assert (place.index, place.is_chief, place.tasks[0]) == (index, index == 0, ("chief", 0, "a:1"))
+
+
+def test_peers_that_are_not_there_are_named(sounds, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", json.dumps(places(2)[0]))
+    ended = invoke("train", sounds, "--run-dir", tmp_path / "run", "--wait", "0.5", "--quiet")
+    ended.one_line("worker 1 (localhost:", "is not there after 0.5 s (Connection refused)", "--wait", code=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def tasks_of(place: dict) -> tuple[tuple[str, int, str], ...]:
+    return tuple(("worker", index, address) for index, address in enumerate(place["cluster"]["worker"]))
+
+
+def test_workers_meet_in_any_order():
+    tasks = tasks_of(places(3)[0])
+    with futures.ThreadPoolExecutor() as pool:
+        met = []
+        for index in (2, 0, 1):
+            assert not any(future.done() for future in met)  # nobody goes on before all are there
+            met.append(pool.submit(meet, Place(tasks, index), 10.0))
+            time.sleep(0.5)
+        for future in met:
+            future.result()
+
+
+def test_a_worker_left_from_an_earlier_start_is_not_met_and_a_port_that_is_taken_is_told():
+    tasks = tasks_of(places(2)[0])
+    port = int(tasks[1][2].rpartition(":")[2])
+    with socket.create_server(("", port)):
+        with pytest.raises(MelGANError, match="can be reached, but does not call: it may be left from an earlier"):
+            meet(Place(tasks, 0), 1.0)
+        with pytest.raises(MelGANError, match=f"port {port}: Address already in use"):
+            meet(Place(tasks, 1), 1.0)
+
+
+# -- what is divided -------------------------------------------------------------------------------------------------
+
+class Replicas:
+    """A strategy that says how many replicas there are."""
+
+    def __init__(self, count: int) -> None:
+        self.num_replicas_in_sync = count
+
+
+@pytest.mark.parametrize(("task", "replicas", "size", "told"), [
+    (SpectrogramTask, 3, 32, "batch_size is 32: give a multiple of 3, for 3 replicas"),
+    (FrameTask, 2, 24, "batch_size is 24: give a multiple of 16, for 2 replicas .* compares sounds in groups of 8")])
+def test_a_batch_that_cannot_be_divided_is_refused(task, replicas, size, told):
+    with pytest.raises(UsageError, match=told):
+        plan(task, with_training(SEED, batch_size=size), 8, {}, Progress(), strategy=Replicas(replicas))
+
+
+@pytest.mark.parametrize(("begun", "replicas", "shards"), [
+    ({"shards": 4}, 2, 2), ({"shards": 2, "replicas": 2}, 1, 4), ({"shards": 1, "replicas": 2}, 2, 1),
+    ({"shards": 3}, 2, 1)])
+def test_a_resumed_run_has_as_many_shards_in_all_as_before(monkeypatch, begun, replicas, shards):
+    """So the frame GAN compares the same groups, however many workers go on with it."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    config = with_training(SEED, batch_size=64)
+    assert plan(FrameTask, config, 8, begun, Progress(), strategy=Replicas(replicas)).shards == shards
+
+
+def test_workers_begun_in_another_way_are_refused(monkeypatch):
+    workers = Workers()
+    workers.count, workers.place = 3, Place((("worker", 0, "a:1"), ("worker", 1, "b:1"), ("worker", 2, "c:1")), 0)
+    monkeypatch.setattr(workers, "rows", lambda *values: np.array([values, values, [values[0], 0]]))
+    with pytest.raises(UsageError, match=r"worker 2 \(c:1\) has other sounds than worker 0 \(a:1\)"):
+        workers.require_same({"settings": "x", "sounds": "y"})
