@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import dataclasses
+import inspect
 
 import librosa
 import numpy as np
