@@ -67,6 +67,9 @@ _PRESETS = {
         training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
                                 discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
                                 log_every=10, checkpoint_every=30, preview_every=60)),
+    # Data and command: the same, --preset drums-44k. Shipped after 9,757 steps, 1.8 hours of a shared core. The same
+    # held-out sounds: Fréchet 4.1, precision 0.93, recall 0.81, coverage 0.79; log-mel statistics at 44.1 kHz 4.3
+    # (real vs real 1.5).
     "drums-44k": Config(
         preset="drums-44k", audio=_FULL_BAND_AUDIO, data=DataConfig(clip_samples=32_768, level="peak"),
         model=FrameGANConfig(noise_dim=32, ceiling=3.0, augmentation=AugmentationConfig(bin_shift=4, frame_shift=2)),
@@ -81,6 +84,7 @@ _PRESETS = {
                                 checkpoint_every=5, preview_every=20)),
     "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
                          corrections=2),
+    # weights/vocoder-44k.json has the shipped run, which was not quite this recipe.
     "vocoder-44k": _fast("vocoder-44k", _FULL_BAND_AUDIO, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=16,
                          corrections=2),
     "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 16_000, 0.8, subframes=4),
