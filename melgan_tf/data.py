@@ -103,11 +103,12 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
         mels = mels.batch(_ANALYSIS_BATCH).map(lambda waveform: spectral.mel_spectrogram(waveform, audio))
         batches = list(mels.prefetch(2).as_numpy_iterator())
     if not batches:
-        raise MelGANError(_nothing_readable(folder, sounds.files, reading.skipped))
+        raise MelGANError(nothing_readable(folder, sounds.files, reading.skipped))
     return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.digest.hexdigest()[:16])
 
 
-def _nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:
+def nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:
+    """Why a folder gives no sound, in one line: it has no files of sound, or these were skipped."""
     if not sounds and not skipped:
         return f"{folder} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
     first = skipped[0]

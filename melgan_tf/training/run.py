@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
 from melgan_tf.classes import Classes
-from melgan_tf.config import Config, FrameGANConfig
+from melgan_tf.config import Config, FrameGANConfig, SequenceGANConfig
 from melgan_tf.data import SoundSet, steps_per_epoch
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.model_config import COMPARED_SOUNDS
@@ -237,7 +237,7 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
         raise MelGANError(f"training.batch_size is {settings.batch_size}: give a multiple of the {len(gpus)} GPUs")
     begun = directory.record()["resolved"] if directory.exists() else {}
     if settings.xla == "auto":
-        frames = isinstance(config.model, FrameGANConfig) and not gpus  # measured: half as fast again without
+        frames = isinstance(config.model, FrameGANConfig | SequenceGANConfig) and not gpus  # measured: half as fast again without
         xla = begun.get("xla", steps >= _LEAST_COMPILED_STEPS and not frames)
         if not xla and not frames:
             progress.line(f"XLA is off: {steps} steps are over before compiling pays (--xla forces it)")
@@ -246,6 +246,6 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
     cores = len(os.sched_getaffinity(0))
     least = 1 if config.is_vocoder else _LEAST_SHARD
     shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // least)))
-    if isinstance(config.model, FrameGANConfig) and settings.batch_size % (COMPARED_SOUNDS * shards):
+    if isinstance(config.model, FrameGANConfig | SequenceGANConfig) and settings.batch_size % (COMPARED_SOUNDS * shards):
         shards = 1  # whole groups that the discriminator compares
     return _Plan(strategy, xla, shards)
