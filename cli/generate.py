@@ -9,6 +9,24 @@ import click
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.errors import UsageError
+from melgan_tf.sound_folder import FileNames, Shard, holds_other_shards_only
+
+
+class _ShardType(click.ParamType):
+    """``I/N``: part I of N."""
+
+    name = "shard"
+
+    def convert(self, value: str | Shard, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
+        if isinstance(value, Shard):
+            return value
+        parts = value.split("/")
+        if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 8 for part in parts):
+            self.fail(f"{value!r} is not I/N, as in 1/4 to 4/4", param, ctx)
+        try:
+            return Shard(*map(int, parts))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("generate", short_help="Make new sounds with a trained model.")
@@ -17,6 +35,9 @@ from melgan_tf.errors import UsageError
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="How many sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
+@click.option("--shard", type=_ShardType(), metavar="I/N",
+              help="Make part I of N of the sounds only, I from 1 to N: jobs side by side, each all or nothing, which "
+                   "may share a folder. Their sounds are those that one call would make.")
 @options.seed(0)
 @click.option("--normalize/--no-normalize", default=True, show_default=True,
               help="Bring every sound to a peak of -1 dB, or leave levels as the model makes them.")
@@ -25,27 +46,32 @@ from melgan_tf.errors import UsageError
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, label: str | None, seed: int, normalize: bool, vocoder: str | None,
-            checkpoint: str, force: bool, quiet: bool) -> None:
+def command(run: Path, out: Path, count: int, label: str | None, shard: Shard | None, seed: int, normalize: bool,
+            vocoder: str | None, checkpoint: str, force: bool, quiet: bool) -> None:
     """Make new sounds with the model in the run directory RUN, or with one of the package's own: pretrained:drums.
 
     Writes WAVs, sounds.json (what regenerates each sound), sounds.png (their spectrograms) and index.html (to hear them
-    in a browser). Sound number i of a seed is always the same, however many are asked for.
+    in a browser). Sound number i of a seed is always the same, however many are asked for. Picture and page show the
+    first thousand. A shard writes sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
     """
     if options.run_config(run).is_vocoder:
         raise UsageError(f"{run} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND "
                          f"--vocoder {run}")
-    options.require_output(out, force)
+    shared = shard is not None and out.is_dir() and holds_other_shards_only(out, shard)
+    options.require_output(out, force or shared)
 
     options.start_tensorflow()
-    from melgan_tf.generation import PAGE, PICTURE, write_sounds
+    from melgan_tf.generation import write_sounds
     from melgan_tf.trained import load_trained
 
-    progress = ConsoleProgress(quiet)
+    progress, names = ConsoleProgress(quiet), FileNames.of(shard)
     trained = load_trained(run, checkpoint, progress, vocoder)
-    record = write_sounds(trained, out, count, seed, str(run), progress, normalize, label)
-    silent = sum(sound["silent"] for sound in record["sounds"])
-    if silent:
-        click.echo(f"warning: {silent} of {count} sounds are silent", err=True)
-    if not quiet:
-        click.echo(f"{count} sounds in {out}, their spectrograms in {out / PICTURE}; to hear them: {out / PAGE}")
+    record = write_sounds(trained, out, count, seed, str(run), progress, normalize, label, shard)
+    made, whole = record["made"], f" (shard {shard} of {count})" if shard else ""
+    if record["silent"]:
+        click.echo(f"warning: {record['silent']} of {made} sounds are silent", err=True)
+    if not quiet and not made:
+        click.echo(f"no sounds are left for shard {shard} of {count} sounds, as {out / names.record} says")
+    elif not quiet:
+        click.echo(f"{made} sounds{whole} in {out}, their spectrograms in {out / names.picture}; to hear them: "
+                   f"{out / names.page}")

@@ -6,7 +6,6 @@ Both sides are measured as they are heard: as waveforms, so that what the vocode
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import Report, evaluate_waveforms
 from melgan_tf.evaluation.sounds import Sounds, load_sounds
-from melgan_tf.generation import RECORD
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory
+from melgan_tf.sound_folder import recorded_labels
 from melgan_tf.trained import Trained
 
 #: Which nearest neighbour bounds a sound's neighbourhood.
@@ -94,10 +93,9 @@ def generated(trained: Trained, count: int, seed: int = 0, progress: Progress | 
 
 
 def with_recorded_labels(sounds: Sounds, folder: Path) -> Sounds:
-    """The sounds with the labels that a folder's sounds.json gives them, if it gives one to each."""
+    """The sounds with the labels that a folder's sounds.json, or shards' records, give them, if they give all one."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        found = {sound["file"]: str(sound["label"]) for sound in record["sounds"]}
+        found = recorded_labels(folder)
         return dataclasses.replace(sounds, labels=tuple(found[name] for name in sounds.names))
     except (OSError, ValueError, KeyError, TypeError):
         return sounds

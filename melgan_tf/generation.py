@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,28 @@ import numpy as np
 from melgan_tf import spectral
 from melgan_tf.audio import is_silent, save_wav
 from melgan_tf.errors import MelGANError
+from melgan_tf.models.sampler import BATCH
 from melgan_tf.page import page
 from melgan_tf.pictures import contact_sheet, save_png
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import versions, write_text
+from melgan_tf.sound_folder import WORKPLACE, FileNames, RecordWriter, Shard, file_name, move
 from melgan_tf.trained import Trained
 
-RECORD, PICTURE, PAGE = "sounds.json", "sounds.png", "index.html"
+#: The picture and the page show so many sounds, the first; there is no limit to what else is written.
+SHOWN = 1_000
 
 #: Peak of a normalised sound: -1 dB of full scale.
 _PEAK = 10 ** (-1 / 20)
 
 
 def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, source: str,
-                 progress: Progress | None = None, normalize: bool = True, label: str | None = None) -> dict[str, Any]:
-    """Writes ``count`` sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder, all or none.
+                 progress: Progress | None = None, normalize: bool = True, label: str | None = None,
+                 shard: Shard | None = None) -> dict[str, Any]:
+    """Writes sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder, all or none.
+
+    Sounds go to disk in batches as they are made, into a hidden folder that is moved in the end: memory does not grow
+    with their number.
 
     Args:
         trained: the model.
@@ -41,93 +48,100 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
         normalize: bring every sound that is not silent to a peak of -1 dB; its own peak stays in the record.
         label: the class, or mixture of classes, of all sounds, as `melgan_tf.classes.Classes.label` reads it; without
             it each has one of its own.
+        shard: make only this part of the sounds, under the names and with the bytes that they have in the whole. Its
+            record, picture and page have names of their own (``sounds-2-of-3.json``), so that all shards may use one
+            folder. A shard without sounds leaves but a record.
 
     Returns:
-        What sounds.json holds.
+        What the record holds, with the first `SHOWN` sounds only, and of all: ``made``, how many were written, and
+        ``silent``, how many of these are silent.
 
     Raises:
         UsageError: the model has no such class, or none at all.
         MelGANError: the folder cannot be written.
     """
-    out, progress = Path(out), progress or Progress()
-    wanted = trained.label(label)
-    with progress.task("generating", count, "sounds") as advance:
-        made = trained.sampler.generate(seed, count, advance=advance, label=wanted)
-    record = {**_record(trained, made, count, seed, source), "normalized": normalize}
+    out, progress, names = Path(out), progress or Progress(), FileNames.of(shard)
+    indices = shard.part(count, BATCH) if shard else range(count)
+    head = {**_head(trained, source), "normalized": normalize, **({"shard": str(shard)} if shard else {})}
+    sounds = _sounds(trained, indices, count, seed, trained.label(label))
     try:
         beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
         beside.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(prefix=".sounds-", dir=beside))
+        workplace = Path(tempfile.mkdtemp(prefix=WORKPLACE, dir=beside))
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
     try:
         os.chmod(workplace, 0o755)
-        _fill(workplace, trained, made, record, progress)
-        _move(workplace, out)
+        with progress.task("generating", len(indices), "sounds") as advance, \
+                RecordWriter(workplace / names.record, head) as record:
+            folder = _Folder(workplace, head, record)
+            for sound, samples, mel in sounds:
+                folder.add(sound, samples, mel)
+                advance(1)
+        if len(indices):
+            folder.finish(trained, names)
+        move(workplace, out, names)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
     except MelGANError as error:  # speaks of a place that is about to vanish
         raise MelGANError(str(error).replace(str(workplace), str(out))) from None
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
-    return record
+    return {**head, "sounds": folder.shown, "made": len(indices), "silent": folder.silent}
 
 
-def _record(trained: Trained, made: dict[str, np.ndarray], count: int, seed: int, source: str) -> dict[str, Any]:
-    classes = trained.sampler.classes
-
-    def sound(index: int) -> dict[str, Any]:
-        label = {"label": classes.describe(made["label"][index])} if classes else {}
-        return {"file": _file_name(seed, index, label.get("label")), "seed": seed, "index": index, **label,
-                "peak": round(float(np.max(np.abs(made["audio"][index]))), 4),
-                "silent": bool(is_silent(made["audio"][index])),
-                "noise": [round(float(value), 7) for value in made["noise"][index]]}
-
-    sounds = [sound(index) for index in range(count)]
+def _head(trained: Trained, source: str) -> dict[str, Any]:
+    """All of a record but its sounds."""
     return {"source": source, "preset": trained.config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": trained.config.audio.fingerprint(), "sample_rate": trained.config.audio.sample_rate,
-            "vocoder": trained.renderer, "versions": versions(), "sounds": sounds}
+            "vocoder": trained.renderer, "versions": versions()}
 
 
-def _file_name(seed: int, index: int, label: str | None) -> str:
-    """``seed1-0000.wav``, or with a class in front: ``kick-seed1-0000.wav``."""
-    front = re.sub(r"[^\w.=-]+", "-", label)[:80] + "-" if label else ""
-    return f"{front}seed{seed}-{index:04d}.wav"
+def _sounds(trained: Trained, indices: range, count: int, seed: int,
+            label: np.ndarray | None) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
+    """Sound by sound its entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)``."""
+    classes = trained.sampler.classes
+    for first in range(indices.start, indices.stop, BATCH):
+        made = trained.sampler.generate(seed, min(BATCH, indices.stop - first), first, label=label)
+        for row, samples in enumerate(made["audio"]):
+            named = {"label": classes.describe(made["label"][row])} if classes else {}
+            yield {"file": file_name(seed, first + row, count, named.get("label")), "seed": seed, "index": first + row,
+                   **named, "peak": round(float(np.max(np.abs(samples))), 4), "silent": bool(is_silent(samples)),
+                   "noise": [round(float(value), 7) for value in made["noise"][row]]}, samples, made["mel"][row]
 
 
-def _fill(folder: Path, trained: Trained, made: dict[str, np.ndarray], record: dict[str, Any],
-          progress: Progress) -> None:
-    rate = trained.config.audio.sample_rate
-    with progress.task("writing", len(record["sounds"]), "sounds") as advance:
-        for sound, samples in zip(record["sounds"], made["audio"], strict=True):
-            origin = {"made_by": "melgan-tf", "weights": record["weights"], "step": record["step"],
-                      "seed": sound["seed"], "index": sound["index"],
-                      **({"label": sound["label"]} if "label" in sound else {})}
-            if record["normalized"] and not sound["silent"]:
-                samples = samples * (_PEAK / np.max(np.abs(samples)))
-            save_wav(folder / sound["file"], samples, rate, comment=json.dumps(origin))
-            advance(1)
-    mels = spectral.log_mel(made["mel"], trained.config.audio).numpy()
-    titles = [f"{sound['index']} {sound.get('label', '')}".strip() for sound in record["sounds"]]
-    save_png(contact_sheet(mels, titles=titles), folder / PICTURE)
-    write_text(folder / PAGE, page(record, PICTURE))
-    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+class _Folder:
+    """Takes sounds one by one and keeps of them what picture and page show.
 
+    Args:
+        path: the folder.
+        head: of the record.
+        record: takes their entries.
+    """
 
-def _move(workplace: Path, out: Path) -> None:
-    """Puts finished files in place; those of an earlier call go, whatever else is there stays."""
-    if not out.exists():
-        os.rename(workplace, out)
-        return
-    for old in _earlier(out):
-        (out / old).unlink(missing_ok=True)
-    for file in sorted(workplace.iterdir()):
-        os.replace(file, out / file.name)
+    def __init__(self, path: Path, head: dict[str, Any], record: RecordWriter) -> None:
+        self._path, self._head, self._record = path, head, record
+        self._mels: list[np.ndarray] = []
+        self._made = 0
+        self.shown: list[dict[str, Any]] = []
+        self.silent = 0
 
+    def add(self, sound: dict[str, Any], samples: np.ndarray, mel: np.ndarray) -> None:
+        origin = {"made_by": "melgan-tf", "weights": self._head["weights"], "step": self._head["step"],
+                  "seed": sound["seed"], "index": sound["index"],
+                  **({"label": sound["label"]} if "label" in sound else {})}
+        if self._head["normalized"] and not sound["silent"]:
+            samples = samples * (_PEAK / np.max(np.abs(samples)))
+        save_wav(self._path / sound["file"], samples, self._head["sample_rate"], comment=json.dumps(origin))
+        self._record.add(sound)
+        self._made += 1
+        self.silent += sound["silent"]
+        if len(self.shown) < SHOWN:
+            self.shown.append(sound)
+            self._mels.append(np.array(mel))
 
-def _earlier(out: Path) -> list[str]:
-    try:
-        names = [sound["file"] for sound in json.loads((out / RECORD).read_text(encoding="utf-8"))["sounds"]]
-        return [name for name in names if name == Path(name).name and (out / name).is_file()]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    def finish(self, trained: Trained, names: FileNames) -> None:
+        mels = spectral.log_mel(np.stack(self._mels), trained.config.audio).numpy()
+        titles = [f"{sound['index']} {sound.get('label', '')}".strip() for sound in self.shown]
+        save_png(contact_sheet(mels, titles=titles, of=self._made), self._path / names.picture)
+        write_text(self._path / names.page, page({**self._head, "sounds": self.shown}, names.picture, self._made))

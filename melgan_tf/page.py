@@ -17,17 +17,20 @@ audio { height: 2rem; width: 100% }
 """
 
 
-def page(record: dict[str, Any], picture: str) -> str:
+def page(record: dict[str, Any], picture: str, of: int | None = None) -> str:
     """The page's HTML; it refers to the files beside it by relative names and needs no network.
 
     Args:
         record: what sounds.json holds.
         picture: name of the picture's file.
+        of: the record's sounds are the first of so many, which the page says; None: they are all.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for sound in record["sounds"]:
         groups.setdefault(sound.get("label", ""), []).append(sound)
-    about = f"{len(record['sounds'])} sounds, preset {record['preset']}, {record['sample_rate']} Hz"
+    count = len(record["sounds"])
+    shown = f"{count} sounds" if of in (None, count) else f"the first {count} of {of} sounds"
+    about = f"{shown}, preset {record['preset']}, {record['sample_rate']} Hz"
     parts = [f"<h2>{html.escape(label)}</h2>" * bool(label) + "<section>" + "".join(map(_player, sounds)) + "</section>"
              for label, sounds in sorted(groups.items())]
     return ("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"

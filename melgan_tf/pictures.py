@@ -50,7 +50,7 @@ class _Layout:
 
 
 def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, columns: int | None = None,
-                  floor_db: float | None = None, top_db: float | None = None) -> Image:
+                  floor_db: float | None = None, top_db: float | None = None, of: int | None = None) -> Image:
     """Draws all spectrograms on one sheet of at most 4000 x 4000 pixels, with one colour scale that it shows.
 
     Tiles shrink where there are hundreds of sounds; where even small tiles are too many, the first that fit are drawn
@@ -62,6 +62,7 @@ def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, colum
         columns: tiles side by side, 1 or more; None makes a sheet about 1.6 times as wide as high.
         floor_db: level drawn black, dB; None is 80 dB below ``top_db``.
         top_db: level drawn brightest, dB; None is the loudest value.
+        of: these are the first of so many sounds, which the footer says; None: they are all.
 
     Input shape:
         ``(sounds, frames, mel_bins)``
@@ -84,7 +85,7 @@ def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, colum
     layout = _arrange(mel_db.shape, columns, titled=titles is not None)
     tiles = _tiles(mel_db[:layout.shown], layout.tile_width, layout.tile_height, floor_db, top_db)
     font = _font()
-    caption = _caption(layout.shown, len(mel_db))
+    caption = _caption(layout.shown, of or len(mel_db))
     width = max(layout.columns * layout.pitch_x - GAP, math.ceil(font.getlength(caption)), 2 * BAR_WIDTH) + 2 * MARGIN
     height = layout.rows * layout.pitch_y - GAP + FOOTER_HEIGHT + 2 * MARGIN
     sheet = Image.new("RGB", (width, height), BACKGROUND)

@@ -65,7 +65,8 @@ def begin(folder: Path, config: Config) -> None:
                 "--format [int16|float32] --seed --workers --shard-size FILES --fresh --quiet -q"),
     ("train", "DATA --run-dir --valid FOLDER --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed "
               "--log-every --xla --no-xla --fresh --quiet -q"),
-    ("generate", "RUN --out --count --label --seed --vocoder RUN|NAME --checkpoint [last|best] --force --quiet"),
+    ("generate", "RUN --out --count --label --shard I/N --seed --vocoder RUN|NAME --checkpoint [last|best] --force "
+                 "--quiet"),
     ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
     ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
                "--vocoder RUN|NAME --checkpoint --quiet"),
