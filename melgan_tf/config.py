@@ -35,7 +35,8 @@ from melgan_tf.model_config import (
 
 __all__ = ["AudioConfig", "AugmentationConfig", "Config", "DataConfig", "FastVocoderConfig", "FrameGANConfig",
            "FrameGANObjective", "MelGANConfig", "ModelConfig", "SequenceGANConfig", "SpectrogramGANConfig",
-           "TrainingConfig", "VocoderObjective", "from_dict", "known_keys", "merge", "parse_assignment", "read_json", "to_dict"]
+           "TrainingConfig", "VocoderObjective", "from_dict", "known_keys", "merge", "parse_assignment", "read_json",
+           "to_dict"]
 
 MelScale = Literal["htk", "slaney"]
 MelNorm = Literal["none", "slaney"]

@@ -156,11 +156,13 @@ class SequenceGANConfig:
         check_types(self, "model")
         for name in ("noise_dim", "style_dim", "channels"):
             require(1 <= getattr(self, name) <= 4096, f"model.{name}", getattr(self, name), "give 1 to 4096")
-        require(0.1 <= self.style_seconds <= 3600, "model.style_seconds", self.style_seconds, "give 0.1 to 3600 seconds")
+        require(0.1 <= self.style_seconds <= 3600, "model.style_seconds", self.style_seconds,
+                "give 0.1 to 3600 seconds")
         require(0 < self.discriminator_gain <= 100, "model.discriminator_gain", self.discriminator_gain,
                 "give more than 0 and at most 100")
         require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
-        require(0 < self.quietest_db <= 200, "model.quietest_db", self.quietest_db, "give more than 0 and at most 200 dB")
+        require(0 < self.quietest_db <= 200, "model.quietest_db", self.quietest_db,
+                "give more than 0 and at most 200 dB")
 
 
 @dataclass(frozen=True)

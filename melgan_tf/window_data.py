@@ -3,8 +3,8 @@
 Every sound is analysed once, at full length; the mels stay in memory (28 kB a second with the `music` preset). Which
 windows a batch holds is a function of the seed and the step alone, so a resumed run sees what it would have seen.
 
-A window may begin a little before its sound, so that attacks are not always its first frame, but not end after it, unless
-the sound is shorter. Windows that are much softer than the rest of their sound are left out: recordings of notes end in
+A window may begin a little before its sound, so that attacks are not always its first frame, but not end after it,
+unless the sound is shorter. Windows that are much softer than the rest of their sound are left out: recordings of notes end in
 long silence.
 """
 
@@ -20,10 +20,9 @@ import tensorflow as tf
 from melgan_tf import spectral
 from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import Config
-from melgan_tf.data import nothing_readable
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.sounds import open_sounds
+from melgan_tf.sounds import nothing_readable, open_sounds
 
 _LEAD_SHARE = 0.25  # of a window, that may come before its sound
 _PIECE_FRAMES = 2048
@@ -115,7 +114,7 @@ def _analyse(samples: np.ndarray, config: Config) -> np.ndarray:
 
 
 def _loud(mel: np.ndarray, window: int, context: int, below: float) -> np.ndarray:
-    """The first frames of windows that are not softer than ``below`` (powers of ten) under the sound's loudest frame."""
+    """The first frames of windows that come within ``below`` (powers of ten) of the sound's loudest frame."""
     level = mel.max(axis=1)
     windows = np.lib.stride_tricks.sliding_window_view(level, window)[context:len(mel) - context - window + 1]
     return context + np.flatnonzero(windows.max(axis=1) >= level.max() - below)

@@ -29,6 +29,7 @@ from melgan_tf.waveform_data import WaveformSet
 _LEAST_SHARD = 32
 #: Compiling takes a few seconds; shorter runs end sooner without it.
 _LEAST_COMPILED_STEPS = 200
+_FRAME_MODELS = FrameGANConfig | SequenceGANConfig
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
         raise MelGANError(f"training.batch_size is {settings.batch_size}: give a multiple of the {len(gpus)} GPUs")
     begun = directory.record()["resolved"] if directory.exists() else {}
     if settings.xla == "auto":
-        frames = isinstance(config.model, FrameGANConfig | SequenceGANConfig) and not gpus  # measured: half as fast again without
+        frames = isinstance(config.model, _FRAME_MODELS) and not gpus  # measured: half as fast again without
         xla = begun.get("xla", steps >= _LEAST_COMPILED_STEPS and not frames)
         if not xla and not frames:
             progress.line(f"XLA is off: {steps} steps are over before compiling pays (--xla forces it)")
@@ -246,6 +247,6 @@ def _plan(config: Config, steps: int, directory: RunDirectory, progress: Progres
     cores = len(os.sched_getaffinity(0))
     least = 1 if config.is_vocoder else _LEAST_SHARD
     shards = begun.get("shards") or (1 if gpus else max(1, min(cores, settings.batch_size // least)))
-    if isinstance(config.model, FrameGANConfig | SequenceGANConfig) and settings.batch_size % (COMPARED_SOUNDS * shards):
+    if isinstance(config.model, _FRAME_MODELS) and settings.batch_size % (COMPARED_SOUNDS * shards):
         shards = 1  # whole groups that the discriminator compares
     return _Plan(strategy, xla, shards)

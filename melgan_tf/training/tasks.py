@@ -222,9 +222,9 @@ class SequenceTask(FrameTask):
 
     def check(self, progress: Progress) -> None:
         if self.clips < _FEW:
-            progress.warning(f"{self.clips} windows of {self.config.data.clip_samples / self.config.audio.sample_rate:.2g}"
-                             f" seconds are few: what is made will stay near them; {_FEW} or more give variety of its "
-                             "own")
+            seconds = self.config.data.clip_samples / self.config.audio.sample_rate
+            progress.warning(f"{self.clips} windows of {seconds:.2g} seconds are few: what is made will stay near them; "
+                             f"{_FEW} or more give variety of its own")
 
     @property
     def clips(self) -> int:
