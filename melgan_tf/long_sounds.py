@@ -151,7 +151,7 @@ class LongSounds:
         length, rate = self.length, self.sampler.audio.sample_rate
         fade, done = min(max(1, round(FADE_SECONDS * rate)), length.samples), 0
         for waveform in self._waveform(seed, index, see):
-            if not length.period:
+            if not length.period and (done < fade or done + len(waveform) > length.samples - fade):
                 place = np.arange(done, done + len(waveform))
                 near = np.minimum(np.minimum(place + 1, length.samples - place) / fade, 1.0)
                 waveform = waveform * (0.5 - 0.5 * np.cos(np.pi * near)).astype(np.float32)

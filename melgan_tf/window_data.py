@@ -4,8 +4,8 @@ Every sound is analysed once, at full length; the mels stay in memory (28 kB a s
 windows a batch holds is a function of the seed and the step alone, so a resumed run sees what it would have seen.
 
 A window may begin a little before its sound, so that attacks are not always its first frame, but not end after it,
-unless the sound is shorter. Windows that are much softer than the rest of their sound are left out: recordings of notes end in
-long silence.
+unless the sound is shorter. Windows that are much softer than the rest of their sound are left out: recordings of notes
+end in long silence.
 """
 
 from __future__ import annotations

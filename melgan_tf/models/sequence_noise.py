@@ -13,6 +13,7 @@ both are periodic: the last step leads into the first as any step leads into the
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -84,9 +85,14 @@ class SequenceNoise:
 def _draw(seed: tf.Tensor, sound: tf.Tensor | int, numbers: tf.Tensor, length: int) -> tf.Tensor:
     """A vector for every sound and number, standard normal: ``(..., length)``."""
     codes = tf.cast(sound, tf.int64) * _STEPS_OF_A_SOUND + _BEFORE + tf.cast(numbers, tf.int64)
+    drawn = _vectors(seed, tf.reshape(codes, (-1,)), length)
+    return tf.reshape(drawn, tf.concat([tf.shape(codes), [length]], 0))
 
+
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+def _vectors(seed: tf.Tensor, codes: tf.Tensor, length: int) -> tf.Tensor:
+    """A vector for every code ``(codes,)``: a graph, since thousands of single draws would be slow one by one."""
     def one(code: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_normal((length,), tf.stack([seed, code]))
 
-    drawn = tf.map_fn(one, tf.reshape(codes, (-1,)), fn_output_signature=tf.float32)
-    return tf.reshape(drawn, tf.concat([tf.shape(codes), [length]], 0))
+    return tf.map_fn(one, codes, fn_output_signature=tf.float32)

@@ -223,8 +223,8 @@ class SequenceTask(FrameTask):
     def check(self, progress: Progress) -> None:
         if self.clips < _FEW:
             seconds = self.config.data.clip_samples / self.config.audio.sample_rate
-            progress.warning(f"{self.clips} windows of {seconds:.2g} seconds are few: what is made will stay near them; "
-                             f"{_FEW} or more give variety of its own")
+            progress.warning(f"{self.clips} windows of {seconds:.2g} seconds are few: what is made will stay near "
+                             f"them; {_FEW} or more give variety of its own")
 
     @property
     def clips(self) -> int:
