@@ -131,7 +131,7 @@ class SequenceGANConfig:
         noise_dim: length of the noise vector of every step of 16 frames.
         style_dim: length of the style vector, which moves slowly.
         style_seconds: time in which a style turns into another, independent one.
-        channels: of every map.
+        channels: of every map below frame rate; at frame rate half as many.
         ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
         discriminator_gain: largest singular value of the discriminator's kernels.
         average: how much of the running average of the generator's weights stays at every step.
@@ -144,7 +144,7 @@ class SequenceGANConfig:
     noise_dim: int = 16
     style_dim: int = 32
     style_seconds: float = 5.0
-    channels: int = 96
+    channels: int = 128
     ceiling: float = 1.0
     discriminator_gain: float = 2.5
     average: float = 0.9995

@@ -69,6 +69,19 @@ def test_a_step_is_heard_within_the_context_and_no_further(which):
     assert heard.min() <= 7 - CONTEXT_STEPS + 1  # no more context is asked for than is used
 
 
+def test_the_style_of_a_step_is_that_of_its_own_frames():
+    generator, (noise, style) = Generator(TINY), inputs(14)
+    kernel = np.asarray(generator.first.kernel).copy()
+    kernel[:, TINY.model.noise_dim:] = 0.0  # only what scales and shifts
+    generator.first.kernel.assign(kernel)
+    place = CONTEXT_STEPS + 7
+    other = tf.concat([style[:, :place], style[:, place:place + 1] + 3.0, style[:, place + 1:]], axis=1)
+    change = np.abs(generator(noise, other) - generator(noise, style)).max(axis=(0, 2))
+    heard = np.flatnonzero(change > 1e-7)
+    assert abs((heard.min() + heard.max()) / 2 - (7 * 16 + 7.5)) <= 8
+    assert 6.5 * 16 < np.sum(np.arange(len(change)) * change) / np.sum(change) < 8.5 * 16
+
+
 def test_activations_stay_near_variance_one_through_the_generator():
     made = Generator(MUSIC)(*inputs(8, batch=8, model=MUSIC.model)).numpy()
     assert 0.2 < np.arctanh(np.clip(made, -0.9999, 0.9999)).std() < 1.2

@@ -91,18 +91,22 @@ class Trunk(keras.layers.Layer):
 
     Args:
         bins: of the spectrogram.
-        channels: of every map.
+        channels: of every map but the first.
         stages: each halves the frames.
         seeds: decide the initial weights.
+        first_channels: of the first map, which takes the most time; None: as many as of the others.
 
     Input shape: ``(batch, frames, bins)``.
-    Output: ``stages + 1`` maps, ``(batch, frames, channels)`` first.
+    Output: ``stages + 1`` maps, ``(batch, frames, first_channels)`` first.
     """
 
-    def __init__(self, bins: int, channels: int, stages: int, seeds: Seeds, name: str) -> None:
+    def __init__(self, bins: int, channels: int, stages: int, seeds: Seeds, name: str,
+                 first_channels: int | None = None) -> None:
         super().__init__(name=name)
-        self.first = FrameConv(bins, channels, seeds.next(), name=f"{name}_first")
-        self.downs = [FrameDense(2 * channels, channels, seeds.next(), name=f"{name}_down_{index}")
+        first = first_channels or channels
+        self.first = FrameConv(bins, first, seeds.next(), name=f"{name}_first")
+        self.downs = [FrameDense(2 * (channels if index > 1 else first), channels, seeds.next(),
+                                 name=f"{name}_down_{index}")
                       for index in range(1, stages + 1)]
         self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}")
                       for index in range(1, stages + 1)]

@@ -73,10 +73,11 @@ class Generator(keras.Model):
         self.style_1 = FrameDense(model.style_dim, _STYLE_CHANNELS, seeds.next(), name="style_1")
         self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
         self.first = FrameConv(model.noise_dim + model.style_dim, channels, seeds.next(), name="first")
-        self.blocks = [_Block(channels, seeds, name=f"block_{index}") for index in range(1, _STAGES + 2)]
-        self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
-                    for index in range(1, _STAGES + 1)]
-        self.last = FrameConv(channels, config.audio.mel_bins, seeds.next(), _OUTPUT_GAIN, name="last")
+        widths = [channels] * _STAGES + [_at_frame_rate(channels)]
+        self.blocks = [_Block(width, seeds, name=f"block_{index}") for index, width in enumerate(widths, 1)]
+        self.ups = [FrameDense(channels, 2 * width, seeds.next(), name=f"up_{index}")
+                    for index, width in enumerate(widths[1:], 1)]
+        self.last = FrameConv(widths[-1], config.audio.mel_bins, seeds.next(), _OUTPUT_GAIN, name="last")
         self.built = True
 
     def call(self, noise: keras.KerasTensor, style: keras.KerasTensor,
@@ -118,7 +119,7 @@ class Discriminator(keras.Model):
         bins, frames = config.mel_shape
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
         self.flat = frames // 2 ** _JUDGED_STAGES * channels
-        self.trunk = Trunk(bins, channels, _JUDGED_STAGES, seeds, name="discriminator")
+        self.trunk = Trunk(bins, channels, _JUDGED_STAGES, seeds, "discriminator", _at_frame_rate(channels))
         self.judge = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
         self.verdict = FrameDense(channels, 1, seeds.next(), name="verdict")
         self.of_stretch = FrameDense(channels, 1, seeds.next(), name="of_stretch")
@@ -155,7 +156,7 @@ class Encoder(keras.Model):
     def __init__(self, config: Config, name: str = "encoder") -> None:
         super().__init__(name=name)
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 600)
-        self.trunk = Trunk(config.audio.mel_bins, channels, _STAGES, seeds, name="encoder")
+        self.trunk = Trunk(config.audio.mel_bins, channels, _STAGES, seeds, "encoder", _at_frame_rate(channels))
         self.of_noise = FrameDense(channels, 2 * config.model.noise_dim, seeds.next(), _OUTPUT_GAIN, name="of_noise")
         self.pooled = FrameDense(channels, channels, seeds.next(), name="pooled")
         self.of_style = FrameDense(channels, 2 * config.model.style_dim, seeds.next(), _OUTPUT_GAIN, name="of_style")
@@ -186,6 +187,11 @@ class _Block(keras.layers.Layer):
             scale, shift = ops.split(_spread(to_style(code), frames, lost + index), 2, axis=-1)
             y = activation(_valid(conv(y)) * (1.0 + scale) + shift)
         return residual(_valid(_valid(x)), y)
+
+
+def _at_frame_rate(channels: int) -> int:
+    """Channels of maps at frame rate: half as many, since these take half the time of all."""
+    return max(1, channels // 2)
 
 
 def _valid(x: keras.KerasTensor) -> keras.KerasTensor:

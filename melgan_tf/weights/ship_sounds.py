@@ -36,13 +36,16 @@ def main(run: Path, name: str, valid: Path, data: str, licence: str, command: st
     trained = load_trained(run, checkpoint, Progress())
     directory = RunDirectory(run)
     card = {"data": data, "licence": licence, "command": command, "hours": round(directory.hours(), 2),
-            "device": device, **({"remarks": remarks} if remarks else {}), "classes": trained.sampler.classes.counts}
+            "device": device, **({"remarks": remarks} if remarks else {}),
+            "classes": trained.sampler.classes.counts if trained.sampler.classes else {}}  # what tells it from a vocoder
     state = collect(generator=trained.sampler.generator.variables)
     write_shipped(name, state, {"step": trained.step}, trained.config, card)
 
     report = assess_run(load_trained(PRETRAINED + name), valid, directory.record()["data"]["folder"]).report
     figures = {"sounds": report.sounds, "floor": report.floor}
     for title, comparison in ((report.embedding, report.drums), (report.statistics_embedding, report.statistics)):
+        if comparison is None:
+            continue
         figures[title] = {which: {key: round(value, 4) for key, value in
                                   dataclasses.asdict(getattr(comparison, which)).items()}
                           for which in ("generated", "floor")}
