@@ -37,7 +37,8 @@ def main(run: Path, name: str, valid: Path, data: str, licence: str, command: st
     directory = RunDirectory(run)
     card = {"data": data, "licence": licence, "command": command, "hours": round(directory.hours(), 2),
             "device": device, **({"remarks": remarks} if remarks else {}),
-            "classes": trained.sampler.classes.counts if trained.sampler.classes else {}}  # what tells it from a vocoder
+            # what tells a sound model from a vocoder, be there classes or none
+            "classes": trained.sampler.classes.counts if trained.sampler.classes else {}}
     state = collect(generator=trained.sampler.generator.variables)
     write_shipped(name, state, {"step": trained.step}, trained.config, card)
 
