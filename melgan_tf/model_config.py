@@ -148,7 +148,7 @@ class SequenceGANConfig:
     ceiling: float = 1.0
     discriminator_gain: float = 2.5
     average: float = 0.9995
-    quietest_db: float = 40.0
+    quietest_db: float = 30.0
     objective: FrameGANObjective = field(default_factory=lambda: FrameGANObjective(kl=0.005))
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(2, 0, 0.05))
 

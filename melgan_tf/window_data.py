@@ -4,13 +4,16 @@ Every sound is analysed once, at full length; the mels stay in memory (28 kB a s
 windows a batch holds is a function of the seed and the step alone, so a resumed run sees what it would have seen.
 
 A window may begin a little before its sound, so that attacks are not always its first frame, but not end after it,
-unless the sound is shorter. Windows that are much softer than the rest of their sound are left out: recordings of notes
-end in long silence.
+unless the sound is shorter. Windows that are much softer than the rest of their sound are left out, since recordings of
+notes end in long silence. The others are brought to one level, if so configured: a note that has died away to a third
+is as good an example as its beginning, and a texture should not fall silent where its style turns to a soft one.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +22,14 @@ import tensorflow as tf
 
 from melgan_tf import spectral
 from melgan_tf.audio import Skipped, SoundFile
-from melgan_tf.config import Config
+from melgan_tf.config import AudioConfig, Config
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.sounds import nothing_readable, open_sounds
 
 _LEAD_SHARE = 0.25  # of a window, that may come before its sound
-_PIECE_FRAMES = 2048
+_FLOOR = 1e-2  # of the contract's: soft windows become louder, and are to keep their ends
+_HEADROOM = 0.5  # powers of ten below the ceiling: the neighbourhood may be louder than the window
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,15 @@ class WindowSet:
     """The mels of a folder's sounds and the windows in them.
 
     Attributes:
-        frames: ``(all frames, mel_bins)`` float32: one sound after the other, with silence between.
+        frames: ``(all frames, mel_bins)`` float32: one sound after the other, with silence between. Their floor is
+            lower than the contract's.
         starts: first frame of every window that there is, in order.
         first: for each sound the position in `starts` of its first window.
         counts: for each sound how many windows it has.
         clips: for each sound how often it counts in an epoch: windows without overlap.
         window: frames of a window.
+        level: log10 of the mel that the loudest point of every window is brought to; None leaves them as they are.
+        floor: log10 of the mel that silence has.
         sounds: the file of each, in order.
         skipped: the files that were left out, and why.
         fingerprint: sixteen hexadecimal digits that change if any sample does.
@@ -50,6 +57,8 @@ class WindowSet:
     counts: np.ndarray
     clips: np.ndarray
     window: int
+    level: float | None
+    floor: float
     sounds: list[SoundFile]
     skipped: list[Skipped]
     fingerprint: str
@@ -62,7 +71,15 @@ class WindowSet:
         spread = np.concatenate([first + np.linspace(0, own - 1, clips).round().astype(int)
                                  for first, own, clips in zip(self.first, self.counts, self.clips, strict=True)])
         chosen = np.unique(np.linspace(0, len(spread) - 1, min(count, len(spread))).round().astype(int))
-        return np.stack([self.frames[start:start + self.window] for start in self.starts[spread[chosen]]])
+        found = np.stack([self.frames[start:start + self.window] for start in self.starts[spread[chosen]]])
+        return self.levelled(tf.constant(found), 0).numpy()
+
+    def levelled(self, mels: tf.Tensor, context: int) -> tf.Tensor:
+        """Windows ``(batch, window + 2 * context, mel_bins)`` at their level, with the contract's floor."""
+        if self.level is not None:
+            inner = mels[:, context:context + self.window]
+            mels += self.level - tf.reduce_max(inner, axis=(1, 2), keepdims=True)
+        return tf.maximum(mels, self.floor)
 
 
 def load_windows(folder: str | Path, config: Config, context: int, progress: Progress | None = None) -> WindowSet:
@@ -77,7 +94,7 @@ def load_windows(folder: str | Path, config: Config, context: int, progress: Pro
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
-    audio, window = config.audio, config.mel_shape[1]
+    audio, window = dataclasses.replace(config.audio, floor=config.audio.floor * _FLOOR), config.mel_shape[1]
     found = open_sounds(folder, audio.sample_rate, None)
     skipped, kept, mels, starts, digest = list(found.skipped), [], [], [], hashlib.sha256()
     lead, position = round(_LEAD_SHARE * window), 0
@@ -87,9 +104,7 @@ def load_windows(folder: str | Path, config: Config, context: int, progress: Pro
             if isinstance(samples, Skipped):
                 skipped.append(samples)
                 continue
-            if config.data.level == "peak":
-                samples = samples / np.max(np.abs(samples))
-            mel = _analyse(samples, config)
+            mel = _analyse(samples, audio)
             long = np.pad(mel, ((context + lead, context + max(0, window - len(mel))), (0, 0)),
                           constant_values=np.log10(audio.floor))
             starts.append(position + _loud(long, window, context, config.model.quietest_db / 20 * audio.power))
@@ -102,15 +117,15 @@ def load_windows(folder: str | Path, config: Config, context: int, progress: Pro
         raise MelGANError(nothing_readable(folder, found.files, skipped))
     counts = np.array([len(own) for own in starts])
     clips = np.maximum(1, np.round((counts + lead) / window)).astype(int)
+    level = config.model.ceiling - _HEADROOM if config.data.level == "peak" else None
     return WindowSet(np.concatenate(mels), np.concatenate(starts), np.cumsum(counts) - counts, counts, clips, window,
-                     kept, skipped, digest.hexdigest()[:16])
+                     level, math.log10(config.audio.floor), kept, skipped, digest.hexdigest()[:16])
 
 
-def _analyse(samples: np.ndarray, config: Config) -> np.ndarray:
-    """The mel ``(frames, mel_bins)`` of a sound, at least one window of data's length long."""
-    hop = config.audio.hop_samples
-    samples = np.pad(samples, (0, max(-len(samples) % hop, config.audio.n_fft - len(samples))))
-    return spectral.mel_spectrogram(tf.constant(samples[None]), config.audio).numpy()[0].astype(np.float32)
+def _analyse(samples: np.ndarray, audio: AudioConfig) -> np.ndarray:
+    """The mel ``(frames, mel_bins)`` of a sound, silence appended to what is shorter than an analysis window."""
+    samples = np.pad(samples, (0, max(-len(samples) % audio.hop_samples, audio.n_fft - len(samples))))
+    return spectral.mel_spectrogram(tf.constant(samples[None]), audio).numpy()[0].astype(np.float32)
 
 
 def _loud(mel: np.ndarray, window: int, context: int, below: float) -> np.ndarray:
@@ -146,6 +161,7 @@ def window_batches(sounds: WindowSet, batch_size: int, context: int, seed: int, 
         count = tf.gather(counts, owner)
         place = tf.minimum(tf.cast(drawn[1] * tf.cast(count, tf.float32), tf.int32), count - 1)
         begin = tf.gather(starts, tf.gather(first, owner) + place)
-        return tf.gather(pool, begin[:, None] + around), tf.zeros((batch_size,), tf.int32)
+        return (sounds.levelled(tf.gather(pool, begin[:, None] + around), context),
+                tf.zeros((batch_size,), tf.int32))
 
     return tf.data.Dataset.range(start_step, np.iinfo(np.int64).max).map(batch).prefetch(8)
