@@ -22,6 +22,10 @@ TINY = dataclasses.replace(
     training=dataclasses.replace(MUSIC.training, batch_size=8))
 
 
+#: The same with windows of a third of a second.
+SHORT = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, clip_samples=8192))
+
+
 def write_notes(folder: Path, count: int = 6, seconds: float = 3.0) -> Path:
     """Decaying notes of different heights."""
     folder.mkdir(parents=True, exist_ok=True)

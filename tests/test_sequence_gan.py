@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-from music import MUSIC, RATE, TINY, tiny_sampler, write_notes
+from music import MUSIC, RATE, SHORT, TINY, tiny_sampler, write_notes
 
 from melgan_tf.errors import ConfigError, MelGANError
 from melgan_tf.models.sequence_gan import CONTEXT_STEPS, Discriminator, Encoder, Generator
@@ -210,13 +210,13 @@ def test_a_folder_without_sounds(tmp_path):
 
 
 def batch(size=8, seed=0):
-    return (tf.constant(np.random.default_rng(seed).uniform(-5, 1, (size, 288, 80)), tf.float32),
+    return (tf.constant(np.random.default_rng(seed).uniform(-5, 1, (size, 192, 80)), tf.float32),
             tf.zeros((size,), tf.int32))
 
 
 def compiled(**objective):
-    goal = dataclasses.replace(TINY.model.objective, **objective)
-    model = SequenceGAN(dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, objective=goal)))
+    goal = dataclasses.replace(SHORT.model.objective, **objective)
+    model = SequenceGAN(dataclasses.replace(SHORT, model=dataclasses.replace(SHORT.model, objective=goal)))
     model.compile(Adam(1e-3, 0.5), Adam(1e-3, 0.5))
     return model
 
@@ -234,23 +234,13 @@ def test_a_step_moves_every_player_and_all_figures_are_finite():
 
 def test_made_windows_have_the_style_that_moves_as_in_use():
     noise, style, of_encoder, style_of_encoder, _ = compiled()._draws(400)
-    assert (noise.shape, style.shape) == ((400, 18, 4), (400, 18, 3))
-    assert (of_encoder.shape, style_of_encoder.shape) == ((400, 18, 4), (400, 3))
+    assert (noise.shape, style.shape) == ((400, 12, 4), (400, 12, 3))
+    assert (of_encoder.shape, style_of_encoder.shape) == ((400, 12, 4), (400, 3))
     turn = 16 * 256 / RATE / TINY.model.style_seconds * np.pi / 2
     correlation = np.mean(style.numpy()[:, :1] * style.numpy(), axis=(0, 2))
-    np.testing.assert_allclose(correlation, np.cos(turn * np.arange(18)), atol=0.12)
-    along = SequenceNoise.of(TINY).style(0, tf.range(400, dtype=tf.int64)[:, None], steps_of(0, 18)).numpy()
+    np.testing.assert_allclose(correlation, np.cos(turn * np.arange(12)), atol=0.12)
+    along = SequenceNoise.of(TINY).style(0, tf.range(400, dtype=tf.int64)[:, None], steps_of(0, 12)).numpy()
     np.testing.assert_allclose(np.mean(along[:, :1] * along, axis=(0, 2)), correlation, atol=0.2)
-
-
-def test_an_encoder_learns_to_copy():
-    model = compiled(adversarial=0.001, kl=0.0)
-    model.generator_optimizer.learning_rate = 3e-3
-    step, figures = tf.function(model.train_step, autograph=False), []
-    for _ in range(25):
-        model.reset_metrics()
-        figures.append(float(step(batch())["generator/reconstruction"]))
-    assert np.mean(figures[-5:]) < 0.9 * np.mean(figures[:5])
 
 
 def test_few_windows_are_warned_of(notes):
