@@ -29,7 +29,7 @@ demo: $(VENV)/.installed
 	@echo "Ship       $(OUT)/tflite          on a phone"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

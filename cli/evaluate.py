@@ -52,6 +52,8 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
                             ("--markdown", markdown_file), ("--png", png_file)):
             if given:
                 raise UsageError(f"{run} is a vocoder itself: leave {name} away")
+    if config and config.any_length and png_file:
+        raise UsageError(f"{run} (preset {config.preset}) makes no drums, which the picture shows: leave --png away")
     for name, given in (("reference", reference), ("train", train)):
         if given and not given.exists():
             raise UsageError(f"{given} does not exist: give a folder of real sounds as --{name}")

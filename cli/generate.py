@@ -36,6 +36,9 @@ class _ShardType(click.ParamType):
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="How many sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
+@click.option("--seconds", type=float, help="Length of each sound, of a model that makes any: preset music.  "
+              "[default: 10]")
+@click.option("--loop", is_flag=True, help="Make seamless loops, of the nearest length that there is.")
 @click.option("--shard", type=_ShardType(), metavar="I/N",
               help="Make part I of N of the sounds only, I from 1 to N: jobs side by side, each all or nothing, which "
                    "may share a folder. Their sounds are those that one call would make.")
@@ -47,33 +50,46 @@ class _ShardType(click.ParamType):
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, label: str | None, shard: Shard | None, seed: int, normalize: bool,
-            vocoder: str | None, checkpoint: str, force: bool, quiet: bool) -> None:
+def command(run: Path, out: Path, count: int, label: str | None, seconds: float | None, loop: bool,
+            shard: Shard | None, seed: int, normalize: bool, vocoder: str | None, checkpoint: str, force: bool,
+            quiet: bool) -> None:
     """Make new sounds with the model in the run directory RUN, or with one of the package's own: pretrained:drums.
 
     Writes WAVs, sounds.json (what regenerates each sound), sounds.png (their spectrograms) and index.html (to hear them
     in a browser). Sound number i of a seed is always the same, however many are asked for. Picture and page show the
     first thousand. A shard writes sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
     """
-    if options.run_config(run).is_vocoder:
+    config = options.run_config(run)
+    if config.is_vocoder:
         raise UsageError(f"{run} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND "
                          f"--vocoder {run}")
+    if not config.any_length and (loop or seconds is not None):
+        raise UsageError(f"{run} (preset {config.preset}) makes sounds of "
+                         f"{config.data.clip_samples / config.audio.sample_rate:.2g} seconds only: leave "
+                         f"{'--loop' if loop else '--seconds'} away")
+    if config.any_length and label is not None:
+        raise UsageError(f"{run} (preset {config.preset}) has no classes: leave --label away")
     shared = shard is not None and out.is_dir() and holds_other_shards_only(out, shard)
     options.require_output(out, force or shared)
 
     # a batch is rendered in two parts, side by side: threads of their own would stand in their way
     options.start_tensorflow(threads_per_op=max(1, len(os.sched_getaffinity(0)) // 2))
     from melgan_tf.generation import write_sounds
+    from melgan_tf.long_sounds import Length
     from melgan_tf.trained import load_trained
 
     progress, names = ConsoleProgress(quiet), FileNames.of(shard)
     trained = load_trained(run, checkpoint, progress, vocoder)
-    record = write_sounds(trained, out, count, seed, str(run), progress, normalize, label, shard)
+    length = None
+    if config.any_length:
+        length = Length.of(10.0 if seconds is None else seconds, config, trained.sampler.vocoder, loop)
+    record = write_sounds(trained, out, count, seed, str(run), progress, normalize, label, shard, length)
+    each = f" of {record['seconds']:.6g} seconds" if length else ""
     made, whole = record["made"], f" (shard {shard} of {count})" if shard else ""
     if record["silent"]:
         click.echo(f"warning: {record['silent']} of {made} sounds are silent", err=True)
     if not quiet and not made:
         click.echo(f"no sounds are left for shard {shard} of {count} sounds, as {out / names.record} says")
     elif not quiet:
-        click.echo(f"{made} sounds{whole} in {out}, their spectrograms in {out / names.picture}; to hear them: "
-                   f"{out / names.page}")
+        click.echo(f"{made} {'loops' if loop else 'sounds'}{each}{whole} in {out}, their spectrograms in "
+                   f"{out / names.picture}; to hear them: {out / names.page}")

@@ -83,6 +83,7 @@ def origin(trained: Trained) -> dict[str, Any]:
     return {"made_by": "melgan-tf", "preset": config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
             "noise_dim": config.model.noise_dim, "vocoder": trained.renderer,
+            **({"style_dim": config.model.style_dim} if config.any_length else {}),
             **({"classes": classes.names} if (classes := trained.sampler.classes) else {})}
 
 

@@ -45,8 +45,10 @@ def export(trained: Trained, path: str | Path, version: int | None = None, force
     Signatures, all with dynamic batch: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` and, if
     the model has classes, ``label`` ``(batch, classes)`` -> ``audio`` ``(batch, samples)``, ``mel`` ``(batch, frames,
     mel_bins)``), ``sample`` (``seed`` int64, ``count`` int32, both scalar -> the same, classes drawn as in training)
-    and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``). Audio is made by the model's vocoder, which the
-    SavedModel contains, or by Griffin-Lim where it has none.
+    and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``). A model that makes sounds of any length takes ``noise``
+    and ``style`` ``(batch, steps + 10, ...)``, five steps of 16 frames on either side being heard only by what they do
+    to their neighbours, and in ``sample`` also ``steps`` (int32, scalar). Audio is made by the model's vocoder, which
+    the SavedModel contains, or by Griffin-Lim where it has none.
 
     Args:
         trained: the model.
@@ -118,17 +120,19 @@ def publish(path: str | Path, version: int | None, force: bool, write: Callable[
 
 def write_archive(sampler: Sampler, folder: Path) -> None:
     """Writes the bare SavedModel."""
-    inputs = list(sampler.input_signature(None).values())
+    any_length = sampler.config.any_length
+    inputs = list((sampler.input_signature(None, None) if any_length else sampler.input_signature(None)).values())
     archive = keras.export.ExportArchive()
     archive.track(sampler.generator)
     if sampler.vocoder:
         archive.track(sampler.vocoder.model)
     for name in ("serving_default", "generate"):
         archive.add_endpoint(name, sampler.__call__, input_signature=inputs)
-    archive.add_endpoint("sample", sampler.sample, input_signature=[
-        tf.TensorSpec((), tf.int64, name="seed"), tf.TensorSpec((), tf.int32, name="count")])
+    wanted = [tf.TensorSpec((), tf.int64, name="seed"), tf.TensorSpec((), tf.int32, name="count"),
+              *([tf.TensorSpec((), tf.int32, name="steps")] if any_length else [])]
+    archive.add_endpoint("sample", sampler.sample, input_signature=wanted)
     archive.add_endpoint("analyze", lambda audio: {"mel": sampler.analyze(audio)}, input_signature=[
-        tf.TensorSpec((None, sampler.samples), tf.float32, name="audio")])
+        tf.TensorSpec((None, None if any_length else sampler.samples), tf.float32, name="audio")])
     write_out(archive, folder)
 
 

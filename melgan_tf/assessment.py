@@ -14,7 +14,7 @@ from typing import Any
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import Report, evaluate_waveforms
-from melgan_tf.evaluation.sounds import Sounds, load_sounds
+from melgan_tf.evaluation.sounds import Sounds, load_sounds, load_windows
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory
 from melgan_tf.sound_folder import recorded_labels
@@ -58,10 +58,14 @@ def assess_run(trained: Trained, reference: str | Path, train: str | Path | None
     """
     progress, config = progress or Progress(), trained.config
     rate = config.audio.sample_rate
-    real, known = _real(reference, train, rate, config.data.clip_samples, progress)
+    if config.any_length:
+        real, known = (folder and _windows(folder, trained, progress) for folder in (reference, train))
+        _require(real, known)
+    else:
+        real, known = _real(reference, train, rate, config.data.clip_samples, progress)
     made = generated(trained, count or max(1, len(real) // (1 if known else 2)), seed, progress)
     facts = {"preset": config.preset, "step": trained.step, "weights": trained.weights, "vocoder": trained.renderer}
-    return _assess(made, real, known, seed, {**facts, **_named(reference, train)}, progress)
+    return _assess(made, real, known, seed, {**facts, **_named(reference, train)}, progress, not config.any_length)
 
 
 def assess_folder(folder: str | Path, reference: str | Path, train: str | Path | None = None, seed: int = 0,
@@ -128,18 +132,29 @@ def _real(reference: str | Path, train: str | Path | None, rate: int, samples: i
           progress: Progress) -> tuple[Sounds, Sounds | None]:
     seconds = samples / rate + 0.1  # a little more, so that what is cut is known to go on
     real = load_sounds(reference, rate, seconds, progress)
-    least = (K + 1) * (1 if train else 2)
-    if len(real) < least:
-        raise MelGANError(f"{len(real)} real sounds are too few to evaluate: give at least {least}")
+    _require(real, train)
     return real, load_sounds(train, rate, seconds, progress) if train else None
 
 
-def _assess(made: Sounds, real: Sounds, known: Sounds | None, seed: int, facts: dict[str, Any],
-            progress: Progress) -> Assessment:
+def _require(real: Sounds, train: object) -> None:
+    least = (K + 1) * (1 if train else 2)
+    if len(real) < least:
+        raise MelGANError(f"{len(real)} real sounds are too few to evaluate: give at least {least}")
+
+
+def _windows(folder: str | Path, trained: Trained, progress: Progress) -> Sounds:
+    """Windows of real sounds, with the fades that generated ones have."""
+    config = trained.config
+    found = load_windows(folder, config.audio.sample_rate, config.data.clip_samples, config.model.quietest_db, progress)
+    return dataclasses.replace(found, audio=trained.sampler.finish(found.audio).numpy())
+
+
+def _assess(made: Sounds, real: Sounds, known: Sounds | None, seed: int, facts: dict[str, Any], progress: Progress,
+            drums: bool = True) -> Assessment:
     with progress.task("measuring", len(made), "sounds") as advance:
         report = evaluate_waveforms(made.audio, made.rate, real.audio, real.rate, known.audio if known else None,
                                     fake_labels=made.labels, reference_labels=real.labels, seed=seed, k=K,
-                                    fake_names=made.names, train_names=known.names if known else None)
+                                    fake_names=made.names, train_names=known.names if known else None, drums=drums)
         advance(len(made))
     return Assessment(report, facts)
 

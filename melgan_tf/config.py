@@ -21,19 +21,22 @@ from melgan_tf.config_checks import check_types, require
 from melgan_tf.errors import ConfigError
 from melgan_tf.model_config import (
     COMPARED_SOUNDS,
+    STEP_FRAMES,
     AugmentationConfig,
     FastVocoderConfig,
     FrameGANConfig,
     FrameGANObjective,
     MelGANConfig,
     ModelConfig,
+    SequenceGANConfig,
     SpectrogramGANConfig,
     VocoderObjective,
 )
 
 __all__ = ["AudioConfig", "AugmentationConfig", "Config", "DataConfig", "FastVocoderConfig", "FrameGANConfig",
-           "FrameGANObjective", "MelGANConfig", "ModelConfig", "SpectrogramGANConfig", "TrainingConfig",
-           "VocoderObjective", "from_dict", "known_keys", "merge", "parse_assignment", "read_json", "to_dict"]
+           "FrameGANObjective", "MelGANConfig", "ModelConfig", "SequenceGANConfig", "SpectrogramGANConfig",
+           "TrainingConfig", "VocoderObjective", "from_dict", "known_keys", "merge", "parse_assignment", "read_json",
+           "to_dict"]
 
 MelScale = Literal["htk", "slaney"]
 MelNorm = Literal["none", "slaney"]
@@ -214,17 +217,23 @@ class Config:
         if self.is_vocoder:
             self._check_vocoder()
         if isinstance(self.model, FrameGANConfig):
-            self._check_frame_gan()
+            frames = self.mel_shape[1]
+            require(frames >= 4 and frames & (frames - 1) == 0, "data.clip_samples", self.data.clip_samples,
+                    f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
+            self._check_frames("a frame GAN")
+        if isinstance(self.model, SequenceGANConfig):
+            frames = self.mel_shape[1]
+            require(frames and frames % (2 * STEP_FRAMES) == 0, "data.clip_samples", self.data.clip_samples,
+                    f"give as many samples as make a multiple of {2 * STEP_FRAMES} frames of mel, not {frames}")
+            self._check_frames("a sequence GAN")
 
-    def _check_frame_gan(self) -> None:
-        audio, frames = self.audio, self.mel_shape[1]
-        require(audio.compression == "log10", "audio.compression", audio.compression, "a frame GAN needs log10")
+    def _check_frames(self, what: str) -> None:
+        audio = self.audio
+        require(audio.compression == "log10", "audio.compression", audio.compression, f"{what} needs log10")
         require(self.model.ceiling > math.log10(audio.floor), "model.ceiling", self.model.ceiling,
                 f"give more than the logarithm of audio.floor ({math.log10(audio.floor):g})")
-        require(frames >= 4 and frames & (frames - 1) == 0, "data.clip_samples", self.data.clip_samples,
-                f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
         require(self.training.precision == "float32", "training.precision", self.training.precision,
-                "a frame GAN needs float32")
+                f"{what} needs float32")
         require(self.training.batch_size % COMPARED_SOUNDS == 0, "training.batch_size", self.training.batch_size,
                 f"give a multiple of {COMPARED_SOUNDS}: the discriminator compares so many sounds with each other")
 
@@ -257,6 +266,11 @@ class Config:
     def is_vocoder(self) -> bool:
         """Whether the model turns mels into waveforms, rather than noise into mels."""
         return isinstance(self.model, MelGANConfig | FastVocoderConfig)
+
+    @property
+    def any_length(self) -> bool:
+        """Whether the model makes sounds of any length, rather than of one."""
+        return isinstance(self.model, SequenceGANConfig)
 
     @property
     def mel_shape(self) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.sounds import open_sounds
+from melgan_tf.sounds import nothing_readable, open_sounds
 
 _ANALYSIS_BATCH = 64
 
@@ -112,15 +112,8 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
     if reading.failure:
         raise reading.failure
     if not batches:
-        raise MelGANError(_nothing_readable(folder, sounds.files, reading.skipped))
+        raise MelGANError(nothing_readable(folder, sounds.files, reading.skipped))
     return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.digest.hexdigest()[:16])
-
-
-def _nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:
-    if not sounds and not skipped:
-        return f"{folder} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
-    first = skipped[0]
-    return f"none of the {len(skipped)} sound files in {folder} can be used; the first, {first.name}: {first.reason}"
 
 
 def steps_per_epoch(sounds: int, batch_size: int) -> int:

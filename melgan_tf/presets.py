@@ -13,6 +13,7 @@ from melgan_tf.config import (
     FastVocoderConfig,
     FrameGANConfig,
     MelGANConfig,
+    SequenceGANConfig,
     TrainingConfig,
     VocoderObjective,
 )
@@ -25,6 +26,8 @@ DESCRIPTIONS = {
     "drums": "one-shots by class (folder = class), the seed's 16 kHz, 64 x 16 mel and 20 numbers of noise, but varied: "
              "trains in an hour on two cores.",
     "drums-44k": "the same over the whole range of hearing: 44.1 kHz, 0.74 seconds, 128 x 64 mel.",
+    "music": "textures of any length, and loops: 22.05 kHz, 80 mels, hop 256, made of a sequence of noise; learns from "
+             "windows of 1.5 seconds.",
     "melgan": "the paper's vocoder, exactly: 22.05 kHz, 80 mels, hop 256; 4.26 M weights, three discriminators. Made "
               "for a GPU.",
     "vocoder-22k": "the fast vocoder for the same mels: all work at frame rate; trains on a CPU in an hour.",
@@ -76,6 +79,12 @@ _PRESETS = {
         training=TrainingConfig(batch_size=32, steps=16_000, generator_learning_rate=2e-4,
                                 discriminator_learning_rate=4e-4, learning_rate_decay=0.9, beta_1=0.5, beta_2=0.99,
                                 log_every=5, checkpoint_every=15, preview_every=60)),
+    "music": Config(
+        preset="music", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=32_768, window="random", level="peak"),
+        model=SequenceGANConfig(),
+        training=TrainingConfig(batch_size=16, steps=40_000, generator_learning_rate=2e-4,
+                                discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
+                                log_every=1, checkpoint_every=5, preview_every=20)),
     "melgan": Config(
         preset="melgan", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=8192, window="random"),
         model=MelGANConfig(),

@@ -63,3 +63,11 @@ def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None) 
         return Sounds([], [], prepared, sample_rate, clip_samples)
     files, skipped = find(source)
     return Sounds(files, skipped, None, sample_rate, clip_samples)
+
+
+def nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:
+    """Why a folder gives no sound, in one line: it has no files of sound, or these were skipped."""
+    if not sounds and not skipped:
+        return f"{folder} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
+    first = skipped[0]
+    return f"none of the {len(skipped)} sound files in {folder} can be used; the first, {first.name}: {first.reason}"

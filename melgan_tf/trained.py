@@ -13,8 +13,9 @@ from melgan_tf.checkpoints import restore
 from melgan_tf.classes import Classes
 from melgan_tf.config import Config, FrameGANConfig, from_dict
 from melgan_tf.errors import UsageError
-from melgan_tf.models import frame_gan, spectrogram_gan
+from melgan_tf.models import frame_gan, sequence_gan, spectrogram_gan
 from melgan_tf.models.sampler import Sampler
+from melgan_tf.models.sequence_sampler import SequenceSampler
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory
 from melgan_tf.vocoders import GRIFFIN_LIM, choose_vocoder
@@ -86,11 +87,14 @@ def load_trained(source: str | Path, checkpoint: Literal["last", "best"] = "last
     generator = build_generator(config, known)
     restore(state, generator=generator.variables)
     chosen = choose_vocoder(vocoder, config.audio, progress)
-    return Trained(Sampler(generator, config, vocoder=chosen, classes=known), config, step, digest(state))
+    kind = SequenceSampler if config.any_length else Sampler
+    return Trained(kind(generator, config, vocoder=chosen, classes=known), config, step, digest(state))
 
 
 def build_generator(config: Config, classes: Classes | None) -> keras.Model:
     """A generator with initial weights, of the kind that a configuration asks for."""
     if classes:
         return frame_gan.Generator(config, len(classes))
+    if config.any_length:
+        return sequence_gan.Generator(config)
     return spectrogram_gan.Generator(config.model.noise_dim, config.model.weight_std)

@@ -20,6 +20,7 @@ from melgan_tf.config import (
     FrameGANConfig,
     FrameGANObjective,
     MelGANConfig,
+    SequenceGANConfig,
     SpectrogramGANConfig,
     TrainingConfig,
     VocoderObjective,
@@ -27,10 +28,11 @@ from melgan_tf.config import (
 from melgan_tf.errors import ConfigError, UsageError
 
 PARTS = {"audio": AudioConfig, "data": DataConfig, "spectrogram-gan": SpectrogramGANConfig,
-         "frame-gan": FrameGANConfig, "frame-objective": FrameGANObjective, "augmentation": AugmentationConfig,
+         "frame-gan": FrameGANConfig, "sequence-gan": SequenceGANConfig, "frame-objective": FrameGANObjective,
+         "augmentation": AugmentationConfig,
          "melgan": MelGANConfig, "fast-vocoder": FastVocoderConfig, "objective": VocoderObjective,
          "training": TrainingConfig}
-MODELS = ("spectrogram-gan", "frame-gan", "melgan", "fast-vocoder")
+MODELS = ("spectrogram-gan", "frame-gan", "sequence-gan", "melgan", "fast-vocoder")
 NESTED = {"objective": "model.objective", "frame-objective": "model.objective", "augmentation": "model.augmentation"}
 
 
@@ -115,7 +117,7 @@ def test_configurations_cannot_be_changed():
     ({"model": {"kind": "fast-vocoder", "objective": {"mell": 3}}}, ["'model.objective.mell'", "did you mean 'mel'?"]),
     ({"model": {"kind": "fast-vocoder", "objective": 3}}, ["model.objective is 3", "give an object"]),
     ({"model": {"kind": "wavenet"}},
-     ["model.kind is 'wavenet'", "give one of spectrogram-gan, frame-gan, melgan, fast-vocoder"]),
+     ["model.kind is 'wavenet'", "give one of spectrogram-gan, frame-gan, sequence-gan, melgan, fast-vocoder"]),
     ({"model": {"kind": ["melgan"]}}, ["model.kind is ['melgan']", "give one of"]),
     ({"model": {"kind": "melgan", "ratios": 256}}, ["model.ratios is 256", "give a list of whole numbers"]),
     ({"model": 3}, ["model is 3", "give an object"]),
@@ -143,6 +145,10 @@ LIMITS = {
     "frame-gan.noise_dim": (0, 4097), "frame-gan.channels": (0, 4097), "frame-gan.ceiling": (None, None),
     "frame-gan.discriminator_gain": (0.0, 101.0), "frame-gan.average": (-0.1, 1.0),
     "frame-gan.class_balance": (-0.1, 1.1), "frame-gan.diffuse": (-0.1, 1.1),
+    "sequence-gan.noise_dim": (0, 4097), "sequence-gan.style_dim": (0, 4097),
+    "sequence-gan.style_seconds": (0.09, 3601.0), "sequence-gan.channels": (0, 4097),
+    "sequence-gan.ceiling": (None, None), "sequence-gan.discriminator_gain": (0.0, 101.0),
+    "sequence-gan.average": (-0.1, 1.0), "sequence-gan.quietest_db": (0.0, 201.0),
     "frame-objective.adversarial": (-0.1, None), "frame-objective.reconstruction": (-0.1, None),
     "frame-objective.kl": (-0.1, None), "frame-objective.copy_adversarial": (-0.1, None),
     "frame-objective.feature_matching": (-0.1, None), "augmentation.bin_shift": (-1, 65),

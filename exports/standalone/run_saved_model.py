@@ -73,14 +73,15 @@ def require_same(alone: dict[str, tf.Tensor], results: dict[str, np.ndarray]) ->
 
 def sounds(signatures, inputs: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     generate, analyze, sample = (signatures[name] for name in ("generate", "analyze", "sample"))
-    given = {name: inputs[name] for name in generate.structured_input_signature[1]}  # noise, and of classes a label
+    given = {name: inputs[name] for name in generate.structured_input_signature[1]}  # and a label or a style
 
     def made(count: int) -> dict[str, tf.Tensor]:
         return generate(**{name: tf.constant(value[:count]) for name, value in given.items()})
 
     results = {name: value.numpy() for name, value in made(len(inputs["noise"])).items()}
     require_same(made(1), results)
-    by_seed = sample(seed=tf.constant(0, tf.int64), count=tf.constant(2))
+    length = {"steps": tf.constant(inputs["mel"].shape[1] // 16)} if "style" in given else {}
+    by_seed = sample(seed=tf.constant(0, tf.int64), count=tf.constant(2), **length)
     results["audio_by_seed"] = by_seed["audio"].numpy()[:1]
     results["mel_analyzed"] = analyze(audio=tf.constant(inputs["audio"]))["mel"].numpy()
     return results, {f"audio, batch {count}": milliseconds(generate, **{k: v[:count] for k, v in given.items()})

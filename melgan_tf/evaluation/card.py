@@ -29,17 +29,19 @@ class Table:
 def tables(report: Report) -> list[Table]:
     """All figures of a report, in the order in which they are read."""
     compared = ("figure", "generated", "real vs real", "better")
-    found = [
+    found = [] if report.drums is None else [
         Table(f"In the class embedding ({report.embedding})", compared,
               tuple((title, number(made), number(real), better) for title, made, real, better in
-                    (*report.drums.rows(), *report.classes.rows()))),
+                    (*report.drums.rows(), *report.classes.rows())))]
+    found += [
         Table(f"In the training-free embedding ({report.statistics_embedding})", compared,
               tuple((title, number(made), number(real), better) for title, made, real, better in
                     report.statistics.rows())),
-        Table("Class by class", ("class", "sounds", "real", "accuracy", "of real", "precision", "coverage", "of train"),
-              tuple((row.name, str(row.generated), str(row.real), number(row.generated_accuracy),
-                     number(row.real_accuracy), number(row.precision), number(row.coverage),
-                     number(row.floor_coverage)) for row in report.of_class)),
+        *([Table("Class by class", ("class", "sounds", "real", "accuracy", "of real", "precision", "coverage",
+                                    "of train"),
+                 tuple((row.name, str(row.generated), str(row.real), number(row.generated_accuracy),
+                        number(row.real_accuracy), number(row.precision), number(row.coverage),
+                        number(row.floor_coverage)) for row in report.of_class))] if report.of_class else []),
         Table("Faults", ("waveforms", "generated", "real"),
               tuple((title, number(made), number(real)) for title, made, real in report.fault_rows()))]
     if report.copies:
@@ -58,7 +60,7 @@ def header(report: Report) -> str:
     return (f"{report.sounds} sounds a set (of {report.fake_sounds} generated, {report.reference_sounds} reference"
             f"{train}), "
             f"{report.seconds:g} s at {report.sample_rate} Hz, seed {report.seed}, k {report.k}; "
-            f"real vs real: {report.floor}")
+            f"real vs real: {report.floor}" + ("" if report.drums else "; no class embedding: it knows drums only"))
 
 
 def markdown(report: Report, facts: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
                        train: np.ndarray | None = None, fake_labels: Sequence[str] | None = None,
                        reference_labels: Sequence[str] | None = None, seed: int = 0, k: int = 5,
                        train_rate: int | None = None, fake_names: Sequence[str] | None = None,
-                       train_names: Sequence[str] | None = None) -> Report:
+                       train_names: Sequence[str] | None = None, drums: bool = True) -> Report:
     """Compares generated sounds with real ones, and real ones with real ones at the same count.
 
     With training sounds, ``n = min(fake, reference, train, 5000)``: n generated sounds against n of the reference give
@@ -65,6 +65,7 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         seed: decides which sounds are taken where there are too many, and the halves; 0 or more.
         k: which nearest neighbour bounds a sound's neighbourhood; 5 as in Naeem et al.
         fake_names, train_names: what sounds are called where copies are named; their numbers by default.
+        drums: whether the network that tells drums by their class has anything to say of them.
 
     Raises:
         UsageError: ``k``, ``seed`` or a rate out of range.
@@ -88,12 +89,12 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
               ((fake_labels, dealt.generated_index), (reference_labels, dealt.against_index)))
     return Report(
         drums=Comparison(_figures(against.features, generated.features, k),
-                         _figures(against.features, other.features, k)),
-        classes=Comparison(_fit(against, generated), _fit(against, other)),
+                         _figures(against.features, other.features, k)) if drums else None,
+        classes=Comparison(_fit(against, generated), _fit(against, other)) if drums else None,
         statistics=Comparison(_figures(standard[0], standard[2], k), _figures(standard[0], standard[1], k)),
         of_class=tuple(classes.class_figures(
             embedding.classes, (generated.features, generated.probabilities), (against.features, against.probabilities),
-            other.features, k, *labels)),
+            other.features, k, *labels)) if drums else (),
         faults=Comparison(faults(fake, fake_rate, real.audio), faults(real.audio, fake_rate, other.audio)),
         copies=None if known is None else _copies(made, real, known, fake_names, train_names),
         floor="two halves of the reference" if known is None else "training sounds against the reference",

@@ -76,10 +76,10 @@ class Report:
     """What `melgan_tf.evaluation.evaluate_waveforms` found.
 
     Attributes:
-        drums: figures in the class embedding.
-        classes: what the network's probabilities say.
+        drums: figures in the class embedding; None where the sounds are not drums.
+        classes: what the network's probabilities say; None likewise.
         statistics: figures in the training-free embedding.
-        of_class: figures class by class.
+        of_class: figures class by class; none likewise.
         faults: of single waveforms; the floor is the reference's own.
         copies: near copies of training sounds; None where those are not known.
         floor: what the floor compares: "train against reference", or "two halves of the reference".
@@ -91,8 +91,8 @@ class Report:
         projection: for pictures; no part of `to_dict`.
     """
 
-    drums: Comparison
-    classes: Comparison
+    drums: Comparison | None
+    classes: Comparison | None
     statistics: Comparison
     of_class: tuple[ClassFigures, ...]
     faults: Comparison
@@ -114,8 +114,8 @@ class Report:
     def conclusion(self) -> str:
         """One plain sentence, the worst news of both embeddings first; it begins with "collapsed" where the sounds are
         too much alike."""
-        severity, sentence = judge(self.drums.generated, self.drums.floor)
         texture = judge(self.statistics.generated, self.statistics.floor)
+        severity, sentence = judge(self.drums.generated, self.drums.floor) if self.drums else texture
         if texture[0] > severity:
             sentence = f"{texture[1]}, by log-mel statistics"
         if self.copies and self.copies.share > 0.05 + 3 * self.copies.real_share:

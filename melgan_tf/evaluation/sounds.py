@@ -11,11 +11,12 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.audio import DecodeError, Skipped, find
+from melgan_tf.clips import cut
 from melgan_tf.decoding import decode
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.shards import Prepared, is_prepared
-from melgan_tf.sounds import open_sounds
+from melgan_tf.sounds import nothing_readable, open_sounds
 
 #: Of longer sounds the beginning is taken, seconds.
 LONGEST = 2.0
@@ -71,16 +72,48 @@ def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LO
             kept.append(samples[:round(seconds * rate)].copy())
             names.append(sound.name)
             labels.append(sound.label)
-    if not kept and not skipped:
-        raise MelGANError(f"{folder} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)")
     if not kept:
-        raise MelGANError(f"none of the {len(skipped)} sound files in {folder} can be used; the first, "
-                          f"{skipped[0].name}: {skipped[0].reason}")
+        raise MelGANError(nothing_readable(folder, found.files, skipped))
     for item in skipped:
         progress.warning(f"skipped {item.name}: {item.reason}")
     longest = max(map(len, kept))
     audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in kept])
     return Sounds(audio, rate, tuple(names), tuple(labels) if any(labels) else None)
+
+
+def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float,
+                 progress: Progress | None = None) -> Sounds:
+    """Cuts every sound below a folder, or of prepared shards, into consecutive windows.
+
+    Args:
+        folder: searched at any depth.
+        rate: Hz.
+        samples: of a window; shorter sounds, and what is left at an end, are padded with zeros.
+        quietest_db: windows whose peak is further below that of their sound are left out.
+        progress: told of every file, and of those that are left out.
+
+    Raises:
+        MelGANError: no sound can be used.
+    """
+    progress = progress or Progress()
+    found = open_sounds(folder, rate, None)
+    windows, names, skipped = [], [], list(found.skipped)
+    with progress.task(f"reading {Path(folder).name}", len(found), "files") as advance:
+        for sound, whole in found.clips():
+            advance(1)
+            if isinstance(whole, Skipped):
+                skipped.append(whole)
+                continue
+            least = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
+            for start, window in cut([whole], samples):
+                if np.max(np.abs(window)) >= least:
+                    windows.append(window.astype(np.float32))
+                    names.append(f"{sound.name} at {start / rate:.2f} s")
+    if not windows:
+        raise MelGANError(nothing_readable(folder, found.files, skipped))
+    for item in skipped:
+        progress.warning(f"skipped {item.name}: {item.reason}")
+    return Sounds(np.stack(windows), rate, tuple(names))
 
 
 def _usual_rate(folder: str | Path) -> int:

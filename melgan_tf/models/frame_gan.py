@@ -24,8 +24,15 @@ from keras import ops
 
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.layers import selu_for_export
-from melgan_tf.model_config import COMPARED_SOUNDS
-from melgan_tf.models.frame_layers import FrameConv, FrameDense, double_frames, halve_frames, residual
+from melgan_tf.models.frame_layers import (
+    FrameConv,
+    FrameDense,
+    Seeds,
+    Trunk,
+    double_frames,
+    group_deviation,
+    residual,
+)
 
 #: Frames of the smallest map; every stage doubles them.
 FIRST_FRAMES = 4
@@ -55,7 +62,7 @@ class Generator(keras.Model):
 
     def __init__(self, config: Config, classes: int, name: str = "generator") -> None:
         super().__init__(name=name)
-        model, seeds = config.model, _Seeds(config.training.seed * 1000)
+        model, seeds = config.model, Seeds(config.training.seed * 1000)
         bins, frames = config.mel_shape
         channels, inputs = model.channels, model.noise_dim + classes
         self.scale = MelScale(config.audio, model.ceiling)
@@ -103,9 +110,10 @@ class Discriminator(keras.Model):
 
     def __init__(self, config: Config, classes: int, name: str = "discriminator") -> None:
         super().__init__(name=name)
-        channels, seeds = config.model.channels, _Seeds(config.training.seed * 1000 + 300)
-        self.trunk = _Trunk(config, seeds, name="discriminator")
-        self.judge = FrameDense(self.trunk.outputs + 1, channels, seeds.next(), name="judge")
+        channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
+        self.trunk = _trunk(config, seeds, "discriminator")
+        self.flat = FIRST_FRAMES * channels
+        self.judge = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
         self.verdict = FrameDense(channels, 1, seeds.next(), name="verdict")
         self.projection = FrameDense(classes, channels, seeds.next(), bias=False, name="projection")
         self.directions = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
@@ -121,8 +129,8 @@ class Discriminator(keras.Model):
     def call(self, x: keras.KerasTensor,
              label: keras.KerasTensor) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
         maps = self.trunk(x)
-        flat = ops.reshape(maps[-1], (-1, self.trunk.outputs))
-        y = ops.selu(self.judge(ops.concatenate([flat, _group_deviation(flat)], axis=-1)))
+        flat = ops.reshape(maps[-1], (-1, self.flat))
+        y = ops.selu(self.judge(ops.concatenate([flat, group_deviation(flat)], axis=-1)))
         return ops.squeeze(self.verdict(y), axis=-1) + ops.sum(self.projection(label) * y, axis=-1), maps
 
 
@@ -142,14 +150,15 @@ class Encoder(keras.Model):
 
     def __init__(self, config: Config, classes: int, name: str = "encoder") -> None:
         super().__init__(name=name)
-        seeds = _Seeds(config.training.seed * 1000 + 600)
-        self.trunk = _Trunk(config, seeds, name="encoder")
-        self.posterior = FrameDense(self.trunk.outputs + classes, 2 * config.model.noise_dim, seeds.next(),
+        seeds = Seeds(config.training.seed * 1000 + 600)
+        self.trunk = _trunk(config, seeds, "encoder")
+        self.flat = FIRST_FRAMES * config.model.channels
+        self.posterior = FrameDense(self.flat + classes, 2 * config.model.noise_dim, seeds.next(),
                                     _OUTPUT_GAIN, name="posterior")
         self.built = True
 
     def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        flat = ops.reshape(self.trunk(x)[-1], (-1, self.trunk.outputs))
+        flat = ops.reshape(self.trunk(x)[-1], (-1, self.flat))
         return tuple(ops.split(self.posterior(ops.concatenate([flat, label], axis=-1)), 2, axis=-1))
 
 
@@ -176,7 +185,7 @@ class MelScale:
 class _StyledBlock(keras.layers.Layer):
     """Two convolutions, each scaled and shifted by the style, beside the identity."""
 
-    def __init__(self, channels: int, seeds: _Seeds, name: str) -> None:
+    def __init__(self, channels: int, seeds: Seeds, name: str) -> None:
         super().__init__(name=name)
         self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
         self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
@@ -193,50 +202,11 @@ class _StyledBlock(keras.layers.Layer):
         return residual(x, y)
 
 
-class _Trunk(keras.layers.Layer):
-    """Spectrogram -> feature maps of fewer and fewer frames, down to `FIRST_FRAMES`: what encoder and discriminator
-    share in shape (each has its own)."""
-
-    def __init__(self, config: Config, seeds: _Seeds, name: str) -> None:
-        super().__init__(name=name)
-        bins, frames = config.mel_shape
-        channels = config.model.channels
-        self.first = FrameConv(bins, channels, seeds.next(), name=f"{name}_first")
-        self.downs = [FrameDense(2 * channels, channels, seeds.next(), name=f"{name}_down_{index}")
-                      for index in range(1, _stages(frames) + 1)]
-        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}")
-                      for index in range(1, _stages(frames) + 1)]
-        self.outputs = FIRST_FRAMES * channels
-        self.built = True
-
-    def call(self, x: keras.KerasTensor) -> list[keras.KerasTensor]:
-        maps = [ops.selu(self.first(x))]
-        for down, conv in zip(self.downs, self.convs, strict=True):
-            y = ops.selu(down(halve_frames(maps[-1])))
-            maps.append(residual(y, ops.selu(conv(y))))
-        return maps
-
-
-class _Seeds:
-    """Seeds, each another: equal ones would give equal layers equal weights."""
-
-    def __init__(self, first: int) -> None:
-        self.last = first
-
-    def next(self) -> int:
-        self.last += 1
-        return self.last
-
-
 def _stages(frames: int) -> int:
     return int(math.log2(frames // FIRST_FRAMES))
 
 
-def _group_deviation(flat: keras.KerasTensor) -> keras.KerasTensor:
-    """How much the sounds of a group differ, ``(batch, 1)``: by this a discriminator sees that all are alike.
-
-    Reference: Karras et al., "Progressive Growing of GANs" (2018), section 3.
-    """
-    groups = ops.reshape(flat, (COMPARED_SOUNDS, -1, flat.shape[-1]))
-    deviation = ops.sqrt(ops.var(groups, axis=0) + 1e-8)
-    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (COMPARED_SOUNDS, 1))
+def _trunk(config: Config, seeds: Seeds, name: str) -> Trunk:
+    """Down to `FIRST_FRAMES`."""
+    bins, frames = config.mel_shape
+    return Trunk(bins, config.model.channels, _stages(frames), seeds, name)

@@ -22,6 +22,8 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from melgan_tf.model_config import COMPARED_SOUNDS
+
 TAPS = 3
 
 
@@ -79,23 +81,83 @@ class FrameDense(keras.layers.Layer):
         self.built = True
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        y = ops.reshape(ops.matmul(ops.reshape(x, (-1, self.inputs)), self.kernel), (-1, *x.shape[1:-1], self.outputs))
+        y = ops.reshape(ops.matmul(ops.reshape(x, (-1, self.inputs)), self.kernel),
+                        (-1, *ops.shape(x)[1:-1], self.outputs))
         return y if self.bias is None else y + self.bias
+
+
+class Trunk(keras.layers.Layer):
+    """Spectrogram -> feature maps of fewer and fewer frames: what encoders and discriminators share in shape.
+
+    Args:
+        bins: of the spectrogram.
+        channels: of every map but the first.
+        stages: each halves the frames.
+        seeds: decide the initial weights.
+        first_channels: of the first map, which takes the most time; None: as many as of the others.
+
+    Input shape: ``(batch, frames, bins)``.
+    Output: ``stages + 1`` maps, ``(batch, frames, first_channels)`` first.
+    """
+
+    def __init__(self, bins: int, channels: int, stages: int, seeds: Seeds, name: str,
+                 first_channels: int | None = None) -> None:
+        super().__init__(name=name)
+        first = first_channels or channels
+        self.first = FrameConv(bins, first, seeds.next(), name=f"{name}_first")
+        self.downs = [FrameDense(2 * (channels if index > 1 else first), channels, seeds.next(),
+                                 name=f"{name}_down_{index}")
+                      for index in range(1, stages + 1)]
+        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}")
+                      for index in range(1, stages + 1)]
+        self.built = True
+
+    def call(self, x: keras.KerasTensor) -> list[keras.KerasTensor]:
+        maps = [ops.selu(self.first(x))]
+        for down, conv in zip(self.downs, self.convs, strict=True):
+            y = ops.selu(down(halve_frames(maps[-1])))
+            maps.append(residual(y, ops.selu(conv(y))))
+        return maps
 
 
 def halve_frames(x: keras.KerasTensor) -> keras.KerasTensor:
     """``(batch, 2 t, c)`` -> ``(batch, t, 2 c)``: neighbours side by side."""
-    return ops.reshape(x, (-1, x.shape[1] // 2, 2 * x.shape[2]))
+    return ops.reshape(x, (-1, ops.shape(x)[1] // 2, 2 * x.shape[2]))
 
 
 def double_frames(x: keras.KerasTensor) -> keras.KerasTensor:
     """``(batch, t, 2 c)`` -> ``(batch, 2 t, c)``."""
-    return ops.reshape(x, (-1, 2 * x.shape[1], x.shape[2] // 2))
+    return ops.reshape(x, (-1, 2 * ops.shape(x)[1], x.shape[2] // 2))
 
 
 def residual(x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
     """The sum of two maps of variance 1, brought back to variance 1."""
     return (x + y) * 0.5 ** 0.5
+
+
+class Seeds:
+    """Seeds, each another: equal ones would give equal layers equal weights."""
+
+    def __init__(self, first: int) -> None:
+        self.last = first
+
+    def next(self) -> int:
+        """The next one."""
+        self.last += 1
+        return self.last
+
+
+def group_deviation(flat: keras.KerasTensor) -> keras.KerasTensor:
+    """How much the sounds of a group differ, ``(batch, 1)``: by this a discriminator sees that all are alike.
+
+    Args:
+        flat: ``(batch, features)``; groups are of `COMPARED_SOUNDS` sounds each.
+
+    Reference: Karras et al., "Progressive Growing of GANs" (2018), section 3.
+    """
+    groups = ops.reshape(flat, (COMPARED_SOUNDS, -1, flat.shape[-1]))
+    deviation = ops.sqrt(ops.var(groups, axis=0) + 1e-8)
+    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (COMPARED_SOUNDS, 1))
 
 
 def _lecun(fan_in: int, gain: float, seed: int) -> keras.initializers.Initializer:
@@ -118,7 +180,7 @@ def _convolve(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.Ke
 
 
 def _collect(x: keras.KerasTensor, wide: keras.KerasTensor) -> keras.KerasTensor:
-    taps = ops.reshape(ops.matmul(_rows(x), wide), (-1, x.shape[1], wide.shape[1]))
+    taps = ops.reshape(ops.matmul(_rows(x), wide), (-1, ops.shape(x)[1], wide.shape[1]))
     first, middle, last = ops.split(taps, TAPS, axis=-1)
     return (ops.pad(first[:, :-1], ((0, 0), (1, 0), (0, 0))) + middle) + ops.pad(last[:, 1:], ((0, 0), (0, 1), (0, 0)))
 

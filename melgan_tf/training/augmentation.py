@@ -37,7 +37,8 @@ class Augmentation:
             draws: ``(batch, DRAWS)``, uniform in [0, 1): they decide the changes.
         """
         along_bins, along_frames = _pick(self._bins, draws[:, 0]), _pick(self._frames, draws[:, 1])
-        moved = tf.matmul(along_frames, tf.matmul(x + 1.0, along_bins)) - 1.0  # what comes in from outside is silence
+        moved = tf.matmul(x + 1.0, along_bins)
+        moved = (tf.matmul(along_frames, moved) if len(self._frames) > 1 else moved) - 1.0  # from outside: silence
         return moved + self.gain * (2.0 * draws[:, 2] - 1.0)[:, None, None]
 
 

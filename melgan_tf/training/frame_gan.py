@@ -52,11 +52,9 @@ class FrameGAN(keras.Model):
     """
 
     def __init__(self, config: Config, shares: np.ndarray, **kwargs) -> None:
-        super().__init__(name="frame_gan", **kwargs)
+        super().__init__(**{"name": "frame_gan", **kwargs})
         self.config, self.objective, self.classes = config, config.model.objective, len(shares)
-        self.generator, self.average = (Generator(config, self.classes) for _ in range(2))
-        self.encoder = Encoder(config, self.classes)
-        self.discriminator = Discriminator(config, self.classes)
+        self.generator, self.average, self.encoder, self.discriminator = self._players()
         self.scale = self.generator.scale
         bins, frames = config.mel_shape
         augment = config.model.augmentation
@@ -65,6 +63,10 @@ class FrameGAN(keras.Model):
         self.step = keras.Variable(0, dtype="int64", trainable=False, aggregation="only_first_replica", name="step")
         self.trackers = [keras.metrics.Mean(name=name) for name in METRICS]
         self.built = True
+
+    def _players(self) -> list[keras.Model]:
+        """Generator, running average, encoder and discriminator, with initial weights."""
+        return [kind(self.config, self.classes) for kind in (Generator, Generator, Encoder, Discriminator)]
 
     @property
     def learners(self) -> list[keras.Variable]:
@@ -97,7 +99,7 @@ class FrameGAN(keras.Model):
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         mels, labels = data
-        inputs = (self.scale.from_mel(mels), tf.one_hot(labels, self.classes), *self._draws(mels.shape[0]))
+        inputs = self._inputs(mels, labels)
         sizes = shard_sizes(mels.shape[0], self.shards)
         shards = zip(*(tf.split(tensor, sizes) for tensor in inputs), strict=True)
         judge = Normalised(self.discriminator.trainable_variables, self.discriminator.kernels,
@@ -118,6 +120,10 @@ class FrameGAN(keras.Model):
                                   strict=True):
             tracker.update_state(value * replica_count())  # each replica holds its share of a mean
         return {tracker.name: tracker.result() for tracker in self.trackers}
+
+    def _inputs(self, mels: tf.Tensor, labels: tf.Tensor) -> Tensors:
+        """What `_gradients` takes beside the weights; the first axis is the batch's."""
+        return [self.scale.from_mel(mels), tf.one_hot(labels, self.classes), *self._draws(mels.shape[0])]
 
     def _draws(self, count: int) -> Tensors:
         """Noise and labels of the made sounds, the encoder's noise, and what decides the augmentation."""

@@ -20,13 +20,16 @@ from melgan_tf.config import Config
 from melgan_tf.data import SoundSet, batches, class_shares, labelled_batches, load_folder
 from melgan_tf.evaluation import embed, frechet_distance
 from melgan_tf.evaluation.faults import faults
-from melgan_tf.model_config import COMPARED_SOUNDS
+from melgan_tf.model_config import COMPARED_SOUNDS, STEP_FRAMES
 from melgan_tf.models.sampler import Sampler
+from melgan_tf.models.sequence_gan import CONTEXT_STEPS
+from melgan_tf.models.sequence_sampler import SequenceSampler
 from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
-from melgan_tf.training import frame_gan, gan, vocoder
+from melgan_tf.training import frame_gan, gan, sequence_gan, vocoder
 from melgan_tf.vocoders import vocoder_for
 from melgan_tf.waveform_data import WaveformSet, clip_batches, load_waveforms
+from melgan_tf.window_data import WindowSet, load_windows, window_batches
 
 PREVIEWS = 16
 _JUDGED = 512
@@ -141,10 +144,15 @@ class SpectrogramTask(Task):
         return self.model
 
     def start_judging(self) -> None:
-        mels = self.held_out.mels
-        self.sampler, count = self._sampler(), tf.constant(min(_JUDGED, len(mels)))
-        self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64), count)
-        self.real = embed(spectral.log_mel(mels[spaced(len(mels), _JUDGED)], self.config.audio).numpy())
+        mels = self._examples(self.held_out, _JUDGED)
+        self.sampler = self._sampler()
+        self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64),
+                                                                        tf.constant(len(mels)))
+        self.real = embed(spectral.log_mel(mels, self.config.audio).numpy())
+
+    def _examples(self, sounds: Any, count: int) -> np.ndarray:
+        """The mels of sounds spread over a set, so many or all."""
+        return sounds.mels[spaced(len(sounds.mels), count)]
 
     def _sampler(self) -> Sampler:
         return Sampler(self.model.generator, self.config)
@@ -164,7 +172,7 @@ class SpectrogramTask(Task):
 
     def preview(self, epoch: int, real: bool) -> None:
         if real:
-            mels = self.sounds.mels[spaced(len(self.sounds), PREVIEWS)]
+            mels = self._examples(self.sounds, PREVIEWS)
             self._summaries("real", mels, self.sampler.render(tf.constant(mels)).numpy())
         else:
             made = self.sampler.generate(seed=0, count=PREVIEWS)
@@ -209,6 +217,43 @@ class FrameTask(SpectrogramTask):
         made = self.sampler.generate(seed=0, count=PREVIEWS)["audio"]
         found = dataclasses.asdict(faults(made, self.config.audio.sample_rate))
         return {f"faults/{name}": value for name, value in found.items() if value is not None}
+
+
+class SequenceTask(FrameTask):
+    """Sequences of noise to mel spectrograms of any length. Judged, and shown, by windows."""
+
+    metrics = sequence_gan.METRICS
+    sounds: WindowSet
+
+    def _load(self, data: str | Path, progress: Progress) -> WindowSet:
+        return load_windows(data, self.config, CONTEXT_STEPS * STEP_FRAMES, progress)
+
+    def check(self, progress: Progress) -> None:
+        if self.clips < _FEW:
+            seconds = self.config.data.clip_samples / self.config.audio.sample_rate
+            progress.warning(f"{self.clips} windows of {seconds:.2g} seconds are few: what is made will stay near "
+                             f"them; {_FEW} or more give variety of its own")
+
+    @property
+    def clips(self) -> int:
+        return int(self.sounds.clips.sum())
+
+    def facts(self) -> dict[str, Any]:
+        return Task.facts(self)
+
+    def build(self) -> keras.Model:
+        self.model = sequence_gan.SequenceGAN(self.config)
+        return self.model
+
+    def _sampler(self) -> Sampler:
+        return SequenceSampler(self.model.average, self.config, vocoder=vocoder_for(self.config.audio))
+
+    def _examples(self, sounds: WindowSet, count: int) -> np.ndarray:
+        return sounds.examples(count)
+
+    def dataset(self, start_step: int) -> tf.data.Dataset:
+        settings = self.config.training
+        return window_batches(self.sounds, settings.batch_size, CONTEXT_STEPS * STEP_FRAMES, settings.seed, start_step)
 
 
 class VocoderTask(Task):
@@ -263,7 +308,7 @@ class VocoderTask(Task):
 
 def task_for(config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> Task:
     """Reads the sounds for a configuration's kind of training; see `Task`."""
-    kinds = {"spectrogram-gan": SpectrogramTask, "frame-gan": FrameTask}
+    kinds = {"spectrogram-gan": SpectrogramTask, "frame-gan": FrameTask, "sequence-gan": SequenceTask}
     return kinds.get(config.model.kind, VocoderTask)(config, data, progress, valid)
 
 

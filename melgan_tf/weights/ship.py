@@ -73,6 +73,8 @@ def _ship_sounds(run: Path, name: str, valid: Path, card: dict[str, Any], steps_
     report = assess_run(load_trained(PRETRAINED + name), valid, RunDirectory(run).record()["data"]["folder"]).report
     figures = {"sounds": report.sounds, "floor": report.floor}
     for title, comparison in ((report.embedding, report.drums), (report.statistics_embedding, report.statistics)):
+        if comparison is None:
+            continue
         figures[title] = {which: {key: round(value, 4) for key, value in
                                   dataclasses.asdict(getattr(comparison, which)).items()}
                           for which in ("generated", "floor")}

@@ -1,0 +1,267 @@
+"""Sounds of any length: pieces and whole, beginnings, loops, memory; and what the command line makes of them."""
+
+import dataclasses
+import json
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from command_line import invoke
+from music import RATE, TINY, tiny_sampler, tiny_vocoder, write_notes
+from tiny_vocoders import ship
+
+from melgan_tf import long_sounds
+from melgan_tf.audio import save_wav_pieces
+from melgan_tf.config import FastVocoderConfig
+from melgan_tf.errors import UsageError
+from melgan_tf.long_sounds import Length, LongSounds
+
+HOP, FADE = 256, 441
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_pieces():
+    """So that short sounds have many, and none has more than it needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(long_sounds, "_PIECE_STEPS", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    return tiny_sampler(tiny_vocoder())
+
+
+def made(sampler, seconds, loop=False, seed=1, index=0):
+    length = Length.of(seconds, TINY, sampler.vocoder, loop)
+    return np.concatenate(list(LongSounds(sampler, length).pieces(seed, index)))
+
+
+def mel_of(sampler, first, steps, seed=1, period=0):
+    """The mel of steps of a sound, all at once."""
+    return sampler.mel(**{name: value[None] for name, value in sampler.stretch(
+        seed, 0, tf.constant(first, tf.int64), tf.constant(steps, tf.int64), period).items()}).numpy()
+
+
+@pytest.fixture(scope="module")
+def ten(sampler):
+    return made(sampler, 10.0)
+
+
+def test_pieces_are_what_the_whole_would_be(sampler, ten):
+    assert len(ten) == 10 * RATE
+    assert ten.std() > 1e-3
+    mel = mel_of(sampler, 0, 62)  # with what the vocoder looks ahead
+    whole = sampler.vocoder.vocode(mel)[0, :10 * RATE]
+    np.testing.assert_allclose(ten[FADE:-FADE], whole[FADE:-FADE], atol=1e-4 * np.abs(whole).max())
+
+
+def test_a_longer_sound_begins_as_a_shorter_one(sampler, ten):
+    longer = made(sampler, 17.3)
+    np.testing.assert_allclose(longer[:len(ten) - FADE], ten[:-FADE], atol=1e-5)
+
+
+def test_both_ends_are_faded_and_what_is_between_is_not(sampler, ten):
+    assert abs(ten[0]) < 1e-4
+    assert abs(ten[-1]) < 1e-4
+    assert np.abs(ten[:FADE // 4]).max() < 0.3 * np.abs(ten[FADE:3 * FADE]).max()
+
+
+def test_it_does_not_repeat(ten):
+    envelope = ten[:9 * RATE // HOP * HOP].reshape(-1, HOP).std(axis=1)
+    envelope = envelope - envelope.mean()
+    own = np.correlate(envelope, envelope, "full")[len(envelope) - 1:]
+    assert own[16:len(own) // 2].max() < 0.7 * own[0]
+
+
+def test_no_click_where_pieces_meet(ten):
+    rough = np.abs(np.diff(ten, 2))
+    step = 5 * 16 * HOP
+    joints = np.concatenate([np.arange(step - ahead * HOP, len(ten) - 100, step)
+                             for ahead in (0, tiny_vocoder().model.context_frames % 80)])
+    near = np.concatenate([rough[joint - 4:joint + 4] for joint in joints])
+    assert near.max() <= np.quantile(rough, 0.999) * 1.5
+
+
+# loops
+
+
+@pytest.fixture(scope="module")
+def loop(sampler):
+    return made(sampler, 3.9, loop=True)
+
+
+def test_a_loop_is_whole_turns_of_everything_that_has_a_clock(sampler, loop):
+    length = Length.of(3.9, TINY, sampler.vocoder, loop=True)
+    assert length.frames % sampler.vocoder.model.period_frames == 0
+    assert length.frames == 16 * length.period
+    assert abs(length.samples / RATE - 3.9) <= 32 * HOP / RATE / 2
+    assert len(loop) == length.samples
+
+
+def test_a_loop_repeated_is_the_periodic_sound(sampler, loop):
+    period = len(loop) // HOP // 16
+    before = 32  # steps: a whole number of turns of the vocoder's clock
+    long = sampler.vocoder.vocode(mel_of(sampler, -before, 3 * period + before + 10, period=period))[0]
+    long = long[before * 16 * HOP:][:3 * len(loop)]
+    np.testing.assert_allclose(np.tile(loop, 3), long, atol=1e-4 * np.abs(long).max())
+
+
+def test_the_seam_of_a_loop_is_as_smooth_as_the_rest(loop):
+    rough = np.abs(np.diff(np.concatenate([loop, loop]), 2))
+    seam = rough[len(loop) - 3:len(loop) + 2]
+    assert seam.max() <= np.quantile(rough, 0.99)
+    level = np.sqrt(np.mean(np.concatenate([loop[-HOP:], loop[:HOP]]) ** 2))
+    assert level > 0.1 * loop.std()  # and not by being silent
+
+
+def test_the_shortest_loop(sampler):
+    assert len(made(sampler, 0.01, loop=True)) == 32 * HOP
+
+
+# on disk
+
+
+def test_memory_does_not_grow_with_the_length(sampler, tmp_path, monkeypatch):
+    monkeypatch.setattr(long_sounds, "_BLOCK_SAMPLES", 2**14)
+
+    def most(seconds):
+        maker = LongSounds(sampler, Length.of(seconds, TINY, sampler.vocoder))
+        maker.make(0, 0, tmp_path)  # programs are built
+        tracemalloc.start()
+        sound = maker.make(0, 0, tmp_path)
+        save_wav_pieces(tmp_path / "a.wav", sound.pieces(1.0), sound.samples, RATE)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    short, long = most(4), most(40)
+    assert long < short + 0.2 * 36 * RATE * 4, (short, long)  # of what it would be to keep it
+
+
+def test_a_loop_says_so_to_samplers(tmp_path):
+    save_wav_pieces(tmp_path / "a.wav", [np.zeros(10), np.full(5, 0.5)], 15, RATE, comment="who", loop=True)
+    samples, rate = soundfile.read(tmp_path / "a.wav")
+    assert (len(samples), rate) == (15, RATE)
+    content = (tmp_path / "a.wav").read_bytes()
+    place = content.index(b"smpl")
+    assert struct.unpack_from("<I", content, place + 4) == (60,)
+    assert struct.unpack_from("<I", content, place + 8 + 28) == (1,)
+    assert struct.unpack_from("<2I", content, place + 8 + 44) == (0, 14)
+    assert struct.unpack_from("<I", content, 4) == (len(content) - 8,)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e6])
+def test_lengths_that_cannot_be(seconds):
+    with pytest.raises(UsageError, match="give more than 0 and at most"):
+        Length.of(seconds, TINY, None)
+
+
+def test_griffin_lim_cannot_do_it():
+    with pytest.raises(UsageError, match="Griffin-Lim cannot"):
+        LongSounds(tiny_sampler(), Length.of(1.0, TINY, None))
+
+
+# the command line
+
+
+@pytest.mark.parametrize("option", [("--seconds", "3"), ("--loop",)])
+def test_models_of_one_length_say_so(option, tmp_path):
+    ended = invoke("generate", "pretrained:drums", "--out", tmp_path / "out", *option)
+    ended.one_line("makes sounds of 0.5 seconds only", f"leave {option[0]} away", code=2)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("music")
+
+
+@pytest.fixture(scope="module")
+def package(place):
+    with pytest.MonkeyPatch.context() as patch:
+        model = FastVocoderConfig(channels=16, sub_channels=16, dilations=(1,), carriers=2)
+        ship(patch, place / "weights", vocoder_22k=dataclasses.replace(tiny_vocoder().config, model=model))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(place, package):
+    ended = invoke("train", write_notes(place / "sounds"), "--preset", "music", "--run-dir", place / "run",
+                   "--steps", 2, "--set", "model.channels=8", "--set", "training.batch_size=8",
+                   "--set", "training.preview_every=1", "--set", "data.clip_samples=8192")
+    assert ended.code == 0, ended.stderr
+    return place / "run"
+
+
+def test_training_leaves_previews_and_figures(run):
+    info = json.loads(invoke("info", run, "--json").stdout)
+    assert (info["preset"], info["sounds"]["sounds"]) == ("music", 6)
+    tags = {value.tag for path in (run / "tensorboard").glob("*tfevents*")
+            for event in tf.compat.v1.train.summary_iterator(str(path)) for value in event.summary.value}
+    assert {"mel/fake", "mel/real", "audio/fake", "evaluation/frechet", "generator/spread"} <= tags
+
+
+def test_generate_writes_long_sounds_and_says_what_they_are(run, tmp_path):
+    ended = invoke("generate", run, "--out", tmp_path / "out", "--seconds", 2.5, "--count", 2, "--seed", 3)
+    assert ended.code == 0, ended.stderr
+    assert "2 sounds of 2.5 seconds" in ended.stdout
+    record = json.loads((tmp_path / "out" / "sounds.json").read_text())
+    assert (record["seconds"], record["loop"], len(record["sounds"])) == (2.5, False, 2)
+    one, other = (soundfile.read(tmp_path / "out" / sound["file"])[0] for sound in record["sounds"])
+    assert len(one) == round(2.5 * RATE)
+    np.testing.assert_allclose([np.abs(one).max(), np.abs(other).max()], 10 ** (-1 / 20), atol=1e-3)
+    assert np.corrcoef(one, other)[0, 1] < 0.9  # of an untrained model, all are alike somewhat
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "index.html", "seed3-0000.wav", "seed3-0001.wav", "sounds.json", "sounds.png"]
+    assert json.loads(invoke("info", tmp_path / "out" / "seed3-0001.wav", "--json").stdout)["seconds"] == 2.5
+
+
+def test_generate_makes_loops(run, tmp_path):
+    ended = invoke("generate", run, "--out", tmp_path / "out", "--seconds", 2, "--loop", "--count", 1)
+    assert "1 loops of 1.8576 seconds" in ended.stdout
+    assert b"smpl" in (tmp_path / "out" / "seed0-0000.wav").read_bytes()[:200]
+
+
+@pytest.mark.parametrize(("options", "parts"), [
+    (("--label", "piano"), ("no classes", "leave --label away")),
+    (("--seconds", "0"), ("sounds of 0 seconds", "give more than 0")),
+    (("--vocoder", "griffin-lim"), ("Griffin-Lim cannot do", "--vocoder RUN"))])
+def test_what_a_music_model_does_not_do(run, tmp_path, options, parts):
+    invoke("generate", run, "--out", tmp_path / "out", *options).one_line(*parts, code=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_compares_windows(run, place, tmp_path):
+    valid = write_notes(tmp_path / "valid", count=3, seconds=2.9)
+    ended = invoke("evaluate", run, "--reference", valid, "--json", tmp_path / "a.json")
+    assert ended.code == 0, ended.stderr
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert (found["drums"], found["of_class"]) == (None, [])
+    assert 3 * 3 < found["sounds"] == found["reference_sounds"] <= 3 * 8  # windows; the softest are left out
+    assert found["train_sounds"] > found["reference_sounds"]
+    assert found["seconds"] == pytest.approx(8192 / RATE, abs=1e-3)
+    assert found["statistics"]["generated"]["frechet"] > 3 * found["statistics"]["floor"]["frechet"]
+    assert "no class embedding" in ended.stdout
+    assert "Class by class" not in ended.stdout
+    invoke("evaluate", run, "--reference", valid, "--png", tmp_path / "a.png").one_line("leave --png away", code=2)
+
+
+def test_export_as_saved_model_of_any_length(run, tmp_path):
+    ended = invoke("export", run, "--out", tmp_path / "served", "--format", "saved-model")
+    assert ended.code == 0, ended.stderr
+    served = tf.saved_model.load(str(tmp_path / "served" / "1")).signatures
+    made = served["sample"](seed=tf.constant(3, tf.int64), count=tf.constant(2), steps=tf.constant(5))
+    assert (made["audio"].shape, made["mel"].shape) == ((2, 5 * 16 * HOP), (2, 80, 80))
+    rng = np.random.default_rng(0)
+    noise, style = (tf.constant(rng.normal(size=(1, 13, size)), tf.float32) for size in (16, 32))
+    assert served["generate"](noise=noise, style=style)["audio"].shape == (1, 3 * 16 * HOP)
+
+
+def test_export_as_tflite_of_a_window(run, tmp_path):
+    ended = invoke("export", run, "--out", tmp_path / "music.tflite", "--format", "tflite")
+    assert ended.code == 0, ended.stderr
+    report = json.loads((tmp_path / "music.export_report.json").read_text())
+    assert set(report["signatures"]["generate"]["inputs"]) == {"noise", "style"}
