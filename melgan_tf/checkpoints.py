@@ -61,7 +61,7 @@ class CheckpointStore:
         with replacing(path) as temporary:
             archive = io.BytesIO()  # an archive cut short by a full disk would complain again when it is collected
             np.savez(archive, meta=np.array(json.dumps({**meta, "step": step})), **state)
-            temporary.write_bytes(archive.getbuffer())
+            temporary.write_bytes(archive.getvalue())
         newer = [other for other in self.steps() if other > step]  # damaged, or the run would have gone on from them
         older = [other for other in self.steps() if other <= step][:-self.keep]
         for other in newer + older:

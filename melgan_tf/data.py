@@ -7,11 +7,10 @@ run sees the sounds in the order that it would have seen them in.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.sounds import nothing_readable, open_sounds
+from melgan_tf.sounds import Reading
 
 _ANALYSIS_BATCH = 64
 
@@ -62,16 +61,6 @@ class SoundSet:
         return np.ascontiguousarray(np.transpose(self.mels, (0, 2, 1)))[..., None]
 
 
-@dataclass
-class _Reading:
-    """What is gathered while the clips of a folder stream by."""
-
-    kept: list[SoundFile] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    digest: object = field(default_factory=hashlib.sha256)
-    failure: MelGANError | None = None
-
-
 def load_folder(folder: str | Path, config: Config, progress: Progress | None = None) -> SoundSet:
     """Decodes every sound below a folder and computes its mel spectrogram in-graph.
 
@@ -84,36 +73,26 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
     audio, samples = config.audio, config.data.clip_samples
-    sounds = open_sounds(folder, audio.sample_rate, samples)
-    reading = _Reading(skipped=list(sounds.skipped))
+    reading, failures = Reading(folder, audio.sample_rate, samples, progress), []
+    change = to_peak if config.data.level == "peak" else None
 
-    with (progress or Progress()).task("reading sounds", len(sounds), "files") as advance:
-        def clips() -> Iterator[np.ndarray]:
-            for sound, clip in told():
-                advance(1)
-                if isinstance(clip, Skipped):
-                    reading.skipped.append(clip)
-                    continue
-                if config.data.level == "peak":
-                    clip = clip / np.max(np.abs(clip))
-                reading.kept.append(sound)
-                reading.digest.update(np.ascontiguousarray(clip, "<f4"))
-                yield clip
+    def clips() -> Iterator[np.ndarray]:
+        try:
+            yield from reading.clips(change)
+        except MelGANError as error:  # TensorFlow would make a traceback of it
+            failures.append(error)
 
-        def told() -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
-            try:
-                yield from sounds.clips()
-            except MelGANError as error:  # TensorFlow would make a traceback of it
-                reading.failure = error
+    mels = tf.data.Dataset.from_generator(clips, output_signature=tf.TensorSpec((samples,), tf.float32))
+    mels = mels.batch(_ANALYSIS_BATCH).map(lambda waveform: spectral.mel_spectrogram(waveform, audio))
+    batches = list(mels.prefetch(2).as_numpy_iterator())
+    if failures:
+        raise failures[0]
+    return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.fingerprint)
 
-        mels = tf.data.Dataset.from_generator(clips, output_signature=tf.TensorSpec((samples,), tf.float32))
-        mels = mels.batch(_ANALYSIS_BATCH).map(lambda waveform: spectral.mel_spectrogram(waveform, audio))
-        batches = list(mels.prefetch(2).as_numpy_iterator())
-    if reading.failure:
-        raise reading.failure
-    if not batches:
-        raise MelGANError(nothing_readable(folder, sounds.files, reading.skipped))
-    return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.digest.hexdigest()[:16])
+
+def to_peak(samples: np.ndarray) -> np.ndarray:
+    """Brings a sound that is not silent to a peak of 1."""
+    return samples / np.max(np.abs(samples))
 
 
 def steps_per_epoch(sounds: int, batch_size: int) -> int:

@@ -6,7 +6,6 @@ batch holds is a function of the seed and the step alone, so a resumed run sees 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,8 @@ import tensorflow as tf
 
 from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import Config
-from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.sounds import open_sounds
+from melgan_tf.sounds import Reading
 
 
 @dataclass(frozen=True)
@@ -69,22 +67,9 @@ def load_waveforms(folder: str | Path, config: Config, progress: Progress | None
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
-    found = open_sounds(folder, config.audio.sample_rate, None)
-    skipped, sounds, waveforms, digest = list(found.skipped), [], [], hashlib.sha256()
-    with (progress or Progress()).task("reading sounds", len(found), "files") as advance:
-        for sound, samples in found.clips():
-            advance(1)
-            if isinstance(samples, Skipped):
-                skipped.append(samples)
-                continue
-            sounds.append(sound)
-            waveforms.append(samples)
-            digest.update(np.ascontiguousarray(samples, "<f4"))
-            digest.update(b"|")
-    if not sounds:
-        reason = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
-        raise MelGANError(f"{folder} holds no sound file that can be used{reason}")
-    return WaveformSet(waveforms, sounds, skipped, digest.hexdigest()[:16], config.data.clip_samples)
+    reading = Reading(folder, config.audio.sample_rate, None, progress)
+    waveforms = list(reading.clips())
+    return WaveformSet(waveforms, reading.kept, reading.skipped, reading.fingerprint, config.data.clip_samples)
 
 
 def clip_batches(sounds: WaveformSet, config: Config, start_step: int = 0) -> tf.data.Dataset:

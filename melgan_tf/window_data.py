@@ -12,7 +12,6 @@ is as good an example as its beginning, and a texture should not fall silent whe
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,8 @@ import tensorflow as tf
 from melgan_tf import spectral
 from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import AudioConfig, Config
-from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.sounds import nothing_readable, open_sounds
+from melgan_tf.sounds import Reading
 
 _LEAD_SHARE = 0.25  # of a window, that may come before its sound
 _FLOOR = 1e-2  # of the contract's: soft windows become louder, and are to keep their ends
@@ -95,31 +93,21 @@ def load_windows(folder: str | Path, config: Config, context: int, progress: Pro
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
     audio, window = dataclasses.replace(config.audio, floor=config.audio.floor * _FLOOR), config.mel_shape[1]
-    found = open_sounds(folder, audio.sample_rate, None)
-    skipped, kept, mels, starts, digest = list(found.skipped), [], [], [], hashlib.sha256()
-    lead, position = round(_LEAD_SHARE * window), 0
-    with (progress or Progress()).task("reading sounds", len(found), "files") as advance:
-        for sound, samples in found.clips():
-            advance(1)
-            if isinstance(samples, Skipped):
-                skipped.append(samples)
-                continue
-            mel = _analyse(samples, audio)
-            long = np.pad(mel, ((context + lead, context + max(0, window - len(mel))), (0, 0)),
-                          constant_values=np.log10(audio.floor))
-            starts.append(position + _loud(long, window, context, config.model.quietest_db / 20 * audio.power))
-            position += len(long)
-            mels.append(long)
-            kept.append(sound)
-            digest.update(np.ascontiguousarray(samples, "<f4"))
-            digest.update(b"|")
-    if not kept:
-        raise MelGANError(nothing_readable(folder, found.files, skipped))
+    reading = Reading(folder, audio.sample_rate, None, progress)
+    mels, starts, lead, position = [], [], round(_LEAD_SHARE * window), 0
+    for samples in reading.clips():
+        mel = _analyse(samples, audio)
+        long = np.pad(mel, ((context + lead, context + max(0, window - len(mel))), (0, 0)),
+                      constant_values=np.log10(audio.floor))
+        starts.append(position + _loud(long, window, context, config.model.quietest_db / 20 * audio.power))
+        position += len(long)
+        mels.append(long)
     counts = np.array([len(own) for own in starts])
     clips = np.maximum(1, np.round((counts + lead) / window)).astype(int)
     level = config.model.ceiling - _HEADROOM if config.data.level == "peak" else None
     return WindowSet(np.concatenate(mels), np.concatenate(starts), np.cumsum(counts) - counts, counts, clips, window,
-                     level, math.log10(config.audio.floor), kept, skipped, digest.hexdigest()[:16])
+                     level, math.log10(config.audio.floor), reading.kept, reading.skipped,
+                     reading.fingerprint)
 
 
 def _analyse(samples: np.ndarray, audio: AudioConfig) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pty
 import re
@@ -380,7 +381,8 @@ def test_fresh_does_not_mind_a_damaged_run(asked, tmp_path):
 # -- train: a real run -----------------------------------------------------------------------------------------------
 
 def test_training_prints_plain_lines_and_leaves_a_whole_run(run):
-    assert re.sub(r"training: .* left\n", "", run.ended.stderr) == ""  # progress, where ten seconds were not enough
+    progress = r"training: \d/6 steps \(\d+ %\), \d\.\d steps/s, \d:\d\d left"  # on a machine that is slow, or busy
+    assert all(re.fullmatch(progress, line) for line in run.ended.stderr.splitlines()), run.ended.stderr
     lines = run.ended.stdout.splitlines()
     number = r"\d+\.\d{4}"
     for epoch, line in enumerate(lines[:3]):
@@ -404,13 +406,14 @@ def test_the_same_command_again_has_nothing_to_do(run):
     assert contents(run.path / "checkpoints") == before
 
 
-def test_unusable_files_are_counted_and_named_at_the_end(tmp_path):
+def test_unusable_files_are_counted_and_named_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(console, "_PLAIN_EVERY_SECONDS", math.inf)
     sounds = write_sounds(tmp_path / "sounds", 8)
     write_damaged(sounds / "more")
     ended = invoke("train", sounds, "--run-dir", tmp_path / "run", "--steps", 1, *SHORT)
     assert ended.code == 0
     assert "trained 1 epochs (1 steps) on 8 sounds\n" in ended.stdout
-    told = [line for line in ended.stderr.splitlines() if not line.startswith("training: ")]
+    told = ended.stderr.splitlines()
     assert told[0] == "skipped 5 of 13 files:"
     assert [line.partition(":")[0] for line in told[1:]] == [
         f"  more/{name}" for name in ("empty.wav", "noise.flac", "silent.wav", "text.wav", "truncated.wav")]

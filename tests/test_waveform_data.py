@@ -246,7 +246,7 @@ def test_a_folder_without_sounds_is_an_error(tmp_path):
     (tmp_path / "readme.txt").write_text("hello")
     with pytest.raises(MelGANError) as error:
         load_waveforms(tmp_path, settings())
-    assert str(error.value) == f"{tmp_path} holds no sound file that can be used"
+    assert str(error.value) == f"{tmp_path} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
     with pytest.raises(UsageError, match="no folder .*missing: give a folder"):
         load_waveforms(tmp_path / "missing", settings())
 
@@ -256,4 +256,4 @@ def test_a_folder_of_damaged_or_silent_sounds_is_an_error_that_shows_the_first(t
     soundfile.write(tmp_path / "a.wav", np.zeros(4_000), RATE)
     with pytest.raises(MelGANError) as error:
         load_waveforms(tmp_path, settings())
-    assert str(error.value) == f"{tmp_path} holds no sound file that can be used; the first, a.wav: silent"
+    assert str(error.value) == f"none of the 2 sound files in {tmp_path} can be used; the first, a.wav: silent"

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from melgan_tf import storage
-from melgan_tf.audio import DecodeError, Skipped, find
+from melgan_tf.audio import DecodeError, find
 from melgan_tf.clips import cut
 from melgan_tf.decoding import decode
-from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.shards import Prepared, is_prepared
-from melgan_tf.sounds import nothing_readable, open_sounds
+from melgan_tf.sounds import Reading
 
 #: Of longer sounds the beginning is taken, seconds.
 LONGEST = 2.0
@@ -58,27 +57,13 @@ def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LO
     """
     progress = progress or Progress()
     rate = rate or _usual_rate(folder)
-    found = open_sounds(folder, rate, None)
-    skipped = list(found.skipped)
-    kept, names, labels = [], [], []
-    with progress.task(f"reading {storage.path(folder).name}", len(found), "files") as advance:
-        for sound, samples in found.clips():
-            advance(1)
-            if isinstance(samples, Skipped) and silent_too and samples.reason == "silent":
-                samples = np.zeros(1, np.float32)
-            if isinstance(samples, Skipped):
-                skipped.append(samples)
-                continue
-            kept.append(samples[:round(seconds * rate)].copy())
-            names.append(sound.name)
-            labels.append(sound.label)
-    if not kept:
-        raise MelGANError(nothing_readable(folder, found.files, skipped))
-    for item in skipped:
-        progress.warning(f"skipped {item.name}: {item.reason}")
+    reading = Reading(folder, rate, None, progress, f"reading {storage.path(folder).name}", silent_too)
+    kept = [samples[:round(seconds * rate)].copy() for samples in reading.clips()]
+    _warn(reading, progress)
     longest = max(map(len, kept))
     audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in kept])
-    return Sounds(audio, rate, tuple(names), tuple(labels) if any(labels) else None)
+    labels = tuple(sound.label for sound in reading.kept)
+    return Sounds(audio, rate, tuple(sound.name for sound in reading.kept), labels if any(labels) else None)
 
 
 def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float,
@@ -96,24 +81,20 @@ def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float
         MelGANError: no sound can be used.
     """
     progress = progress or Progress()
-    found = open_sounds(folder, rate, None)
-    windows, names, skipped = [], [], list(found.skipped)
-    with progress.task(f"reading {Path(folder).name}", len(found), "files") as advance:
-        for sound, whole in found.clips():
-            advance(1)
-            if isinstance(whole, Skipped):
-                skipped.append(whole)
-                continue
-            least = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
-            for start, window in cut([whole], samples):
-                if np.max(np.abs(window)) >= least:
-                    windows.append(window.astype(np.float32))
-                    names.append(f"{sound.name} at {start / rate:.2f} s")
-    if not windows:
-        raise MelGANError(nothing_readable(folder, found.files, skipped))
-    for item in skipped:
-        progress.warning(f"skipped {item.name}: {item.reason}")
+    reading, windows, names = Reading(folder, rate, None, progress, f"reading {storage.path(folder).name}"), [], []
+    for whole in reading.clips():
+        least = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
+        for start, window in cut([whole], samples):
+            if np.max(np.abs(window)) >= least:
+                windows.append(window.astype(np.float32))
+                names.append(f"{reading.kept[-1].name} at {start / rate:.2f} s")
+    _warn(reading, progress)
     return Sounds(np.stack(windows), rate, tuple(names))
+
+
+def _warn(reading: Reading, progress: Progress) -> None:
+    for item in reading.skipped:
+        progress.warning(f"skipped {item.name}: {item.reason}")
 
 
 def _usual_rate(folder: str | Path) -> int:
