@@ -13,8 +13,7 @@ each with ``weight_g``, ``weight_v`` and ``bias``; or ``weight`` once weight nor
 ``module.`` (`torch.nn.DataParallel`). Everything but the dilations (1, 3, 9, ...) and the meaning of the mels can be
 read off names and shapes.
 
-Nothing in a file is executed: PyTorch's loader for weights alone refuses any other object. No TensorFlow before
-`TorchGenerator.build`.
+`melgan_tf.torch_tensors` reads the file. No TensorFlow before `TorchGenerator.build`.
 
 Reference: Kumar et al., "MelGAN" (2019), and its authors' code (descriptinc/melgan-neurips).
 """
@@ -27,50 +26,26 @@ import hashlib
 import itertools
 import math
 import os
-import pickle
-import re
 import shutil
-import warnings
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from melgan_tf import presets
 from melgan_tf.checkpoints import CheckpointStore, collect
 from melgan_tf.config import Config
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 from melgan_tf.run_directory import RunDirectory
-from melgan_tf.torch_damage import first_damaged
+from melgan_tf.torch_tensors import Convolution, Tensors, Weights, load_tensors, require_torch
 
 if TYPE_CHECKING:
     from melgan_tf.models.melgan import Generator
 
-#: Before it, PyTorch's loader for weights alone could be made to run code (CVE-2025-32434).
-_LEAST_TORCH = (2, 6)
-_NAME = re.compile(r"(model\.(\d{1,4})(?:\.block\.[24]|\.shortcut)?)\.([a-z_.]+[01]?)")
-_PARTS = {"weight_g": "g", "weight_v": "v", "parametrizations.weight.original0": "g",
-          "parametrizations.weight.original1": "v", "weight": "weight", "bias": "bias"}
 #: More than any configuration has.
 _MOST_STAGES = 16
-#: Norms below it are 0: their squares are lost in single precision.
-_LEAST_NORM = 1e-18
 #: Clips of a training that goes on from an imported run have at least so many frames.
 _LEAST_FRAMES = 8
-
-
-class _Convolution(NamedTuple):
-    shape: tuple[int, ...]  # in PyTorch's layout: the axis with a norm of its own comes first
-    filters: int
-
-
-class _Weights(NamedTuple):
-    v: np.ndarray
-    g: np.ndarray
-    bias: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -96,7 +71,7 @@ class TorchGenerator:
     ratios: tuple[int, ...]
     channels: int
     residual_layers: int
-    weights: list[_Weights] = field(repr=False)
+    weights: list[Weights] = field(repr=False)
 
     @property
     def hop_samples(self) -> int:
@@ -146,22 +121,6 @@ class TorchGenerator:
         return generator
 
 
-def require_torch() -> ModuleType:
-    """PyTorch, loaded.
-
-    Raises:
-        UsageError: it is not installed, or is older than 2.6, whose loader could be made to run code.
-    """
-    try:
-        import torch
-    except ImportError:
-        raise UsageError("importing a checkpoint needs PyTorch: pip install 'melgan-tf[torch]'") from None
-    version = re.match(r"(\d+)\.(\d+)", torch.__version__)
-    if version and tuple(map(int, version.groups())) < _LEAST_TORCH:
-        raise UsageError(f"PyTorch {torch.__version__} does not load files safely: pip install 'melgan-tf[torch]'")
-    return torch
-
-
 def read_generator(path: str | Path) -> TorchGenerator:
     """Reads the generator of a PyTorch checkpoint.
 
@@ -177,12 +136,12 @@ def read_generator(path: str | Path) -> TorchGenerator:
             message names the first tensor that does not fit.
     """
     path = Path(path)
-    torch = require_torch()
+    require_torch()
     if not path.exists():
         raise UsageError(f"{path} does not exist: give the netG.pt of a MelGAN")
     if not path.is_file():
         raise UsageError(f"{path} is no file: give the netG.pt of a MelGAN")
-    tensors = _Tensors(path, _load(path, torch))
+    tensors = Tensors(path, load_tensors(path))
     arguments = _arguments(tensors)
     expected = _convolutions(**arguments)
     weights = [tensors.weights(name, convolution) for name, convolution in expected.items()]
@@ -229,129 +188,7 @@ def require_new(run: str | Path) -> None:
         raise UsageError(f"{path} exists and is not replaced: give another run directory")
 
 
-class _Tensors:
-    """The tensors of a file by convolution and part, ``{"model.1": {"g": ..., "v": ..., "bias": ...}, ...}``.
-
-    Args:
-        path: for messages.
-        stored: the tensors by their names in the file, at least one.
-
-    Raises:
-        MelGANError: a name is unknown, or a tensor holds no finite numbers.
-    """
-
-    def __init__(self, path: Path, stored: dict[str, np.ndarray]) -> None:
-        self.path, self.layers = path, {}
-        self.prefix = "module." if next(iter(stored)).startswith("module.") else ""
-        self.spelling = {part: spelling for spelling, part in reversed(_PARTS.items())}
-        seen = set()
-        for name, values in stored.items():
-            match = _NAME.fullmatch(name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
-            if not match or match[3] not in _PARTS:
-                raise _misfit(path, f"{_shown(name)} is unknown")
-            if not np.isfinite(values).all():
-                raise _misfit(path, f"{name} holds values that are not finite")
-            layer, part = self.layers.setdefault(match[1], {}), _PARTS[match[3]]
-            if part in layer:
-                raise _misfit(path, f"{name} is one too many")
-            layer[part], self.spelling[part] = values, match[3]
-            seen.add(part)
-        self.normalized = bool(seen & {"g", "v"})
-
-    def misfit(self, layer: str, part: str, what: str) -> MelGANError:
-        """An error about one tensor, by the name that the file gives it."""
-        return _misfit(self.path, f"{self.prefix}{layer}.{self.spelling[part]} {what}")
-
-    def kernel(self, layer: str) -> tuple[str, np.ndarray]:
-        """A convolution's kernel, direction only where there is weight norm, and the part's name.
-
-        Raises:
-            MelGANError: there is none.
-        """
-        parts = self.layers.get(layer, {})
-        part = "v" if self.normalized and "weight" not in parts else "weight"
-        if part not in parts:
-            raise self.misfit(layer, part, "is missing")
-        return part, parts[part]
-
-    def weights(self, layer: str, wanted: _Convolution) -> _Weights:
-        """A convolution's weights in Keras's layout.
-
-        Raises:
-            MelGANError: a part is missing, misshapen, one too many, or gives no finite kernel.
-        """
-        part, v = self.kernel(layer)
-        self._require_shape(layer, part, wanted.shape)
-        parts, shapes = self.layers[layer], {part: wanted.shape, "bias": (wanted.filters,)}
-        if part == "v":
-            shapes["g"] = (wanted.shape[0], 1, 1)
-        for other, shape in shapes.items():
-            if other not in parts:
-                raise self.misfit(layer, other, "is missing")
-            self._require_shape(layer, other, shape)
-        for other in parts:
-            if other not in shapes:
-                raise self.misfit(layer, other, "is one too many")
-        with np.errstate(over="ignore", under="ignore"):
-            norm = np.sqrt(np.sum(np.square(v), axis=(1, 2), keepdims=True))
-        if not np.isfinite(norm).all():
-            raise self.misfit(layer, part, "holds values that are too large")
-        if part == "v":
-            if not (norm > _LEAST_NORM).all():
-                raise self.misfit(layer, part, "has a filter of zeros, whose direction nobody knows")
-            g = parts["g"]
-        else:  # a filter of zeros has no direction: any will do, with length 0
-            v, g = np.where(norm > _LEAST_NORM, v, np.float32(1.0)), np.where(norm > _LEAST_NORM, norm, np.float32(0.0))
-        return _Weights(*(np.ascontiguousarray(x.transpose(2, 1, 0)) for x in (v, g)), parts["bias"])
-
-    def _require_shape(self, layer: str, part: str, shape: tuple[int, ...]) -> None:
-        found = self.layers[layer][part].shape
-        if found != shape:
-            raise self.misfit(layer, part, f"has shape {found}, not {shape}")
-
-
-def _load(path: Path, torch: ModuleType) -> dict[str, np.ndarray]:
-    """Every tensor of the file in float32, by its name in the file."""
-    try:
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored = _load_weights(path, file, torch)
-        damaged = first_damaged(path)  # PyTorch does not look at checksums
-    except OSError as error:
-        raise MelGANError(f"cannot read {path}: {error.strerror or error}") from None
-    if damaged:
-        raise MelGANError(f"{path} is damaged: {_shown(damaged)} has a wrong checksum")
-    if not isinstance(stored, dict) or not stored:
-        raise MelGANError(f"{path} holds no named tensors: give the netG.pt of a MelGAN")
-    return {name: _array(path, torch, name, value) for name, value in stored.items()}
-
-
-def _load_weights(path: Path, file: BinaryIO, torch: ModuleType) -> Any:
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive or pickle can end in almost any of Python's own
-        # PyTorch's own message is not passed on: it advises to load the file without this protection
-        other = isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL ([\w.]+)", str(error))
-    if other:
-        raise MelGANError(f"{path} holds more than weights ({other[1][:80]}), and nothing else is loaded: give a state "
-                          "dict")
-    damaged = first_damaged(path)
-    raise MelGANError(f"{path} is damaged: {_shown(damaged)} is cut off or cannot be read" if damaged else
-                      f"{path} is damaged, or no PyTorch checkpoint: it cannot be read")
-
-
-def _array(path: Path, torch: ModuleType, name: Any, value: Any) -> np.ndarray:
-    if not isinstance(name, str) or not torch.is_tensor(value):
-        raise _misfit(path, f"{_shown(name)} is no tensor")
-    if value.layout != torch.strided or value.device.type != "cpu" or not value.is_floating_point():
-        kind = str(value.dtype).removeprefix("torch.")
-        raise _misfit(path, f"{_shown(name)} holds {kind}, not plain floating-point numbers")
-    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        raise _misfit(path, f"{_shown(name)} has shape {tuple(value.shape)} and fewer numbers than that")
-    return value.detach().float().numpy()
-
-
-def _arguments(tensors: _Tensors) -> dict[str, Any]:
+def _arguments(tensors: Tensors) -> dict[str, Any]:
     """What the names and shapes say about the generator; whether they all agree is for others to find out."""
     part, first = tensors.kernel("model.1")
     if first.ndim != 3:
@@ -388,18 +225,18 @@ def _layout(names: Set[str]) -> tuple[int, int]:
 
 
 def _convolutions(mel_bins: int, ratios: tuple[int, ...], channels: int,
-                  residual_layers: int) -> dict[str, _Convolution]:
+                  residual_layers: int) -> dict[str, Convolution]:
     """Every convolution by its name in PyTorch, in the order of `Generator.convolutions`."""
     width, index = channels * 2 ** len(ratios), 3
-    found = {"model.1": _Convolution((width, mel_bins, 7), width)}
+    found = {"model.1": Convolution((width, mel_bins, 7), width)}
     for ratio in ratios:
-        found[f"model.{index}"] = _Convolution((width, width // 2, 2 * ratio), width // 2)
+        found[f"model.{index}"] = Convolution((width, width // 2, 2 * ratio), width // 2)
         width //= 2
         for block in range(index + 1, index + 1 + residual_layers):
-            found |= {f"model.{block}.{name}": _Convolution((width, width, taps), width)
+            found |= {f"model.{block}.{name}": Convolution((width, width, taps), width)
                       for name, taps in (("block.2", 3), ("block.4", 1), ("shortcut", 1))}
         index += residual_layers + 2
-    return found | {f"model.{index + 1}": _Convolution((1, width, 7), 1)}
+    return found | {f"model.{index + 1}": Convolution((1, width, 7), 1)}
 
 
 @contextlib.contextmanager
@@ -427,13 +264,3 @@ def _appearing(path: Path) -> Iterator[Path]:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _shown(name: Any) -> str:
-    """A name from a file that may hold anything."""
-    text = name if isinstance(name, str) else repr(name)
-    return text if re.fullmatch(r"[\w.]{1,120}", text, re.ASCII) else repr(text[:80])
-
-
-def _misfit(path: Path, what: str) -> MelGANError:
-    return MelGANError(f"{path} is no checkpoint of a MelGAN generator: {what}")
