@@ -2,8 +2,9 @@
 
 ``python benchmarks/vocoder_speed.py`` (needs ``pip install -e .[bench]``). Every row runs in a process of its own that
 is held to its CPUs; the rows take turns, and the tables show medians over the turns, of speeds and of ratios within a
-turn. Four seconds of mel a call: 80 bands at 22.05 kHz, or 64 at 16 kHz; or sixteen sounds of half a second, as
-``melgan-tf generate`` makes them. TFLite files render windows of the default size, of which only what is new counts.
+turn. Ten seconds of mel a call (``--seconds``): 80 bands at 22.05 kHz, or 64 at 16 kHz; or sixteen sounds of half a
+second, as ``melgan-tf generate`` makes them. TFLite files render windows of the default size, of which only what is
+new counts.
 
 The first table goes by the clock, the second by processor time on one CPU: that is hardly disturbed by whatever else
 the machine does.
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 4.0
+SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def timed(call: Callable[[], object], samples: float, seconds: float = 3.0) -> t
     return samples / statistics.median(times), samples / statistics.median(processor)
 
 
-def measure(row: Row, threads: int, folder: Path) -> tuple[float, float]:
-    """One row in this process."""
+def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float, float]:
+    """One row in this process; ``seconds`` of mel a call."""
     import numpy as np
 
     if row.kind == "TFLite":
@@ -101,7 +102,7 @@ def measure(row: Row, threads: int, folder: Path) -> tuple[float, float]:
     from melgan_tf import presets
 
     audio = presets.get(row.preset).audio
-    frames = round(SECONDS * audio.sample_rate / audio.hop_samples)
+    frames = round(seconds * audio.sample_rate / audio.hop_samples)
     mel = np.random.default_rng(0).normal(-2, 0.5, (1, frames, audio.mel_bins)).astype(np.float32)
     samples = frames * audio.hop_samples
     if row.kind == "PyTorch":
@@ -200,13 +201,14 @@ def table(found: dict[tuple[str, int], list[tuple[float, float]]], threads: tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of mel a call")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", nargs=3, metavar=("ROW", "THREADS", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         row, threads, folder = arguments.measure
-        print(*measure(ROWS[row], int(threads), Path(folder)))
+        print(*measure(ROWS[row], int(threads), Path(folder), arguments.seconds))
         return
     if arguments.prepare:
         prepare(arguments.prepare)
@@ -221,7 +223,8 @@ def main() -> None:
                     label = f"round {number + 1}: {row}, {threads} threads"
                     print(f"\r{label:79}", end="", file=sys.stderr, flush=True)
                     done = subprocess.run(
-                        [sys.executable, __file__, "--measure", row, str(threads), folder], check=True, text=True,
+                        [sys.executable, __file__, "--seconds", str(arguments.seconds), "--measure", row,
+                         str(threads), folder], check=True, text=True,
                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                         preexec_fn=lambda n=threads: os.sched_setaffinity(0, cpus[:n]))
                     found.setdefault((row, threads), []).append(
