@@ -9,6 +9,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the same numbers on every machine
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from drums import write_drums
 
 from melgan_tf import presets
 from melgan_tf.config import Config
+
+# PyTorch would load Triton for its optimizers; one process cannot take its LLVM beside that of TensorFlow 2.20
+sys.modules["triton"] = None
 
 # two devices, so that mirrored training can be tried; nothing uses the second one unasked
 tf.config.set_logical_device_configuration(
