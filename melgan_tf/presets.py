@@ -79,6 +79,9 @@ _PRESETS = {
         training=TrainingConfig(batch_size=32, steps=16_000, generator_learning_rate=2e-4,
                                 discriminator_learning_rate=4e-4, learning_rate_decay=0.9, beta_1=0.5, beta_2=0.99,
                                 log_every=5, checkpoint_every=15, preview_every=60)),
+    # Data: 494 recordings of music, 47 minutes. Command: melgan-tf train MUSIC --valid HELD-OUT --preset music. Shipped
+    # after 10,706 of 40,000 steps on a shared core. Windows of held-out music, log-mel statistics: Fréchet 10.2 (real
+    # vs real 6.7), precision 0.78 (0.78), recall 0.74 (0.98), coverage 0.51 (0.69). docs/music.md has the trials.
     "music": Config(
         preset="music", audio=_MELGAN_AUDIO, data=DataConfig(clip_samples=32_768, window="random", level="peak"),
         model=SequenceGANConfig(),

@@ -37,7 +37,7 @@ def generate(model: str, out: Path, *options: object) -> list[np.ndarray]:
 
 
 def test_one_of_each_kind_is_there():
-    assert {"pretrained:drums", "pretrained:drums-44k"} <= set(MODELS)
+    assert {"pretrained:drums", "pretrained:drums-44k", "pretrained:music"} <= set(MODELS)
 
 
 @EACH
