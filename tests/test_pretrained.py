@@ -10,13 +10,19 @@ import soundfile
 from command_line import contents, invoke
 
 import melgan_tf
-from melgan_tf import presets, weights
+from melgan_tf import presets, vocoders, weights
 from melgan_tf.config import Config, from_dict
 
 MODELS = weights.shipped_models()
 EACH = pytest.mark.parametrize("model", MODELS)
 #: Of a second, for models of any length.
 LENGTH = ("--seconds", 1.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _the_packages_own_vocoders():
+    """Not those that another test let the package bring along."""
+    vocoders.load_shipped.cache_clear()
 
 
 def config_of(model: str) -> Config:
@@ -62,7 +68,7 @@ def test_it_makes_sounds_that_differ_and_are_sounds(model, tmp_path):
     for samples in sounds:
         assert np.isfinite(samples).all()
         assert 0.1 < np.abs(samples).max() <= 1
-        assert abs(samples.mean()) < 2e-3
+        assert abs(samples.mean()) < 4e-3
         assert abs(samples[0]) < 0.1
         assert np.sqrt(np.mean(np.square(samples))) > 0.003
     assert np.abs(np.corrcoef(sounds)[np.triu_indices(6, 1)]).max() < 0.9

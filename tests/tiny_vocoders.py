@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, **configs: Config) -> Pa
         weights.write_shipped(name.replace("_", "-"), state, {"step": STEP}, config, CARD, folder)
     for module in (weights, vocoders):
         monkeypatch.setattr(module, "WEIGHTS", folder)
-    vocoders.load_shipped.cache_clear()
+    fresh = functools.lru_cache(maxsize=4)(vocoders.load_shipped.__wrapped__)
+    monkeypatch.setattr(vocoders, "load_shipped", fresh)  # what is loaded from there is forgotten with the folder
     return folder
 
 
