@@ -9,6 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
+from melgan_tf import weights
 from melgan_tf.checkpoints import restore
 from melgan_tf.classes import Classes
 from melgan_tf.config import Config, FrameGANConfig, from_dict
@@ -19,7 +20,7 @@ from melgan_tf.models.sequence_sampler import SequenceSampler
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import RunDirectory
 from melgan_tf.vocoders import GRIFFIN_LIM, choose_vocoder
-from melgan_tf.weights import PRETRAINED, WEIGHTS, digest, newest_state, read_card, read_weights
+from melgan_tf.weights import PRETRAINED, digest, newest_state, read_card, read_weights
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def load_trained(source: str | Path, checkpoint: Literal["last", "best"] = "last
     if str(source).startswith(PRETRAINED):
         card = read_card(str(source).removeprefix(PRETRAINED))
         config, classes, step = from_dict(Config, card["config"]), card.get("classes"), card["step"]
-        state = read_weights(WEIGHTS / f"{card['name']}.npz")
+        state = read_weights(weights.WEIGHTS / f"{card['name']}.npz")
     else:
         directory = RunDirectory(source)
         config, classes = directory.config(), directory.record()["data"].get("classes")

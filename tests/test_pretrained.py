@@ -7,22 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from command_line import contents, invoke
+from command_line import contents, program
 
 import melgan_tf
-from melgan_tf import presets, vocoders, weights
+from melgan_tf import presets, weights
 from melgan_tf.config import Config, from_dict
 
 MODELS = weights.shipped_models()
 EACH = pytest.mark.parametrize("model", MODELS)
 #: Of a second, for models of any length.
 LENGTH = ("--seconds", 1.5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _the_packages_own_vocoders():
-    """Not those that another test let the package bring along."""
-    vocoders.load_shipped.cache_clear()
 
 
 def config_of(model: str) -> Config:
@@ -34,8 +28,9 @@ def card_of(model: str) -> dict:
 
 
 def generate(model: str, out: Path, *options: object) -> list[np.ndarray]:
+    """In a process of its own, where nothing but the package's own weights can have been loaded."""
     length = LENGTH if config_of(model).any_length else ()
-    ended = invoke("generate", model, "--out", out, *length, *options, "--quiet")
+    ended = program("generate", model, "--out", out, *length, *options, "--quiet")
     assert (ended.code, ended.stderr) == (0, "")
     found = [soundfile.read(file, dtype="float32") for file in sorted(out.glob("*.wav"))]
     assert {rate for _, rate in found} == {config_of(model).audio.sample_rate}
