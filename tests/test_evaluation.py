@@ -6,12 +6,14 @@ import types
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
 from drums import drum
 
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation import DrumEmbedding, compare, evaluate_waveforms, frechet_distance, report
 from melgan_tf.evaluation.distribution import nearest_distance
+from melgan_tf.evaluation.sounds import load_windows
 
 RATE, SAMPLES, COUNT = 16_000, 8_000, 72
 KINDS = ("kick", "snare", "hat")
@@ -310,3 +312,13 @@ def test_options_out_of_range_are_usage_errors(option):
 
 def test_nearest_distance_is_small_for_copies(real):
     assert nearest_distance(real, real[:3]) == 0
+
+
+def test_sounds_without_a_window_that_is_loud_enough_are_told(tmp_path):
+    """The peak lies in what is left at the end, and the whole is rounded down to one window."""
+    samples = np.full(14_000, 0.001)
+    samples[13_500] = 0.9
+    soundfile.write(tmp_path / "a.wav", samples, 10_000)
+    with pytest.raises(MelGANError, match="no sound in .* has a window of 1 s within 30 dB of its peak"):
+        load_windows(tmp_path, 10_000, 10_000, 30.0)
+    assert len(load_windows(tmp_path, 10_000, 7_000, 30.0)) == 1

@@ -13,6 +13,7 @@ from melgan_tf import storage
 from melgan_tf.audio import DecodeError, find
 from melgan_tf.clips import cut
 from melgan_tf.decoding import decode
+from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.shards import Prepared, is_prepared
 from melgan_tf.sounds import Reading
@@ -89,6 +90,9 @@ def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float
                 windows.append(window.astype(np.float32))
                 names.append(f"{reading.kept[-1].name} at {start / rate:.2f} s")
     _warn(reading, progress)
+    if not windows:  # what is left at an end, where they may be loudest, makes no window
+        raise MelGANError(f"no sound in {folder} has a window of {samples / rate:.2g} s within {quietest_db:g} dB of "
+                          "its peak")
     return Sounds(np.stack(windows), rate, tuple(names))
 
 
