@@ -1,5 +1,8 @@
 """Vocoders in samples per second: the paper's generator in PyTorch, ours, the fast ones, Griffin-Lim; on 1 and 2 CPUs.
 
+Griffin-Lim is this package's, and librosa's (`librosa.feature.inverse.mel_to_audio`), which also has to find magnitudes
+to the mels.
+
 ``python benchmarks/vocoder_speed.py`` (needs ``pip install -e .[bench]``). Every row runs in a process of its own that
 is held to its CPUs; the rows take turns, and the tables show medians over the turns, of speeds and of ratios within a
 turn. Ten seconds of mel a call (``--seconds``): 80 bands at 22.05 kHz, or 64 at 16 kHz; or sixteen sounds of half a
@@ -27,6 +30,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from melgan_tf.config import AudioConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 10.0
@@ -56,6 +61,7 @@ ROWS = {row.title: row for row in (
     *(Row(f"{name}, {kind}", kind, preset) for name, preset in ((MELGAN, "melgan"), (FAST, "vocoder-22k"))
       for kind in ("TensorFlow", "SavedModel", "TFLite")),
     Row("Griffin-Lim 32 (22k)", "Griffin-Lim"),
+    Row("Griffin-Lim 32 (22k), librosa", "librosa"),
     *(Row(f"{SMALL}, {kind}", kind, "vocoder-16k", **IN_16K) for kind in ("TensorFlow", "TFLite")),
     Row("Griffin-Lim 32 (16k)", "Griffin-Lim", "vocoder-16k", **IN_16K),
     Row(f"generate, {SMALL}", "generate", "vocoder-16k", **IN_BATCH),
@@ -107,6 +113,8 @@ def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float
     samples = frames * audio.hop_samples
     if row.kind == "PyTorch":
         return _torch(mel, samples, threads)
+    if row.kind == "librosa":
+        return _librosa(mel, samples, audio)
     from melgan_tf.cli import options
 
     # where pieces, or parts of a batch, run side by side, one thread for each is best, as the commands have it
@@ -144,6 +152,14 @@ def _torch(mel: np.ndarray, samples: int, threads: int) -> tuple[float, float]:
     given = torch.from_numpy(mel.transpose(0, 2, 1).copy())
     with torch.inference_mode():
         return timed(lambda: model(given), samples)
+
+
+def _librosa(mel: np.ndarray, samples: int, audio: AudioConfig) -> tuple[float, float]:
+    import librosa
+
+    given = 10.0 ** mel[0].T
+    return timed(lambda: librosa.feature.inverse.mel_to_audio(
+        given, sr=audio.sample_rate, n_fft=audio.n_fft, hop_length=audio.hop_samples, power=1.0, n_iter=32), samples)
 
 
 def _generate(row: Row) -> tuple[float, float]:

@@ -22,8 +22,8 @@ import numpy as np
 import soxr
 
 from melgan_tf import storage
-from melgan_tf.decoding import DecodeError, decode, printable, read_comment
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.decoding import decode, read_comment
+from melgan_tf.errors import DecodeError, MelGANError, UsageError, printable
 from melgan_tf.scan import EXTENSIONS, Skipped, SoundFile, find
 
 __all__ = ["EXTENSIONS", "DecodeError", "Skipped", "SoundFile", "decode_folder", "fade_out", "find", "is_silent",

@@ -17,8 +17,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from melgan_tf.audio import fade_out, is_silent, load, onset_sample, resample, resampled
-from melgan_tf.decoding import LOWEST_RATE, DecodeError, decode
-from melgan_tf.errors import UsageError
+from melgan_tf.decoding import decode
+from melgan_tf.errors import DecodeError, UsageError
+from melgan_tf.headers import LOWEST_RATE
 
 Long = Literal["beginning", "consecutive", "random"]
 SampleFormat = Literal["int16", "float32"]

@@ -1,8 +1,9 @@
 """One sound file -> blocks of mono samples at the file's own rate. The decoding half of `melgan_tf.audio`.
 
-libsndfile decodes what it can. FFmpeg (through PyAV) decodes the rest: M4A, AAC, FLAC of 32 bits or of unknown length,
-Ogg FLAC. MPEG audio goes to FFmpeg too: libsndfile could read it, but mpg123 inside it prints its complaints on the
-process's stderr. What a file contains decides, never what it is called.
+Plain WAV is read as it is (`melgan_tf.pcm`); libsndfile decodes what else it can. FFmpeg (through PyAV) decodes the
+rest: M4A, AAC, FLAC of 32 bits or of unknown length, Ogg FLAC. MPEG audio goes to FFmpeg too: libsndfile could read it,
+but mpg123 inside it prints its complaints on the process's stderr. What a file contains decides, never what it is
+called.
 """
 
 from __future__ import annotations
@@ -21,47 +22,23 @@ import av
 import numpy as np
 import soundfile as sf
 
-from melgan_tf.errors import MelGANError
-
-LOWEST_RATE, HIGHEST_RATE = 1_000, 1_536_000  # Hz that a file may claim; beyond lie damaged headers
+from melgan_tf import headers
+from melgan_tf.errors import DecodeError
+from melgan_tf.headers import check_rate
+from melgan_tf.pcm import PCM
 
 _HEAD_BYTES = 4096
 _BLOCK_VALUES = 1 << 20  # samples x channels decoded at once: 4 MiB of float32
 _SMALL_BLOCK = 4096  # frames asked for when the resampler wants a little more; also one usual FLAC frame
-_CHUNK_MAGIC = {  # first bytes: (layout of a chunk's length, where the first chunk begins)
-    b"RIFF": ("<I", 12), b"RF64": ("<I", 12), b"RIFX": (">I", 12), b"FORM": (">I", 12), b"caff": (">q", 8)}
 _FORMS = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}
-_MOST_CHUNKS = 1000
-_MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
-_OPEN_LENGTHS = range(0x7FFF0000, 1 << 32)  # what programs write that cannot go back to fill in the length
 _MP3_KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MP3_KILOBITS_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of rates below 32 kHz
 _WHOLE_NUMBERS = ("PCM_16", "PCM_24", "PCM_32", "PCM_S8", "PCM_U8")  # libsndfile's names
 _LOUDEST = 1e6  # +120 dB over full scale: no sound, but damaged floating-point numbers
-_TORN_BYTES = 256  # headers that promise a little more sound than there is come from careless programs, not from damage
 _UNREAD_BYTES = 1 << 15  # what a decoder may leave at the end of a file: a buffer of libFLAC, tags
 _TORN_FRAMES = 2304  # the same for lossy codecs, whose encoders add and trim a few frames at either end
 # The demuxers FFmpeg may use: sound containers only. Text formats such as playlists could make it open other files.
 _DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv"
-
-
-class DecodeError(MelGANError):
-    """A file that cannot be used as a sound.
-
-    Attributes:
-        reason: why, without the path: for tables and summaries.
-    """
-
-    def __init__(self, path: str | os.PathLike, reason: str):
-        super().__init__(f"{printable(path)}: {reason}")
-        self.reason = reason
-
-
-def printable(path: str | os.PathLike) -> str:
-    """The path as one line of valid text: bytes that are not UTF-8 become ``?``, line ends a space."""
-    if (path := os.fspath(path)).isascii() and path.isprintable():
-        return path
-    return " ".join(path.encode("utf-8", "replace").decode().splitlines())
 
 
 def looks_like_audio(head: bytes) -> bool:
@@ -115,8 +92,12 @@ def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, n
 def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray]]:
     head = os.pread(file.fileno(), _HEAD_BYTES, 0)
     _refuse_text(file, head)
+    found = headers.look(file, head)
+    if found.pcm:
+        yield from _in_blocks(file, PCM(file.fileno(), found.pcm), seconds)
+        return
     mpeg = head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
-    if not mpeg and not _needs_ffmpeg(file, head):
+    if not mpeg and not found.needs_ffmpeg:
         try:
             sound = _Stream(file.fileno(), closefd=False)
         except sf.SoundFileError:
@@ -124,7 +105,7 @@ def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray
         if sound is not None:
             with sound:
                 if sound.frames < 2**62:  # otherwise a FLAC stream that does not tell its length: it reads nothing
-                    yield from _by_libsndfile(file, sound, seconds)
+                    yield from _in_blocks(file, sound, seconds)
                     return
         file.seek(0)
     yield from _by_ffmpeg(file, head)
@@ -151,55 +132,8 @@ def _refuse_text(file: FileIO, head: bytes) -> None:
         raise DecodeError(file.name, "text, not audio")
 
 
-def _needs_ffmpeg(file: FileIO, head: bytes) -> bool:
-    """Walks the chunks of a WAV, AIFF or CAF file up to its sound: libsndfile would read less of a torn one silently.
-
-    Returns:
-        Whether the file is one that libsndfile would misread: MPEG in WAV, or a WAV whose length was never filled in.
-    """
-    if head[:4] not in _CHUNK_MAGIC:
-        return False
-    layout, position = _CHUNK_MAGIC[head[:4]]
-    size, wide = os.fstat(file.fileno()).st_size, None
-    for _ in range(_MOST_CHUNKS):
-        header = os.pread(file.fileno(), 4 + struct.calcsize(layout), position)
-        if len(header) < 4 + struct.calcsize(layout):
-            return False
-        kind, length, position = header[:4], struct.unpack(layout, header[4:])[0], position + len(header)
-        body = os.pread(file.fileno(), 16, position)
-        if kind == b"fmt " and len(body) >= 8:
-            codec, _, rate = struct.unpack(layout[0] + "HHI", body[:8])
-            _check_rate(file, rate)
-            if codec in _MPEG_IN_WAV:
-                return True
-        elif kind == b"ds64" and len(body) == 16:  # the 64-bit lengths of RF64
-            wide = struct.unpack("<Q", body[8:])[0]
-        elif kind in (b"data", b"SSND"):
-            return _check_length(file, head, length if wide is None else wide, position, size - position)
-        position += length + (length & 1 if head[:4] != b"caff" else 0)
-        if length < 0 or position >= size or kind == b"\0\0\0\0":
-            return False
-    return False
-
-
-def _check_length(file: FileIO, head: bytes, declared: int, position: int, present: int) -> bool:
-    """Holds the declared bytes of sound against those present; tells whether a WAV was left with its lengths open."""
-    if declared == 0 and head[:4] == b"RIFF":  # nothing in it, unless the outer length ends before the sound, too
-        outer = struct.unpack("<I", head[4:8])[0]
-        return present > 0 and (outer + 8 <= position or outer in _OPEN_LENGTHS)
-    if declared > 0 and declared not in _OPEN_LENGTHS and declared - present > _TORN_BYTES:
-        raise DecodeError(file.name, f"truncated: {max(present, 0)} of {declared} bytes of sound are there")
-    return False
-
-
-def _check_rate(file: FileIO, rate: int) -> int:
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise DecodeError(file.name, f"damaged: its header says a sample rate of {rate} Hz")
-    return rate
-
-
-def _by_libsndfile(file: FileIO, sound: sf.SoundFile, seconds: float) -> Iterator[tuple[int, np.ndarray]]:
-    rate = _check_rate(file, sound.samplerate)
+def _in_blocks(file: FileIO, sound: sf.SoundFile | PCM, seconds: float) -> Iterator[tuple[int, np.ndarray]]:
+    rate = check_rate(file, sound.samplerate)
     weights = np.full(sound.channels, 1 / sound.channels, np.float32)
     most = max(1, _BLOCK_VALUES // sound.channels)
     done = 0
@@ -301,7 +235,7 @@ def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
                     if frame.samples and frame.sample_rate != rate and done:
                         raise DecodeError(file.name, f"its sample rate changes at {done / rate:.2f} s")
                     if frame.samples:
-                        rate, torn = _check_rate(file, frame.sample_rate), False
+                        rate, torn = check_rate(file, frame.sample_rate), False
                         done += frame.samples
                         yield rate, _checked(file, _mono(frame))
         except av.FFmpegError as error:

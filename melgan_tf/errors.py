@@ -6,6 +6,8 @@ Anything else that escapes is a defect of this package and keeps its traceback.
 
 from __future__ import annotations
 
+import os
+
 
 class MelGANError(Exception):
     """A failure with a one-line explanation that names the thing, the value received and the remedy.
@@ -25,3 +27,22 @@ class UsageError(MelGANError):
 
 class ConfigError(UsageError):
     """A configuration has an unknown key, a value of the wrong type or one out of range."""
+
+
+class DecodeError(MelGANError):
+    """A file that cannot be used as a sound.
+
+    Attributes:
+        reason: why, without the path: for tables and summaries.
+    """
+
+    def __init__(self, path: str | os.PathLike, reason: str):
+        super().__init__(f"{printable(path)}: {reason}")
+        self.reason = reason
+
+
+def printable(path: str | os.PathLike) -> str:
+    """The path as one line of valid text: bytes that are not UTF-8 become ``?``, line ends a space."""
+    if (path := os.fspath(path)).isascii() and path.isprintable():
+        return path
+    return " ".join(path.encode("utf-8", "replace").decode().splitlines())

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf import storage
-from melgan_tf.decoding import looks_like_audio, printable
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.decoding import looks_like_audio
+from melgan_tf.errors import MelGANError, UsageError, printable
 from melgan_tf.storage import RemotePath
 
 EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".ogg", ".oga", ".opus", ".mp3", ".m4a",
