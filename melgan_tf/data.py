@@ -7,9 +7,9 @@ run sees the sounds in the order that it would have seen them in.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from melgan_tf.audio import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
+from melgan_tf.shared_reading import Share
 from melgan_tf.sounds import Reading
 
 _ANALYSIS_BATCH = 64
@@ -61,33 +62,28 @@ class SoundSet:
         return np.ascontiguousarray(np.transpose(self.mels, (0, 2, 1)))[..., None]
 
 
-def load_folder(folder: str | Path, config: Config, progress: Progress | None = None) -> SoundSet:
+def load_folder(folder: str | Path, config: Config, progress: Progress | None = None,
+                share: Share | None = None) -> SoundSet:
     """Decodes every sound below a folder and computes its mel spectrogram in-graph.
 
     Args:
         folder: searched at any depth.
         config: its ``audio`` and ``data`` parts are used.
         progress: told of every file.
+        share: how several workers divide the files among them.
 
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
     audio, samples = config.audio, config.data.clip_samples
-    reading, failures = Reading(folder, audio.sample_rate, samples, progress), []
-    change = to_peak if config.data.level == "peak" else None
-
-    def clips() -> Iterator[np.ndarray]:
-        try:
-            yield from reading.clips(change)
-        except MelGANError as error:  # TensorFlow would make a traceback of it
-            failures.append(error)
-
-    mels = tf.data.Dataset.from_generator(clips, output_signature=tf.TensorSpec((samples,), tf.float32))
-    mels = mels.batch(_ANALYSIS_BATCH).map(lambda waveform: spectral.mel_spectrogram(waveform, audio))
-    batches = list(mels.prefetch(2).as_numpy_iterator())
-    if failures:
-        raise failures[0]
-    return SoundSet(np.concatenate(batches), reading.kept, reading.skipped, reading.fingerprint)
+    reading = Reading(folder, audio.sample_rate, samples, progress, share=share)
+    clips = reading.clips(to_peak if config.data.level == "peak" else None)
+    analyse = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
+                          input_signature=[tf.TensorSpec((None, samples), tf.float32)])
+    mels = []
+    while batch := list(itertools.islice(clips, _ANALYSIS_BATCH)):
+        mels.append(analyse(np.stack(batch)).numpy())
+    return SoundSet(np.concatenate(mels), reading.kept, reading.skipped, reading.fingerprint)
 
 
 def to_peak(samples: np.ndarray) -> np.ndarray:

@@ -109,6 +109,11 @@ class Prepared:
             raise UsageError(f"{self.folder} holds clips of {rate} Hz and {samples} samples, not of {wanted}: prepare "
                              f"the sounds with {again}, or change audio.sample_rate and data.clip_samples")
 
+    def parts(self) -> list[Prepared]:
+        """The same clips, shard by shard."""
+        return [Prepared(self.folder, {**self.index, "shards": [shard], "clips": shard["clips"]})
+                for shard in self.index["shards"]]
+
     def clips(self) -> Iterator[tuple[SoundFile, np.ndarray]]:
         """Every clip with its file: float32 of shape ``(clip_samples,)``, full scale +-1.
 

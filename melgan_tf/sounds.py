@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from melgan_tf import storage
 from melgan_tf.audio import decode_folder
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.scan import Skipped, SoundFile, find
 from melgan_tf.shards import Prepared, is_prepared
+from melgan_tf.shared_reading import Share, read_together
+
+#: Files that one of several workers reads before it passes on what they hold: of clips, and of whole sounds.
+_PART_FILES = {True: 16, False: 4}
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,21 @@ class Sounds:
 
     def __len__(self) -> int:
         return len(self.prepared) if self.prepared else len(self.files)
+
+    def parts(self) -> list[Sounds]:
+        """The same sounds, some files or one shard in each."""
+        if self.prepared:
+            return [dataclasses.replace(self, prepared=part) for part in self.prepared.parts()]
+        files = _PART_FILES[self.clip_samples is not None]
+        return [dataclasses.replace(self, files=self.files[first:first + files])
+                for first in range(0, len(self.files), files)]
+
+    def listing(self) -> str:
+        """What there is, without looking into it: names and sizes, or what the index says of the shards."""
+        if self.prepared:
+            return json.dumps(self.prepared.index)
+        sizes = storage.sizes([file.path for file in self.files])
+        return json.dumps([(file.name, file.label, size) for file, size in zip(self.files, sizes, strict=True)])
 
     def clips(self) -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
         """Each sound (its ``label`` is its class) with its clip, float32 ``(samples,)``, or why it has none.
@@ -77,6 +99,7 @@ class Reading:
         clip_samples: samples of a clip; None for all of each sound.
         progress: told of every file, under the name ``title``.
         silent_too: silent sounds are kept, as one sample of zero.
+        share: where several workers read the same sounds, each its part of the files: how they exchange them.
 
     Attributes:
         kept: the sound of each clip so far.
@@ -87,9 +110,10 @@ class Reading:
     """
 
     def __init__(self, source: str | Path, sample_rate: int, clip_samples: int | None,
-                 progress: Progress | None = None, title: str = "reading sounds", silent_too: bool = False) -> None:
+                 progress: Progress | None = None, title: str = "reading sounds", silent_too: bool = False,
+                 share: Share | None = None) -> None:
         self.source, self.progress, self.title = source, progress or Progress(), title
-        self.silent_too = silent_too
+        self.silent_too, self.share = silent_too, share
         self.found = open_sounds(source, sample_rate, clip_samples)
         self.kept: list[SoundFile] = []
         self.skipped = list(self.found.skipped)
@@ -108,9 +132,11 @@ class Reading:
 
         Raises:
             MelGANError: there is none, or a shard is damaged.
+            UsageError: another worker has other sounds.
         """
+        clips = read_together(self.found, self.share) if self.share else self.found.clips()
         with self.progress.task(self.title, len(self.found), "files") as advance:
-            for sound, clip in self.found.clips():
+            for sound, clip in clips:
                 advance(1)
                 if self.silent_too and isinstance(clip, Skipped) and clip.reason == "silent":
                     clip = np.zeros(1, np.float32)

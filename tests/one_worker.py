@@ -18,6 +18,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 import numpy as np
 
+from melgan_tf import audio, sounds
 from melgan_tf.cluster import place_from_environment
 from melgan_tf.config import Config, from_dict
 from melgan_tf.training import run as run_module
@@ -25,15 +26,22 @@ from melgan_tf.training import run as run_module
 
 def main(job: dict) -> None:
     out, index = Path(job["out"]), place_from_environment().index
-    train = run_module._Session.train
+    train, load, read = run_module._Session.train, audio.load, []
+
+    def counting(path: Path, *options: object) -> np.ndarray:
+        read.append(path)
+        return load(path, *options)
+
     for name, config in job["runs"].items():
         def keeping(session: run_module._Session, name: str = name) -> run_module.Result:
             result = train(session)
             replicas = session.plan.strategy.num_replicas_in_sync
-            np.savez(out / f"{name}-{index}.npz", replicas=replicas, **session._state())
+            np.savez(out / f"{name}-{index}.npz", replicas=replicas, read=len(read), **session._state())
+            read.clear()
             return result
 
-        with mock.patch.object(run_module._Session, "train", keeping):
+        with (mock.patch.object(run_module._Session, "train", keeping), mock.patch.object(audio, "load", counting),
+              mock.patch.object(sounds, "_PART_FILES", {True: 4, False: 4})):
             # only the chief's folder is to be made
             run_module.run(from_dict(Config, config), job["sounds"], out / f"run-of-{index}" / name)
 

@@ -103,8 +103,8 @@ SEED = with_training(presets.get("seed"), batch_size=24, epochs=4, checkpoint_ev
 DRUMS = presets.get("drums")
 FRAMES = with_training(dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8)), batch_size=16,
                        steps=4, checkpoint_every=100, preview_every=100, xla="off")
-VOCODER = with_training(tiny(model=dataclasses.replace(FAST, objective=VocoderObjective(0, 0.0, 0.0, 1.0, 1.0))),
-                        batch_size=4, steps=4, checkpoint_every=100, preview_every=100, xla="off")
+VOCODER = with_training(tiny(model=dataclasses.replace(FAST, objective=VocoderObjective(0, 1.0, 10.0, 1.0, 1.0))),
+                        batch_size=4, steps=2, checkpoint_every=100, preview_every=100, xla="off")
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +144,8 @@ def test_workers_learn_what_one_does_and_one_that_is_lost_costs_no_more_than_its
     first, last = load(store.file(store.steps()[0])), store.steps()[-1]
     configs = {"seed": with_training(SEED, steps=last + 4), "frames": FRAMES, "vocoder": VOCODER}
     states = train_together(2, tmp_path, sounds, **configs)
+    for name in configs:  # eight parts of four files, the last of two: every file is read once
+        assert [int(state[name].pop("read")) for state in states] == [16, 14]
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     monkeypatch.setattr(FrameTask, "least_shard", 8)  # two shards that compare their own groups, as two workers do
@@ -151,9 +153,9 @@ def test_workers_learn_what_one_does_and_one_that_is_lost_costs_no_more_than_its
         run(with_training(config, keep_checkpoints=1000), sounds, tmp_path / name)
     alone = CheckpointStore(tmp_path / "seed" / "checkpoints")
     assert_close(first[0], load(alone.file(first[1]["step"]))[0])
-    for name, step in (("seed", last + 4), ("frames", FRAMES.training.steps), ("vocoder", VOCODER.training.steps)):
+    for name, config in configs.items():
         assert_as_one([state[name] for state in states], load(
-            CheckpointStore(tmp_path / name / "checkpoints").file(step))[0])
+            CheckpointStore(tmp_path / name / "checkpoints").file(config.training.steps))[0])
 
 
 # -- before anything is computed -------------------------------------------------------------------------------------

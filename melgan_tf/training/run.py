@@ -81,7 +81,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
             valid = _prepare(config, directory, fresh, valid)
         workers = Workers(place, wait_seconds)
         stack.enter_context(workers.watching())
-        task = task_for(config, data, progress, valid if workers.is_chief else None)
+        task = task_for(config, data, progress, valid if workers.is_chief else None, workers if place else None)
         if fresh and workers.is_chief:
             directory.clear()
         try:

@@ -26,6 +26,7 @@ from melgan_tf.models.sequence_gan import CONTEXT_STEPS
 from melgan_tf.models.sequence_sampler import SequenceSampler
 from melgan_tf.pictures import mel_image
 from melgan_tf.progress import Progress
+from melgan_tf.shared_reading import Share
 from melgan_tf.training import frame_gan, gan, sequence_gan, vocoder
 from melgan_tf.vocoders import vocoder_for
 from melgan_tf.waveform_data import WaveformSet, clip_batches, load_waveforms
@@ -45,6 +46,7 @@ class Task(ABC):
         data: folder of sounds.
         progress: told of every file.
         valid: folder of sounds to judge by, which training does not see; without it those of ``data``.
+        share: how several workers divide the files of ``data`` among them.
 
     Attributes:
         sounds: what was read.
@@ -64,14 +66,15 @@ class Task(ABC):
     least_shard = 32  # in matrix products of mels
     compiles_on_cpu = True
 
-    def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> None:
+    def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None,
+                 share: Share | None = None) -> None:
         self.config, self.valid = config, valid
-        self.sounds = self._load(data, progress)
+        self.sounds = self._load(data, progress, share)
         self.check(progress)
         self.held_out = self._load(valid, progress) if valid else self.sounds
 
     @abstractmethod
-    def _load(self, data: str | Path, progress: Progress) -> Any: ...
+    def _load(self, data: str | Path, progress: Progress, share: Share | None = None) -> Any: ...
 
     @abstractmethod
     def check(self, progress: Progress) -> None:
@@ -128,8 +131,8 @@ class SpectrogramTask(Task):
     metrics = gan.METRICS
     sounds: SoundSet
 
-    def _load(self, data: str | Path, progress: Progress) -> SoundSet:
-        return load_folder(data, self.config, progress)
+    def _load(self, data: str | Path, progress: Progress, share: Share | None = None) -> SoundSet:
+        return load_folder(data, self.config, progress, share)
 
     def check(self, progress: Progress) -> None:
         if len(self.sounds) < self.config.training.batch_size:
@@ -225,8 +228,8 @@ class SequenceTask(FrameTask):
     metrics = sequence_gan.METRICS
     sounds: WindowSet
 
-    def _load(self, data: str | Path, progress: Progress) -> WindowSet:
-        return load_windows(data, self.config, CONTEXT_STEPS * STEP_FRAMES, progress)
+    def _load(self, data: str | Path, progress: Progress, share: Share | None = None) -> WindowSet:
+        return load_windows(data, self.config, CONTEXT_STEPS * STEP_FRAMES, progress, share)
 
     def check(self, progress: Progress) -> None:
         if self.clips < _FEW:
@@ -264,8 +267,8 @@ class VocoderTask(Task):
     least_shard = 1
     sounds: WaveformSet
 
-    def _load(self, data: str | Path, progress: Progress) -> WaveformSet:
-        return load_waveforms(data, self.config, progress)
+    def _load(self, data: str | Path, progress: Progress, share: Share | None = None) -> WaveformSet:
+        return load_waveforms(data, self.config, progress, share)
 
     def check(self, progress: Progress) -> None:
         """One sound is enough."""
@@ -306,10 +309,11 @@ class VocoderTask(Task):
         self._summaries("real" if real else "fake", mels, waveforms)
 
 
-def task_for(config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> Task:
+def task_for(config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None,
+             share: Share | None = None) -> Task:
     """Reads the sounds for a configuration's kind of training; see `Task`."""
     kinds = {"spectrogram-gan": SpectrogramTask, "frame-gan": FrameTask, "sequence-gan": SequenceTask}
-    return kinds.get(config.model.kind, VocoderTask)(config, data, progress, valid)
+    return kinds.get(config.model.kind, VocoderTask)(config, data, progress, valid, share)
 
 
 def spaced(count: int, wanted: int) -> np.ndarray:
