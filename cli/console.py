@@ -171,12 +171,12 @@ class OneLineErrors(click.Group):
 
 
 def _leave(code: object) -> NoReturn:
-    """Ends the process.
+    """Ends the process, without taking the libraries down where that goes wrong.
 
-    One that used tensorflow-io's file systems would abort ("pure virtual method called", exit code 134) while the
-    library is taken down, so it leaves without that.
+    tensorflow-io's file systems would abort ("pure virtual method called", exit code 134). With several GPUs TensorFlow
+    may wait for ever: it takes input pipelines down while the threads that fill the devices' buffers still use them.
     """
-    if not storage.objects_used():
+    if not storage.objects_used() and not _several_gpus():
         sys.exit(code)
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # temporary folders go
@@ -184,6 +184,11 @@ def _leave(code: object) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def _several_gpus() -> bool:
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and len(tensorflow.config.list_logical_devices("GPU")) > 1
 
 
 def _stand_in_for_closed_streams() -> None:
