@@ -143,7 +143,7 @@ class OneLineErrors(click.Group):
         except SystemExit as end:
             _leave(end.code)
         except BaseException:
-            if not storage.objects_used():
+            if not _is_stuck_at_the_end():
                 raise
             traceback.print_exc()
             _leave(1)
@@ -171,12 +171,8 @@ class OneLineErrors(click.Group):
 
 
 def _leave(code: object) -> NoReturn:
-    """Ends the process, without taking the libraries down where that goes wrong.
-
-    tensorflow-io's file systems would abort ("pure virtual method called", exit code 134). With several GPUs TensorFlow
-    may wait for ever: it takes input pipelines down while the threads that fill the devices' buffers still use them.
-    """
-    if not storage.objects_used() and not _several_gpus():
+    """Ends the process, without taking the libraries down where that goes wrong."""
+    if not _is_stuck_at_the_end():
         sys.exit(code)
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # temporary folders go
@@ -186,9 +182,18 @@ def _leave(code: object) -> NoReturn:
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
-def _several_gpus() -> bool:
+def _is_stuck_at_the_end() -> bool:
+    """Whether the libraries cannot be relied upon to let a process end.
+
+    tensorflow-io's file systems abort ("pure virtual method called", exit code 134). With several GPUs TensorFlow may
+    wait for ever: it takes input pipelines down while the threads that fill the devices' buffers still use them.
+    """
+    if storage.objects_used():
+        return True
     tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and len(tensorflow.config.list_logical_devices("GPU")) > 1
+    with contextlib.suppress(AttributeError, RuntimeError):
+        return tensorflow is not None and len(tensorflow.config.list_physical_devices("GPU")) > 1
+    return False
 
 
 def _stand_in_for_closed_streams() -> None:

@@ -81,8 +81,9 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
     analyse = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((None, samples), tf.float32)])
     mels = []
-    while batch := list(itertools.islice(clips, _ANALYSIS_BATCH)):
-        mels.append(analyse(np.stack(batch)).numpy())
+    with tf.device("CPU"):  # a GPU may round products of float32 to 10 bits
+        while batch := list(itertools.islice(clips, _ANALYSIS_BATCH)):
+            mels.append(analyse(np.stack(batch)).numpy())
     return SoundSet(np.concatenate(mels), reading.kept, reading.skipped, reading.fingerprint)
 
 

@@ -72,13 +72,14 @@ def look(file: FileIO, head: bytes) -> Headers:
     if head[:4] not in _CHUNK_MAGIC:
         return Headers()
     layout, position = _CHUNK_MAGIC[head[:4]]
-    size, wide, form = os.fstat(file.fileno()).st_size, None, b""
+    size, wide, form, plain = os.fstat(file.fileno()).st_size, None, b"", head[:4] == b"RIFF" and head[8:12] == b"WAVE"
     for _ in range(_MOST_CHUNKS):
         header = os.pread(file.fileno(), 4 + struct.calcsize(layout), position)
         if len(header) < 4 + struct.calcsize(layout):
             return Headers()
         kind, length, position = header[:4], struct.unpack(layout, header[4:])[0], position + len(header)
         if kind == b"fmt ":
+            plain = plain and not form  # of two formats libsndfile takes the first
             body = os.pread(file.fileno(), 40, position)
             form = body[:max(0, length)]
             if len(body) >= 8:
@@ -92,12 +93,22 @@ def look(file: FileIO, head: bytes) -> Headers:
         elif kind in (b"data", b"SSND"):
             if _is_open(file, head, length if wide is None else wide, position, size - position):
                 return Headers(needs_ffmpeg=True)
-            plain = head[:4] == b"RIFF" and head[8:12] == b"WAVE" and length <= size - position
+            plain = plain and length <= size - position and not _more_sound(file, position + length + (length & 1))
             return Headers(pcm=_plain(form, position, length) if plain else None)
         position += length + (length & 1 if head[:4] != b"caff" else 0)
         if length < 0 or position >= size or kind == b"\0\0\0\0":
             return Headers()
     return Headers()
+
+
+def _more_sound(file: FileIO, position: int) -> bool:
+    """Whether another ``data`` chunk follows in a WAV, which libsndfile takes for the sound."""
+    for _ in range(_MOST_CHUNKS):
+        header = os.pread(file.fileno(), 8, position)
+        if len(header) < 8 or header[:4] == b"data":
+            return len(header) == 8
+        position += 8 + (length := struct.unpack("<I", header[4:])[0]) + (length & 1)
+    return True
 
 
 def _is_open(file: FileIO, head: bytes, declared: int, position: int, present: int) -> bool:

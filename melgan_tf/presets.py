@@ -97,8 +97,8 @@ _PRESETS = {
     "vocoder-22k": _fast("vocoder-22k", _MELGAN_AUDIO, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
                          corrections=2),
     # weights/vocoder-44k.json has the shipped run, which was not quite this recipe.
-    "vocoder-44k": _fast("vocoder-44k", _FULL_BAND_AUDIO, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=16,
-                         corrections=2),
+    "vocoder-44k": _fast("vocoder-44k", _FULL_BAND_AUDIO, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=20,
+                         corrections=3),
     "vocoder-16k": _fast("vocoder-16k", AudioConfig(compression="log10"), 16_000, 0.8, subframes=4),
 }
 

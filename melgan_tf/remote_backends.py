@@ -11,6 +11,8 @@ import contextlib
 import functools
 import importlib.util
 import os
+import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +86,8 @@ class ObjectBackend:
             if self.scheme == "s3":
                 self._require_absence(uri)
             return None
+        if self.scheme == "az" and found.is_directory and not self.names(uri):  # it says so of whatever is not there
+            return None
         return Found(found.length, found.mtime_nsec, found.is_directory)
 
     def _require_absence(self, uri: str) -> None:
@@ -139,20 +143,27 @@ class ObjectBackend:
             folder, _, name = uri.rpartition("/")
             target = f"{folder}/.{name}.{os.getpid()}.part"
             self._do(self.files.makedirs, folder)
-        if file.stat().st_size:
-            self._do(self.files.copy, str(file), target, True)
+        if self.scheme == "az" or not file.stat().st_size:
+            self._do(self._write, file, target)
         else:
-            self._do(self._write_nothing, target)
+            self._do(self.files.copy, str(file), target, True)
         if target != uri:
             self._do(self.files.rename, target, uri, True)
 
-    def _write_nothing(self, uri: str) -> None:
-        with self.files.GFile(uri, "wb") as file:  # copying an empty file would not make one
-            file.write(b"")
+    def _write(self, file: Path, uri: str) -> None:
+        """What `copy` does, but for its faults: of an empty file it makes nothing, and on Azure a folder."""
+        with open(file, "rb") as local, self.files.GFile(uri, "wb") as remote:
+            remote.write(b"")  # without that there would be nothing, either
+            shutil.copyfileobj(local, remote, _CHUNK_BYTES)
 
     def copy(self, source: str, target: str) -> None:
         """Copies within the storage."""
-        self._do(self.files.copy, source, target, True)
+        if self.scheme != "az":
+            self._do(self.files.copy, source, target, True)
+            return
+        with tempfile.TemporaryDirectory() as folder:  # it would end the process
+            self.download(source, Path(folder) / "copy")
+            self.upload(Path(folder) / "copy", target)
 
     def remove(self, uri: str) -> None:
         """Removes an object."""
@@ -183,6 +194,10 @@ class ObjectBackend:
         except (errors.InvalidArgumentError, errors.FailedPreconditionError) as error:
             raise Trouble(f"it is refused{_said(error)}; {_hint(self.scheme)}", False) from None
         except errors.OpError as error:
+            if "BlobNotFound" in error.message:  # Azure's plug-in does not tell one failure from another
+                raise FileNotFoundError(error.message) from None
+            if "ContainerNotFound" in error.message:
+                raise Trouble("there is no such container: make it, or give another", False) from None
             raise Trouble(f"the connection failed{_said(error)}", True) from None
         except RuntimeError as error:  # az:// throws what C++ threw
             raise Trouble(f"the connection failed ({' '.join(str(error).split())[:200]})", True) from None

@@ -19,8 +19,8 @@ from melgan_tf.scan import Skipped, SoundFile, find
 from melgan_tf.shards import Prepared, is_prepared
 from melgan_tf.shared_reading import Share, read_together
 
-#: Files that one of several workers reads before it passes on what they hold: of clips, and of whole sounds.
-_PART_FILES = {True: 16, False: 4}
+#: Files that one of several workers reads in a row.
+_PART_FILES = 16
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,8 @@ class Sounds:
         """The same sounds, some files or one shard in each."""
         if self.prepared:
             return [dataclasses.replace(self, prepared=part) for part in self.prepared.parts()]
-        files = _PART_FILES[self.clip_samples is not None]
-        return [dataclasses.replace(self, files=self.files[first:first + files])
-                for first in range(0, len(self.files), files)]
+        return [dataclasses.replace(self, files=self.files[first:first + _PART_FILES])
+                for first in range(0, len(self.files), _PART_FILES)]
 
     def listing(self) -> str:
         """What there is, without looking into it: names and sizes, or what the index says of the shards."""

@@ -330,12 +330,15 @@ def remove_tree(folder: Any) -> None:
 
 
 def sizes(places: list[Any]) -> list[int | None]:
-    """The sizes of files in bytes; None for one that is not there."""
+    """The sizes of files in bytes; None for one that is not there, or cannot be looked at."""
     def size(place: Any) -> int | None:
         if isinstance(place, RemotePath):
             found = place.look_up()
             return None if found is None or found.folder else found.st_size
-        return place.stat().st_size if place.is_file() else None
+        try:
+            return place.stat().st_size if place.is_file() else None
+        except OSError:  # in a folder that lets nobody look
+            return None
 
     if not any(isinstance(place, RemotePath) for place in places):
         return [size(place) for place in places]

@@ -713,3 +713,20 @@ def test_tensorflow_is_told_of_threads_only_where_asked(monkeypatch):
     options.start_tensorflow()
     options.start_tensorflow(threads_per_op=1)
     assert told == [1]
+
+
+@pytest.mark.parametrize(("gpus", "left"), [(0, "SystemExit"), (1, "SystemExit"), (2, "at once")])
+def test_with_several_gpus_a_process_leaves_without_taking_tensorflow_down(monkeypatch, gpus, left):
+    """Which might never end."""
+    def leave(code):
+        raise KeyboardInterrupt(f"at once, {code}")
+
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    monkeypatch.setattr(console.atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as ended:
+        console._leave(3)
+    assert left in repr(ended)
+    assert "3" in str(ended.value)

@@ -70,7 +70,10 @@ def fmt(code=1, channels=1, bits=16, block=None, tail=b""):
     return b"fmt " + struct.pack("<I", len(body)) + body
 
 
-def riff(*chunks, data=bytes(4000), declared=None):
+DATA = np.random.default_rng(0).bytes(4000)
+
+
+def riff(*chunks, data=DATA, declared=None):
     body = b"".join(chunks) + b"data" + struct.pack("<I", len(data) if declared is None else declared) + data
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body
 
@@ -82,6 +85,10 @@ def extensible(guid=headers._GUID, valid=16, code=1):
 FILES = {
     "plain": (riff(fmt()), True),
     "chunks before": (riff(b"junk" + struct.pack("<I", 3) + b"abc\0", fmt()), True),
+    "two formats": (riff(fmt(), fmt(channels=2)), False),
+    "more sound behind": (riff(fmt()) + b"data" + struct.pack("<I", 100) + DATA[:100], False),
+    "more sound behind others": (riff(fmt()) + b"LIST" + struct.pack("<I", 3) + b"INF\0data" + struct.pack("<I", 100)
+                                 + DATA[:100], False),
     "chunks behind": (riff(fmt()) + b"LIST" + struct.pack("<I", 4) + b"INFO", True),
     "extensible": (riff(fmt(0xFFFE, tail=extensible())), True),
     "extensible, another format": (riff(fmt(0xFFFE, tail=extensible(code=6))), False),
@@ -93,7 +100,7 @@ FILES = {
     "A-law": (riff(fmt(code=6, bits=8)), False),
     "16 bits of floating point": (riff(fmt(code=3)), False),
     "no channels": (riff(fmt(channels=0, block=2)), False),
-    "half a frame": (riff(fmt(channels=2), data=bytes(4002)), False),
+    "half a frame": (riff(fmt(channels=2), data=DATA + b"ab"), False),
     "a few bytes less than declared": (riff(fmt(), declared=4100), False),
     "no sound": (riff(fmt(), data=b""), False),
     "no format": (riff(), False),

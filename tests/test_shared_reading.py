@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from drums import write_drums
 
-from melgan_tf import audio, sounds
+from melgan_tf import audio, shared_reading, sounds
 from melgan_tf.clips import ClipSettings
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.prepare import prepare
@@ -28,25 +29,26 @@ class Table:
 class Worker:
     def __init__(self, table, index):
         self.table, self.index, self.count = table, index, len(table.contents)
-        self.given = []
+        self.heard = []
 
-    def exchange(self, content):
-        self.table.contents[self.index] = content
-        self.table.barrier.wait()
-        received = list(self.table.contents)
-        self.table.barrier.wait()
-        self.given.append(len(content))
-        return received
+    def given_by(self, giver, content):
+        self.heard.append(len(self._all(content)[giver]))
+        return self.table.contents[giver]
 
     def require_same(self, facts):
-        seen = list(self.exchange(repr(facts).encode()))
-        if len(set(seen)) > 1:
+        if len(set(self._all(repr(facts).encode()))) > 1:
             raise UsageError("other sounds")
+
+    def _all(self, content):
+        self.table.barrier.wait()
+        self.table.contents[self.index] = content
+        self.table.barrier.wait()
+        return list(self.table.contents)
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(sounds, "_PART_FILES", {True: 4, False: 4})
+    monkeypatch.setattr(sounds, "_PART_FILES", 4)
 
 
 @pytest.fixture
@@ -110,7 +112,44 @@ def test_prepared_sounds_are_divided_by_shard(drums, tmp_path, monkeypatch, coun
     assert sorted(opened) == [[f"shard-{number:05d}.tfrecord"] for number in range(4)]
 
 
-def test_other_sounds_are_told_before_anything_is_read(drums, tmp_path):
+def test_messages_are_of_bounded_size(drums, monkeypatch):
+    monkeypatch.setattr(shared_reading, "_MESSAGE_SAMPLES", 2 * SAMPLES)
+    clips, *facts = read(drums, SAMPLES)
+    heard = []
+
+    def one(worker, _):
+        found, *told = read(drums, SAMPLES, worker)
+        heard.append(worker.heard)
+        return len(found), told
+
+    assert together(3, one) == [(20, facts)] * 3
+    assert heard[0] == heard[1] == heard[2]
+    assert len(heard[0]) > 3 * 6  # more than one message of sounds a part
+    assert max(heard[0]) < 3 * SAMPLES * 4
+
+
+def test_sounds_are_read_ahead_and_not_too_far(drums, monkeypatch):
+    """While another has its turn; but a few messages only."""
+    monkeypatch.setattr(shared_reading, "_MESSAGE_SAMPLES", 1)
+    load, loaded = audio.load, []
+    monkeypatch.setattr(audio, "load", lambda path, *rest: loaded.append(path) or load(path, *rest))
+    parts = sounds.open_sounds(drums, RATE, SAMPLES).parts()
+    messages = shared_reading._ahead(parts)
+    next(messages)
+    time.sleep(1.0)
+    assert 4 <= len(loaded) <= 12
+    messages.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "read ahead"]
+
+
+def test_what_goes_wrong_ahead_is_raised_by_who_reads(drums, monkeypatch):
+    monkeypatch.setattr(audio, "load", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        read(drums, SAMPLES, Worker(Table(1), 0))
+
+
+def test_other_sounds_are_told_before_anything_is_read(drums, tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "load", None)
     other = write_drums(tmp_path / "other", each=7)
     for outcome in together(2, lambda worker, index: read(other if index else drums, SAMPLES, worker)):
         assert isinstance(outcome, UsageError)

@@ -28,6 +28,7 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.model_config import VocoderObjective
 from melgan_tf.progress import Progress
 from melgan_tf.run_directory import with_training
+from melgan_tf.training import run as run_module
 from melgan_tf.training.plan import plan
 from melgan_tf.training.run import run
 from melgan_tf.training.tasks import FrameTask, SpectrogramTask
@@ -253,6 +254,17 @@ def test_a_resumed_run_has_as_many_shards_in_all_as_before(monkeypatch, begun, r
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
     config = with_training(SEED, batch_size=64)
     assert plan(FrameTask, config, 8, begun, Progress(), strategy=Replicas(replicas)).shards == shards
+
+
+def test_other_settings_are_told_before_sounds_are_read_together(sounds, tmp_path, monkeypatch):
+    """Whoever is set up otherwise would divide the files otherwise, and wait for ever."""
+    def refusing(workers, facts):
+        raise UsageError(f"other {', '.join(facts)}")
+
+    monkeypatch.setattr(Workers, "require_same", refusing)
+    monkeypatch.setattr(run_module, "task_for", None)
+    with pytest.raises(UsageError, match="other settings, versions"):
+        run(SEED, sounds, tmp_path / "run")
 
 
 def test_workers_begun_in_another_way_are_refused(monkeypatch):

@@ -81,6 +81,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
             valid = _prepare(config, directory, fresh, valid)
         workers = Workers(place, wait_seconds)
         stack.enter_context(workers.watching())
+        workers.require_same({"settings": json.dumps(to_dict(config)), "versions": json.dumps(versions())})
         task = task_for(config, data, progress, valid if workers.is_chief else None, workers if place else None)
         if fresh and workers.is_chief:
             directory.clear()
@@ -111,8 +112,7 @@ class _Session:
         self.config, self.data, self.directory, self.progress = config, data, directory, progress
         self.task, self.sounds, self.workers = task, task.sounds, workers
         settings = config.training
-        workers.require_same({"settings": json.dumps(to_dict(config)), "sounds": task.sounds.fingerprint,
-                              "versions": json.dumps(versions())})
+        workers.require_same({"sounds": task.sounds.fingerprint})
         self.per_epoch = steps_per_epoch(task.clips, settings.batch_size)
         self.end = settings.steps or settings.epochs * self.per_epoch
         begun = directory.record()["resolved"] if workers.is_chief and directory.exists() else {}

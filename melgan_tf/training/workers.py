@@ -69,14 +69,17 @@ class Workers:
         rows[self.index] = values
         return self._sum(rows).numpy() if self.place else rows
 
-    def exchange(self, content: bytes) -> Iterator[bytes]:
-        """What each worker gives here, in their order, one at a time. Waits for all."""
+    def given_by(self, giver: int, content: bytes) -> bytes:
+        """What one of the workers gives here, on all of them; what the others give does not matter. Waits for all."""
         if not self.place:
-            yield content
-            return
-        sizes = self.rows(len(content))[:, 0]
-        for giver in range(self.count):
-            yield self._given(giver, content, int(sizes[giver]))
+            return content
+        size = int(self.rows(len(content))[giver, 0])
+        if not size:
+            return b""
+        numbers = np.zeros(-(-size // 8), np.int64)
+        if self.index == giver:
+            numbers.view(np.uint8)[:size] = np.frombuffer(content, np.uint8)
+        return self._sum(numbers).numpy().tobytes()[:size]
 
     def from_chief(self, state: State | None) -> State | None:
         """What the chief gives, bit for bit; what the others give does not matter."""
@@ -85,21 +88,11 @@ class Workers:
         archive = io.BytesIO()
         if self.is_chief and state is not None:
             np.savez(archive, **state)
-        content = archive.getvalue()
-        received = self._given(0, content, int(self.rows(len(content))[0, 0]))
+        received = self.given_by(0, archive.getvalue())
         if not received:
             return None
         with np.load(io.BytesIO(received), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-
-    def _given(self, giver: int, content: bytes, size: int) -> bytes:
-        """The content, of so many bytes, of one worker, on all of them."""
-        if not size:
-            return b""
-        numbers = np.zeros(-(-size // 8), np.int64)
-        if self.index == giver:
-            numbers.view(np.uint8)[:size] = np.frombuffer(content, np.uint8)
-        return self._sum(numbers).numpy().tobytes()[:size]
 
     def require_same(self, facts: Mapping[str, str]) -> None:
         """Refuses workers that were begun in another way than the chief.
