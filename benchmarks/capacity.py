@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 #: CPU milliseconds that a file takes in the workers, megabytes read, and clip seconds: benchmarks/prepare_speed.py.
 KINDS = {
-    "one-shots, WAV 16-bit mono, 0.8 s": (1.3, 0.07),
-    "one-shots, WAV 24-bit stereo, 2 s": (2.4, 0.53),
-    "loops, WAV 24-bit stereo, 8 s": (8.8, 2.1),
-    "songs, MP3 stereo, 60 s": (69.0, 1.0),
+    "one-shots, WAV 16-bit mono, 0.8 s": (0.78, 0.07),
+    "one-shots, WAV 24-bit stereo, 2 s": (1.06, 0.53),
+    "loops, WAV 24-bit stereo, 8 s": (2.39, 2.1),
+    "songs, MP3 stereo, 60 s": (18.5, 1.0),
 }
-#: CPU milliseconds that a file takes in the collecting process: benchmarks/prepare_speed.py --scaling 5000.
-COLLECTING = 0.3
+#: CPU milliseconds that a file takes in the collecting process: benchmarks/prepare_speed.py --scaling 100000.
+COLLECTING = 0.16
 #: Bytes of a prepared clip: 16 bits, 8,000 samples (`drums`) or 32,768 (`drums-44k`), and a few hundred of its record.
 CLIP_BYTES = {"drums": 16_400, "drums-44k": 65_900}
 

@@ -44,7 +44,9 @@ def pictures(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     for start in range(0, len(audio), _BATCH):
         frames = np.lib.stride_tricks.sliding_window_view(audio[start:start + _BATCH], n_fft, axis=1)[:, ::hop]
         power = np.abs(np.fft.rfft(frames * window.astype(np.float32))).astype(np.float32) ** 2
-        found.append(10 * np.log10(np.maximum(power @ filters, 10 ** (FLOOR_DB / 10))))
+        mel, floor = power @ filters, np.float32(10 ** (FLOOR_DB / 10))
+        # where there is nothing it is the floor itself: some processors' logarithm of it is off by a bit
+        found.append(np.where(mel > floor, 10 * np.log10(np.maximum(mel, floor)), np.float32(FLOOR_DB)))
     return np.concatenate(found).astype(np.float32)
 
 
