@@ -58,7 +58,7 @@ CORE_HOUR, GPU_HOUR, TB_MONTH = 0.04, 3.0, 23.0  # dollars
 _BEGINNING = """# Capacity: a million sounds, a hundred million, on paper
 
 `python benchmarks/capacity.py > docs/capacity.md` makes this page from the figures at the top of that file: CPU times
-measured on one core of a busy two-core machine, and assumptions about GPUs, networks and prices, which stand at the
+measured on one core of a two-core machine, and assumptions about GPUs, networks and prices, which stand at the
 end. **Nothing here was run on a GPU or on more than two cores.**
 """
 
@@ -101,9 +101,9 @@ def preparing() -> None:
             times = {"decoding": files * milliseconds / 1e3 / 31, "the collecting process": files * COLLECTING / 1e3,
                      "the network": read / NETWORK_BYTES}
             slowest = max(times, key=times.get)
-            cluster = max(work / 1024, read / NETWORK_BYTES / 32)
+            two, cluster = max(work / 2, times["the network"]), max(work / 1024, read / NETWORK_BYTES / 32)
             print(f"| {kind} | {files:,} | {read / 1e12:.2f} | {work / 3600:,.1f} | {work / 3600 * CORE_HOUR:,.2f} "
-                  f"| {_time(work / 2)} | {_time(times[slowest])} | {slowest} | {_time(cluster)} |")
+                  f"| {_time(two)} | {_time(times[slowest])} | {slowest} | {_time(cluster)} |")
     print("\nShards of `drums` clips take "
           + ", ".join(f"{files * CLIP_BYTES['drums'] / 1e12:.2f} TB for {files:,}" for files in FILES)
           + "; of `drums-44k` four times that. To keep the\noriginals costs more than to prepare them.\n")
