@@ -16,7 +16,7 @@ import tensorflow as tf
 from command_line import invoke, program, unchanged
 from tiny_vocoders import MELGAN, STEP, ship, tiny, tone, write_run
 
-from melgan_tf import presets, spectral, vocoders, weights
+from melgan_tf import presets, spectral, vocoders
 from melgan_tf.audio import read_comment, save_wav
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.vocode_files import plan, vocode_files
@@ -446,7 +446,6 @@ def test_without_a_choice_it_is_the_packages_own(vocode, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("vocoder-22k" not in weights.shipped(), reason="vocoder-22k is not there yet")
 def test_the_command_by_itself(tmp_path):
     """A real process with the vocoder that the package really brings along."""
     save_wav(tmp_path / "a.wav", tone(22_050, 22_050), 22_050)
