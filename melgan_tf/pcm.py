@@ -1,6 +1,6 @@
-"""Samples that lie in a WAV file as they are -> float32, three times as fast as libsndfile, and bit for bit the same.
+"""Samples that lie in a WAV file as they are -> float32, about three times as fast as libsndfile, bit for bit the same.
 
-Most sounds of sample packs are WAV of 16 or 24 bits, and reading them is half of what preparing them takes.
+Most sounds of sample packs are WAV of 16 or 24 bits; of 24 bits in stereo, reading took most of preparing them.
 """
 
 from __future__ import annotations
