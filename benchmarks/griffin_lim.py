@@ -15,9 +15,9 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from melgan_tf.config import AudioConfig
-from melgan_tf.griffin_lim import griffin_lim, mel_to_waveform
-from melgan_tf.griffin_lim_real import griffin_lim_real
-from melgan_tf.spectral import mel_spectrogram
+from melgan_tf.dsp.griffin_lim import griffin_lim, mel_to_waveform
+from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_real
+from melgan_tf.dsp.spectral import mel_spectrogram
 
 AUDIO, SAMPLES = AudioConfig(), 8_000
 SOLVERS = {"FFT": griffin_lim, "matrix product": griffin_lim_real}

@@ -29,12 +29,12 @@ def main() -> None:
 
     options.start_tensorflow(threads_per_op=1, compiling=True)
     from melgan_tf import config as configuration
-    from melgan_tf import presets
     from melgan_tf.cli.console import ConsoleProgress
-    from melgan_tf.models.vocoder import build_vocoder
-    from melgan_tf.run_directory import with_training
+    from melgan_tf.config import presets
+    from melgan_tf.inference.vocoder import Vocoder, load_vocoder
+    from melgan_tf.models.families import build_vocoder
+    from melgan_tf.storage.run_directory import with_training
     from melgan_tf.training.run import run
-    from melgan_tf.vocoders import Vocoder, load_vocoder
 
     values = configuration.to_dict(presets.get(arguments.preset))
     for assignment in arguments.assignments:
@@ -61,9 +61,11 @@ def measure(vocoder: object, folder: Path) -> tuple[float, float, float]:
     import numpy as np
     import tensorflow as tf
 
-    from melgan_tf import spectral
-    from melgan_tf.audio import Skipped, decode_folder, find, is_silent
-    from melgan_tf.copy_synthesis import log_mel_l1
+    from melgan_tf.audio.edit import is_silent
+    from melgan_tf.audio.find import Skipped, find
+    from melgan_tf.audio.read import decode_folder
+    from melgan_tf.dsp import spectral
+    from melgan_tf.evaluation.vocoder_metrics import log_mel_l1
 
     audio, rows = vocoder.audio, []
     for _, samples in decode_folder(find(folder)[0], audio.sample_rate, None):

@@ -78,7 +78,7 @@ def by_librosa(folder: Path, out: Path) -> dict[str, float]:
 
 def by_prepare(folder: Path, out: Path, workers: int) -> dict[str, float]:
     """The preparation, with all its processes."""
-    from melgan_tf.prepare import prepare
+    from melgan_tf.data.prepare import prepare
 
     clock = time.perf_counter()
     result = prepare(folder, out, workers=workers)

@@ -28,9 +28,9 @@ def ours(steps: int) -> dict[str, float]:
     import numpy as np
     import tensorflow as tf
 
-    from melgan_tf import presets
-    from melgan_tf.data import batches
-    from melgan_tf.training.gan import SpectrogramGAN
+    from melgan_tf.config import presets
+    from melgan_tf.data.mel_dataset import batches
+    from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
 
     config = presets.get("seed")
     model = SpectrogramGAN(config)

@@ -73,10 +73,10 @@ def prepare(folder: Path) -> None:
     from melgan_tf.cli import options
 
     options.start_tensorflow()
-    from melgan_tf import presets
+    from melgan_tf.config import presets
     from melgan_tf.exports.vocoder import export_saved_model, export_tflite, new_frames
-    from melgan_tf.models.vocoder import build_vocoder
-    from melgan_tf.vocoders import Vocoder
+    from melgan_tf.inference.vocoder import Vocoder
+    from melgan_tf.models.families import build_vocoder
 
     for preset in ("melgan", "vocoder-22k", "vocoder-16k"):
         config = presets.get(preset)
@@ -105,7 +105,7 @@ def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float
 
     if row.kind == "TFLite":
         return _tflite(folder / f"{row.preset}.tflite", threads)
-    from melgan_tf import presets
+    from melgan_tf.config import presets
 
     audio = presets.get(row.preset).audio
     frames = round(seconds * audio.sample_rate / audio.hop_samples)
@@ -127,8 +127,9 @@ def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float
     if row.kind == "SavedModel":
         loaded = tf.saved_model.load(str(folder / row.preset / "1"))
         return timed(lambda: loaded.signatures["vocode"](mel=given)["audio"].numpy(), samples)
-    from melgan_tf.griffin_lim import mel_to_waveform
-    from melgan_tf.models.vocoder import build_vocoder, compiled
+    from melgan_tf.dsp.griffin_lim import mel_to_waveform
+    from melgan_tf.inference.streaming import compiled
+    from melgan_tf.models.families import build_vocoder
 
     if row.kind == "Griffin-Lim":
         render = tf.function(lambda mel: mel_to_waveform(mel, audio, 32), autograph=False,
@@ -164,11 +165,11 @@ def _librosa(mel: np.ndarray, samples: int, audio: AudioConfig) -> tuple[float, 
 
 def _generate(row: Row) -> tuple[float, float]:
     """The `seed` preset's sampler: its generator takes next to no time."""
-    from melgan_tf import presets
-    from melgan_tf.models.sampler import BATCH, Sampler
-    from melgan_tf.models.spectrogram_gan import Generator
-    from melgan_tf.models.vocoder import build_vocoder
-    from melgan_tf.vocoders import Vocoder
+    from melgan_tf.config import presets
+    from melgan_tf.inference.sampler import BATCH, Sampler
+    from melgan_tf.inference.vocoder import Vocoder
+    from melgan_tf.models.families import build_vocoder
+    from melgan_tf.models.spectrogram_gan.networks import Generator
 
     config, vocoder = presets.get("seed"), None
     if row.preset != "melgan":

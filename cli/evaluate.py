@@ -11,7 +11,8 @@ import click
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
 from melgan_tf.errors import UsageError
-from melgan_tf.run_directory import RunDirectory, write_text
+from melgan_tf.storage.atomic import write_text
+from melgan_tf.storage.run_directory import RunDirectory
 
 
 @click.command("evaluate", short_help="Measure a trained model against real sounds.")
@@ -77,7 +78,7 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
 
 
 def _has_sounds(folder: Path) -> bool:
-    from melgan_tf.scan import SoundFile, scan
+    from melgan_tf.audio.find import SoundFile, scan
 
     return any(isinstance(entry, SoundFile) for entry in scan(folder))
 
@@ -85,9 +86,9 @@ def _has_sounds(folder: Path) -> bool:
 def _sounds(run: Path, folder: bool, reference: Path, train: Path | None, count: int | None, vocoder: str | None,
             checkpoint: str, seed: int, progress: ConsoleProgress, markdown_file: Path | None,
             png_file: Path | None) -> dict[str, Any]:
-    from melgan_tf import assessment
     from melgan_tf.evaluation import card
-    from melgan_tf.trained import load_trained
+    from melgan_tf.evaluation import evaluate as assessment
+    from melgan_tf.inference.load import load_trained
 
     for name, other in (("--train", train), ("the generated sounds", run if folder else None)):
         if other and assessment.overlap(other, reference):
@@ -106,16 +107,16 @@ def _sounds(run: Path, folder: bool, reference: Path, train: Path | None, count:
     if markdown_file:
         write_text(markdown_file, card.markdown(found.report, found.facts))
     if png_file:
-        from melgan_tf.evaluation.picture import draw
-        from melgan_tf.pictures import save_png
+        from melgan_tf.dsp.spectrogram_image import save_png
+        from melgan_tf.evaluation.figure import draw
 
         save_png(draw(found.report), png_file)
     return found.to_dict()
 
 
 def _vocoder(run: Path, reference: Path, checkpoint: str, progress: ConsoleProgress) -> dict[str, Any]:
-    from melgan_tf.vocoder_assessment import ITERATIONS, assess_vocoder
-    from melgan_tf.vocoders import load_vocoder
+    from melgan_tf.evaluation.evaluate_vocoder import ITERATIONS, assess_vocoder
+    from melgan_tf.inference.vocoder import load_vocoder
 
     found = assess_vocoder(load_vocoder(run, checkpoint, progress), reference, progress)
     rows = [(figure, f"{made:.4g}", "" if other is None else f"{other:.4g}", better)

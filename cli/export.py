@@ -56,7 +56,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
 
     options.start_tensorflow()
     from melgan_tf.exports import saved_model, tflite
-    from melgan_tf.trained import load_trained
+    from melgan_tf.inference.load import load_trained
 
     progress = ConsoleProgress(quiet)
     if config.is_vocoder:
@@ -74,7 +74,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
 def _vocoder(run: Path, out: Path, kind: str, version: int | None, quantize: str, checkpoint: str, force: bool,
              progress: ConsoleProgress) -> Receipt:
     from melgan_tf.exports.vocoder import export_saved_model, export_tflite
-    from melgan_tf.vocoders import load_vocoder
+    from melgan_tf.inference.vocoder import load_vocoder
 
     loaded = load_vocoder(run, checkpoint, progress)
     if kind == "saved-model":

@@ -10,7 +10,7 @@ import click
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.errors import UsageError
-from melgan_tf.sound_folder import FileNames, Shard, holds_other_shards_only
+from melgan_tf.inference.output_folder import FileNames, Shard, holds_other_shards_only
 
 
 class _ShardType(click.ParamType):
@@ -74,9 +74,9 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
 
     # a batch is rendered in two parts, side by side: threads of their own would stand in their way
     options.start_tensorflow(threads_per_op=max(1, len(os.sched_getaffinity(0)) // 2))
-    from melgan_tf.generation import write_sounds
-    from melgan_tf.long_sounds import Length
-    from melgan_tf.trained import load_trained
+    from melgan_tf.inference.generate import write_sounds
+    from melgan_tf.inference.load import load_trained
+    from melgan_tf.inference.long_sounds import Length
 
     progress, names = ConsoleProgress(quiet), FileNames.of(shard)
     trained = load_trained(run, checkpoint, progress, vocoder)

@@ -21,8 +21,8 @@ def command(checkpoint: Path, out: Path, quiet: bool) -> None:
 
     Needs PyTorch: pip install 'melgan-tf[torch]'
     """
-    from melgan_tf import presets
-    from melgan_tf.torch_import import import_run, read_generator, require_new
+    from melgan_tf.config import presets
+    from melgan_tf.models.melgan.torch_import import import_run, read_generator, require_new
 
     require_new(out)
     options.require_output(out, force=True)

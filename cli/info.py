@@ -15,7 +15,7 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import table
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.run_directory import RunDirectory
+from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
 
 
@@ -60,7 +60,7 @@ def _card(name: str) -> dict[str, Any]:
 
 
 def _run(path: Path) -> dict[str, Any]:
-    from melgan_tf.checkpoints import CheckpointStore
+    from melgan_tf.storage.checkpoints import CheckpointStore
 
     directory = RunDirectory(path)
     record, config, store = directory.record(), directory.config(), CheckpointStore(directory.checkpoints)
@@ -75,7 +75,7 @@ def _run(path: Path) -> dict[str, Any]:
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
-    from melgan_tf.checkpoints import load
+    from melgan_tf.storage.checkpoints import load
 
     state, meta = load(path)
     if not isinstance(meta, dict) or "step" not in meta:
@@ -101,7 +101,7 @@ def _tflite(path: Path) -> dict[str, Any]:
 
 
 def _wav(path: Path) -> dict[str, Any]:
-    from melgan_tf.audio import read_comment
+    from melgan_tf.audio.decode import read_comment
 
     try:
         with storage.local(path) as file:

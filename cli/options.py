@@ -14,8 +14,8 @@ import click
 from melgan_tf import storage
 from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.native_noise import silence, silenced
-from melgan_tf.run_directory import RunDirectory
+from melgan_tf.stderr import silence, silenced
+from melgan_tf.storage.run_directory import RunDirectory
 
 
 class Place(click.Path):

@@ -14,10 +14,10 @@ import click
 
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
-from melgan_tf.clips import ClipSettings, Long, SampleFormat
+from melgan_tf.data.clips import ClipSettings, Long, SampleFormat
+from melgan_tf.data.prepare import Result, prepare
+from melgan_tf.data.prepare_beam import Pipeline
 from melgan_tf.errors import UsageError
-from melgan_tf.prepare import Result, prepare
-from melgan_tf.prepare_beam import Pipeline
 
 
 @click.command("prepare", short_help="Turn a folder of sounds into shards of clips.")

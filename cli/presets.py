@@ -7,8 +7,7 @@ import textwrap
 
 import click
 
-from melgan_tf import presets
-from melgan_tf.config import to_dict
+from melgan_tf.config import presets, to_dict
 
 
 @click.command("presets", short_help="List the presets, or show one in full.")

@@ -10,13 +10,12 @@ from typing import Any
 import click
 
 from melgan_tf import config as configuration
-from melgan_tf import presets
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.cluster import place_from_environment
-from melgan_tf.config import Config
+from melgan_tf.config import Config, presets
 from melgan_tf.errors import ConfigError, UsageError
-from melgan_tf.run_directory import RunDirectory, conflicts
+from melgan_tf.storage.run_directory import RunDirectory, conflicts
+from melgan_tf.training.cluster import place_from_environment
 
 
 @click.command("train", short_help="Learn from a folder of sounds.")
@@ -66,7 +65,7 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, c
         options.require_output(run_dir, force=True)
     options.require_utf8(run_dir)
 
-    # one thread an operation: training runs its programs side by side, one a core (see melgan_tf.training.gan)
+    # one thread an operation: training runs its programs side by side, one a core (see melgan_tf.models.spectrogram_gan.train_step)
     options.start_tensorflow(threads_per_op=1, compiling=True, joining=place is not None)
     from melgan_tf.training.run import run
 

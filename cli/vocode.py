@@ -38,8 +38,8 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
     options.require_output(out, force)
 
     options.start_tensorflow(threads_per_op=1)  # pieces are rendered side by side
-    from melgan_tf.vocode_files import plan, vocode_files
-    from melgan_tf.vocoders import load_shipped, load_vocoder
+    from melgan_tf.inference.vocode_files import plan, vocode_files
+    from melgan_tf.inference.vocoder import load_shipped, load_vocoder
 
     pairs = plan(inputs, out)
     progress = ConsoleProgress(quiet)

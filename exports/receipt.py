@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.run_directory import versions
-from melgan_tf.trained import Trained
+from melgan_tf.inference.load import Trained
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.storage.run_directory import versions
 
 SEEDS = 32
 REPORT = "export_report.json"

@@ -15,18 +15,10 @@ import tensorflow as tf
 
 from melgan_tf.config import Config, to_dict
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.exports.receipt import (
-    REPORT,
-    Receipt,
-    differences,
-    origin,
-    reference,
-    require_tolerance,
-    run_standalone,
-)
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.run_directory import write_text
-from melgan_tf.trained import Trained
+from melgan_tf.exports.receipt import REPORT, Receipt, differences, origin, reference, require_tolerance, run_standalone
+from melgan_tf.inference.load import Trained
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.storage.atomic import write_text
 
 #: In parts of each sound's peak. The operations are the same, so only their rounding differs; phase retrieval
 #: magnifies it.

@@ -33,10 +33,10 @@ from melgan_tf.exports.receipt import (
     run_standalone,
 )
 from melgan_tf.exports.saved_model import write_out
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.native_noise import silenced
-from melgan_tf.run_directory import write_text
-from melgan_tf.trained import Trained
+from melgan_tf.inference.load import Trained
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.stderr import silenced
+from melgan_tf.storage.atomic import write_text
 
 Quantize = Literal["none", "float16", "dynamic", "int8"]
 

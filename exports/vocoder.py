@@ -16,12 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf import spectral
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
 from melgan_tf.exports import saved_model, tflite
 from melgan_tf.exports.receipt import Receipt, differences, run_standalone
-from melgan_tf.models.fast_vocoder import FastVocoder
-from melgan_tf.vocoders import Vocoder
+from melgan_tf.inference.vocoder import Vocoder
+from melgan_tf.models.fast_vocoder.network import FastVocoder
 
 #: In parts of each sound's peak. A vocoder has no feedback that would magnify rounding.
 TOLERANCE: dict[str, dict[str, float]] = {"none": {"audio": 2e-3}, "float16": {"audio": 5e-2}}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from melgan_tf.audio import save_wav
+from melgan_tf.audio.wav import save_wav
 from melgan_tf.cli import options
 from melgan_tf.cli.main import main
 

@@ -18,8 +18,7 @@ import pytest
 import tensorflow as tf
 from drums import write_drums
 
-from melgan_tf import presets
-from melgan_tf.config import Config
+from melgan_tf.config import Config, presets
 
 # PyTorch would load Triton for its optimizers; one process cannot take its LLVM beside that of TensorFlow 2.20
 sys.modules["triton"] = None

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from sound_formats import FORMATS, encode, tone
 
-from melgan_tf.clips import ClipSettings
-from melgan_tf.isolation import Limits
-from melgan_tf.prepare import prepare
+from melgan_tf.data.clips import ClipSettings
+from melgan_tf.data.decoder_pool import Limits
+from melgan_tf.data.prepare import prepare
 
 #: What one file may take.
 LIMITS = Limits(seconds=10, seconds_per_megabyte=0, megabytes=1024)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from melgan_tf import presets
-from melgan_tf.config import FastVocoderConfig
-from melgan_tf.models.sequence_gan import Generator
-from melgan_tf.models.sequence_sampler import SequenceSampler
-from melgan_tf.models.vocoder import build_vocoder
-from melgan_tf.vocoders import Vocoder
+from melgan_tf.config import presets
+from melgan_tf.inference.vocoder import Vocoder
+from melgan_tf.models.families import build_vocoder
+from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
+from melgan_tf.models.sequence_gan.networks import Generator
+from melgan_tf.models.sequence_gan.sampler import SequenceSampler
 
 RATE = 22_050
 MUSIC = presets.get("music")

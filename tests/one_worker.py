@@ -18,10 +18,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 import numpy as np
 
-from melgan_tf import audio, sounds
-from melgan_tf.cluster import place_from_environment
+from melgan_tf.audio import read as audio
 from melgan_tf.config import Config, from_dict
 from melgan_tf.training import run as run_module
+from melgan_tf.training.cluster import place_from_environment
 
 
 def main(job: dict) -> None:

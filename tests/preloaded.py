@@ -16,7 +16,7 @@ from command_line import Ended
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([
-    "tensorflow", "keras", "tensorflow_io", "soundfile", "melgan_tf.training.run", "melgan_tf.assessment",
+    "tensorflow", "keras", "tensorflow_io", "soundfile", "melgan_tf.training.run", "melgan_tf.evaluation.evaluate",
     "melgan_tf.cli.main", "melgan_tf.cli.prepare", "melgan_tf.cli.train", "melgan_tf.cli.generate",
     "melgan_tf.cli.info", "melgan_tf.cli.export", "melgan_tf.cli.evaluate", "melgan_tf.exports.tflite"])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf.losses import feature_matching, hinge_discriminator, hinge_generator
+from melgan_tf.training.losses import feature_matching, hinge_discriminator, hinge_generator
 
 
 def logits(*values):

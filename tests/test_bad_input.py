@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from command_line import SHORT, contents, invoke, program, trained_once, unchanged, write_damaged, write_sounds
 
-from melgan_tf.audio import save_wav
-from melgan_tf.checkpoints import load
+from melgan_tf.audio.wav import save_wav
+from melgan_tf.storage.checkpoints import load
 
 #: What renders where the sound itself does not matter: the same, whatever the package brings along.
 GRIFFIN_LIM = ("--vocoder", "griffin-lim")

@@ -13,14 +13,15 @@ import pytest
 import tensorflow as tf
 from command_line import contents, invoke, trained_once, unchanged
 
-from melgan_tf import generation, presets
-from melgan_tf.assessment import with_recorded_labels
+from melgan_tf.config import presets
+from melgan_tf.evaluation.evaluate import with_recorded_labels
 from melgan_tf.evaluation.sounds import load_sounds
-from melgan_tf.generation import write_sounds
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.models.spectrogram_gan import Generator
-from melgan_tf.sound_folder import FileNames, Shard, file_name
-from melgan_tf.trained import Trained
+from melgan_tf.inference import generate as generation
+from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference.load import Trained
+from melgan_tf.inference.output_folder import FileNames, Shard, file_name
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.models.spectrogram_gan.networks import Generator
 
 SEED = presets.get("seed")
 GRIFFIN_LIM = ("--vocoder", "griffin-lim")

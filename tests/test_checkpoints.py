@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from melgan_tf.checkpoints import CheckpointStore, collect, load, restore
 from melgan_tf.errors import MelGANError
+from melgan_tf.storage.checkpoints import CheckpointStore, collect, load, restore
 
 
 def state(value=0.0, size=3):

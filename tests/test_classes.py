@@ -13,17 +13,17 @@ from command_line import contents, invoke, trained_once
 from drums import write_drums
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from melgan_tf import presets
-from melgan_tf.checkpoints import load
-from melgan_tf.classes import Classes
-from melgan_tf.data import class_shares, labelled_batches
+from melgan_tf.config import presets
+from melgan_tf.data.labels import Classes
+from melgan_tf.data.mel_dataset import class_shares, labelled_batches
 from melgan_tf.errors import UsageError
-from melgan_tf.generation import write_sounds
-from melgan_tf.models.frame_gan import Generator
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.page import page
-from melgan_tf.trained import Trained
-from melgan_tf.training import callbacks, tasks
+from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference.html_page import page
+from melgan_tf.inference.load import Trained
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.models.frame_gan.networks import Generator
+from melgan_tf.storage.checkpoints import load
+from melgan_tf.training import callbacks, task
 
 DRUMS = presets.get("drums")
 TINY = dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8))
@@ -123,7 +123,7 @@ def test_the_page_plays_every_sound_under_its_class():
 def quick():
     """Fewer sounds to judge by, and no previews, which render sounds: neither is what is tested here."""
     with (mock.patch.object(tasks, "_JUDGED", 16), mock.patch.object(callbacks.Preview, "on_train_begin"),
-          mock.patch.object(tasks.FrameTask, "measure", return_value={"faults/hum_db": 3.0})):
+          mock.patch.object(task.FrameTask, "measure", return_value={"faults/hum_db": 3.0})):
         yield
 
 

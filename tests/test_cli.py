@@ -20,11 +20,10 @@ import pytest
 from command_line import SHORT, contents, invoke, program, python, trained_once, unchanged, write_damaged, write_sounds
 
 import melgan_tf
-from melgan_tf import presets
 from melgan_tf.cli import console, main, options
-from melgan_tf.config import Config, from_dict, to_dict
+from melgan_tf.config import Config, from_dict, presets, to_dict
 from melgan_tf.errors import MelGANError
-from melgan_tf.run_directory import RunDirectory
+from melgan_tf.storage.run_directory import RunDirectory
 
 COMMANDS = ("prepare", "train", "generate", "vocode", "export", "evaluate", "import-torch", "presets", "info")
 #: What renders where the sound itself does not matter: the same, whatever the package brings along.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from melgan_tf import audio, clips
-from melgan_tf.audio import DecodeError
-from melgan_tf.clips import ClipSettings
-from melgan_tf.errors import UsageError
+from melgan_tf.audio import read
+from melgan_tf.data import clips
+from melgan_tf.data.clips import ClipSettings
+from melgan_tf.errors import DecodeError, UsageError
 
 RATE = 16_000
 
@@ -39,10 +39,10 @@ def test_the_beginning_without_onset_is_what_training_on_the_folder_hears(put):
     for rate in (RATE, 44_100):
         path = put(np.r_[np.zeros(300), noise(20_000)], rate)
         clip, = made(path, onset=False)
-        assert (clip == audio.load(path, RATE, 1000)).all()
+        assert (clip == read.load(path, RATE, 1000)).all()
     path = put(noise(400))
     clip, = made(path, onset=False)
-    assert (clip[:400] == audio.load(path, RATE)).all()
+    assert (clip[:400] == read.load(path, RATE)).all()
     assert (clip[400:] == 0).all()
 
 
@@ -74,7 +74,7 @@ def test_the_end_of_a_clip_hears_what_follows(put, rate):
     """Decoding ends a little after the clip does, but not so early that the resampler would notice."""
     sound = np.r_[1.0, noise(rate, 1)]
     clip, = made(put(sound, rate))
-    np.testing.assert_allclose(clip, audio.resample(sound.astype(np.float32), rate, RATE)[:1000], atol=1e-6)
+    np.testing.assert_allclose(clip, read.resample(sound.astype(np.float32), rate, RATE)[:1000], atol=1e-6)
 
 
 def test_only_what_is_cut_is_faded(put):
@@ -97,7 +97,7 @@ def test_whole_numbers_are_stored_unchanged_and_loud_ones_held(put):
     assert (clip.samples == whole).all()
     assert clip.held == 0
     assert clip.digest == hashlib.sha256(whole.astype("<i2").tobytes()).digest()
-    assert (clips.float_samples(clip.samples.tobytes(), "int16") == audio.load(path, RATE)).all()
+    assert (clips.float_samples(clip.samples.tobytes(), "int16") == read.load(path, RATE)).all()
     clip, = clips.clips(put(np.r_[1.5, -1.5, 1.0, 0.5]), "x", ClipSettings(clip_samples=64, onset=False))
     assert clip.samples[:4].tolist() == [32767, -32768, 32767, 16384]
     assert clip.held == 2

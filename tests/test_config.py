@@ -10,22 +10,15 @@ import sys
 
 import pytest
 
-from melgan_tf import config, presets
-from melgan_tf.config import (
-    AudioConfig,
-    AugmentationConfig,
-    Config,
-    DataConfig,
-    FastVocoderConfig,
-    FrameGANConfig,
-    FrameGANObjective,
-    MelGANConfig,
-    SequenceGANConfig,
-    SpectrogramGANConfig,
-    TrainingConfig,
-    VocoderObjective,
-)
+from melgan_tf import config
+from melgan_tf.config import AudioConfig, Config, DataConfig, TrainingConfig, presets
 from melgan_tf.errors import ConfigError, UsageError
+from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
+from melgan_tf.models.frame_gan.config import AugmentationConfig, FrameGANConfig, FrameGANObjective
+from melgan_tf.models.melgan.config import MelGANConfig
+from melgan_tf.models.sequence_gan.config import SequenceGANConfig
+from melgan_tf.models.spectrogram_gan.config import SpectrogramGANConfig
+from melgan_tf.models.vocoder_training.config import VocoderObjective
 
 PARTS = {"audio": AudioConfig, "data": DataConfig, "spectrogram-gan": SpectrogramGANConfig,
          "frame-gan": FrameGANConfig, "sequence-gan": SequenceGANConfig, "frame-objective": FrameGANObjective,
@@ -338,6 +331,6 @@ def test_config_errors_are_usage_errors():
 
 
 def test_neither_configurations_nor_the_command_line_load_tensorflow():
-    code = ("import sys, melgan_tf.config, melgan_tf.presets, melgan_tf.cli.main; "
+    code = ("import sys, melgan_tf.config, melgan_tf.config.presets, melgan_tf.cli.main; "
             "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from melgan_tf.evaluation.copies import Described, blur, distances, find_copies
+from melgan_tf.evaluation.memorization import Described, blur, distances, find_copies
 
 FRAMES, BANDS = 63, 64
 

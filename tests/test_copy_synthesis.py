@@ -12,10 +12,10 @@ import librosa
 import numpy as np
 import pytest
 
-from melgan_tf import copy_synthesis
 from melgan_tf.config import AudioConfig
-from melgan_tf.copy_synthesis import CopySynthesis, compare, measure
 from melgan_tf.errors import MelGANError
+from melgan_tf.evaluation import vocoder_metrics
+from melgan_tf.evaluation.vocoder_metrics import CopySynthesis, compare, measure
 
 SEED = AudioConfig(compression="log10")
 MUSIC = AudioConfig(sample_rate=22_050, hop_samples=256, mel_bins=80, max_hz=11_025.0, mel_scale="slaney",
@@ -68,19 +68,19 @@ def test_log_mel_agrees_with_librosa(audio, real):
         levels.append(20 * np.log10(np.maximum(filters @ np.abs(spectrum) / 256, 1e-5)))
     expected = np.abs(levels[0] - levels[1]).mean()
     assert expected > 1
-    assert copy_synthesis.log_mel_l1(made, real, audio) == pytest.approx(expected, rel=1e-5)
+    assert vocoder_metrics.log_mel_l1(made, real, audio) == pytest.approx(expected, rel=1e-5)
 
 
 def test_half_the_amplitude_is_six_decibels():
     noise = np.random.default_rng(0).normal(size=8_000) * 0.2
     for audio in (SEED, MUSIC):
-        assert copy_synthesis.log_mel_l1(noise / 2, noise, audio) == pytest.approx(20 * math.log10(2))
+        assert vocoder_metrics.log_mel_l1(noise / 2, noise, audio) == pytest.approx(20 * math.log10(2))
 
 
 def test_filters_without_a_bin_are_left_out():
     narrow = AudioConfig(n_fft=256, hop_samples=128, mel_bins=120)
     noise = np.random.default_rng(0).normal(size=8_000) * 0.2
-    assert copy_synthesis.log_mel_l1(noise / 2, noise, narrow) == pytest.approx(20 * math.log10(2))
+    assert vocoder_metrics.log_mel_l1(noise / 2, noise, narrow) == pytest.approx(20 * math.log10(2))
 
 
 # -- multi-resolution STFT --------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_stft_distance_agrees_with_librosa(real):
                                                pad_mode="reflect")) * 4 / window, 1e-5) for wave in (made, real))
         convergence.append(math.sqrt(np.sum((r - m) ** 2) / np.sum(r ** 2)))
         log_magnitude.append(np.mean(np.abs(np.log(r) - np.log(m))))
-    found = copy_synthesis.multi_resolution_stft(made, real)
+    found = vocoder_metrics.multi_resolution_stft(made, real)
     # librosa pads by half the transform, not half the window: the same frames, save for rounding
     assert found.convergence == pytest.approx(sum(convergence) / 3, rel=1e-4)
     assert found.log_magnitude == pytest.approx(sum(log_magnitude) / 3, rel=1e-4)
@@ -102,7 +102,7 @@ def test_stft_distance_agrees_with_librosa(real):
 
 def test_half_the_amplitude_by_hand():
     noise = np.random.default_rng(0).normal(size=8_000) * 0.2
-    found = copy_synthesis.multi_resolution_stft(noise / 2, noise)
+    found = vocoder_metrics.multi_resolution_stft(noise / 2, noise)
     assert found == pytest.approx((0.5, math.log(2), 0.5 + math.log(2)), rel=1e-3)
 
 
@@ -135,21 +135,21 @@ def test_onset_error_agrees_with_loops(onset, sample_rate):
     real, made = drum(samples=3_000, onset=onset), 0.6 * drum(seed=1, samples=3_000, onset=onset + 20)
     expected = onset_by_loops(made, real, sample_rate)
     assert expected > 1
-    assert copy_synthesis.onset_error(made, real, sample_rate) == pytest.approx(expected, rel=1e-6)
+    assert vocoder_metrics.onset_error(made, real, sample_rate) == pytest.approx(expected, rel=1e-6)
 
 
 def test_onset_error_of_a_wrong_level_by_hand():
     """20 of 25 frames, each 20 log10 2 apart; the five before the onset are silent in both."""
     real = np.concatenate([np.zeros(1_600), np.ones(1_600)])
-    assert copy_synthesis.onset_error(real / 2, real, RATE) == pytest.approx(0.8 * 20 * math.log10(2))
+    assert vocoder_metrics.onset_error(real / 2, real, RATE) == pytest.approx(0.8 * 20 * math.log10(2))
 
 
 def test_a_hit_five_milliseconds_late_is_far_worse_than_a_low_note_in_another_phase():
     t = np.arange(4_000) / RATE
     note = [np.concatenate([np.zeros(800), np.sin(2 * np.pi * 50 * t + phase)]) for phase in (0, np.pi, np.pi / 2)]
     late = np.roll(note[0], 80)
-    assert copy_synthesis.onset_error(note[1], note[0], RATE) == pytest.approx(0)
-    another_phase, too_late = (copy_synthesis.onset_error(made, note[0], RATE) for made in (note[2], late))
+    assert vocoder_metrics.onset_error(note[1], note[0], RATE) == pytest.approx(0)
+    another_phase, too_late = (vocoder_metrics.onset_error(made, note[0], RATE) for made in (note[2], late))
     assert too_late > 3 * another_phase  # a sine that begins at its crest has a click before what it grows to
 
 
@@ -158,22 +158,22 @@ def test_pre_echo_counts_and_the_longer_the_more(real):
     echo = [real.copy() for _ in range(3)]
     for made, ms in zip(echo, (1, 3, 5), strict=True):
         made[480 - 16 * ms:480] += 0.05 * np.random.default_rng(1).normal(size=16 * ms)
-    found = [copy_synthesis.onset_error(made, real, RATE) for made in echo]
+    found = [vocoder_metrics.onset_error(made, real, RATE) for made in echo]
     assert 1 < found[0] < found[1] < found[2]
 
 
 def test_a_hundred_decibels_below_full_scale_nothing_counts():
     real = np.full(800, 3e-6)
-    assert copy_synthesis.onset_error(real * 0, real, RATE) == 0
-    assert copy_synthesis.onset_error(real * 0, real * 10, RATE) > 1
+    assert vocoder_metrics.onset_error(real * 0, real, RATE) == 0
+    assert vocoder_metrics.onset_error(real * 0, real * 10, RATE) > 1
 
 
 def test_after_twenty_milliseconds_nothing_counts(real):
     made = real.copy()
     made[480 + 320:] = 0
-    assert copy_synthesis.onset_error(made, real, RATE) == 0
+    assert vocoder_metrics.onset_error(made, real, RATE) == 0
     made[480 + 320 - 16:] = 0
-    assert copy_synthesis.onset_error(made, real, RATE) > 0
+    assert vocoder_metrics.onset_error(made, real, RATE) > 0
 
 
 # -- ends, DC, buzz, silence ------------------------------------------------------------------------------------------
@@ -182,27 +182,27 @@ def test_clicks_by_hand():
     real = np.zeros(200)
     real[100], real[0] = 2.0, 0.5
     made = real.copy()
-    assert copy_synthesis.edge_click(made, real) == 0
+    assert vocoder_metrics.edge_click(made, real) == 0
     made[0] = 0.75
-    assert copy_synthesis.edge_click(made, real) == pytest.approx(0.125)  # (0.75 - 0.5) / 2
+    assert vocoder_metrics.edge_click(made, real) == pytest.approx(0.125)  # (0.75 - 0.5) / 2
     made[-1] = -0.5
-    assert copy_synthesis.edge_click(made, real) == pytest.approx(0.25)  # the end's 0.5 outside silence, real 0
+    assert vocoder_metrics.edge_click(made, real) == pytest.approx(0.25)  # the end's 0.5 outside silence, real 0
     real[-1] = 0.5
-    assert copy_synthesis.edge_click(np.zeros(200), real) == 0
+    assert vocoder_metrics.edge_click(np.zeros(200), real) == 0
     for place, expected in ((15, 0.5), (17, 0), (181, 0), (185, 0.5)):  # a step up or down from 1.5 to 0, over 2
         made = real.copy()
         made[place] = 1.5
-        assert copy_synthesis.edge_click(made, real) == expected
+        assert vocoder_metrics.edge_click(made, real) == expected
 
 
 def test_dc_by_hand():
     real = np.array([0.0, 0.5, -0.5, 0.4])  # mean 0.1
-    assert copy_synthesis.dc_offset(real + 0.2, real) == pytest.approx(0.4)
-    assert copy_synthesis.dc_offset(-real, real) == pytest.approx(0)
+    assert vocoder_metrics.dc_offset(real + 0.2, real) == pytest.approx(0.4)
+    assert vocoder_metrics.dc_offset(-real, real) == pytest.approx(0)
 
 
 def test_idle_by_hand():
-    assert copy_synthesis.idle(np.array([0.1, -0.4, 0.0, 0.1])) == pytest.approx((0.4, 0.05))
+    assert vocoder_metrics.idle(np.array([0.1, -0.4, 0.0, 0.1])) == pytest.approx((0.4, 0.05))
 
 
 def test_buzz_by_hand():
@@ -210,34 +210,34 @@ def test_buzz_by_hand():
     a, b, c = (np.array(piece, float) for piece in ([1, -1, 0, 0], [0, 0, 1, -1], [1, 1, -1, -1]))
     repeats, varies = np.tile(a, 4), np.concatenate([a, b, c, -c])
     # mean of a, b, c, -c, each at unit energy: (a + b) / 4, energy 2/16; repeats: 1; chance: 1/4, the least
-    assert copy_synthesis.frame_rate_buzz(repeats, varies, 4) == pytest.approx(10 * math.log10(4))
+    assert vocoder_metrics.frame_rate_buzz(repeats, varies, 4) == pytest.approx(10 * math.log10(4))
     mixed = np.concatenate([a, a, 3 * a, b])  # levels do not count: (3a + b) / 4, energy 10/16
-    assert copy_synthesis.frame_rate_buzz(mixed, varies, 4) == pytest.approx(10 * math.log10(2.5))
-    assert copy_synthesis.frame_rate_buzz(np.zeros(16), varies, 4) == 0
-    assert copy_synthesis.frame_rate_buzz(repeats + 5, repeats, 4) == pytest.approx(0)
-    assert copy_synthesis.frame_rate_buzz(repeats[:3], varies[:3], 4) == 0
+    assert vocoder_metrics.frame_rate_buzz(mixed, varies, 4) == pytest.approx(10 * math.log10(2.5))
+    assert vocoder_metrics.frame_rate_buzz(np.zeros(16), varies, 4) == 0
+    assert vocoder_metrics.frame_rate_buzz(repeats + 5, repeats, 4) == pytest.approx(0)
+    assert vocoder_metrics.frame_rate_buzz(repeats[:3], varies[:3], 4) == 0
 
 
 def test_buzz_is_at_the_frame_rate_and_no_other():
     noise = np.random.default_rng(0).normal(size=64 * HOP) * 0.1
     n = np.arange(len(noise))
     at, off = (noise + 0.02 * np.sin(2 * np.pi * n * k / HOP) for k in (3, 3.5))
-    assert copy_synthesis.frame_rate_buzz(at, noise, HOP) > 1.5
-    assert abs(copy_synthesis.frame_rate_buzz(off, noise, HOP)) < 0.3
+    assert vocoder_metrics.frame_rate_buzz(at, noise, HOP) > 1.5
+    assert abs(vocoder_metrics.frame_rate_buzz(off, noise, HOP)) < 0.3
 
 
 def test_what_nobody_hears_is_no_buzz():
     """A frame-rate pulse 100 dB below the peak, where the real sound is silent."""
     real = np.concatenate([np.random.default_rng(0).normal(size=8 * HOP), np.zeros(24 * HOP)])
     pulses = np.tile(np.eye(1, HOP, HOP // 2)[0], 32)
-    assert copy_synthesis.frame_rate_buzz(real + 4e-5 * pulses, real, HOP) < 0.1
-    assert copy_synthesis.frame_rate_buzz(real + 4e-2 * pulses, real, HOP) > 6
+    assert vocoder_metrics.frame_rate_buzz(real + 4e-5 * pulses, real, HOP) < 0.1
+    assert vocoder_metrics.frame_rate_buzz(real + 4e-2 * pulses, real, HOP) > 6
 
 
 def test_noise_is_no_buzz_even_beside_a_steady_tone():
     n = np.arange(64 * HOP)
     tone = 0.5 * np.sin(2 * np.pi * n * 3.37 / HOP)
-    found = [copy_synthesis.frame_rate_buzz(tone + s * np.random.default_rng(0).normal(size=len(n)), tone, HOP)
+    found = [vocoder_metrics.frame_rate_buzz(tone + s * np.random.default_rng(0).normal(size=len(n)), tone, HOP)
              for s in (0.01, 1.0)]
     assert max(map(abs, found)) < 0.5
 
@@ -314,9 +314,9 @@ def test_a_click_at_the_end(real):
 def test_silence_gives_finite_figures(real):
     silence = np.zeros_like(real)
     for made, truth in ((silence, real), (real, silence), (silence, silence)):
-        found = [copy_synthesis.log_mel_l1(made, truth, SEED), *copy_synthesis.multi_resolution_stft(made, truth),
-                 copy_synthesis.onset_error(made, truth, RATE), copy_synthesis.edge_click(made, truth),
-                 copy_synthesis.dc_offset(made, truth), copy_synthesis.frame_rate_buzz(made, truth, HOP)]
+        found = [vocoder_metrics.log_mel_l1(made, truth, SEED), *vocoder_metrics.multi_resolution_stft(made, truth),
+                 vocoder_metrics.onset_error(made, truth, RATE), vocoder_metrics.edge_click(made, truth),
+                 vocoder_metrics.dc_offset(made, truth), vocoder_metrics.frame_rate_buzz(made, truth, HOP)]
         assert np.isfinite(found).all()
         assert made is not truth or not any(found)
 
@@ -327,9 +327,9 @@ def test_any_length_gives_finite_figures(samples):
     assert np.isfinite(list(figures(made, truth).values())).all()
 
 
-FUNCTIONS = [lambda m, r: copy_synthesis.log_mel_l1(m, r, SEED), copy_synthesis.multi_resolution_stft,
-             lambda m, r: copy_synthesis.onset_error(m, r, RATE), copy_synthesis.edge_click, copy_synthesis.dc_offset,
-             lambda m, r: copy_synthesis.frame_rate_buzz(m, r, HOP), lambda m, r: measure([(m, r)], SEED)]
+FUNCTIONS = [lambda m, r: vocoder_metrics.log_mel_l1(m, r, SEED), vocoder_metrics.multi_resolution_stft,
+             lambda m, r: vocoder_metrics.onset_error(m, r, RATE), vocoder_metrics.edge_click, vocoder_metrics.dc_offset,
+             lambda m, r: vocoder_metrics.frame_rate_buzz(m, r, HOP), lambda m, r: measure([(m, r)], SEED)]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -347,7 +347,7 @@ def test_bad_sounds_are_refused(function):
 
 def test_a_hop_of_nothing_is_refused():
     with pytest.raises(MelGANError, match="hop is 0"):
-        copy_synthesis.frame_rate_buzz(np.ones(8), np.ones(8), 0)
+        vocoder_metrics.frame_rate_buzz(np.ones(8), np.ones(8), 0)
 
 
 # -- means over sounds ------------------------------------------------------------------------------------------------
@@ -363,13 +363,13 @@ def test_every_sound_counts_the_same_however_long():
 
 def test_each_figure_is_stored_under_its_own_name():
     made, real = drum(1) * 0.5 + 0.01, drum(0)
-    stft = copy_synthesis.multi_resolution_stft(made, real)
+    stft = vocoder_metrics.multi_resolution_stft(made, real)
     assert figures(made, real) == pytest.approx({
-        "log_mel_l1": copy_synthesis.log_mel_l1(made, real, SEED), "stft": stft.total,
+        "log_mel_l1": vocoder_metrics.log_mel_l1(made, real, SEED), "stft": stft.total,
         "stft_convergence": stft.convergence, "stft_log_magnitude": stft.log_magnitude,
-        "onset_error": copy_synthesis.onset_error(made, real, RATE),
-        "edge_click": copy_synthesis.edge_click(made, real), "dc_offset": copy_synthesis.dc_offset(made, real),
-        "frame_rate_buzz": copy_synthesis.frame_rate_buzz(made, real, HOP)})
+        "onset_error": vocoder_metrics.onset_error(made, real, RATE),
+        "edge_click": vocoder_metrics.edge_click(made, real), "dc_offset": vocoder_metrics.dc_offset(made, real),
+        "frame_rate_buzz": vocoder_metrics.frame_rate_buzz(made, real, HOP)})
 
 
 def test_silent_sounds_are_left_out_and_counted(real):
@@ -439,7 +439,7 @@ def test_a_vocoder_that_hums_in_silence():
 
 def test_speed_is_seconds_of_sound_per_second(monkeypatch):
     clock = iter([10.0, 10.5, 20.0, 20.5])
-    monkeypatch.setattr(copy_synthesis.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(vocoder_metrics.time, "perf_counter", lambda: next(clock))
     found = compare(lambda mel: mel.reshape(1, -1), [drum(), drum()], SEED, analyze)
     assert found.speed == pytest.approx(2 * 8_192 / RATE / 1.0)
 
@@ -457,8 +457,8 @@ def test_what_is_no_vocoder_is_refused():
 
 
 def test_griffin_lim_lies_between_the_real_sound_and_silence():
-    from melgan_tf.griffin_lim import mel_to_waveform
-    from melgan_tf.spectral import mel_spectrogram
+    from melgan_tf.dsp.griffin_lim import mel_to_waveform
+    from melgan_tf.dsp.spectral import mel_spectrogram
 
     sounds = [drum(0), drum(1, samples=6_000)]
     found = compare(lambda mel: mel_to_waveform(mel, SEED, iterations=8), sounds, SEED,
@@ -471,5 +471,5 @@ def test_griffin_lim_lies_between_the_real_sound_and_silence():
 
 
 def test_no_tensorflow_is_imported():
-    program = "import sys, melgan_tf.copy_synthesis; sys.exit('tensorflow' in sys.modules)"
+    program = "import sys, melgan_tf.evaluation.vocoder_metrics; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

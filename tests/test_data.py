@@ -13,8 +13,8 @@ import pytest
 import soundfile
 from drums import drum, write_drums
 
-from melgan_tf import data
 from melgan_tf.config import AudioConfig, Config, DataConfig
+from melgan_tf.data import mel_dataset
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
 
@@ -35,7 +35,7 @@ def librosa_mels(files, clip_samples=8_000):
 # -- reading a folder ------------------------------------------------------------------------------------------------
 
 def test_mels_are_librosas_in_the_order_of_the_files(sound_folder):
-    sounds = data.load_folder(sound_folder, SEED)
+    sounds = mel_dataset.load_folder(sound_folder, SEED)
     files = sorted(sound_folder.rglob("*.wav"), key=lambda path: path.relative_to(sound_folder).as_posix())
     assert [sound.path for sound in sounds.sounds] == files
     assert [sound.label for sound in sounds.sounds] == ["hat"] * 8 + ["kick"] * 8 + ["snare"] * 8
@@ -48,7 +48,7 @@ def test_mels_are_librosas_in_the_order_of_the_files(sound_folder):
 
 
 def test_images_are_the_mels_turned_over(sound_folder):
-    sounds = data.load_folder(sound_folder, SEED)
+    sounds = mel_dataset.load_folder(sound_folder, SEED)
     images = sounds.images()
     assert images.shape == (24, 64, 16, 1)
     assert images[5, 60, 3, 0] == sounds.mels[5, 3, 60]
@@ -61,7 +61,7 @@ def test_more_sounds_than_one_analysis_takes_and_long_ones(tmp_path):
         soundfile.write(tmp_path / f"{index:02d}.wav", drum("snare", rng)[:2_000], 16_000)
     long = 0.3 * np.sin(np.arange(20_000) / 9)
     soundfile.write(tmp_path / "70.wav", long, 16_000)
-    sounds = data.load_folder(tmp_path, SEED)
+    sounds = mel_dataset.load_folder(tmp_path, SEED)
     assert len(sounds) == 71
     expected = librosa_mels([sound.path for sound in sounds.sounds])
     np.testing.assert_allclose(sounds.mels, expected, rtol=1e-3, atol=1e-6 * expected.max())
@@ -70,7 +70,7 @@ def test_more_sounds_than_one_analysis_takes_and_long_ones(tmp_path):
 def test_the_configuration_decides_the_mels(sound_folder):
     audio = AudioConfig(sample_rate=8_000, n_fft=512, hop_samples=128, mel_bins=40, max_hz=4_000.0)
     config = dataclasses.replace(SEED, audio=audio, data=DataConfig(clip_samples=4_000))
-    sounds = data.load_folder(sound_folder, config)
+    sounds = mel_dataset.load_folder(sound_folder, config)
     assert sounds.mels.shape == (24, audio.frames(4_000), 40) == (24, 32, 40)
 
 
@@ -89,7 +89,7 @@ class Listening(Progress):
 
 def test_progress_is_told_of_every_file(sound_folder):
     listening = Listening()
-    data.load_folder(sound_folder, SEED, listening)
+    mel_dataset.load_folder(sound_folder, SEED, listening)
     assert listening.tasks == [("reading sounds", 24, "files")]
     assert listening.done == 24
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
     soundfile.write(folder / "late.wav", np.r_[np.zeros(9_000), np.ones(100)], 16_000)
     (folder / "notes.txt").write_text("not a sound")
     (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
-    sounds = data.load_folder(folder, SEED)
+    sounds = mel_dataset.load_folder(folder, SEED)
     skipped = {item.name: item.reason for item in sounds.skipped}
     assert sorted(skipped) == ["broken.wav", "gone.wav", "kick/empty.flac", "late.wav", "silence.wav"]
     assert skipped["silence.wav"] == skipped["late.wav"] == "silent"  # the clip is what counts
@@ -112,43 +112,43 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
                                                        for i in range(2)]
     # the sounds that stay are those of a folder without the bad ones
     clean = write_drums(tmp_path / "clean", each=2)
-    expected = data.load_folder(clean, SEED)
+    expected = mel_dataset.load_folder(clean, SEED)
     np.testing.assert_array_equal(sounds.mels, expected.mels)
     assert sounds.fingerprint == expected.fingerprint
 
 
 def test_fingerprint_changes_with_one_sample_and_with_nothing_else(tmp_path):
     folder = write_drums(tmp_path / "drums", each=2)
-    first = data.load_folder(folder, SEED).fingerprint
+    first = mel_dataset.load_folder(folder, SEED).fingerprint
     assert len(first) == 16
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
-    assert data.load_folder(copy, SEED).fingerprint == first
+    assert mel_dataset.load_folder(copy, SEED).fingerprint == first
     file = copy / "snare" / "snare1.wav"
     samples, _ = soundfile.read(file, dtype="int16")
     soundfile.write(file, np.r_[samples, np.zeros(8_000, "int16"), np.int16(9)], 16_000)  # beyond the clip
-    assert data.load_folder(copy, SEED).fingerprint == first
+    assert mel_dataset.load_folder(copy, SEED).fingerprint == first
     samples[len(samples) // 2] += 1
     soundfile.write(file, samples, 16_000)
-    assert data.load_folder(copy, SEED).fingerprint != first
+    assert mel_dataset.load_folder(copy, SEED).fingerprint != first
     file.unlink()
-    assert data.load_folder(copy, SEED).fingerprint != first
+    assert mel_dataset.load_folder(copy, SEED).fingerprint != first
 
 
 def test_a_folder_without_sounds_is_an_error(tmp_path):
     (tmp_path / "readme.txt").write_text("hello")
     with pytest.raises(MelGANError) as error:
-        data.load_folder(tmp_path, SEED)
+        mel_dataset.load_folder(tmp_path, SEED)
     assert str(error.value) == f"{tmp_path} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
     with pytest.raises(UsageError, match="no folder .*missing: give a folder"):
-        data.load_folder(tmp_path / "missing", SEED)
+        mel_dataset.load_folder(tmp_path / "missing", SEED)
 
 
 def test_a_folder_of_damaged_sounds_is_an_error_that_shows_the_first(tmp_path):
     for name in ("b.wav", "a.wav"):
         (tmp_path / name).write_bytes(b"RIFF but no sound at all")
     with pytest.raises(MelGANError) as error:
-        data.load_folder(tmp_path, SEED)
+        mel_dataset.load_folder(tmp_path, SEED)
     assert str(error.value).startswith(f"none of the 2 sound files in {tmp_path} can be used; the first, a.wav: ")
     assert "\n" not in str(error.value)
 
@@ -156,7 +156,7 @@ def test_a_folder_of_damaged_sounds_is_an_error_that_shows_the_first(tmp_path):
 def test_a_folder_of_silence_is_an_error(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(4_000), 16_000)
     with pytest.raises(MelGANError, match=r"none of the 1 sound files .* a\.wav: silent"):
-        data.load_folder(tmp_path, SEED)
+        mel_dataset.load_folder(tmp_path, SEED)
 
 
 # -- batches ---------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def numbered(count):
 
 def taken(count, batch_size, steps, seed=0, start_step=0):
     """The numbers and the weights of so many batches."""
-    dataset = data.batches(numbered(count), batch_size, seed, start_step)
+    dataset = mel_dataset.batches(numbered(count), batch_size, seed, start_step)
     pairs = list(dataset.take(steps).as_numpy_iterator())
     for images, _ in pairs:
         assert images.shape == (batch_size, 2, 3, 1)
@@ -178,7 +178,7 @@ def taken(count, batch_size, steps, seed=0, start_step=0):
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (8, 4), (9, 4), (5, 5), (7, 1), (24, 5)])
 def test_every_epoch_holds_every_sound_once(count, batch_size):
-    per_epoch = data.steps_per_epoch(count, batch_size)
+    per_epoch = mel_dataset.steps_per_epoch(count, batch_size)
     assert per_epoch == -(-count // batch_size)
     numbers, weights = taken(count, batch_size, 3 * per_epoch)
     for epoch in range(3):
@@ -189,7 +189,7 @@ def test_every_epoch_holds_every_sound_once(count, batch_size):
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (8, 4), (9, 4), (24, 5)])
 def test_weights_sum_to_one_and_are_equal_among_the_real(count, batch_size):
-    per_epoch = data.steps_per_epoch(count, batch_size)
+    per_epoch = mel_dataset.steps_per_epoch(count, batch_size)
     _, weights = taken(count, batch_size, 2 * per_epoch)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-6)
     in_last = count - (per_epoch - 1) * batch_size
@@ -199,7 +199,7 @@ def test_weights_sum_to_one_and_are_equal_among_the_real(count, batch_size):
 
 
 def test_the_shape_is_known_before_the_first_batch():
-    images, weights = data.batches(numbered(10), 4, 0).element_spec
+    images, weights = mel_dataset.batches(numbered(10), 4, 0).element_spec
     assert (images.shape, weights.shape) == ((4, 2, 3, 1), (4,))
 
 
@@ -223,7 +223,7 @@ def test_starting_later_is_skipping(start):
 
 def test_too_few_sounds_for_a_batch_are_an_error():
     with pytest.raises(MelGANError) as error:
-        data.batches(numbered(7), 8, 0)
+        mel_dataset.batches(numbered(7), 8, 0)
     assert str(error.value) == "7 sounds are too few for batches of 8: add sounds or set training.batch_size=3"
     with pytest.raises(MelGANError, match="set training.batch_size=1$"):
-        data.batches(numbered(1), 8, 0)
+        mel_dataset.batches(numbered(1), 8, 0)

@@ -5,13 +5,13 @@ import pytest
 from scipy.linalg import sqrtm
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.evaluation import distribution
+from melgan_tf.evaluation import metrics
 
 # -- Fréchet distance ------------------------------------------------------------------------------------------------
 
 def test_frechet_distance_by_hand():
     """One dimension: (1 - 4)^2 + (s1 - s2)^2, with variances 2 and 8 from (0, 2) and (2, 6)."""
-    distance = distribution.frechet_distance(np.array([[0.0], [2.0]]), np.array([[2.0], [6.0]]))
+    distance = metrics.frechet_distance(np.array([[0.0], [2.0]]), np.array([[2.0], [6.0]]))
     assert distance == pytest.approx(9 + (np.sqrt(8) - np.sqrt(2)) ** 2)
 
 
@@ -22,17 +22,17 @@ def test_frechet_distance_agrees_with_scipy():
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     mean = a.mean(axis=0) - b.mean(axis=0)
     expected = mean @ mean + np.trace(cov_a + cov_b - 2 * sqrtm(cov_a @ cov_b).real)
-    assert distribution.frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
-    assert distribution.frechet_distance(b, a) == pytest.approx(expected, rel=1e-9)
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+    assert metrics.frechet_distance(b, a) == pytest.approx(expected, rel=1e-9)
 
 
 def test_frechet_distance_of_equal_sets_is_nothing_even_with_a_singular_covariance():
     points = np.random.default_rng(0).normal(size=(4, 28)) * 100
-    assert 0 <= distribution.frechet_distance(points, points) < 1e-7
+    assert 0 <= metrics.frechet_distance(points, points) < 1e-7
 
 
 def test_frechet_distance_of_two_single_repeated_points_is_the_squared_step():
-    assert distribution.frechet_distance(np.zeros((5, 3)), np.full((7, 3), 2.0)) == pytest.approx(12)
+    assert metrics.frechet_distance(np.zeros((5, 3)), np.full((7, 3), 2.0)) == pytest.approx(12)
 
 
 # -- neighbourhoods, on a line --------------------------------------------------------------------------------------
@@ -42,35 +42,35 @@ REAL = np.array([[0.0], [1.0], [2.0], [10.0]])  # radii for k = 1: 1, 1, 1, 8
 
 def test_neighbourhood_figures_by_hand():
     fake = np.array([[0.5], [1.5], [30.0], [31.0]])  # radii for k = 1: 1, 1, 1, 1
-    assert distribution.precision(REAL, fake, k=1) == 0.5  # 0.5 and 1.5
-    assert distribution.coverage(REAL, fake, k=1) == 0.75  # all but 10, whose ball [2, 18] is empty
-    assert distribution.density(REAL, fake, k=1) == pytest.approx((2 + 2) / 4)  # 0.5 in two balls, 1.5 in two
-    assert distribution.recall(REAL, fake, k=1) == 0.75  # 0 to 1 and 2 lie within 1 of 0.5 or 1.5
+    assert metrics.precision(REAL, fake, k=1) == 0.5  # 0.5 and 1.5
+    assert metrics.coverage(REAL, fake, k=1) == 0.75  # all but 10, whose ball [2, 18] is empty
+    assert metrics.density(REAL, fake, k=1) == pytest.approx((2 + 2) / 4)  # 0.5 in two balls, 1.5 in two
+    assert metrics.recall(REAL, fake, k=1) == 0.75  # 0 to 1 and 2 lie within 1 of 0.5 or 1.5
 
 
 def test_the_ball_is_closed_and_k_counts_others_only():
-    assert distribution.precision(REAL, np.array([[-1.0], [-1.0 - 1e-9]]), k=1) == 0.5
-    assert distribution.precision(REAL, np.array([[-2.0], [-2.0 - 1e-9]]), k=2) == 0.5  # radii 2, 1, 2, 9
+    assert metrics.precision(REAL, np.array([[-1.0], [-1.0 - 1e-9]]), k=1) == 0.5
+    assert metrics.precision(REAL, np.array([[-2.0], [-2.0 - 1e-9]]), k=2) == 0.5  # radii 2, 1, 2, 9
 
 
 def test_density_divides_by_k():
-    assert distribution.density(REAL, REAL[:1], k=2) == pytest.approx(3 / 2)  # 0 lies in the balls of 0, 1 and 2
+    assert metrics.density(REAL, REAL[:1], k=2) == pytest.approx(3 / 2)  # 0 lies in the balls of 0, 1 and 2
 
 
 def test_coverage_of_equal_distributions_is_near_its_expectation():
     rng = np.random.default_rng(0)
     real, fake = rng.normal(size=(2, 1000, 5))
-    assert distribution.coverage(real, fake, k=5) == pytest.approx(1 - 2 ** -5, abs=0.015)
-    assert distribution.density(real, fake, k=5) == pytest.approx(1, abs=0.07)
+    assert metrics.coverage(real, fake, k=5) == pytest.approx(1 - 2 ** -5, abs=0.015)
+    assert metrics.density(real, fake, k=5) == pytest.approx(1, abs=0.07)
 
 
 def test_spread_nearest_and_duplicates_by_hand():
     points = np.array([[0.0], [1.0], [5.0]])
-    assert distribution.spread(points) == pytest.approx((1 + 5 + 4) / 3)
-    assert distribution.spread(np.ones((4, 2))) == 0
-    assert distribution.nearest_distance(REAL, np.array([[1.5], [5.0], [11.0]])) == 1.0  # of 0.5, 3, 1
-    assert distribution.near_duplicates(points, 1.0) == pytest.approx(2 / 3)
-    assert distribution.near_duplicates(points, 0.9) == 0
+    assert metrics.spread(points) == pytest.approx((1 + 5 + 4) / 3)
+    assert metrics.spread(np.ones((4, 2))) == 0
+    assert metrics.nearest_distance(REAL, np.array([[1.5], [5.0], [11.0]])) == 1.0  # of 0.5, 3, 1
+    assert metrics.near_duplicates(points, 1.0) == pytest.approx(2 / 3)
+    assert metrics.near_duplicates(points, 0.9) == 0
 
 
 # -- kernel distance, inception score ------------------------------------------------------------------------------
@@ -85,23 +85,23 @@ def test_kernel_distance_agrees_with_a_double_loop():
     within = [sum(kernel(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j) / (len(s) * (len(s) - 1))
               for s in (a, b)]
     across = sum(kernel(x, y) for x in a for y in b) / (len(a) * len(b))
-    assert distribution.kernel_distance(a, b) == pytest.approx(sum(within) - 2 * across, rel=1e-10)
+    assert metrics.kernel_distance(a, b) == pytest.approx(sum(within) - 2 * across, rel=1e-10)
 
 
 def test_kernel_distance_of_equal_distributions_is_nothing_on_average_at_any_count():
     rng = np.random.default_rng(0)
     for n in (10, 80):
-        found = [distribution.kernel_distance(*rng.normal(size=(2, n, 3))) for _ in range(200)]
+        found = [metrics.kernel_distance(*rng.normal(size=(2, n, 3))) for _ in range(200)]
         assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(200)
         assert min(found) < 0 < max(found)
 
 
 def test_inception_score_by_hand():
-    assert distribution.inception_score(np.full((5, 4), 0.25)) == pytest.approx(1)
-    assert distribution.inception_score(np.eye(3)) == pytest.approx(3)
+    assert metrics.inception_score(np.full((5, 4), 0.25)) == pytest.approx(1)
+    assert metrics.inception_score(np.eye(3)) == pytest.approx(3)
     # p = (3/4, 1/4) and (1/4, 3/4), on average (1/2, 1/2): KL = 3/4 ln(3/2) + 1/4 ln(1/2) for both
     expected = np.exp(0.75 * np.log(1.5) + 0.25 * np.log(0.5))
-    assert distribution.inception_score(np.array([[0.75, 0.25], [0.25, 0.75]])) == pytest.approx(expected)
+    assert metrics.inception_score(np.array([[0.75, 0.25], [0.25, 0.75]])) == pytest.approx(expected)
 
 
 # -- neighbourhoods, by plain loops ----------------------------------------------------------------------------------
@@ -119,21 +119,21 @@ def test_neighbourhood_figures_agree_with_plain_loops(k):
         return [[np.linalg.norm(c - p) <= r for p in points] for c, r in zip(centres, radii(centres), strict=True)]
 
     held, back = holds(real, fake), holds(fake, real)
-    assert distribution.precision(real, fake, k) == np.mean([any(row[j] for row in held) for j in range(23)])
-    assert distribution.recall(real, fake, k) == np.mean([any(row[j] for row in back) for j in range(30)])
-    assert distribution.density(real, fake, k) == pytest.approx(sum(map(sum, held)) / (k * 23))
-    assert distribution.coverage(real, fake, k) == np.mean([any(row) for row in held])
+    assert metrics.precision(real, fake, k) == np.mean([any(row[j] for row in held) for j in range(23)])
+    assert metrics.recall(real, fake, k) == np.mean([any(row[j] for row in back) for j in range(30)])
+    assert metrics.density(real, fake, k) == pytest.approx(sum(map(sum, held)) / (k * 23))
+    assert metrics.coverage(real, fake, k) == np.mean([any(row) for row in held])
 
 
 @pytest.mark.parametrize("call", [
-    lambda: distribution.frechet_distance(np.zeros((1, 2)), np.zeros((5, 2))),
-    lambda: distribution.frechet_distance(np.zeros((5, 2)), np.zeros((5, 3))),
-    lambda: distribution.precision(REAL, REAL, k=4),
-    lambda: distribution.coverage(REAL, REAL, k=0),
-    lambda: distribution.recall(REAL, np.zeros((4, 2)), k=1),
-    lambda: distribution.kernel_distance(np.zeros((1, 2)), np.zeros((5, 2))),
-    lambda: distribution.inception_score(np.full((2, 2), np.nan)),
-    lambda: distribution.nearest_distance(REAL, np.full((1, 1), np.inf)),
+    lambda: metrics.frechet_distance(np.zeros((1, 2)), np.zeros((5, 2))),
+    lambda: metrics.frechet_distance(np.zeros((5, 2)), np.zeros((5, 3))),
+    lambda: metrics.precision(REAL, REAL, k=4),
+    lambda: metrics.coverage(REAL, REAL, k=0),
+    lambda: metrics.recall(REAL, np.zeros((4, 2)), k=1),
+    lambda: metrics.kernel_distance(np.zeros((1, 2)), np.zeros((5, 2))),
+    lambda: metrics.inception_score(np.full((2, 2), np.nan)),
+    lambda: metrics.nearest_distance(REAL, np.full((1, 1), np.inf)),
 ])
 def test_unusable_points_are_refused(call):
     with pytest.raises(MelGANError):

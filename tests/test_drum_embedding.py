@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from drums import drum
 
-from melgan_tf.audio import find, load
+from melgan_tf.audio.find import find
+from melgan_tf.audio.read import load
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation import drum_embedding
-from melgan_tf.evaluation.drum_embedding import CLASSES, DrumEmbedding, clips, log_mel
+from melgan_tf.evaluation.embeddings import drums as drum_embedding
+from melgan_tf.evaluation.embeddings.drums import CLASSES, DrumEmbedding, clips, log_mel
 from melgan_tf.weights import shipped
 
 RATE = 16_000
@@ -88,7 +89,7 @@ def test_weights_are_small_and_their_card_says_where_from():
     card = drum_embedding.read_card()
     assert (drum_embedding.WEIGHTS / "drum-classes-1.npz").stat().st_size < 500_000
     assert card["licence"] == "CC0-1.0"
-    assert card["command"].startswith("python -m melgan_tf.evaluation.train_embedding")
+    assert card["command"].startswith("python -m melgan_tf.evaluation.embeddings.train_drums")
     assert card["valid"]["accuracy"] > 0.9
     assert tuple(card["classes"]) == CLASSES
     distances = dict(card["frechet_against_valid"])
@@ -120,6 +121,6 @@ def test_unusable_waveforms_are_refused(audio, rate, error, message):
 
 
 def test_no_tensorflow_and_no_scipy_are_imported():
-    code = ("import sys, melgan_tf.evaluation, melgan_tf.evaluation.card, melgan_tf.evaluation.picture; "
+    code = ("import sys, melgan_tf.evaluation, melgan_tf.evaluation.card, melgan_tf.evaluation.figure; "
             "print([m for m in ('tensorflow', 'keras', 'scipy', 'PIL') if m in sys.modules])")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -12,7 +12,7 @@ from drums import drum
 
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation import DrumEmbedding, compare, evaluate_waveforms, frechet_distance, report
-from melgan_tf.evaluation.distribution import nearest_distance
+from melgan_tf.evaluation.metrics import nearest_distance
 from melgan_tf.evaluation.sounds import load_windows
 
 RATE, SAMPLES, COUNT = 16_000, 8_000, 72

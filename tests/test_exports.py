@@ -13,14 +13,14 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from command_line import contents, invoke, program, python, trained_once, unchanged
 
-from melgan_tf import presets, spectral
-from melgan_tf.config import to_dict
+from melgan_tf.config import presets, to_dict
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import receipt as receipts
 from melgan_tf.exports import saved_model, tflite, tflite_metadata
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.models.spectrogram_gan import Generator
-from melgan_tf.trained import Trained, load_trained
+from melgan_tf.inference.load import Trained, load_trained
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.models.spectrogram_gan.networks import Generator
 
 SEED = presets.get("seed")
 #: What renders where the sound itself does not matter: the same, whatever the package brings along.

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import copy_synthesis, presets, spectral
-from melgan_tf.config import FastVocoderConfig
-from melgan_tf.mel_correction import correct
-from melgan_tf.models import low_band
-from melgan_tf.models.fast_vocoder import FastVocoder
+from melgan_tf.config import presets
+from melgan_tf.dsp import spectral
+from melgan_tf.dsp.mel_correction import correct
+from melgan_tf.evaluation import vocoder_metrics
+from melgan_tf.models.fast_vocoder import low_band
+from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
+from melgan_tf.models.fast_vocoder.network import FastVocoder
 
 AUDIO = {name: presets.get(name).audio for name in ("vocoder-16k", "vocoder-22k")}
 SMALL = FastVocoderConfig(channels=32, sub_channels=32, dilations=(1, 2))
@@ -190,7 +192,7 @@ def test_products_do_what_ffts_do(name, variant):
 @EVERY
 def test_silence_is_zero(name, variant):
     made = render(vocoder(name, variant), floor_mel(AUDIO[name], 6))
-    assert copy_synthesis.idle(made[0]) == (0.0, 0.0)
+    assert vocoder_metrics.idle(made[0]) == (0.0, 0.0)
 
 
 @EVERY
@@ -228,8 +230,8 @@ def test_no_direct_current_and_no_clicks_at_the_ends(name, variant):
     mel = spectral.mel_spectrogram(tf.constant(real[None], tf.float32), audio)[:, :24]
     made = render(model, mel)[0]
     assert np.abs(made).max() > 0.1
-    assert copy_synthesis.dc_offset(made, real) < 0.01
-    assert copy_synthesis.edge_click(made, real) < 0.005
+    assert vocoder_metrics.dc_offset(made, real) < 0.01
+    assert vocoder_metrics.edge_click(made, real) < 0.005
 
 
 @PRESETS
@@ -245,7 +247,7 @@ def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
         mel[:, :, audio.mel_bins // 6:audio.mel_bins // 6 + 3] = (0.5, 1.0, 0.5)
         made = render(model, mel)[0, context * hop:-context * hop].astype(np.float64)
         np.testing.assert_allclose(made[period * hop:], made[:period * hop], rtol=0, atol=1e-4 * np.abs(made).max())
-        found.append(copy_synthesis._repeating(made, hop, 1e-5))  # share of its energy
+        found.append(vocoder_metrics._repeating(made, hop, 1e-5))  # share of its energy
     assert np.mean(found) < 0.55
 
 
@@ -286,7 +288,7 @@ def test_low_notes_fall_into_step(hertz):
     mel = mel_of(real, audio)
     guess = tf.zeros((1, mel.shape[1], low_band.bins(audio)))
     right = low_band.refine(tf.constant(wrong), mel, guess, audio, 8).numpy()
-    before, after = (copy_synthesis.multi_resolution_stft(wave[0], real[0]).convergence for wave in (wrong, right))
+    before, after = (vocoder_metrics.multi_resolution_stft(wave[0], real[0]).convergence for wave in (wrong, right))
     assert before > 0.4
     assert after < 0.7 * before
 
@@ -328,7 +330,7 @@ def test_correction_halves_the_distance_of_a_wrongly_equalised_sound(name, expon
     wrong = equalised(real)
     right = correct(tf.constant(wrong), mel_of(real, audio), audio, exponent).numpy()
     assert right.shape == wrong.shape
-    before, after = (copy_synthesis.log_mel_l1(wave[0], real[0], audio) for wave in (wrong, right))
+    before, after = (vocoder_metrics.log_mel_l1(wave[0], real[0], audio) for wave in (wrong, right))
     assert before > 4
     assert after < before / 2
 

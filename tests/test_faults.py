@@ -7,7 +7,7 @@ import pytest
 from drums import drum
 
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.faults import Faults, faults, hum, onset_error
+from melgan_tf.evaluation.artifacts import Faults, faults, hum, onset_error
 
 RATE, SAMPLES = 16_000, 8_000
 TIME = np.arange(SAMPLES) / RATE

@@ -12,8 +12,8 @@ import pytest
 import soundfile as sf
 from sound_formats import FORMATS, encode, flac, tone
 
-from melgan_tf import audio
-from melgan_tf.scan import find
+from melgan_tf.audio import read
+from melgan_tf.audio.find import find
 
 RATE = 48_000
 
@@ -28,7 +28,7 @@ def test_every_format_is_found_and_decoded(tmp_path, name):
     sounds, skipped = find(tmp_path)
     assert (len(sounds), skipped) == (3, [])
     for sound in sounds:
-        loaded = audio.load(sound.path, RATE)
+        loaded = read.load(sound.path, RATE)
         assert len(samples) <= len(loaded) <= len(samples) + wanted.slack * RATE
         if wanted.tolerance is None:
             inner = loaded[4800:9600]
@@ -42,7 +42,7 @@ def test_every_format_is_found_and_decoded(tmp_path, name):
 def test_flac_of_every_bit_depth(tmp_path, bits):
     samples = tone(0.1)
     (tmp_path / "x.flac").write_bytes(flac(samples, bits))
-    np.testing.assert_allclose(audio.load(tmp_path / "x.flac", RATE), samples, rtol=0, atol=max(0.51 * 2.0**(1 - bits),
+    np.testing.assert_allclose(read.load(tmp_path / "x.flac", RATE), samples, rtol=0, atol=max(0.51 * 2.0**(1 - bits),
                                                                                              1e-7))
 
 
@@ -51,8 +51,8 @@ def test_flac_checksums_are_looked_at(tmp_path, bits):
     content = bytearray(flac(tone(0.2), bits))
     content[9_000] ^= 1  # in the second of three frames, in a sample
     (tmp_path / "x.flac").write_bytes(content)
-    with pytest.raises(audio.DecodeError, match="damaged"):
-        audio.load(tmp_path / "x.flac", RATE)
+    with pytest.raises(read.DecodeError, match="damaged"):
+        read.load(tmp_path / "x.flac", RATE)
 
 
 def test_flac_that_holds_more_than_it_says(tmp_path):
@@ -60,11 +60,11 @@ def test_flac_that_holds_more_than_it_says(tmp_path):
     assert len(content) > 150_000
     content[22:26] = (9_600).to_bytes(4, "big")
     (tmp_path / "x.flac").write_bytes(content)
-    with pytest.raises(audio.DecodeError, match=r"its header tells of 9600 samples, but there are more"):
-        audio.load(tmp_path / "x.flac", RATE)
+    with pytest.raises(read.DecodeError, match=r"its header tells of 9600 samples, but there are more"):
+        read.load(tmp_path / "x.flac", RATE)
     whole = flac(tone(2.0), 16)
     (tmp_path / "x.flac").write_bytes(whole + b"TAG" + bytes(100_000))  # whatever a tagger left behind
-    assert len(audio.load(tmp_path / "x.flac", RATE)) == 96_000
+    assert len(read.load(tmp_path / "x.flac", RATE)) == 96_000
 
 
 @pytest.mark.parametrize("name", ["kick.txt", "kick.sound", "kick.wav.bak"])
@@ -81,7 +81,7 @@ def test_rates_and_channels(tmp_path):
     for rate, channels in ((8_000, 1), (11_025, 2), (35_467, 3), (88_200, 6), (192_000, 8)):
         samples = np.repeat(tone(0.1, rate=rate)[:, None], channels, axis=1)
         sf.write(tmp_path / "x.wav", samples, rate, subtype="FLOAT")
-        assert len(audio.load(tmp_path / "x.wav", RATE)) == round(len(samples) * RATE / rate)
+        assert len(read.load(tmp_path / "x.wav", RATE)) == round(len(samples) * RATE / rate)
 
 
 def test_no_damaged_file_crashes_hangs_swells_or_is_lost():

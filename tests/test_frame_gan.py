@@ -7,15 +7,16 @@ import pytest
 import tensorflow as tf
 from drums import write_drums
 
-from melgan_tf import presets
-from melgan_tf.models.frame_gan import Discriminator, Encoder, Generator, MelScale
-from melgan_tf.models.frame_layers import FrameConv, double_frames, halve_frames
-from melgan_tf.models.spectral_norm import Normalised
+from melgan_tf.config import presets
+from melgan_tf.models.frame_gan.networks import Discriminator, Encoder, Generator
+from melgan_tf.models.frame_gan.task import FrameTask
+from melgan_tf.models.frame_gan.train_step import METRICS, FrameGAN
+from melgan_tf.models.layers.frame_conv import FrameConv, double_frames, halve_frames
+from melgan_tf.models.layers.mel_scale import MelScale
+from melgan_tf.models.layers.spectral_norm import Normalised
 from melgan_tf.progress import Progress
-from melgan_tf.training.adam import Adam
 from melgan_tf.training.augmentation import Augmentation
-from melgan_tf.training.frame_gan import METRICS, FrameGAN
-from melgan_tf.training.tasks import FrameTask
+from melgan_tf.training.optimizers import Adam
 
 DRUMS = presets.get("drums")
 TINY = dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8),

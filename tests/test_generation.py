@@ -15,14 +15,15 @@ import tensorflow as tf
 from command_line import contents, invoke, trained_once, unchanged
 from PIL import Image
 
-from melgan_tf import generation, presets
-from melgan_tf.audio import read_comment
+from melgan_tf.audio.decode import read_comment
+from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
-from melgan_tf.generation import write_sounds
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.models.spectrogram_gan import Generator
+from melgan_tf.inference import generate as generation
+from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference.load import Trained, load_trained
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.models.spectrogram_gan.networks import Generator
 from melgan_tf.progress import Progress
-from melgan_tf.trained import Trained, load_trained
 
 SEED = presets.get("seed")
 #: What renders where the sound itself does not matter: the same, whatever the package brings along.
@@ -291,7 +292,7 @@ def test_command_takes_the_best_checkpoint_on_request(run, tmp_path, monkeypatch
         asked.append(checkpoint)
         return load_trained(path, checkpoint, progress, vocoder)
 
-    monkeypatch.setattr("melgan_tf.trained.load_trained", load)
+    monkeypatch.setattr("melgan_tf.inference.load.load_trained", load)
     for choice in ((), ("--checkpoint", "best")):
         assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 1, "--force",
                       *choice).code == 0

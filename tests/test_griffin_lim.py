@@ -12,11 +12,11 @@ import scipy.optimize
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from melgan_tf import spectral
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp import spectral
+from melgan_tf.dsp.griffin_lim import griffin_lim, initial_phase, mel_to_magnitude, mel_to_waveform
+from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_real
 from melgan_tf.errors import MelGANError
-from melgan_tf.griffin_lim import griffin_lim, initial_phase, mel_to_magnitude, mel_to_waveform
-from melgan_tf.griffin_lim_real import griffin_lim_real
 
 SEED = AudioConfig()
 MELGAN = AudioConfig(sample_rate=22_050, hop_samples=256, mel_bins=80, max_hz=11_025.0, mel_scale="slaney",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from melgan_tf import isolation
+from melgan_tf.data import decoder_pool
+from melgan_tf.data.decoder_pool import Again, Done, Failed, Limits, Pool
 from melgan_tf.errors import MelGANError
-from melgan_tf.isolation import Again, Done, Failed, Limits, Pool
 
 QUICK = Limits(seconds=1.5, seconds_per_megabyte=0, megabytes=600)
 
@@ -89,7 +89,7 @@ def test_errors_become_reasons():
 
 def test_waiting_results_are_bounded(monkeypatch):
     """While the first file takes its time, the others' results do not pile up."""
-    monkeypatch.setattr(isolation, "_MOST_WAITING", 8 << 20)
+    monkeypatch.setattr(decoder_pool, "_MOST_WAITING", 8 << 20)
     with Pool("misbehaving:act", None, 2, Limits()) as pool:
         most = 0
         results = pool.results((number, ("sleep", 2.0) if number == 0 else ("big", 40), 0) for number in range(8))
@@ -108,7 +108,7 @@ def test_no_process_is_left():
 
 def test_no_process_outlives_a_parent_that_is_killed():
     """Not even one that never looks up from its work."""
-    code = ("from melgan_tf.isolation import Pool\n"
+    code = ("from melgan_tf.data.decoder_pool import Pool\n"
             "with Pool('misbehaving:act', None, 1) as pool:\n"
             "    for _, result in pool.results(iter([(0, ('give', 20), 0), (1, ('hang', None), 0)])):\n"
             "        print(result, flush=True)\n")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from melgan_tf.evaluation import log_mel_statistics as statistics
+from melgan_tf.evaluation.embeddings import log_mel as statistics
 
 FRAMES, BINS = 16, 64
 

@@ -13,11 +13,11 @@ from command_line import invoke
 from music import RATE, TINY, tiny_sampler, tiny_vocoder, write_notes
 from tiny_vocoders import ship
 
-from melgan_tf import long_sounds
-from melgan_tf.audio import save_wav_pieces
-from melgan_tf.config import FastVocoderConfig
+from melgan_tf.audio.wav import save_wav_pieces
 from melgan_tf.errors import UsageError
-from melgan_tf.long_sounds import Length, LongSounds
+from melgan_tf.inference import long_sounds
+from melgan_tf.inference.long_sounds import Length, LongSounds
+from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 
 HOP, FADE = 256, 441
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf.losses import binary_cross_entropy
+from melgan_tf.training.losses import binary_cross_entropy
 
 
 @pytest.mark.parametrize(("logit", "label", "loss"), [

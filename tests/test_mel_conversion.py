@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import presets, spectral
-from melgan_tf.config import AudioConfig
+from melgan_tf.config import AudioConfig, presets
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
 
 SEED = presets.get("seed").audio

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import presets, spectral
-from melgan_tf.losses import feature_matching, hinge_discriminator, hinge_generator
-from melgan_tf.models.melgan import Generator, MultiScaleDiscriminator
+from melgan_tf.config import presets
+from melgan_tf.dsp import spectral
+from melgan_tf.models.melgan.networks import Generator, MultiScaleDiscriminator
+from melgan_tf.models.vocoder_training import train_step
 from melgan_tf.training import run as run_module
-from melgan_tf.training import vocoder
+from melgan_tf.training.losses import feature_matching, hinge_discriminator, hinge_generator
 
 torch = pytest.importorskip("torch")
 
@@ -254,9 +255,9 @@ def test_five_training_steps_are_pytorchs(monkeypatch):
     config = dataclasses.replace(preset, model=dataclasses.replace(preset.model, channels=2, residual_layers=1),
                                  data=dataclasses.replace(preset.data, clip_samples=2048),
                                  training=dataclasses.replace(preset.training, batch_size=3))
-    monkeypatch.setattr(vocoder, "MultiScaleDiscriminator",
+    monkeypatch.setattr(train_step, "MultiScaleDiscriminator",
                         lambda seed: MultiScaleDiscriminator(channels=4, layers=layers, seed=seed))
-    ours = vocoder.VocoderGAN(config)
+    ours = train_step.VocoderGAN(config)
     ours.compile(run_module._adam(config, "generator"), run_module._adam(config, "discriminator"), shards=2)
     players = {ours.generator: torch_melgan.Generator(channels=2, residual_layers=1),
                ours.discriminator: torch_melgan.Discriminator(channels=4, layers=layers)}

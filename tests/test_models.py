@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf.layers import pack, unpack
-from melgan_tf.models.spectrogram_gan import Discriminator, Generator
+from melgan_tf.models.layers.packed_conv import pack, unpack
+from melgan_tf.models.spectrogram_gan.networks import Discriminator, Generator
 
 GENERATOR_MAPS = [(3, 2, 256), (7, 4, 128), (15, 8, 32), (32, 17, 8), (64, 16, 1)]
 DISCRIMINATOR_MAPS = [(32, 17, 4), (15, 8, 16), (7, 4, 32), (3, 2, 64), (2, 2, 128)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from melgan_tf import decoding, headers
+from melgan_tf.audio import decode, headers
 from melgan_tf.errors import DecodeError
 
 RATE = 22_050
@@ -39,27 +39,27 @@ def test_samples_are_those_that_libsndfile_reads(tmp_path, monkeypatch, subtype,
     wanted, rate = sf.read(path, dtype="float32", always_2d=True)
     found = layout(path)
     assert (found.frames, found.channels, found.rate) == (3001, channels, rate)
-    blocks = list(decoding.decode(path))
+    blocks = list(decode.decode(path))
     assert {rate for rate, _ in blocks} == {RATE}
     mono = wanted[:, 0] if channels == 1 else wanted @ np.full(channels, 1 / channels, np.float32)
     np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), mono)
     monkeypatch.setattr(headers, "_PLAIN", set())  # by libsndfile itself
-    np.testing.assert_array_equal(np.concatenate([block for _, block in decoding.decode(path)]), mono)
+    np.testing.assert_array_equal(np.concatenate([block for _, block in decode.decode(path)]), mono)
 
 
 @pytest.mark.parametrize("subtype", SUBTYPES)
 def test_no_decoder_is_asked(tmp_path, monkeypatch, subtype):
     path = write(tmp_path / "a.wav", subtype, 2)
-    monkeypatch.setattr(decoding, "_Stream", None)
-    monkeypatch.setattr(decoding, "_open_by_ffmpeg", None)
-    assert sum(len(block) for _, block in decoding.decode(path)) == 3001
+    monkeypatch.setattr(decode, "_Stream", None)
+    monkeypatch.setattr(decode, "_open_by_ffmpeg", None)
+    assert sum(len(block) for _, block in decode.decode(path)) == 3001
 
 
 def test_blocks_joined_are_the_whole(tmp_path, monkeypatch):
     path = write(tmp_path / "a.wav", "PCM_24", 2, frames=10_000)
-    whole = np.concatenate([block for _, block in decoding.decode(path)])
-    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 1234)
-    parts = [block for _, block in decoding.decode(path)]
+    whole = np.concatenate([block for _, block in decode.decode(path)])
+    monkeypatch.setattr(decode, "_BLOCK_VALUES", 1234)
+    parts = [block for _, block in decode.decode(path)]
     assert len(parts) == 17
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
@@ -117,7 +117,7 @@ def test_only_plain_files_are_read_so(tmp_path, monkeypatch, name):
 
     def outcome():
         try:
-            return [(rate, block.tolist()) for rate, block in decoding.decode(path)]
+            return [(rate, block.tolist()) for rate, block in decode.decode(path)]
         except DecodeError as error:
             return str(error)
 
@@ -128,8 +128,8 @@ def test_only_plain_files_are_read_so(tmp_path, monkeypatch, name):
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch):
     path = write(tmp_path / "a.wav", "PCM_16", 1, frames=20_000)
-    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 5_000)
-    blocks = decoding.decode(path)
+    monkeypatch.setattr(decode, "_BLOCK_VALUES", 5_000)
+    blocks = decode.decode(path)
     next(blocks)
     with open(path, "r+b") as file:
         file.truncate(20_000)
@@ -143,4 +143,4 @@ def test_numbers_that_are_none_are_refused(tmp_path):
     samples[77] = np.nan
     sf.write(path, samples, RATE, "FLOAT")
     with pytest.raises(DecodeError, match="not numbers"):
-        list(decoding.decode(path))
+        list(decode.decode(path))

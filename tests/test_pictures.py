@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from melgan_tf import pictures
+from melgan_tf.dsp import spectrogram_image
 from melgan_tf.errors import MelGANError, UsageError
 
 FRAMES, BINS = 16, 64
@@ -20,8 +20,8 @@ def quiet(sounds, frames=FRAMES, bins=BINS, level=-80.0):
 def tile(sheet, index, columns, titled=False, width=128, height=128):
     """The pixels of one tile, by the sheet's published geometry."""
     row, column = divmod(index, columns)
-    x = pictures.MARGIN + column * (width + pictures.GAP)
-    y = pictures.MARGIN + row * (height + pictures.GAP + (pictures.TITLE_HEIGHT if titled else 0))
+    x = spectrogram_image.MARGIN + column * (width + spectrogram_image.GAP)
+    y = spectrogram_image.MARGIN + row * (height + spectrogram_image.GAP + (spectrogram_image.TITLE_HEIGHT if titled else 0))
     return np.asarray(sheet)[y:y + height, x:x + width]
 
 
@@ -34,15 +34,15 @@ def luminance(colours):
 # -- colours ---------------------------------------------------------------------------------------------------------
 
 def test_colours_go_from_black_to_cream_and_clip():
-    np.testing.assert_array_equal(pictures.colour(np.array([0.0, -3.0])), [[0, 0, 4]] * 2)
-    np.testing.assert_array_equal(pictures.colour(np.array([1.0, 7.0])), [[252, 253, 191]] * 2)
-    np.testing.assert_array_equal(pictures.colour(np.array(128 / 255)), [184, 55, 121])
-    assert pictures.colour(np.zeros((2, 3))).shape == (2, 3, 3)
+    np.testing.assert_array_equal(spectrogram_image.colour(np.array([0.0, -3.0])), [[0, 0, 4]] * 2)
+    np.testing.assert_array_equal(spectrogram_image.colour(np.array([1.0, 7.0])), [[252, 253, 191]] * 2)
+    np.testing.assert_array_equal(spectrogram_image.colour(np.array(128 / 255)), [184, 55, 121])
+    assert spectrogram_image.colour(np.zeros((2, 3))).shape == (2, 3, 3)
 
 
 def test_lightness_rises_evenly_with_level():
     """Every step in level is a step up in lightness (L*), and none is far from the average step."""
-    shown = luminance(pictures.colour(np.linspace(0, 1, 21)).astype(float))
+    shown = luminance(spectrogram_image.colour(np.linspace(0, 1, 21)).astype(float))
     lightness = np.where(shown > 0.008856, 116 * np.cbrt(shown) - 16, 903.3 * shown)
     steps = np.diff(lightness)
     assert steps.min() > 0.5 * steps.mean()
@@ -54,7 +54,7 @@ def test_lightness_rises_evenly_with_level():
 def test_low_frequencies_are_at_the_bottom_and_time_goes_right():
     mel_db = quiet(1)
     mel_db[0, -1, 0] = 0.0  # the last frame, the lowest band
-    image = pictures.mel_image(mel_db)
+    image = spectrogram_image.mel_image(mel_db)
     assert image.shape == (1, 128, 128, 3)
     assert image.dtype == np.uint8
     bright = np.argwhere(image[0, :, :, 0] == 252)
@@ -64,10 +64,10 @@ def test_low_frequencies_are_at_the_bottom_and_time_goes_right():
 
 def test_levels_are_absolute_across_sounds():
     mel_db = np.stack([quiet(1)[0], quiet(1, level=-40.0)[0], quiet(1, level=0.0)[0]])
-    found = pictures.mel_image(mel_db)[:, 0, 0]
-    np.testing.assert_array_equal(found, pictures.colour(np.array([0.0, 0.5, 1.0])))
-    found = pictures.mel_image(mel_db, floor_db=-40.0, top_db=40.0)[:, 0, 0]
-    np.testing.assert_array_equal(found, pictures.colour(np.array([0.0, 0.0, 0.5])))
+    found = spectrogram_image.mel_image(mel_db)[:, 0, 0]
+    np.testing.assert_array_equal(found, spectrogram_image.colour(np.array([0.0, 0.5, 1.0])))
+    found = spectrogram_image.mel_image(mel_db, floor_db=-40.0, top_db=40.0)[:, 0, 0]
+    np.testing.assert_array_equal(found, spectrogram_image.colour(np.array([0.0, 0.0, 0.5])))
 
 
 @pytest.mark.parametrize(("frames", "bins", "shape"), [
@@ -78,60 +78,60 @@ def test_levels_are_absolute_across_sounds():
     (5000, 64, (128, 500)),
 ])
 def test_images_of_any_mel_size(frames, bins, shape):
-    assert pictures.mel_image(quiet(2, frames, bins, level=3.0)).shape == (2, *shape, 3)
+    assert spectrogram_image.mel_image(quiet(2, frames, bins, level=3.0)).shape == (2, *shape, 3)
 
 
 def test_shrinking_averages_also_the_rest():
     mel_db = quiet(1, 5, 4, level=0.0)
     mel_db[0, 4] = -80.0
-    image = pictures.mel_image(mel_db, floor_db=-80.0, size=2)  # 5 frames into 2 columns: 3 and 2 frames
-    np.testing.assert_array_equal(image[0, 0], pictures.colour(np.array([1.0, 0.5])))
+    image = spectrogram_image.mel_image(mel_db, floor_db=-80.0, size=2)  # 5 frames into 2 columns: 3 and 2 frames
+    np.testing.assert_array_equal(image[0, 0], spectrogram_image.colour(np.array([1.0, 0.5])))
 
 
 # -- contact sheets --------------------------------------------------------------------------------------------------
 
 def test_every_sound_has_its_tile_in_reading_order():
     mel_db = np.stack([quiet(1, level=level)[0] for level in (-80.0, -60.0, -40.0, -20.0, 0.0)])
-    sheet = pictures.contact_sheet(mel_db, columns=3)
+    sheet = spectrogram_image.contact_sheet(mel_db, columns=3)
     for index, level in enumerate((0.0, 0.25, 0.5, 0.75, 1.0)):
-        assert (tile(sheet, index, 3) == pictures.colour(np.array(level))).all()
-    assert (tile(sheet, 5, 3) == pictures.BACKGROUND).all()
+        assert (tile(sheet, index, 3) == spectrogram_image.colour(np.array(level))).all()
+    assert (tile(sheet, 5, 3) == spectrogram_image.BACKGROUND).all()
 
 
 def test_tiles_equal_the_tensorboard_image():
     mel_db = np.random.default_rng(0).normal(-30, 15, (4, FRAMES, BINS))
-    sheet = pictures.contact_sheet(mel_db, list("abcd"), columns=2)
-    for index, image in enumerate(pictures.mel_image(mel_db)):
+    sheet = spectrogram_image.contact_sheet(mel_db, list("abcd"), columns=2)
+    for index, image in enumerate(spectrogram_image.mel_image(mel_db)):
         np.testing.assert_array_equal(tile(sheet, index, 2, titled=True), image)
 
 
 def test_titles_stay_below_their_tile():
-    plain = pictures.contact_sheet(quiet(2), ["", ""], columns=2)
-    titled = pictures.contact_sheet(quiet(2), ["", "a very long name of a sound " * 30], columns=2)
+    plain = spectrogram_image.contact_sheet(quiet(2), ["", ""], columns=2)
+    titled = spectrogram_image.contact_sheet(quiet(2), ["", "a very long name of a sound " * 30], columns=2)
     changed = np.argwhere((np.asarray(plain) != np.asarray(titled)).any(axis=-1))
-    second = pictures.MARGIN + 128 + pictures.GAP
+    second = spectrogram_image.MARGIN + 128 + spectrogram_image.GAP
     (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
     assert second - 1 <= left
     assert right <= second + 128
-    assert top >= pictures.MARGIN + 128
-    assert bottom < pictures.MARGIN + 128 + pictures.TITLE_HEIGHT + pictures.GAP
+    assert top >= spectrogram_image.MARGIN + 128
+    assert bottom < spectrogram_image.MARGIN + 128 + spectrogram_image.TITLE_HEIGHT + spectrogram_image.GAP
 
 
 def test_long_titles_are_shortened_and_odd_ones_made_plain():
-    font = pictures._font()
-    assert pictures._shortened("kick 1", font, 128) == "kick 1"
-    shortened = pictures._shortened("frankensnare_14a_basic_ss_vl3_rr1", font, 128)
+    font = spectrogram_image._font()
+    assert spectrogram_image._shortened("kick 1", font, 128) == "kick 1"
+    shortened = spectrogram_image._shortened("frankensnare_14a_basic_ss_vl3_rr1", font, 128)
     assert shortened.endswith("..")
     assert "frankensnare".startswith(shortened[:10])
     assert font.getlength(shortened) <= 128
-    assert pictures._shortened("Bäckenschlag\n太鼓", font, 200) == "Backenschlag ??"
-    assert pictures._shortened("wide", font, 1) == ".."
+    assert spectrogram_image._shortened("Bäckenschlag\n太鼓", font, 200) == "Backenschlag ??"
+    assert spectrogram_image._shortened("wide", font, 1) == ".."
 
 
 def test_hundreds_of_sounds_stay_within_the_limit():
-    sheet = pictures.contact_sheet(np.zeros((1000, FRAMES, BINS), np.float32), ["x"] * 1000)
-    assert max(sheet.size) <= pictures.MOST_PIXELS
-    assert pictures._arrange((1000, FRAMES, BINS), None, titled=True).shown == 1000
+    sheet = spectrogram_image.contact_sheet(np.zeros((1000, FRAMES, BINS), np.float32), ["x"] * 1000)
+    assert max(sheet.size) <= spectrogram_image.MOST_PIXELS
+    assert spectrogram_image._arrange((1000, FRAMES, BINS), None, titled=True).shown == 1000
 
 
 @pytest.mark.parametrize(("sounds", "columns", "shape"), [
@@ -140,38 +140,38 @@ def test_hundreds_of_sounds_stay_within_the_limit():
 ])
 @pytest.mark.parametrize("titled", [False, True])
 def test_layouts_fit(sounds, columns, shape, titled):
-    layout = pictures._arrange((sounds, *shape), columns, titled)
+    layout = spectrogram_image._arrange((sounds, *shape), columns, titled)
     assert 1 <= layout.shown <= sounds
     assert layout.columns <= (columns or sounds)
-    assert 2 * pictures.MARGIN + layout.columns * layout.pitch_x - pictures.GAP <= pictures.MOST_PIXELS
-    height = 2 * pictures.MARGIN + pictures.FOOTER_HEIGHT + layout.rows * layout.pitch_y - pictures.GAP
-    assert height <= pictures.MOST_PIXELS
+    assert 2 * spectrogram_image.MARGIN + layout.columns * layout.pitch_x - spectrogram_image.GAP <= spectrogram_image.MOST_PIXELS
+    height = 2 * spectrogram_image.MARGIN + spectrogram_image.FOOTER_HEIGHT + layout.rows * layout.pitch_y - spectrogram_image.GAP
+    assert height <= spectrogram_image.MOST_PIXELS
     if sounds < 1000 and columns != 1:
         assert layout.shown == sounds
 
 
 def test_columns_are_kept_where_smaller_tiles_make_them_fit():
-    assert pictures._arrange((700, FRAMES, BINS), 40, titled=True).columns == 40
-    assert pictures._arrange((700, FRAMES, BINS), 4, titled=True).columns == 4
+    assert spectrogram_image._arrange((700, FRAMES, BINS), 40, titled=True).columns == 40
+    assert spectrogram_image._arrange((700, FRAMES, BINS), 4, titled=True).columns == 4
 
 
 def test_what_does_not_fit_is_said(monkeypatch):
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 500)
+    monkeypatch.setattr(spectrogram_image, "MOST_PIXELS", 500)
     said = []
-    monkeypatch.setattr(pictures, "_draw_footer", lambda *arguments: said.append(arguments[3]))
-    sheet = pictures.contact_sheet(quiet(100))
+    monkeypatch.setattr(spectrogram_image, "_draw_footer", lambda *arguments: said.append(arguments[3]))
+    sheet = spectrogram_image.contact_sheet(quiet(100))
     assert said[0].startswith("the first 30 of 100 sounds")  # six columns, five rows of 64-pixel tiles
     assert max(sheet.size) <= 500
-    assert (np.asarray(sheet)[-(pictures.MARGIN + pictures.FOOTER_HEIGHT):] == pictures.BACKGROUND).all()
-    pictures.contact_sheet(quiet(1))
+    assert (np.asarray(sheet)[-(spectrogram_image.MARGIN + spectrogram_image.FOOTER_HEIGHT):] == spectrogram_image.BACKGROUND).all()
+    spectrogram_image.contact_sheet(quiet(1))
     assert said[1].startswith("1 sound;")
 
 
 def test_the_footer_shows_the_scale():
-    sheet = np.asarray(pictures.contact_sheet(quiet(4), floor_db=-80.0, top_db=0.0))
-    footer = sheet[-(pictures.MARGIN + pictures.FOOTER_HEIGHT):]
-    assert (footer == pictures.colour(np.array(1.0))).all(axis=-1).any()  # the bar's bright end; the tiles are black
-    other = np.asarray(pictures.contact_sheet(quiet(4), floor_db=-60.0, top_db=20.0))
+    sheet = np.asarray(spectrogram_image.contact_sheet(quiet(4), floor_db=-80.0, top_db=0.0))
+    footer = sheet[-(spectrogram_image.MARGIN + spectrogram_image.FOOTER_HEIGHT):]
+    assert (footer == spectrogram_image.colour(np.array(1.0))).all(axis=-1).any()  # the bar's bright end; the tiles are black
+    other = np.asarray(spectrogram_image.contact_sheet(quiet(4), floor_db=-60.0, top_db=20.0))
     assert (sheet[-len(footer):] != other[-len(footer):]).any()
 
 
@@ -185,21 +185,21 @@ def test_the_footer_shows_the_scale():
 ])
 def test_unusable_requests_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
-        pictures.contact_sheet(**arguments)
+        spectrogram_image.contact_sheet(**arguments)
 
 
 def test_image_size_below_one_is_refused():
     with pytest.raises(UsageError, match="size is 0"):
-        pictures.mel_image(quiet(1), size=0)
+        spectrogram_image.mel_image(quiet(1), size=0)
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
 
 def test_saved_picture_is_the_picture_and_alone(tmp_path):
-    sheet = pictures.contact_sheet(quiet(3), ["a", "b", "c"])
+    sheet = spectrogram_image.contact_sheet(quiet(3), ["a", "b", "c"])
     path = tmp_path / "sheet.png"
     path.write_bytes(b"old")
-    assert pictures.save_png(sheet, str(path)) == path
+    assert spectrogram_image.save_png(sheet, str(path)) == path
     with Image.open(path) as read:
         assert read.format == "PNG"
         np.testing.assert_array_equal(np.asarray(read), np.asarray(sheet))
@@ -208,7 +208,7 @@ def test_saved_picture_is_the_picture_and_alone(tmp_path):
 
 def test_saved_picture_has_ordinary_permissions(tmp_path):
     (tmp_path / "ordinary").write_bytes(b"")
-    pictures.save_png(Image.new("RGB", (2, 2)), tmp_path / "sheet.png")
+    spectrogram_image.save_png(Image.new("RGB", (2, 2)), tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 
@@ -219,7 +219,7 @@ def test_unwritable_picture_is_one_line_and_leaves_nothing(tmp_path, monkeypatch
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"kept")
     with pytest.raises(MelGANError, match="cannot write picture") as caught:
-        pictures.save_png(Image.new("RGB", (2, 2)), name)
+        spectrogram_image.save_png(Image.new("RGB", (2, 2)), name)
     assert "\n" not in str(caught.value)
     assert not str(caught.value).endswith("None")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
@@ -236,7 +236,7 @@ def test_a_full_disk_keeps_the_old_picture(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", half_written)
     with pytest.raises(MelGANError, match="sheet.png: No space left on device"):
-        pictures.save_png(Image.new("RGB", (2, 2)), path)
+        spectrogram_image.save_png(Image.new("RGB", (2, 2)), path)
     assert os.listdir(tmp_path) == ["sheet.png"]
     assert path.read_bytes() == b"old"
 
@@ -245,9 +245,9 @@ def test_an_interrupt_leaves_no_temporary_file(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pictures.os, "replace", interrupted)
+    monkeypatch.setattr(spectrogram_image.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pictures.save_png(Image.new("RGB", (2, 2)), tmp_path / "sheet.png")
+        spectrogram_image.save_png(Image.new("RGB", (2, 2)), tmp_path / "sheet.png")
     assert os.listdir(tmp_path) == []
 
 
@@ -259,4 +259,4 @@ def test_mel_image_needs_no_pillow(monkeypatch):
         return imported(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without_pillow)
-    assert pictures.mel_image(quiet(1)).shape == (1, 128, 128, 3)
+    assert spectrogram_image.mel_image(quiet(1)).shape == (1, 128, 128, 3)

@@ -20,13 +20,14 @@ import tensorflow as tf
 from command_line import _PROGRAM, contents, invoke, program, unchanged
 from drums import RATE, drum, write_drums
 
-from melgan_tf import shards
-from melgan_tf.audio import Skipped, find, load
-from melgan_tf.clips import ClipSettings
+from melgan_tf.audio.find import Skipped, find
+from melgan_tf.audio.read import load
+from melgan_tf.data import shards
+from melgan_tf.data.clips import ClipSettings
+from melgan_tf.data.prepare import prepare
+from melgan_tf.data.shards import Prepared
+from melgan_tf.data.sources import open_sounds
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.prepare import prepare
-from melgan_tf.shards import Prepared
-from melgan_tf.sounds import open_sounds
 
 DEMO = Path(__file__).parent.parent / "demo" / "drums"
 EXACT = ("--no-onset", "--fade", "0", "--format", "float32")
@@ -311,7 +312,7 @@ def test_a_full_disk_is_told_and_can_be_made_good(tmp_path):
 
 def test_two_at_once_are_told(small):
     data, out = small
-    from melgan_tf.journal import Journal
+    from melgan_tf.data.journal import Journal
 
     with Journal(out).lock(), pytest.raises(MelGANError, match=f"another process is preparing {out}"):
         again(data, out)
@@ -446,7 +447,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
         for index in range(count):
             (data / f"{index // 100}").mkdir(parents=True, exist_ok=True)
             soundfile.write(data / f"{index // 100}/{index}.wav", rng.uniform(-1, 1, 80), RATE)
-        script = ("import resource, sys; from melgan_tf.prepare import prepare; "
+        script = ("import resource, sys; from melgan_tf.data.prepare import prepare; "
                   "prepare(sys.argv[1], sys.argv[2], workers=1, shard_files=100); "
                   "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
         done = subprocess.run([sys.executable, "-c", script, data, tmp_path / f"out{count}"], check=True, text=True,
@@ -456,5 +457,5 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
 
 
 def test_nothing_needs_tensorflow():
-    code = "import sys, melgan_tf.cli.prepare, melgan_tf.sounds; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, melgan_tf.cli.prepare, melgan_tf.data.reading; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,8 +10,8 @@ import soundfile
 from command_line import contents, invoke, program, unchanged
 from drums import RATE, write_drums
 
+from melgan_tf.data.prepare_beam import Pipeline
 from melgan_tf.errors import UsageError
-from melgan_tf.prepare_beam import Pipeline
 
 TWO = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 

@@ -10,8 +10,8 @@ import soundfile
 from command_line import contents, program
 
 import melgan_tf
-from melgan_tf import presets, weights
-from melgan_tf.config import Config, from_dict
+from melgan_tf import weights
+from melgan_tf.config import Config, from_dict, presets
 
 MODELS = weights.shipped_models()
 EACH = pytest.mark.parametrize("model", MODELS)

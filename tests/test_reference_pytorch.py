@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from melgan_tf import presets
-from melgan_tf.data import batches, load_folder
-from melgan_tf.run_directory import with_training
+from melgan_tf.config import presets
+from melgan_tf.data.mel_dataset import batches, load_folder
+from melgan_tf.models.spectrogram_gan.train_step import METRICS, SpectrogramGAN
+from melgan_tf.storage.run_directory import with_training
 from melgan_tf.training import run as run_module
-from melgan_tf.training.gan import METRICS, SpectrogramGAN
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

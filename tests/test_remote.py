@@ -20,7 +20,7 @@ import pytest
 from command_line import SHORT, contents, invoke, program, trained_once, write_damaged, write_sounds
 from s3_server import BUCKET, Fault, Proxy, S3Server
 
-from melgan_tf.prepare import prepare
+from melgan_tf.data.prepare import prepare
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("tensorflow_io") is None,
                                 reason="there is no tensorflow-io for this TensorFlow")
@@ -116,7 +116,7 @@ def test_a_folder_of_sounds_in_s3_gives_what_it_gives_locally(s3, sounds, comman
 
 
 def json_settings(out: Path):
-    from melgan_tf.clips import ClipSettings
+    from melgan_tf.data.clips import ClipSettings
 
     index = json.loads((out / "index.json").read_text())
     return ClipSettings(**{name: index[name] for name in ClipSettings.__dataclass_fields__})

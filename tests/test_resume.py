@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from melgan_tf import presets
-from melgan_tf.checkpoints import CheckpointStore, load
 from melgan_tf.cli.main import main
+from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
+from melgan_tf.models.spectrogram_gan.train_step import METRICS
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, with_training
+from melgan_tf.storage.checkpoints import CheckpointStore, load
+from melgan_tf.storage.run_directory import RunDirectory, with_training
 from melgan_tf.training import callbacks, loop
-from melgan_tf.training.gan import METRICS
 from melgan_tf.training.run import run
-from melgan_tf.training.tasks import SpectrogramTask
 
 SIX = with_training(presets.get("seed"), batch_size=8, epochs=6, checkpoint_every=1, log_every=1, preview_every=100,
                     xla="off")

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 import melgan_tf
 from melgan_tf import config as configuration
-from melgan_tf import presets
-from melgan_tf.config import Config
+from melgan_tf.config import Config, presets
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
-from melgan_tf.run_directory import CHANGEABLE, RunDirectory, conflicts, replacing, versions, with_training, write_text
+from melgan_tf.storage.atomic import replacing, write_text
+from melgan_tf.storage.run_directory import CHANGEABLE, RunDirectory, conflicts, versions, with_training
 
 SEED = presets.get("seed")
 
@@ -170,7 +170,7 @@ def test_one_process_trains_at_a_time(tmp_path):
 
 
 def test_the_lock_goes_with_a_killed_process(tmp_path):
-    code = ("import sys, time; from melgan_tf.run_directory import RunDirectory\n"
+    code = ("import sys, time; from melgan_tf.storage.run_directory import RunDirectory\n"
             "with RunDirectory(sys.argv[1]).lock():\n    print('locked', flush=True); time.sleep(60)")
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         try:

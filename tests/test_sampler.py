@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import presets, spectral
-from melgan_tf.config import AudioConfig, Config, DataConfig
-from melgan_tf.models.sampler import BATCH, Sampler
-from melgan_tf.models.spectrogram_gan import Generator
+from melgan_tf.config import AudioConfig, Config, DataConfig, presets
+from melgan_tf.dsp import spectral
+from melgan_tf.inference.sampler import BATCH, Sampler
+from melgan_tf.models.spectrogram_gan.networks import Generator
 
 SEED = presets.get("seed")
 FADE = 80  # samples in 5 ms at 16 kHz

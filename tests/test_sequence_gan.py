@@ -8,14 +8,14 @@ import soundfile
 import tensorflow as tf
 from music import MUSIC, RATE, SHORT, TINY, tiny_sampler, write_notes
 
+from melgan_tf.data.window_dataset import load_windows, window_batches
 from melgan_tf.errors import ConfigError, MelGANError
-from melgan_tf.models.sequence_gan import CONTEXT_STEPS, Discriminator, Encoder, Generator
-from melgan_tf.models.sequence_noise import SequenceNoise
+from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS, Discriminator, Encoder, Generator
+from melgan_tf.models.sequence_gan.noise import SequenceNoise
+from melgan_tf.models.sequence_gan.task import SequenceTask
+from melgan_tf.models.sequence_gan.train_step import METRICS, SequenceGAN
 from melgan_tf.progress import Progress
-from melgan_tf.training.adam import Adam
-from melgan_tf.training.sequence_gan import METRICS, SequenceGAN
-from melgan_tf.training.tasks import SequenceTask
-from melgan_tf.window_data import load_windows, window_batches
+from melgan_tf.training.optimizers import Adam
 
 SOURCE = SequenceNoise(noise_dim=4, style_dim=3, turn_steps=7)
 

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from drums import write_drums
 
-from melgan_tf import audio, shared_reading, sounds
-from melgan_tf.clips import ClipSettings
+from melgan_tf.audio import read as audio
+from melgan_tf.data import exchange
+from melgan_tf.data import reading as sounds
+from melgan_tf.data.clips import ClipSettings
+from melgan_tf.data.prepare import prepare
+from melgan_tf.data.reading import Reading
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.prepare import prepare
-from melgan_tf.sounds import Reading
 
 RATE, SAMPLES = 16_000, 8_000
 
@@ -113,7 +115,7 @@ def test_prepared_sounds_are_divided_by_shard(drums, tmp_path, monkeypatch, coun
 
 
 def test_messages_are_of_bounded_size(drums, monkeypatch):
-    monkeypatch.setattr(shared_reading, "_MESSAGE_SAMPLES", 2 * SAMPLES)
+    monkeypatch.setattr(exchange, "_MESSAGE_SAMPLES", 2 * SAMPLES)
     clips, *facts = read(drums, SAMPLES)
     heard = []
 
@@ -130,11 +132,11 @@ def test_messages_are_of_bounded_size(drums, monkeypatch):
 
 def test_sounds_are_read_ahead_and_not_too_far(drums, monkeypatch):
     """While another has its turn; but a few messages only."""
-    monkeypatch.setattr(shared_reading, "_MESSAGE_SAMPLES", 1)
+    monkeypatch.setattr(exchange, "_MESSAGE_SAMPLES", 1)
     load, loaded = audio.load, []
     monkeypatch.setattr(audio, "load", lambda path, *rest: loaded.append(path) or load(path, *rest))
     parts = sounds.open_sounds(drums, RATE, SAMPLES).parts()
-    messages = shared_reading._ahead(parts)
+    messages = exchange._ahead(parts)
     next(messages)
     time.sleep(1.0)
     assert 4 <= len(loaded) <= 12

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import short_time
+from melgan_tf.dsp import stft
 
 SHAPES = [(16, 8), (16, 4), (64, 16), (12, 12), (1024, 256)]
 PRODUCTS = pytest.mark.parametrize("products", [False, True], ids=["fft", "products"])
@@ -31,7 +31,7 @@ def added(blocks, hop):
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_cut_takes_a_block_every_hop(length, hop, count):
     wave = noise(3, (count - 1) * hop + length)
-    blocks = short_time.cut(tf.constant(wave), length, hop).numpy()
+    blocks = stft.cut(tf.constant(wave), length, hop).numpy()
     assert blocks.shape == (3, count, length)
     for i in range(count):
         np.testing.assert_array_equal(blocks[:, i], wave[:, i * hop:i * hop + length])
@@ -41,7 +41,7 @@ def test_cut_takes_a_block_every_hop(length, hop, count):
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_overlap_add_adds_every_block_a_hop_later(length, hop, count):
     blocks = noise(3, count, length)
-    total = short_time.overlap_add(tf.constant(blocks), hop).numpy()
+    total = stft.overlap_add(tf.constant(blocks), hop).numpy()
     np.testing.assert_allclose(total, added(blocks, hop), rtol=0, atol=1e-5)
 
 
@@ -56,7 +56,7 @@ def test_overlap_mean_divides_by_what_the_windows_add_up_to(length, hop, count):
     """At the ends fewer windows meet than in the middle; windows of no symmetry tell the two ends apart."""
     blocks, window = noise(2, count, length), np.linspace(0.1, 1, length, dtype="float32")
     weight = window ** 2
-    mean = short_time.overlap_mean(tf.constant(blocks), window, weight, hop, 0.05).numpy()
+    mean = stft.overlap_mean(tf.constant(blocks), window, weight, hop, 0.05).numpy()
     np.testing.assert_allclose(mean, mean_by_loops(blocks, window, weight, hop, 0.05, np.ones((2, count, 1))),
                                rtol=1e-5, atol=1e-5)
 
@@ -66,17 +66,17 @@ def test_blocks_that_do_not_count_weigh_nothing(length, hop):
     """As if the first sound had three blocks, the second five, all seven lying there."""
     counts = np.array([[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0]], "float32")[:, :, None]
     blocks, window = noise(2, 7, length) * counts, np.linspace(0.1, 1, length, dtype="float32")
-    mean = short_time.overlap_mean(tf.constant(blocks), window, window, hop, 1e-3, tf.constant(counts)).numpy()
+    mean = stft.overlap_mean(tf.constant(blocks), window, window, hop, 1e-3, tf.constant(counts)).numpy()
     np.testing.assert_allclose(mean, mean_by_loops(blocks, window, window, hop, 1e-3, counts), rtol=1e-5, atol=1e-5)
     for sound, present in enumerate((3, 5)):
-        alone = short_time.overlap_mean(tf.constant(blocks[sound:sound + 1, :present]), window, window, hop, 1e-3)
+        alone = stft.overlap_mean(tf.constant(blocks[sound:sound + 1, :present]), window, window, hop, 1e-3)
         np.testing.assert_allclose(mean[sound, :alone.shape[1]], alone[0], rtol=1e-5, atol=1e-5)
         assert not mean[sound, alone.shape[1]:].any()
 
 
 def test_overlap_mean_never_divides_by_less_than_the_floor():
     window = np.array([0.0, 0.01, 1.0, 1.0], "float32")
-    mean = short_time.overlap_mean(tf.ones((1, 1, 4)), window, window, 4, 0.5).numpy()
+    mean = stft.overlap_mean(tf.ones((1, 1, 4)), window, window, 4, 0.5).numpy()
     np.testing.assert_allclose(mean, [[0.0, 0.02, 1.0, 1.0]], rtol=1e-6)
 
 
@@ -86,7 +86,7 @@ def test_overlap_mean_never_divides_by_less_than_the_floor():
 @pytest.mark.parametrize("length", [2, 4, 16, 50, 512, 1024])
 def test_forward_is_numpys_transform(length, products):
     blocks = noise(2, 3, length)
-    real, imaginary = short_time.forward(tf.constant(blocks), products)
+    real, imaginary = stft.forward(tf.constant(blocks), products)
     expected = np.fft.rfft(blocks.astype(np.float64))
     atol = 1e-4 * np.abs(expected).max()
     np.testing.assert_allclose(real, expected.real, rtol=0, atol=atol)
@@ -98,7 +98,7 @@ def test_forward_is_numpys_transform(length, products):
 def test_inverse_is_numpys_transform(length, products):
     """The lowest and the highest bin are given an imaginary part that must not count."""
     real, imaginary = noise(2, 3, length // 2 + 1), noise(2, 3, length // 2 + 1, seed=1)
-    blocks = short_time.inverse((tf.constant(real), tf.constant(imaginary)), length, products).numpy()
+    blocks = stft.inverse((tf.constant(real), tf.constant(imaginary)), length, products).numpy()
     expected = np.fft.irfft(real + 1j * imaginary.astype(np.float64), length)
     assert blocks.shape == (2, 3, length)
     np.testing.assert_allclose(blocks, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
@@ -108,7 +108,7 @@ def test_inverse_is_numpys_transform(length, products):
 @pytest.mark.parametrize("length", [16, 50, 1024])
 def test_there_and_back(length, products):
     blocks = noise(2, 3, length)
-    back = short_time.inverse(short_time.forward(tf.constant(blocks), products), length, products)
+    back = stft.inverse(stft.forward(tf.constant(blocks), products), length, products)
     np.testing.assert_allclose(back, blocks, rtol=0, atol=1e-4)
 
 
@@ -118,7 +118,7 @@ def test_mirrored_is_numpys_padding(reach, repeat):
     wave, mode = noise(2, 7 * 4), "symmetric" if repeat else "reflect"
     expected = np.pad(wave, ((0, 0), (reach * 4,) * 2), mode=mode)
     for present in (None, tf.ones((2, 7, 1))):
-        np.testing.assert_array_equal(short_time.mirrored(tf.constant(wave), 4, reach, present, repeat), expected)
+        np.testing.assert_array_equal(stft.mirrored(tf.constant(wave), 4, reach, present, repeat), expected)
 
 
 @pytest.mark.parametrize("repeat", [False, True])
@@ -128,9 +128,9 @@ def test_a_sound_is_mirrored_where_it_ends(repeat):
     for i, (first, end) in enumerate(((3, 8), (2, 9))):
         present[i, first:end] = 1
     wave *= np.repeat(present[:, :, 0], 4, axis=1)
-    made = short_time.mirrored(tf.constant(wave), 4, 2, tf.constant(present), repeat).numpy()
+    made = stft.mirrored(tf.constant(wave), 4, 2, tf.constant(present), repeat).numpy()
     for i, (first, end) in enumerate(((3, 8), (2, 9))):
-        alone = short_time.mirrored(tf.constant(wave[i:i + 1, first * 4:end * 4]), 4, 2, None, repeat)[0]
+        alone = stft.mirrored(tf.constant(wave[i:i + 1, first * 4:end * 4]), 4, 2, None, repeat)[0]
         np.testing.assert_array_equal(made[i, first * 4:(end + 4) * 4], alone)
         assert not made[i, :first * 4].any()
         assert not made[i, (end + 4) * 4:].any()
@@ -139,7 +139,7 @@ def test_a_sound_is_mirrored_where_it_ends(repeat):
 def test_products_need_no_fft():
     """That is their only reason: TFLite has none."""
     def names(products):
-        function = tf.function(lambda x: short_time.inverse(short_time.forward(x, products), 16, products))
+        function = tf.function(lambda x: stft.inverse(stft.forward(x, products), 16, products))
         graph = function.get_concrete_function(tf.TensorSpec((None, None, 16))).graph
         return {operation.type for operation in graph.get_operations()}
 

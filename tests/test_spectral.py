@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import spectral
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError
 
 SEED = AudioConfig()

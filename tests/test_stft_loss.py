@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 
-from melgan_tf.stft_loss import RESOLUTIONS, multi_resolution_stft
+from melgan_tf.training.stft_loss import RESOLUTIONS, multi_resolution_stft
 
 FLOOR = 1e-5  # of a full-scale sine
 

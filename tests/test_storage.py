@@ -15,13 +15,13 @@ import pytest
 from command_line import contents, invoke, write_sounds
 
 from melgan_tf import storage
-from melgan_tf.assessment import overlap, training_folder
+from melgan_tf.audio.find import scan
+from melgan_tf.data.prepare import prepare
+from melgan_tf.data.sources import open_sounds
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.prepare import prepare
-from melgan_tf.run_directory import RunDirectory
-from melgan_tf.scan import scan
-from melgan_tf.sounds import open_sounds
-from melgan_tf.storage import RemotePath, StorageError
+from melgan_tf.evaluation.evaluate import overlap, training_folder
+from melgan_tf.storage.paths import RemotePath, StorageError
+from melgan_tf.storage.run_directory import RunDirectory
 
 
 class _Web(SimpleHTTPRequestHandler):

@@ -8,13 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from melgan_tf import presets
-from melgan_tf.config import FastVocoderConfig, MelGANConfig
+from melgan_tf.config import presets
 from melgan_tf.errors import UsageError
-from melgan_tf.models import vocoder as models_vocoder
-from melgan_tf.models.vocoder import StreamingVocoder, build_vocoder, compiled, in_chunks, pieces
-from melgan_tf.run_directory import with_training
-from melgan_tf.vocoders import Vocoder
+from melgan_tf.inference import streaming as models_vocoder
+from melgan_tf.inference.streaming import StreamingVocoder, compiled, in_chunks, pieces
+from melgan_tf.inference.vocoder import Vocoder
+from melgan_tf.models.families import build_vocoder
+from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
+from melgan_tf.models.melgan.config import MelGANConfig
+from melgan_tf.storage.run_directory import with_training
 
 FAST = FastVocoderConfig(channels=32, sub_channels=32, dilations=(1, 2))
 

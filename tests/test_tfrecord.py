@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf import tfrecord
+from melgan_tf.data import tfrecord
 from melgan_tf.errors import MelGANError
 
 FEATURES = {"audio": np.arange(300, dtype="<i2").tobytes(), "label": "große Trommel".encode(), "empty": b"",

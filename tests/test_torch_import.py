@@ -19,14 +19,15 @@ import numpy as np
 import pytest
 from command_line import contents, invoke, program, unchanged
 
-from melgan_tf import presets, torch_import
-from melgan_tf.checkpoints import CheckpointStore, restore
+from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.models.vocoder import build_vocoder
-from melgan_tf.run_directory import RunDirectory
-from melgan_tf.torch_damage import first_damaged
-from melgan_tf.torch_import import import_run, read_generator
-from melgan_tf.training.vocoder import VocoderGAN
+from melgan_tf.models.families import build_vocoder
+from melgan_tf.models.melgan import torch_import
+from melgan_tf.models.melgan.torch_damage import first_damaged
+from melgan_tf.models.melgan.torch_import import import_run, read_generator
+from melgan_tf.models.vocoder_training.train_step import VocoderGAN
+from melgan_tf.storage.checkpoints import CheckpointStore, restore
+from melgan_tf.storage.run_directory import RunDirectory
 
 torch = pytest.importorskip("torch")
 

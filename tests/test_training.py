@@ -13,17 +13,19 @@ import tensorflow as tf
 from drums import write_drums
 from tensorboard.compat.proto import event_pb2
 
-from melgan_tf import presets
-from melgan_tf.checkpoints import CheckpointStore, load
-from melgan_tf.data import batches, load_folder
+from melgan_tf.config import presets
+from melgan_tf.data.mel_dataset import batches, load_folder
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.models.spectrogram_gan.train_step import METRICS, SpectrogramGAN
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, with_training
-from melgan_tf.training import callbacks, loop, tasks
+from melgan_tf.storage.checkpoints import CheckpointStore, load
+from melgan_tf.storage.run_directory import RunDirectory, with_training
+from melgan_tf.training import callbacks, loop
 from melgan_tf.training import run as run_module
-from melgan_tf.training.gan import METRICS, SpectrogramGAN, shard_sizes
+from melgan_tf.training import task as tasks
 from melgan_tf.training.plan import plan
 from melgan_tf.training.run import run
+from melgan_tf.training.sharding import shard_sizes
 
 BATCH = 8
 FIGURE = tasks.SpectrogramTask.figure

@@ -16,11 +16,14 @@ import tensorflow as tf
 from command_line import invoke, program, unchanged
 from tiny_vocoders import MELGAN, STEP, ship, tiny, tone, write_run
 
-from melgan_tf import presets, spectral, vocoders
-from melgan_tf.audio import read_comment, save_wav
+from melgan_tf.audio.decode import read_comment
+from melgan_tf.audio.wav import save_wav
+from melgan_tf.config import presets
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.vocode_files import plan, vocode_files
-from melgan_tf.vocoders import load_vocoder
+from melgan_tf.inference import vocoder as vocoders
+from melgan_tf.inference.vocode_files import plan, vocode_files
+from melgan_tf.inference.vocoder import load_vocoder
 
 RUNS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}
 AUDIO = RUNS["fast"].audio
@@ -266,7 +269,7 @@ def test_the_loudest_sounds_mel_is_not(vocoder):
 
 
 def test_what_does_not_become_a_sound_is_one_line(vocode, monkeypatch, tmp_path):
-    monkeypatch.setattr("melgan_tf.vocode_files._render", lambda vocoder, mels, seconds: np.full(9, np.nan))
+    monkeypatch.setattr("melgan_tf.inference.vocode_files._render", lambda vocoder, mels, seconds: np.full(9, np.nan))
     save_wav("a.wav", tone(900, RATE), RATE)
     check = unchanged(tmp_path)
     vocode("a.wav").one_line("a.wav does not become a sound", "not finite", code=1)
@@ -293,7 +296,7 @@ def test_a_long_sound_is_analysed_in_pieces_that_join(vocode, monkeypatch):
     """Frames at the seams see what they would see in the whole."""
     save_wav("a.wav", tone(20_000, RATE), RATE)
     assert vocode("a.wav", out="whole").code == 0
-    monkeypatch.setattr("melgan_tf.vocode_files._ANALYSED_FRAMES", 5)
+    monkeypatch.setattr("melgan_tf.inference.vocode_files._ANALYSED_FRAMES", 5)
     assert vocode("a.wav").code == 0
     np.testing.assert_allclose(samples_of("out/a.wav"), samples_of("whole/a.wav"), atol=1)
 

@@ -10,14 +10,15 @@ import pytest
 from command_line import invoke, unchanged
 from tiny_vocoders import MELGAN, STEP, ship, tiny, tone, write_run
 
-from melgan_tf.audio import load, save_wav
-from melgan_tf.copy_synthesis import compare
+from melgan_tf.audio.read import load
+from melgan_tf.audio.wav import save_wav
+from melgan_tf.dsp.griffin_lim import mel_to_waveform
+from melgan_tf.dsp.spectral import mel_spectrogram
 from melgan_tf.errors import MelGANError
-from melgan_tf.griffin_lim import mel_to_waveform
+from melgan_tf.evaluation.evaluate_vocoder import assess_vocoder, rounded
+from melgan_tf.evaluation.vocoder_metrics import compare
+from melgan_tf.inference.vocoder import load_vocoder
 from melgan_tf.progress import Progress
-from melgan_tf.spectral import mel_spectrogram
-from melgan_tf.vocoder_assessment import assess_vocoder, rounded
-from melgan_tf.vocoders import load_vocoder
 
 RATE = 16_000
 FIGURES = ("log_mel_l1", "stft", "stft_convergence", "stft_log_magnitude", "onset_error", "edge_click", "dc_offset",
@@ -87,7 +88,7 @@ def test_a_worse_vocoder_has_worse_figures(found, runs, sounds):
 
 def test_only_the_beginning_of_a_long_sound_counts(runs, tmp_path, monkeypatch):
     rng, vocoder = np.random.default_rng(0), load_vocoder(runs["fast"])
-    monkeypatch.setattr("melgan_tf.vocoder_assessment.LONGEST", 0.5)
+    monkeypatch.setattr("melgan_tf.evaluation.evaluate_vocoder.LONGEST", 0.5)
     both = np.concatenate([tone(8_000, RATE), rng.uniform(-1, 1, 8_000)])
     figures = []
     for name, sound in (("short", both[:8_000]), ("long", both)):

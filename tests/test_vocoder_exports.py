@@ -13,14 +13,14 @@ from ai_edge_litert.interpreter import Interpreter
 from command_line import contents, invoke, unchanged
 from tiny_vocoders import FAST, MELGAN, STEP, ship, tiny, tone, write_run
 
-from melgan_tf import presets, spectral
-from melgan_tf.config import to_dict
+from melgan_tf.config import presets, to_dict
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import saved_model, tflite, tflite_metadata, vocoder
 from melgan_tf.exports.vocoder import export_tflite, join, new_frames, windows
-from melgan_tf.models.vocoder import build_vocoder
-from melgan_tf.trained import load_trained
-from melgan_tf.vocoders import Vocoder, load_vocoder
+from melgan_tf.inference.load import load_trained
+from melgan_tf.inference.vocoder import Vocoder, load_vocoder
+from melgan_tf.models.families import build_vocoder
 
 SEED = presets.get("seed")
 #: As the package's vocoder for the same mels, a frame is split.

@@ -18,22 +18,26 @@ import tensorflow as tf
 from click.testing import CliRunner
 from tensorboard.compat.proto import event_pb2
 
-from melgan_tf import presets, spectral
-from melgan_tf.checkpoints import CheckpointStore, collect, load
-from melgan_tf.config import Config, DataConfig, FastVocoderConfig, MelGANConfig, VocoderObjective, from_dict, to_dict
+from melgan_tf.cli.maintain import start
+from melgan_tf.config import Config, DataConfig, from_dict, presets, to_dict
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
-from melgan_tf.models.melgan import MultiScaleDiscriminator
-from melgan_tf.models.vocoder import build_vocoder
+from melgan_tf.models.families import build_vocoder
+from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
+from melgan_tf.models.melgan.config import MelGANConfig
+from melgan_tf.models.melgan.networks import MultiScaleDiscriminator
+from melgan_tf.models.vocoder_training import train_step as vocoder
+from melgan_tf.models.vocoder_training.config import VocoderObjective
+from melgan_tf.models.vocoder_training.task import VocoderTask
+from melgan_tf.models.vocoder_training.train_step import METRICS, VocoderGAN
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, with_training
-from melgan_tf.stft_loss import multi_resolution_stft
-from melgan_tf.training import callbacks, loop, vocoder
+from melgan_tf.storage.checkpoints import CheckpointStore, collect, load
+from melgan_tf.storage.run_directory import RunDirectory, with_training
+from melgan_tf.training import callbacks, loop
 from melgan_tf.training import run as run_module
 from melgan_tf.training.plan import mirrored
 from melgan_tf.training.run import run
-from melgan_tf.training.tasks import VocoderTask
-from melgan_tf.training.vocoder import METRICS, VocoderGAN
-from melgan_tf.weights import start
+from melgan_tf.training.stft_loss import multi_resolution_stft
 
 CLIP, BATCH = 1_024, 5
 OBJECTIVE = VocoderObjective(adversarial_start=5, adversarial=1.0, feature_matching=10.0, stft=5.0, mel=15.0)
@@ -412,7 +416,7 @@ def test_a_stop_at_the_switch_is_exact_compiled_and_in_shards(sound_folder, tmp_
 
 @pytest.mark.usefixtures("_no_previews", "_eager")
 def test_a_run_of_a_generator_alone_trains_on_with_the_rest_new(sound_folder, tmp_path):
-    """As `import-torch` makes it, and `melgan_tf.weights.start`."""
+    """As `import-torch` makes it, and `melgan_tf.cli.maintain.start`."""
     config = settings("melgan", JUDGED, batch_size=16, generator_learning_rate=1e-4)
     imported = build_vocoder(with_training(config, seed=9), training=True)
     store(tmp_path).save(collect(generator=imported.variables), 0,

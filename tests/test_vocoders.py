@@ -11,15 +11,17 @@ import tensorflow as tf
 from command_line import invoke, unchanged
 from tiny_vocoders import CARD, MELGAN, STEP, ship, tiny, tone, write_run
 
-from melgan_tf import presets, spectral, vocoders, weights
-from melgan_tf.checkpoints import CheckpointStore, load
-from melgan_tf.config import AudioConfig, Config, from_dict, to_dict
+from melgan_tf import weights
+from melgan_tf.config import AudioConfig, Config, from_dict, presets, to_dict
+from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.models.sampler import Sampler
-from melgan_tf.models.spectrogram_gan import Generator
+from melgan_tf.inference import vocoder as vocoders
+from melgan_tf.inference.load import load_trained
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.vocoder import choose_vocoder, load_vocoder, vocoder_for
+from melgan_tf.models.spectrogram_gan.networks import Generator
 from melgan_tf.progress import Progress
-from melgan_tf.trained import load_trained
-from melgan_tf.vocoders import choose_vocoder, load_vocoder, vocoder_for
+from melgan_tf.storage.checkpoints import CheckpointStore, load
 
 SEED = presets.get("seed")
 CONFIGS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}

@@ -11,11 +11,11 @@ import pytest
 import soundfile
 from drums import write_drums
 
-from melgan_tf import presets
+from melgan_tf.config import presets
+from melgan_tf.data.waveform_dataset import WaveformSet, clip_batches, clip_count, load_waveforms
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import with_training
-from melgan_tf.waveform_data import WaveformSet, clip_batches, clip_count, load_waveforms
+from melgan_tf.storage.run_directory import with_training
 
 RATE, CLIP = 16_000, 1_024
 PRESET = presets.get("vocoder-16k")

@@ -20,18 +20,18 @@ from command_line import _PROGRAM, invoke
 from drums import write_drums
 from tiny_vocoders import FAST, tiny
 
-from melgan_tf import presets
-from melgan_tf.checkpoints import CheckpointStore, load
-from melgan_tf.cluster import Place, meet, place_from_environment
-from melgan_tf.config import to_dict
+from melgan_tf.config import presets, to_dict
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.model_config import VocoderObjective
+from melgan_tf.models.frame_gan.task import FrameTask
+from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
+from melgan_tf.models.vocoder_training.config import VocoderObjective
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import with_training
+from melgan_tf.storage.checkpoints import CheckpointStore, load
+from melgan_tf.storage.run_directory import with_training
 from melgan_tf.training import run as run_module
+from melgan_tf.training.cluster import Place, meet, place_from_environment
 from melgan_tf.training.plan import plan
 from melgan_tf.training.run import run
-from melgan_tf.training.tasks import FrameTask, SpectrogramTask
 from melgan_tf.training.workers import Workers
 
 HERE = Path(__file__).parent

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from melgan_tf import presets, vocoders, weights
-from melgan_tf.checkpoints import CheckpointStore, collect
-from melgan_tf.config import Config, FastVocoderConfig, MelGANConfig
-from melgan_tf.models.spectrogram_gan import Generator
-from melgan_tf.models.vocoder import build_vocoder
-from melgan_tf.run_directory import RunDirectory, with_training
+from melgan_tf import weights
+from melgan_tf.config import Config, presets
+from melgan_tf.inference import vocoder as vocoders
+from melgan_tf.models.families import build_vocoder
+from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
+from melgan_tf.models.melgan.config import MelGANConfig
+from melgan_tf.models.spectrogram_gan.networks import Generator
+from melgan_tf.storage.checkpoints import CheckpointStore, collect
+from melgan_tf.storage.run_directory import RunDirectory, with_training
 
 #: Of half a second or less it makes something loud, in no time.
 FAST = FastVocoderConfig(channels=16, sub_channels=16, dilations=(1, 2), carriers=2)

@@ -10,9 +10,9 @@ Nothing here imports TensorFlow or Keras before a network is asked for.
 """
 
 from melgan_tf.evaluation.compare import evaluate_waveforms
-from melgan_tf.evaluation.distribution import frechet_distance, kernel_distance
-from melgan_tf.evaluation.drum_embedding import CLASSES, DrumEmbedding
-from melgan_tf.evaluation.log_mel_statistics import embed, embed_waveforms
+from melgan_tf.evaluation.embeddings.drums import CLASSES, DrumEmbedding
+from melgan_tf.evaluation.embeddings.log_mel import embed, embed_waveforms
+from melgan_tf.evaluation.metrics import frechet_distance, kernel_distance
 from melgan_tf.evaluation.report import Report
 
 __all__ = ["CLASSES", "DrumEmbedding", "Report", "embed", "embed_waveforms", "evaluate_waveforms", "frechet_distance",

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from melgan_tf.audio import fade_out
+from melgan_tf.audio.edit import fade_out
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation import classes, distribution, log_mel_statistics
+from melgan_tf.evaluation import metrics, per_class
 from melgan_tf.evaluation.arrays import finite
-from melgan_tf.evaluation.copies import Copies, Described, find_copies
-from melgan_tf.evaluation.drum_embedding import DrumEmbedding
-from melgan_tf.evaluation.faults import faults
+from melgan_tf.evaluation.artifacts import faults
+from melgan_tf.evaluation.embeddings import log_mel
+from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
+from melgan_tf.evaluation.memorization import Copies, Described, find_copies
 from melgan_tf.evaluation.report import ClassFit, Comparison, Figures, Projection, Report
 
 DUPLICATE_SHARE = 0.05  # of the mean distance between two real sounds
@@ -82,9 +83,9 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
     known = None if train is None else described(train, train_rate or reference_rate)
     dealt = _deal(made, real, known, seed)
     against, other, generated = dealt.against, dealt.other, dealt.generated
-    if not distribution.spread(against.statistics):
+    if not metrics.spread(against.statistics):
         raise MelGANError(f"the {len(real)} reference sounds are all alike: give different ones")
-    standard = log_mel_statistics.standardise(against.statistics, other.statistics, generated.statistics)
+    standard = log_mel.standardise(against.statistics, other.statistics, generated.statistics)
     labels = (None if own is None else np.asarray(own)[index] for own, index in
               ((fake_labels, dealt.generated_index), (reference_labels, dealt.against_index)))
     return Report(
@@ -92,7 +93,7 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
                          _figures(against.features, other.features, k)) if drums else None,
         classes=Comparison(_fit(against, generated), _fit(against, other)) if drums else None,
         statistics=Comparison(_figures(standard[0], standard[2], k), _figures(standard[0], standard[1], k)),
-        of_class=tuple(classes.class_figures(
+        of_class=tuple(per_class.class_figures(
             embedding.classes, (generated.features, generated.probabilities), (against.features, against.probabilities),
             other.features, k, *labels)) if drums else (),
         faults=Comparison(faults(fake, fake_rate, real.audio), faults(real.audio, fake_rate, other.audio)),
@@ -101,7 +102,7 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         sounds=len(generated), fake_sounds=len(made), reference_sounds=len(real),
         train_sounds=None if known is None else len(known), sample_rate=int(fake_rate),
         seconds=round(samples / fake_rate, 4), seed=int(seed), k=int(k), embedding=embedding.name,
-        statistics_embedding=log_mel_statistics.EMBEDDING, projection=_projection(against, generated))
+        statistics_embedding=log_mel.EMBEDDING, projection=_projection(against, generated))
 
 
 def _check(fake: np.ndarray, fake_rate: int, reference: np.ndarray, train: np.ndarray | None,
@@ -159,23 +160,23 @@ def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> np.ndarr
 
 def _describe(audio: np.ndarray, rate: int, embedding: DrumEmbedding) -> _Set:
     features, probabilities = embedding(audio, rate)
-    pictures = log_mel_statistics.pictures(audio, rate)
-    return _Set(audio, features, probabilities, log_mel_statistics.embed(pictures), pictures)
+    pictures = log_mel.pictures(audio, rate)
+    return _Set(audio, features, probabilities, log_mel.embed(pictures), pictures)
 
 
 def _figures(real: np.ndarray, fake: np.ndarray, k: int) -> Figures:
-    scale = distribution.spread(real)
+    scale = metrics.spread(real)
     return Figures(
-        frechet=distribution.frechet_distance(real, fake), kernel=distribution.kernel_distance(real, fake),
-        precision=distribution.precision(real, fake, k), recall=distribution.recall(real, fake, k),
-        density=distribution.density(real, fake, k), coverage=distribution.coverage(real, fake, k),
-        spread=distribution.spread(fake) / scale,
-        duplicates=distribution.near_duplicates(fake, DUPLICATE_SHARE * scale))
+        frechet=metrics.frechet_distance(real, fake), kernel=metrics.kernel_distance(real, fake),
+        precision=metrics.precision(real, fake, k), recall=metrics.recall(real, fake, k),
+        density=metrics.density(real, fake, k), coverage=metrics.coverage(real, fake, k),
+        spread=metrics.spread(fake) / scale,
+        duplicates=metrics.near_duplicates(fake, DUPLICATE_SHARE * scale))
 
 
 def _fit(real: _Set, other: _Set) -> ClassFit:
-    return ClassFit(distribution.inception_score(other.probabilities),
-                    classes.mix_difference(real.probabilities, other.probabilities))
+    return ClassFit(metrics.inception_score(other.probabilities),
+                    per_class.mix_difference(real.probabilities, other.probabilities))
 
 
 def _projection(real: _Set, generated: _Set) -> Projection:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from melgan_tf.evaluation.classes import ClassFigures
-from melgan_tf.evaluation.copies import Copies
-from melgan_tf.evaluation.faults import Faults
+from melgan_tf.evaluation.artifacts import Faults
+from melgan_tf.evaluation.memorization import Copies
+from melgan_tf.evaluation.per_class import ClassFigures
 
 FEW_SOUNDS = 100
 
@@ -23,7 +23,7 @@ def _figure(title: str, better: Better, **default: Any) -> Any:
 
 @dataclass(frozen=True)
 class Figures:
-    """One set of sounds against real ones in one embedding; `melgan_tf.evaluation.distribution` explains each.
+    """One set of sounds against real ones in one embedding; `melgan_tf.evaluation.metrics` explains each.
 
     Spread is a ratio to the spread of the real sounds; duplicates are nearer to each other than 5 % of that.
     """

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from melgan_tf import storage
-from melgan_tf.audio import DecodeError, find
-from melgan_tf.clips import cut
-from melgan_tf.decoding import decode
-from melgan_tf.errors import MelGANError
+from melgan_tf.audio.decode import decode
+from melgan_tf.audio.find import find
+from melgan_tf.data.clips import cut
+from melgan_tf.data.reading import Reading
+from melgan_tf.data.shards import Prepared, is_prepared
+from melgan_tf.errors import DecodeError, MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.shards import Prepared, is_prepared
-from melgan_tf.sounds import Reading
 
 #: Of longer sounds the beginning is taken, seconds.
 LONGEST = 2.0

@@ -18,12 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf import storage
-from melgan_tf.checkpoints import CheckpointStore, State
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, write_text
-from melgan_tf.storage import RemotePath
+from melgan_tf.storage.atomic import write_text
+from melgan_tf.storage.checkpoints import CheckpointStore, State
+from melgan_tf.storage.paths import RemotePath
+from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.training.loop import NonFiniteError, Stop
-from melgan_tf.training.tasks import Task
+from melgan_tf.training.task import Task
 
 Logs = dict[str, float]
 

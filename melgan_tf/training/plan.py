@@ -14,7 +14,7 @@ from melgan_tf.progress import Progress
 from melgan_tf.training.workers import Workers
 
 if TYPE_CHECKING:
-    from melgan_tf.training.tasks import Task
+    from melgan_tf.training.task import Task
 
 #: Compiling takes a few seconds; shorter runs end sooner without it.
 _LEAST_COMPILED_STEPS = 200

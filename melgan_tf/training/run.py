@@ -13,21 +13,23 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf import storage
-from melgan_tf.checkpoints import CheckpointStore, State, collect, restore
-from melgan_tf.classes import Classes
-from melgan_tf.cluster import place_from_environment
 from melgan_tf.config import Config, to_dict
-from melgan_tf.data import SoundSet, steps_per_epoch
+from melgan_tf.data.labels import Classes
+from melgan_tf.data.mel_dataset import SoundSet, steps_per_epoch
+from melgan_tf.data.waveform_dataset import WaveformSet
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.models.families import task_for
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, conflicts, versions, write_text
+from melgan_tf.storage.atomic import write_text
+from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, restore
+from melgan_tf.storage.run_directory import RunDirectory, conflicts, versions
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
-from melgan_tf.training.adam import Adam
+from melgan_tf.training.cluster import place_from_environment
+from melgan_tf.training.optimizers import Adam
 from melgan_tf.training.plan import plan
-from melgan_tf.training.tasks import Task, task_for
+from melgan_tf.training.task import Task
 from melgan_tf.training.workers import WAIT_SECONDS, Workers
-from melgan_tf.waveform_data import WaveformSet
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.checkpoints import State
-from melgan_tf.cluster import Place, meet
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage.checkpoints import State
+from melgan_tf.training.cluster import Place, meet
 
 #: How long to wait until the other workers can be reached, and once more until TensorFlow has connected them.
 WAIT_SECONDS = 300.0

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from melgan_tf.checkpoints import CheckpointStore, State, load
 from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.run_directory import RunDirectory, replacing, write_text
+from melgan_tf.storage.atomic import replacing, write_text
+from melgan_tf.storage.checkpoints import CheckpointStore, State, load
+from melgan_tf.storage.run_directory import RunDirectory
 
 WEIGHTS = Path(__file__).parent
 

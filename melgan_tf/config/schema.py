@@ -1,0 +1,146 @@
+"""Checks that configurations share: each value of its type, and in its range. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from melgan_tf.config.config import Config
+from melgan_tf.config.schema import check_types, require
+from melgan_tf.errors import ConfigError
+
+
+def require(condition: bool, key: str, value: object, remedy: str) -> None:
+    """Raises a `ConfigError` that shows key, value and remedy unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{key} is {value!r}: {remedy}")
+
+
+def check_types(config: Any, prefix: str) -> None:
+    """Holds every field to its annotation; an int is welcome where a float is asked for."""
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        key = f"{prefix}.{name}" if prefix else name
+        if typing.get_origin(hint) is Literal:
+            choices = typing.get_args(hint)
+            require(value in choices and type(value) is str, key, value, f"give one of {', '.join(choices)}")
+        elif hint is float:
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            require(number, key, value, "give a finite number")
+            object.__setattr__(config, name, float(value))
+        elif hint is int:
+            require(isinstance(value, int) and not isinstance(value, bool), key, value, "give a whole number")
+        elif typing.get_origin(hint) is tuple:
+            whole = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+            require(whole, key, value, "give a list of whole numbers")
+        elif isinstance(hint, types.UnionType):
+            require(isinstance(value, typing.get_args(hint)), key, value, "give a model's configuration")
+        elif isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
+            require(isinstance(value, hint), key, value, f"give {hint.__name__}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The configuration as plain JSON values."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls: type, values: Any, key: str = "") -> Any:
+    """Builds a configuration from JSON values.
+
+    Args:
+        cls: the dataclass to build, usually :class:`Config`.
+        values: what ``json.load`` returned; keys left out take their defaults.
+        key: dotted name of this part, for messages.
+
+    Raises:
+        ConfigError: unknown key, wrong type or value out of range; the message shows the dotted key and the value.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{key or 'the configuration'} is {values!r}: give an object with named values")
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for name, value in values.items():
+        dotted = f"{key}.{name}" if key else name
+        if name not in hints:
+            raise ConfigError(f"unknown configuration key {dotted!r}{_nearest(name, hints, dotted)}")
+        arguments[name] = _value(hints[name], value, dotted)
+    return cls(**arguments)
+
+
+def _value(hint: Any, value: Any, dotted: str) -> Any:
+    if isinstance(hint, types.UnionType):  # the part itself says which of them it is
+        kinds = {member.__dataclass_fields__["kind"].default: member for member in typing.get_args(hint)}
+        kind = value.get("kind", next(iter(kinds))) if isinstance(value, dict) else next(iter(kinds))
+        require(isinstance(kind, str) and kind in kinds, f"{dotted}.kind", kind, f"give one of {', '.join(kinds)}")
+        return from_dict(kinds[kind], value, dotted)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, dotted)
+    if typing.get_origin(hint) is tuple and isinstance(value, list):  # JSON has no tuples
+        return tuple(value)
+    return value
+
+
+def merge(values: dict[str, Any], changes: Any) -> dict[str, Any]:
+    """Lays a partial configuration (nested JSON values) over a complete one; strictness comes with `from_dict`."""
+    if not isinstance(changes, dict):
+        raise ConfigError(f"the configuration is {changes!r}: give an object with named values")
+    merged = dict(values)
+    for name, value in changes.items():
+        nested = isinstance(merged.get(name), dict) and isinstance(value, dict)
+        merged[name] = merge(merged[name], value) if nested else value
+    return merged
+
+
+def parse_assignment(text: str) -> dict[str, Any]:
+    """Reads ``part.key=value`` (the value as JSON, or else as text) into nested JSON values.
+
+    Example:
+        >>> parse_assignment("training.batch_size=64")
+        {'training': {'batch_size': 64}}
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not all(part.isidentifier() for part in name.strip().split(".")):
+        raise ConfigError(f"--set {text!r}: give PART.KEY=VALUE, for example training.batch_size=64")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = value
+    for part in reversed(name.strip().split(".")):
+        parsed = {part: parsed}
+    return parsed
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Reads a (partial) configuration file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from None
+
+
+def known_keys(cls: type = Config, prefix: str = "") -> list[str]:
+    """Every dotted key of a configuration."""
+    keys = []
+    for name, hint in typing.get_type_hints(cls).items():
+        nested = [part for part in (typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,))
+                  if dataclasses.is_dataclass(part)]
+        keys += [key for part in nested for key in known_keys(part, f"{prefix}{name}.")] or [prefix + name]
+    return list(dict.fromkeys(keys))
+
+
+def _nearest(name: str, known: dict[str, Any], dotted: str) -> str:
+    close = difflib.get_close_matches(name, known, n=1) or [
+        key for key in known_keys() if key.rsplit(".", 1)[-1] == name and key != dotted][:1]
+    return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(sorted(known))}"

@@ -1,0 +1,237 @@
+"""One sound file -> clips of one length, ready to be learned from. What `melgan-tf prepare` does to each file.
+
+Everything here is a function of the file's contents, its name and the settings alone, so it may run anywhere: in a
+process of this machine (`melgan_tf.data.prepare`) or in a cluster's worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from melgan_tf.audio.decode import decode
+from melgan_tf.audio.edit import fade_out, is_silent, onset_sample
+from melgan_tf.audio.headers import LOWEST_RATE
+from melgan_tf.audio.read import load, resample, resampled
+from melgan_tf.errors import DecodeError, UsageError
+
+Long = Literal["beginning", "consecutive", "random"]
+SampleFormat = Literal["int16", "float32"]
+
+_FILTER_SAMPLES = 256  # of the lower rate: further away, soxr's filter hears nothing (from 128 on, at 20 bits)
+_ONSET_SECONDS = 10.0  # from the first sample that is not silence on, in which the peak is looked for
+_SILENT_BELOW = 1e-4
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What clips are to be like.
+
+    Attributes:
+        sample_rate: Hz.
+        clip_samples: samples of a clip at that rate; shorter sounds are padded with zeros at the end.
+        onset: whether a sound begins where it comes within 40 dB of its peak, without the silence before.
+        fade_seconds: where the "beginning" is cut out of a longer sound, its end falls to zero over this time.
+        long: the clips of a sound that is longer: its "beginning"; "consecutive" clips, as many as its length comes to
+            when rounded; or as many, each begun at "random" within one clip's length.
+        format: of the stored samples.
+        seed: decides what is random.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+
+    sample_rate: int = 16_000
+    clip_samples: int = 8_000
+    onset: bool = True
+    fade_seconds: float = 0.01
+    long: Long = "beginning"
+    format: SampleFormat = "int16"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for good, what in (
+                (LOWEST_RATE <= self.sample_rate <= 384_000, f"rate {self.sample_rate}: give 1000 to 384000 Hz"),
+                (64 <= self.clip_samples <= 100_000_000, f"{self.clip_samples} samples a clip: give 64 to 100000000"),
+                (0 <= self.fade_seconds <= 60, f"a fade of {self.fade_seconds} seconds: give 0 to 60"),
+                (self.long in get_args(Long), f"long {self.long!r}: give one of {', '.join(get_args(Long))}"),
+                (self.format in get_args(SampleFormat), f"format {self.format!r}: give int16 or float32"),
+                (0 <= self.seed < 2**31, f"seed {self.seed}: give 0 to {2**31 - 1}")):
+            if not good:
+                raise UsageError(what)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip as it is stored.
+
+    Attributes:
+        samples: int16 or float32, ``(clip_samples,)``.
+        start: which sample of the sound (from its onset on, at the clips' rate) it begins with.
+        digest: SHA-256 of the samples' little-endian bytes: equal for exact duplicates.
+        held: how many samples were above full scale and had to be held to it.
+    """
+
+    samples: np.ndarray
+    start: int
+    digest: bytes
+    held: int
+
+
+def clips(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterator[Clip | None]:
+    """Decodes a sound, mixes it down, resamples it, finds its onset and cuts it into clips.
+
+    Memory is bounded however long the sound is.
+
+    Args:
+        path: the file.
+        name: its name in the collection; together with the seed it decides where random clips begin.
+        settings: what clips are to be like.
+
+    Yields:
+        The clips in order; None for one that is silent.
+
+    Raises:
+        DecodeError: the file gives no sound, or not to its end. What was yielded before should be dropped.
+    """
+    pieces = _beginning(path, settings) if settings.long == "beginning" else _windows(path, name, settings)
+    with contextlib.closing(pieces):
+        for start, samples in pieces:
+            if is_silent(samples, _SILENT_BELOW):
+                yield None
+                continue
+            stored, held = stored_samples(samples, settings.format)
+            yield Clip(stored, start, hashlib.sha256(stored).digest(), held)
+
+
+def stored_samples(samples: np.ndarray, sample_format: SampleFormat) -> tuple[np.ndarray, int]:
+    """float32 samples as they are stored, little-endian, and how many of them were above full scale.
+
+    Example:
+        >>> stored_samples(np.array([0.5, 1.5]), "int16")
+        (array([16384, 32767], dtype=int16), 1)
+    """
+    if sample_format == "float32":
+        return np.ascontiguousarray(samples, "<f4"), 0
+    scaled = np.rint(samples * np.float32(32768))  # as decoders divide: 16-bit sounds are stored unchanged
+    held = 0
+    if scaled.max() > 32767 or scaled.min() < -32768:
+        held = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))  # full scale itself is no loss
+        scaled = np.clip(scaled, -32768, 32767)
+    return scaled.astype("<i2"), held
+
+
+def float_samples(content: bytes, sample_format: SampleFormat) -> np.ndarray:
+    """The inverse of `stored_samples`: float32 with full scale +-1 from the stored bytes."""
+    if sample_format == "float32":
+        return np.frombuffer(content, "<f4").astype(np.float32)
+    return np.frombuffer(content, "<i2").astype(np.float32) / 32768
+
+
+def _beginning(path: str | os.PathLike, settings: ClipSettings) -> Iterator[tuple[int, np.ndarray]]:
+    size = settings.clip_samples
+    if settings.onset:
+        samples = _from_onset(path, settings)
+    else:  # with one sample more than needed it would show whether more follows, if that matters
+        samples = load(path, settings.sample_rate, size + 1 if settings.fade_seconds else size)
+    clip = np.zeros(size, np.float32)
+    clip[:len(samples)] = samples[:size]
+    if len(samples) > size and settings.fade_seconds:
+        clip = fade_out(clip, settings.fade_seconds, settings.sample_rate)
+    yield 0, clip
+
+
+def _from_onset(path: str | os.PathLike, settings: ClipSettings) -> np.ndarray:
+    """The sound from its onset on, resampled, at least as much as a clip takes if there is so much."""
+    pieces, count = [], 0
+    with contextlib.closing(_onset_blocks(path)) as blocks:
+        for rate, block in blocks:
+            pieces.append(block)
+            count += len(block)
+            ratio = rate / settings.sample_rate
+            needed = math.ceil((settings.clip_samples + 1) * ratio + _FILTER_SAMPLES * max(1.0, ratio))
+            if count >= needed:
+                break
+    if not count:
+        return np.zeros(0, np.float32)
+    samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    return resample(samples[:needed], rate, settings.sample_rate)
+
+
+def _onset_blocks(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks at the file's own rate from the onset on; none of a silent sound."""
+    waiting, count, decoded = [], 0, False
+    with contextlib.closing(decode(path)) as blocks:
+        for rate, block in blocks:
+            decoded = True
+            if waiting or not is_silent(block, _SILENT_BELOW):
+                waiting.append(block)
+                count += len(block)
+                if count >= _ONSET_SECONDS * rate:
+                    break
+        if not decoded:
+            raise DecodeError(path, "no samples")
+        if waiting:
+            head = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            yield rate, head[onset_sample(head):]
+            yield from blocks
+
+
+def _windows(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterator[tuple[int, np.ndarray]]:
+    rng = None
+    if settings.long == "random":
+        rng = np.random.default_rng([settings.seed, *hashlib.sha256(name.encode()).digest()])
+    with contextlib.closing(_onset_blocks(path) if settings.onset else decode(path)) as blocks:
+        empty = True
+        for start, samples in cut(resampled(blocks, settings.sample_rate), settings.clip_samples, rng):
+            empty = False
+            yield start, samples
+    if empty and not settings.onset:
+        raise DecodeError(path, "no samples")
+    if empty:
+        yield 0, np.zeros(settings.clip_samples, np.float32)
+
+
+def cut(blocks: Iterable[np.ndarray], size: int, rng: np.random.Generator | None = None
+        ) -> Iterator[tuple[int, np.ndarray]]:
+    """Cuts a stream into windows: as many as its length comes to in windows, rounded, and at least one.
+
+    Args:
+        blocks: the stream, in blocks of any length.
+        size: samples of a window.
+        rng: if given, every window begins at random within one window's length of where it would have begun.
+
+    Yields:
+        Where each window begins, and its samples, ``(size,)``: a last one that is not full is padded with zeros.
+
+    Example:
+        >>> [(start, window.tolist()) for start, window in cut([np.arange(3), np.arange(3, 6)], size=4)]
+        [(0, [0.0, 1.0, 2.0, 3.0]), (4, [4.0, 5.0, 0.0, 0.0])]
+    """
+    buffer, first, index = np.zeros(0, np.float32), 0, 0  # `first` is the place of the buffer's first sample
+
+    def draw() -> int:
+        return int(rng.integers(size)) if rng else 0
+
+    shift = draw()
+    for block in blocks:
+        buffer = np.concatenate([buffer, block])
+        while first + len(buffer) >= index * size + shift + size:
+            start = index * size + shift
+            yield start, buffer[start - first:start - first + size]
+            index, shift = index + 1, draw()
+        spare = max(0, (index - 1) * size - first)  # a last window may have to begin before its place
+        buffer, first = buffer[spare:], first + spare
+    length = first + len(buffer)
+    for late in range(index, max(1, math.floor(length / size + 0.5)) if length else 0):
+        start = late * size if rng is None else max(0, min(late * size + shift, length - size))
+        piece = buffer[start - first:start - first + size]
+        yield start, np.pad(piece, (0, size - len(piece)))
+        shift = draw()

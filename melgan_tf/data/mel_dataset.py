@@ -1,0 +1,176 @@
+"""From a folder of sounds to batches of mel spectrograms.
+
+The folder is decoded once; the mels, small, stay in memory (4 kB a sound with the seed preset), so a training step
+never waits for a file. The order of every epoch is a function of the seed and the epoch's number alone, so a resumed
+run sees the sounds in the order that it would have seen them in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.audio.find import Skipped, SoundFile
+from melgan_tf.config import Config
+from melgan_tf.data.exchange import Share
+from melgan_tf.data.reading import Reading
+from melgan_tf.dsp import spectral
+from melgan_tf.errors import MelGANError
+from melgan_tf.progress import Progress
+
+_ANALYSIS_BATCH = 64
+
+
+@dataclass(frozen=True)
+class SoundSet:
+    """The sounds of a folder as mel spectrograms.
+
+    Attributes:
+        mels: ``(sounds, frames, mel_bins)`` float32, as the configuration's `AudioConfig` defines.
+        sounds: the file of each, in order.
+        skipped: the files that were left out, and why.
+        fingerprint: sixteen hexadecimal digits that change if any sample of any clip does.
+    """
+
+    mels: np.ndarray
+    sounds: list[SoundFile]
+    skipped: list[Skipped]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.sounds)
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """How many sounds each folder holds, by name; sounds that lie in no folder are of class ""."""
+        return dict(sorted(Counter(sound.label for sound in self.sounds).items()))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class of each sound: ``(sounds,)`` int32, positions in `classes`."""
+        positions = {name: index for index, name in enumerate(self.classes)}
+        return np.array([positions[sound.label] for sound in self.sounds], np.int32)
+
+    def images(self) -> np.ndarray:
+        """The mels as the patch GAN sees them: ``(sounds, mel_bins, frames, 1)``."""
+        return np.ascontiguousarray(np.transpose(self.mels, (0, 2, 1)))[..., None]
+
+
+def load_folder(folder: str | Path, config: Config, progress: Progress | None = None,
+                share: Share | None = None) -> SoundSet:
+    """Decodes every sound below a folder and computes its mel spectrogram in-graph.
+
+    Args:
+        folder: searched at any depth.
+        config: its ``audio`` and ``data`` parts are used.
+        progress: told of every file.
+        share: how several workers divide the files among them.
+
+    Raises:
+        MelGANError: the folder is missing or holds no readable, audible sound.
+    """
+    audio, samples = config.audio, config.data.clip_samples
+    reading = Reading(folder, audio.sample_rate, samples, progress, share=share)
+    clips = reading.clips(to_peak if config.data.level == "peak" else None)
+    analyse = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
+                          input_signature=[tf.TensorSpec((None, samples), tf.float32)])
+    mels = []
+    with tf.device("CPU"):  # a GPU may round products of float32 to 10 bits
+        while batch := list(itertools.islice(clips, _ANALYSIS_BATCH)):
+            mels.append(analyse(np.stack(batch)).numpy())
+    return SoundSet(np.concatenate(mels), reading.kept, reading.skipped, reading.fingerprint)
+
+
+def to_peak(samples: np.ndarray) -> np.ndarray:
+    """Brings a sound that is not silent to a peak of 1."""
+    return samples / np.max(np.abs(samples))
+
+
+def steps_per_epoch(sounds: int, batch_size: int) -> int:
+    """Batches that one pass over the sounds takes; the last may be partly filled."""
+    return math.ceil(sounds / batch_size)
+
+
+def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0) -> tf.data.Dataset:
+    """Endless batches of shuffled sounds, each epoch in an order of its own.
+
+    Every batch has the same shape, so that XLA compiles once: an epoch's last batch is filled up with sounds of weight
+    zero. Weights sum to 1 in every batch.
+
+    Args:
+        images: ``(sounds, mel_bins, frames, 1)``.
+        batch_size: at most the number of sounds.
+        seed: decides the order.
+        start_step: batches to leave out, as if they had been consumed.
+
+    Returns:
+        A dataset of ``(images, weights)``: ``(batch_size, mel_bins, frames, 1)`` and ``(batch_size,)``.
+
+    Raises:
+        MelGANError: there are fewer sounds than a batch takes.
+    """
+    count = len(images)
+    if count < batch_size:
+        raise MelGANError(f"{count} sounds are too few for batches of {batch_size}: add sounds or set "
+                          f"training.batch_size={max(1, count // 2)}")
+    per_epoch = steps_per_epoch(count, batch_size)
+    filled = per_epoch * batch_size
+    pool = tf.constant(images)
+    weights = np.full((per_epoch, batch_size), 1.0 / batch_size, "float32")
+    in_last = count - (per_epoch - 1) * batch_size
+    weights[-1] = np.where(np.arange(batch_size) < in_last, 1.0 / in_last, 0.0)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.argsort(tf.random.stateless_uniform((count,), tf.stack([np.int64(seed), number])), stable=True)
+        order = tf.reshape(tf.pad(order, [[0, filled - count]]), (per_epoch, batch_size))
+        return tf.data.Dataset.from_tensor_slices((order, weights))
+
+    first_epoch, done = divmod(start_step, per_epoch)
+    dataset = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(epoch).skip(done)
+    return dataset.map(lambda order, weight: (tf.gather(pool, order), weight)).prefetch(8)
+
+
+def labelled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed: int, start_step: int = 0,
+                     balance: float = 0.0) -> tf.data.Dataset:
+    """Endless batches of sounds drawn at random, each with its class; every batch a function of seed and step.
+
+    Args:
+        mels: ``(sounds, frames, mel_bins)``.
+        labels: ``(sounds,)``, class numbers.
+        batch_size: any; a small set's sounds come several times in a batch.
+        seed: decides what is drawn.
+        start_step: batches to leave out, as if they had been consumed.
+        balance: 0 draws every sound as often as every other; 1 every class as often as every other; see
+            `class_shares`.
+
+    Returns:
+        A dataset of ``(mels, labels)``: ``(batch_size, frames, mel_bins)`` and ``(batch_size,)`` int32.
+    """
+    counts = np.bincount(labels)
+    weight = class_shares(counts, balance) / np.maximum(counts, 1)
+    bounds = tf.constant(np.cumsum(weight[labels]) / np.sum(weight[labels]), tf.float32)
+    pool, classes = tf.constant(mels), tf.constant(labels, tf.int32)
+
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        drawn = tf.random.stateless_uniform((batch_size,), tf.stack([np.int64(seed), step]))
+        chosen = tf.minimum(tf.searchsorted(bounds, drawn, side="right"), len(labels) - 1)
+        return tf.gather(pool, chosen), tf.gather(classes, chosen)
+
+    return tf.data.Dataset.range(start_step, np.iinfo(np.int64).max).map(batch).prefetch(8)
+
+
+def class_shares(counts: np.ndarray, balance: float) -> np.ndarray:
+    """How often each class is drawn: ``counts ** (1 - balance)``, divided by its sum.
+
+    Example:
+        >>> class_shares(np.array([90, 10]), 0.5).round(2).tolist()
+        [0.75, 0.25]
+    """
+    shares = np.where(counts > 0, np.maximum(counts, 1.0) ** (1.0 - balance), 0.0)
+    return shares / shares.sum()

@@ -1,0 +1,149 @@
+"""A folder of prepared sounds: what is in it, and reading it.
+
+::
+
+    OUT/shard-00000.tfrecord   tf.train.Example: audio, label, name, start, sample_rate, sha256; one for each clip
+    OUT/index.json             rate, length and format of the clips, labels, sizes and checksums of the shards; last
+    OUT/report.json            what was kept, what was skipped, and why
+    OUT/.prepare/              what is needed to go on after an interruption
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melgan_tf import storage
+from melgan_tf.audio.find import SoundFile
+from melgan_tf.data import tfrecord
+from melgan_tf.data.clips import Clip, ClipSettings, float_samples
+from melgan_tf.errors import MelGANError, UsageError
+
+INDEX, REPORT, JOURNAL = "index.json", "report.json", ".prepare"
+_HEAD_CHARACTERS = 256  # of an index, which begins with its kind
+KIND, VERSION = "melgan-tf prepared sounds", 1
+
+
+def shard_name(number: int) -> str:
+    """The file name of a shard.
+
+    Example:
+        >>> shard_name(7)
+        'shard-00007.tfrecord'
+    """
+    return f"shard-{number:05d}.tfrecord"
+
+
+def record(clip: Clip, sound: SoundFile, settings: ClipSettings) -> bytes:
+    """A clip as one record of a shard."""
+    return tfrecord.frame(tfrecord.example({
+        "audio": clip.samples.tobytes(), "label": sound.label.encode(), "name": sound.name.encode(),
+        "start": clip.start, "sample_rate": settings.sample_rate, "sha256": clip.digest.hex().encode()}))
+
+
+def is_prepared(folder: str | Path) -> bool:
+    """Whether a folder holds prepared sounds, be it only begun."""
+    folder = storage.path(folder)
+    if (folder / JOURNAL).is_dir():
+        return True
+    try:  # other programs write an index.json as well
+        with storage.local(folder / INDEX) as index, open(index, encoding="utf-8", errors="replace") as file:
+            return f'"{KIND}"' in file.read(_HEAD_CHARACTERS)
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A finished folder of prepared sounds.
+
+    Attributes:
+        folder: where.
+        index: what index.json holds.
+    """
+
+    folder: Path
+    index: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Prepared:
+        """Reads the index and checks that the shards are there.
+
+        Raises:
+            MelGANError: the preparation was not finished, or files are missing or of another size.
+        """
+        folder = storage.path(folder)
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            if (index["kind"], index["version"]) != (KIND, VERSION):
+                raise ValueError(f"it is of kind {index['kind']!r}, version {index['version']!r}")
+            files = [folder / shard["file"] for shard in index["shards"]]
+            for shard, file, size in zip(index["shards"], files, storage.sizes(files), strict=True):
+                if size != shard["bytes"]:
+                    raise MelGANError(f"{file} is missing or incomplete: give the `melgan-tf prepare` command again")
+            _ = index["clips"], index["sample_rate"], index["clip_samples"], index["format"]
+        except FileNotFoundError:
+            raise MelGANError(f"{folder} is not prepared to the end: give the `melgan-tf prepare` command again"
+                              ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise MelGANError(f"{folder / INDEX} is damaged: {error}") from None
+        return cls(folder, index)
+
+    def __len__(self) -> int:
+        return self.index["clips"]
+
+    def require(self, sample_rate: int, clip_samples: int | None) -> None:
+        """Checks that the clips are of the wanted rate and length; of any length if that is None.
+
+        Raises:
+            UsageError: they are not.
+        """
+        rate, samples = self.index["sample_rate"], self.index["clip_samples"]
+        if rate != sample_rate or clip_samples not in (None, samples):
+            wanted = f"{sample_rate} Hz" + (f" and {clip_samples} samples" if clip_samples else "")
+            again = f"--rate {sample_rate}" + (f" --seconds {clip_samples / sample_rate:g}" if clip_samples else "")
+            raise UsageError(f"{self.folder} holds clips of {rate} Hz and {samples} samples, not of {wanted}: prepare "
+                             f"the sounds with {again}, or change audio.sample_rate and data.clip_samples")
+
+    def parts(self) -> list[Prepared]:
+        """The same clips, shard by shard."""
+        return [Prepared(self.folder, {**self.index, "shards": [shard], "clips": shard["clips"]})
+                for shard in self.index["shards"]]
+
+    def clips(self) -> Iterator[tuple[SoundFile, np.ndarray]]:
+        """Every clip with its file: float32 of shape ``(clip_samples,)``, full scale +-1.
+
+        Raises:
+            MelGANError: a shard is damaged.
+        """
+        for shard in self.index["shards"]:
+            file = self.folder / shard["file"]
+            count = 0
+            for features in examples(file):
+                samples = float_samples(features["audio"], self.index["format"])
+                if len(samples) != self.index["clip_samples"]:
+                    raise MelGANError(f"{file} is damaged: a clip of {len(samples)} samples; prepare it anew")
+                yield SoundFile(file, features["name"].decode(), features["label"].decode()), samples
+                count += 1
+            if count != shard["clips"]:
+                raise MelGANError(f"{file} is damaged: {count} clips of {shard['clips']}; prepare it anew")
+
+
+def examples(file: Path) -> Iterator[dict[str, Any]]:
+    """The features of every record of a shard.
+
+    Raises:
+        MelGANError: the shard is damaged.
+    """
+    for message in tfrecord.read_records(file):
+        try:
+            features = tfrecord.parse_example(message)
+            _ = features["audio"], features["name"], features["label"], features["sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise MelGANError(f"{file} is damaged: {error}; prepare it anew") from None
+        yield features

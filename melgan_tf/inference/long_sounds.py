@@ -1,0 +1,211 @@
+"""Sounds of any length, made piece by piece, and seamless loops: what `melgan-tf generate --seconds` writes.
+
+Mel and waveform are both made in pieces that overlap by what the generator and the vocoder look around, so that the
+pieces joined are the whole, and memory does not grow with the length::
+
+    noise of steps   [-5 ... 36]  [27 ... 68] ...     every piece with its neighbourhood
+    mel              [ 0 ...   ]  [   ...    ] ...    joined by streaming synthesis
+    waveform         [ 0 ... ][   ...   ] ...
+
+In a loop, noise and style repeat after so many steps, and so does the vocoder's clock. It is made from a little before
+its beginning to a little behind its end, and cut out: its last sample leads into its first.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.audio.wav import MOST_SAMPLES
+from melgan_tf.config import Config
+from melgan_tf.dsp import spectral
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.streaming import StreamingVocoder
+from melgan_tf.inference.vocoder import Vocoder
+from melgan_tf.models.sequence_gan.config import STEP_FRAMES
+from melgan_tf.models.sequence_gan.sampler import FADE_SECONDS, SequenceSampler
+
+_PIECE_STEPS = 32
+_COLUMNS = 512  # of a picture
+_BLOCK_SAMPLES = 2**18
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long sounds are to be.
+
+    Attributes:
+        samples: of each.
+        frames: of mel that these are made of.
+        period: steps after which a loop repeats; 0 for a sound that does not.
+    """
+
+    samples: int
+    frames: int
+    period: int = 0
+
+    @classmethod
+    def of(cls, seconds: float, config: Config, vocoder: Vocoder | None, loop: bool = False) -> Length:
+        """The length that is wanted; of a loop the nearest that there is.
+
+        Args:
+            seconds: more than 0.
+            config: of the model.
+            vocoder: its clock has to come round in a loop.
+            loop: whether it is to be one.
+
+        Raises:
+            UsageError: longer than a WAV file, or no positive number.
+        """
+        rate, hop = config.audio.sample_rate, config.audio.hop_samples
+        if not 0 < seconds < math.inf or seconds * rate > MOST_SAMPLES:
+            raise UsageError(f"sounds of {seconds:g} seconds: give more than 0 and at most {MOST_SAMPLES // rate}")
+        if not loop:
+            samples = max(1, round(seconds * rate))
+            return cls(samples, -(-samples // hop))
+        unit = _unit(vocoder)
+        frames = max(1, round(seconds * rate / hop / unit)) * unit
+        return cls(frames * hop, frames, frames // STEP_FRAMES)
+
+
+@dataclass(frozen=True)
+class LongSound:
+    """A sound on disk, before it is brought to its level.
+
+    Attributes:
+        file: its samples, float32.
+        samples: how many.
+        peak: largest magnitude.
+        picture: ``(columns, mel_bins)``: its mel, no wider than a picture.
+    """
+
+    file: Path
+    samples: int
+    peak: float
+    picture: np.ndarray
+
+    def pieces(self, gain: float) -> Iterator[np.ndarray]:
+        """Its samples times a factor, piece by piece."""
+        with open(self.file, "rb") as file:
+            while content := file.read(4 * _BLOCK_SAMPLES):
+                yield np.frombuffer(content, "<f4") * np.float32(gain)
+
+
+class LongSounds:
+    """Makes long sounds of one length.
+
+    Args:
+        sampler: of a sequence GAN, with a vocoder.
+        length: of the sounds.
+
+    Raises:
+        UsageError: the sampler has no vocoder.
+    """
+
+    def __init__(self, sampler: SequenceSampler, length: Length) -> None:
+        if sampler.vocoder is None:
+            raise UsageError("sounds of any length are rendered piece by piece, which Griffin-Lim cannot do: give a "
+                             "vocoder that understands the model's mels (--vocoder RUN)")
+        self.sampler, self.length, self.vocoder = sampler, length, sampler.vocoder
+        self._mel = tf.function(self._piece, autograph=False, input_signature=[tf.TensorSpec((), tf.int64)] * 3)
+
+    def make(self, seed: int, index: int, folder: Path, advance: Callable[[float], None] = lambda share: None,
+             ) -> LongSound:
+        """Makes a sound.
+
+        Args:
+            seed: 0 to 2**63 - 1.
+            index: the sound's number.
+            folder: its file is made there; delete it after use.
+            advance: told how much more of it is done, from 0 to 1 in all.
+
+        Raises:
+            MelGANError: the vocoder makes numbers that are not finite.
+            OSError: the disk does not take it.
+        """
+        picture, peak = _Picture(self.length.frames, self.sampler.audio.mel_bins), 0.0
+        with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=".long-", delete=False) as file:
+            for waveform in self.pieces(seed, index, picture.add):
+                if not np.isfinite(waveform).all():
+                    raise MelGANError(f"sound {index} of seed {seed} is not finite: the model or the vocoder "
+                                      f"{self.vocoder.name} is damaged")
+                file.write(waveform.astype("<f4").tobytes())
+                peak = max(peak, float(np.max(np.abs(waveform), initial=0.0)))
+                advance(len(waveform) / self.length.samples)
+        return LongSound(Path(file.name), self.length.samples, peak, picture.columns())
+
+    def pieces(self, seed: int, index: int, see: Callable[[np.ndarray], None] = lambda mel: None,
+               ) -> Iterator[np.ndarray]:
+        """The waveform of a sound, piece by piece, faded at both ends if it is no loop.
+
+        Args:
+            seed, index: as for `make`.
+            see: shown every piece of mel ``(frames, mel_bins)`` that is heard.
+        """
+        length, rate = self.length, self.sampler.audio.sample_rate
+        fade, done = min(max(1, round(FADE_SECONDS * rate)), length.samples), 0
+        for waveform in self._waveform(seed, index, see):
+            if not length.period and (done < fade or done + len(waveform) > length.samples - fade):
+                place = np.arange(done, done + len(waveform))
+                near = np.minimum(np.minimum(place + 1, length.samples - place) / fade, 1.0)
+                waveform = waveform * (0.5 - 0.5 * np.cos(np.pi * near)).astype(np.float32)
+            done += len(waveform)
+            yield waveform
+
+    def _waveform(self, seed: int, index: int, see: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
+        context, hop = self.vocoder.model.context_frames, self.sampler.audio.hop_samples
+        lead = -(-context // _unit(self.vocoder)) * _unit(self.vocoder) if self.length.period else 0
+        stream = StreamingVocoder(self.vocoder.vocode, hop, context)
+        skip, left = lead * hop, self.length.samples
+        for mel in self.mels(seed, index, -lead, lead + self.length.frames + context, see):
+            waveform = stream.push(mel)
+            skipped = min(skip, len(waveform))
+            waveform, skip = waveform[skipped:skipped + left], skip - skipped
+            left -= len(waveform)
+            if len(waveform):
+                yield waveform
+
+    def mels(self, seed: int, index: int, first: int, frames: int,
+             see: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
+        """At least ``frames`` frames of a sound's mel from frame ``first`` (a multiple of 16) on, on the vocoder's
+        scale, piece by piece: ``(frames, mel_bins)`` each."""
+        piece = _PIECE_STEPS * STEP_FRAMES
+        for begin in range(first, first + frames, piece):
+            step = tf.constant(begin // STEP_FRAMES, tf.int64)
+            mel = self._mel(tf.constant(seed, tf.int64), tf.constant(index, tf.int64), step)
+            see(mel[0, max(0, -begin):max(0, self.length.frames - begin)].numpy())
+            yield spectral.convert(mel, self.sampler.audio, self.vocoder.audio)[0].numpy()
+
+    def _piece(self, seed: tf.Tensor, index: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+        steps = tf.constant(_PIECE_STEPS, tf.int64)
+        return self.sampler.mel(**self.sampler.stretch(seed, index[None, None], first, steps, self.length.period))
+
+
+class _Picture:
+    """A mel made narrow enough for a picture while it streams by: columns are means of equally many frames."""
+
+    def __init__(self, frames: int, bins: int) -> None:
+        self._each = -(-frames // _COLUMNS)
+        self._sums = np.zeros((-(-frames // self._each), bins))
+        self._frames, self._done = frames, 0
+
+    def add(self, mel: np.ndarray) -> None:
+        places = (self._done + np.arange(len(mel))) // self._each
+        np.add.at(self._sums, places, mel)
+        self._done += len(mel)
+
+    def columns(self) -> np.ndarray:
+        counts = np.full(len(self._sums), self._each)
+        counts[-1] = self._frames - self._each * (len(counts) - 1)
+        return (self._sums / counts[:, None]).astype(np.float32)
+
+
+def _unit(vocoder: Vocoder | None) -> int:
+    """Frames that lengths of loops are multiples of: whole steps, and whole turns of the vocoder's clock."""
+    return math.lcm(STEP_FRAMES, vocoder.model.period_frames if vocoder else 1)

@@ -1,0 +1,213 @@
+"""The Sampler: noise -> mel -> waveform, inference only. What `generate` plays and what the exports hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.config import Config
+from melgan_tf.data.labels import Classes
+from melgan_tf.dsp import spectral
+from melgan_tf.dsp.griffin_lim import fit_length, mel_to_waveform
+from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_real
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.vocoder import Vocoder
+
+#: Sounds rendered in one call: large enough to be fast, and always the same, so that a sound does not depend on how
+#: many others were asked for.
+BATCH = 16
+#: What a batch is cut into, to be rendered side by side: operations on it are too small to be shared among cores. Not
+#: the number of cores, lest a sound depend on the machine.
+PARTS = 2
+_FADE_SECONDS = 0.005
+_RISE_SECONDS = 0.0005  # shorter than any attack; without it the first sample may be a step
+_DIFFUSE_ITERATIONS = 2
+_LABEL_SEED = 2**62  # classes are drawn from another stream than noise
+
+
+class Sampler:
+    """Makes sounds from noise.
+
+    Sampling is stateless: sound ``i`` of a seed is the same whatever else is asked for, here, in the SavedModel and in
+    another process.
+
+    Args:
+        generator: its ``mel`` makes mels ``(batch, frames, mel_bins)`` of noise ``(batch, noise_dim)`` and, if there
+            are classes, of labels ``(batch, classes)``.
+        config: the run's configuration.
+        iterations: of Griffin-Lim.
+        vocoder: renders the mels; Griffin-Lim without.
+        classes: of a generator that takes labels.
+
+    Attributes:
+        make_batch: a call on `BATCH` sounds, compiled.
+
+    Example:
+        >>> from melgan_tf import presets
+        >>> from melgan_tf.models.spectrogram_gan.networks import Generator
+        >>> Sampler(Generator(), presets.get("seed"))(tf.zeros((1, 20)))["audio"].shape
+        TensorShape([1, 8000])
+    """
+
+    def __init__(self, generator: keras.Model, config: Config, iterations: int = 32,
+                 vocoder: Vocoder | None = None, classes: Classes | None = None) -> None:
+        self.generator, self.config, self.iterations, self.vocoder = generator, config, iterations, vocoder
+        self.classes = classes
+        self.diffuse = getattr(config.model, "diffuse", 0.0)
+        self.audio, self.samples = config.audio, config.data.clip_samples
+        length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
+                        for seconds in (_FADE_SECONDS, _RISE_SECONDS))
+        self._fade = np.ones(self.samples, "float32")
+        self._fade[-length:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1) / length)
+        self._fade[:rise] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
+        self._part = tf.function(self.__call__, autograph=False,
+                                 input_signature=list(self.input_signature(BATCH // PARTS).values()))
+        self.make_batch = tf.function(self._in_parts, autograph=False,
+                                     input_signature=list(self.input_signature(BATCH).values()))
+
+    def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
+        """What a call takes, by name: ``noise``, and with classes ``label``."""
+        specs = {"noise": tf.TensorSpec((batch, self.config.model.noise_dim), tf.float32, name="noise")}
+        if self.classes:
+            specs["label"] = tf.TensorSpec((batch, len(self.classes)), tf.float32, name="label")
+        return specs
+
+    def __call__(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """Noise ``(batch, noise_dim)`` -> ``audio`` ``(batch, samples)`` and ``mel`` ``(batch, frames, mel_bins)``.
+
+        With classes, label ``(batch, classes)`` says how much of each class a sound is to be; rows sum to 1.
+        """
+        mel = self.mel(noise, label)
+        return {"audio": self.render(mel), "mel": mel}
+
+    def _in_parts(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A call on a batch of `BATCH`."""
+        parts = [self._part(*part) for part in zip(*(tf.split(x, PARTS) for x in inputs), strict=True)]
+        return {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
+
+    def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
+        """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
+        return tf.cast(self.generator.mel(noise, label) if self.classes else self.generator.mel(noise), tf.float32)
+
+    def render(self, mel: tf.Tensor, **options: Any) -> tf.Tensor:
+        """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``.
+
+        The part of the sound that the configuration calls diffuse comes from two iterations of phase retrieval: all but
+        random phases, at the mel's own levels. Through the vocoder alone noise becomes too much like tones.
+
+        Args:
+            mel: on the scale of the configuration.
+            options: ``products`` computes Fourier transforms as matrix products, as phones want it.
+        """
+        if self.vocoder is None:
+            return self.finish(self._estimate(mel, self.iterations, **options))
+        waveform = self.vocoder.render(mel, self.audio, **options)
+        waveform = fit_length(waveform, spectral.samples_for(mel.shape[1], self.audio), self.samples)
+        if self.diffuse:
+            rough = self._estimate(mel, _DIFFUSE_ITERATIONS, **options)
+            waveform = math.sqrt(1.0 - self.diffuse ** 2) * waveform + self.diffuse * rough
+        return self.finish(waveform)
+
+    def _estimate(self, mel: tf.Tensor, iterations: int, products: bool = False) -> tf.Tensor:
+        """Phase retrieval from random phases; `products` avoids Fourier transforms, as phones want it."""
+        solver = {"solver": griffin_lim_real} if products else {}
+        return mel_to_waveform(mel, self.audio, iterations, length=self.samples, **solver)
+
+    def finish(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Fades half a millisecond in and 5 ms out, so that nothing clicks, and turns down what would clip (peak above
+        1)."""
+        waveform = waveform * self._fade
+        return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
+
+    def noise(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
+        """The noise of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, noise_dim)``."""
+        seed = tf.cast(seed, tf.int64)
+
+        def one(index: tf.Tensor) -> tf.Tensor:
+            return tf.random.stateless_normal((self.config.model.noise_dim,), tf.stack([seed, index]))
+
+        indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
+        return tf.map_fn(one, indices, fn_output_signature=tf.float32)
+
+    def labels(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
+        """The classes of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, classes)``, one of each row 1.
+
+        Drawn as often as each class occurred among the training sounds.
+        """
+        seed = tf.cast(seed, tf.int64) + _LABEL_SEED
+
+        def one(index: tf.Tensor) -> tf.Tensor:
+            return draw_classes(tf.random.stateless_uniform((), tf.stack([seed, index])), self.classes.shares)
+
+        indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
+        return tf.map_fn(one, indices, fn_output_signature=tf.float32)
+
+    def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0,
+               label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """What makes sounds ``start`` to ``start + count - 1`` of a seed: ``noise``, and with classes ``label``.
+
+        Args:
+            seed, count, start: as in `generate`.
+            label: ``(classes,)``, the same for all; without it each sound has a class of its own.
+        """
+        found = {"noise": self.noise(seed, count, start)}
+        if self.classes:
+            found["label"] = self.labels(seed, count, start) if label is None else tf.tile(
+                tf.cast(label, tf.float32)[None], [count, 1])
+        return found
+
+    def sample(self, seed: tf.Tensor | int, count: tf.Tensor | int) -> dict[str, tf.Tensor]:
+        """The first ``count`` sounds of a seed, as `__call__` returns them."""
+        return self(**self.inputs(seed, count))
+
+    def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Waveform ``(batch, samples)`` -> the mel ``(batch, frames, mel_bins)`` that this model speaks."""
+        return spectral.mel_spectrogram(waveform, self.audio)
+
+    def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
+                 label: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Sounds ``start`` to ``start + count - 1`` of a seed, in batches of fixed size.
+
+        Args:
+            seed: 0 to 2**63 - 1.
+            count: how many.
+            start: index of the first.
+            advance: told how many more are done.
+            label: ``(classes,)``: how much of each class every sound is to be; without it each has a class of its own,
+                drawn as often as it occurred in training.
+
+        Returns:
+            ``audio`` ``(count, samples)``, ``mel`` ``(count, frames, mel_bins)``, ``noise`` ``(count, noise_dim)`` and,
+            with classes, ``label`` ``(count, classes)``.
+        """
+        parts: dict[str, list[np.ndarray]] = {}
+        for first in range(0, count, BATCH):
+            kept = min(BATCH, count - first)
+            inputs = self.inputs(seed, BATCH, start + first, label)
+            for name, value in {**self.make_batch(*inputs.values()), **inputs}.items():
+                parts.setdefault(name, []).append(value.numpy()[:kept])
+            advance(kept)
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def draw_classes(uniform: tf.Tensor, shares: np.ndarray) -> tf.Tensor:
+    """Draws classes as often as their shares say.
+
+    Args:
+        uniform: random numbers in [0, 1), any shape.
+        shares: ``(classes,)``, sums to 1.
+
+    Output shape: that of ``uniform`` and ``(classes,)``: one of each row is 1.
+
+    Example:
+        >>> draw_classes(tf.constant([0.1, 0.9]), np.array([0.75, 0.25])).numpy().tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    bounds = tf.constant(np.cumsum(shares)[:-1], tf.float32)
+    return tf.one_hot(tf.reduce_sum(tf.cast(uniform[..., None] >= bounds, tf.int32), axis=-1), len(shares))

@@ -1,0 +1,178 @@
+"""From files to files through a vocoder: sounds are analysed and rendered again, mels are rendered.
+
+Everything of one input happens before the next is read. In chunks, neither its mel nor its waveform is rendered as a
+whole: memory is that of the decoded input and one chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.audio.find import find
+from melgan_tf.audio.read import load
+from melgan_tf.audio.wav import save_wav
+from melgan_tf.dsp import spectral
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.streaming import in_chunks
+from melgan_tf.inference.vocoder import Vocoder
+from melgan_tf.progress import Progress
+
+_ANALYSED_FRAMES = 4096
+_HIGHEST = 12.0  # of log10: a full-scale sound stays below 8
+
+
+@dataclass(frozen=True)
+class Vocoded:
+    """What `vocode_files` did.
+
+    Attributes:
+        files: the WAVs, in the order of the inputs.
+        seconds: of sound in them.
+        spent: seconds that rendering took, without reading and writing.
+        clipped: the WAVs whose peaks were held to full scale.
+    """
+
+    files: list[Path]
+    seconds: float
+    spent: float
+    clipped: list[Path]
+
+
+def plan(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Which file becomes which WAV.
+
+    Args:
+        inputs: sound files, ``.npy`` files, folders of sounds at any depth.
+        out: the folder for the WAVs.
+
+    Returns:
+        ``(input, WAV)`` pairs. What was found in a folder keeps its place below it.
+
+    Raises:
+        UsageError: an input does not exist, two of them would become one file, or one would be replaced.
+        MelGANError: a folder holds no sounds.
+    """
+    pairs, taken = [], {}
+    for given in inputs:
+        if not given.exists():
+            raise UsageError(f"{given} does not exist: give sound files, folders of them, or mels (.npy)")
+        if given.is_dir():
+            sounds, skipped = find(given)
+            if not sounds:
+                hint = ": give its .npy files themselves" if any(given.rglob("*.npy")) else (
+                    f", {len(skipped)} others" if skipped else "")
+                raise MelGANError(f"{given} holds no sound file{hint}")
+            found = [(sound.path, Path(sound.name).with_suffix(".wav")) for sound in sounds]
+        else:
+            found = [(given, Path(given.name).with_suffix(".wav"))]
+        for source, name in found:
+            if name in taken and source.samefile(taken[name]):
+                continue
+            if name in taken:
+                raise UsageError(f"{taken[name]} and {source} would both become {out / name}: give one at a time")
+            taken[name] = source
+            pairs.append((source, out / name))
+    ours = {source.resolve() for source, _ in pairs}
+    for _, target in pairs:
+        if target.resolve() in ours:
+            raise UsageError(f"{target} is an input itself and would be replaced: give another --out")
+    return pairs
+
+
+def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_seconds: float | None = None,
+                 progress: Progress | None = None) -> Vocoded:
+    """Renders files.
+
+    A sound is brought to the vocoder's rate, analysed, and rendered to its own length. A ``.npy`` file holds a mel
+    ``(frames, mel_bins)`` or ``(1, frames, mel_bins)`` on the scale of the vocoder's contract.
+
+    Args:
+        vocoder: renders.
+        pairs: as `plan` returns them.
+        chunk_seconds: render pieces of this length; the result is the same.
+        progress: told of every file.
+
+    Raises:
+        UsageError: a mel of another shape.
+        MelGANError: a file cannot be read, or a WAV not be written; those before it are whole.
+    """
+    spent, seconds, clipped = 0.0, 0.0, []
+    vocoder.vocode(np.zeros((1, 1, vocoder.audio.mel_bins)), 0)  # builds the program, which is not to be timed
+    origin = json.dumps({"made_by": "melgan-tf", **{f"vocoder_{k}": v for k, v in vocoder.facts().items()}})
+    with (progress or Progress()).task("rendering", len(pairs), "files") as advance:
+        for source, target in pairs:
+            mels, samples = _mels(vocoder, source)
+            started = time.perf_counter()
+            waveform = _render(vocoder, mels, chunk_seconds)[:samples]
+            spent += time.perf_counter() - started
+            seconds += len(waveform) / vocoder.audio.sample_rate
+            if not np.isfinite(waveform).all():
+                raise MelGANError(f"{source} does not become a sound: the vocoder {vocoder.name} makes numbers that "
+                                  "are not finite of it")
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise MelGANError(f"cannot write {target}: {error.strerror}") from None
+            save_wav(target, waveform, vocoder.audio.sample_rate, comment=origin)
+            if np.max(np.abs(waveform), initial=0.0) > 1.0:
+                clipped.append(target)
+            advance(1)
+    return Vocoded([target for _, target in pairs], seconds, spent, clipped)
+
+
+def _render(vocoder: Vocoder, mels: Iterator[np.ndarray], chunk_seconds: float | None) -> np.ndarray:
+    if chunk_seconds is None:
+        return vocoder.vocode(np.concatenate(list(mels))[None], 0)[0]
+    frames = vocoder.frames(chunk_seconds)
+    chunks = (mel[first:first + frames] for mel in mels for first in range(0, len(mel), frames))
+    return np.concatenate(list(in_chunks(vocoder.vocode, chunks, vocoder.model.hop_samples,
+                                         vocoder.model.context_frames)))
+
+
+def _mels(vocoder: Vocoder, source: Path) -> tuple[Iterator[np.ndarray], int | None]:
+    """The mel of a file in pieces, and how many samples it stands for; None: all that its frames give."""
+    if source.suffix.lower() == ".npy":
+        mel = _read_mel(source, vocoder.audio.mel_bins)
+        return (mel[i:i + _ANALYSED_FRAMES] for i in range(0, len(mel), _ANALYSED_FRAMES)), None
+    samples = load(source, vocoder.audio.sample_rate)
+    return _analyse(vocoder, samples), len(samples)
+
+
+def _analyse(vocoder: Vocoder, samples: np.ndarray) -> Iterator[np.ndarray]:
+    """The mel of a waveform, by pieces whose frames see what they would see in the whole."""
+    audio = vocoder.audio
+    hop, (before, after) = audio.hop_samples, spectral.padding_samples(audio)
+    whole = np.pad(samples, (0, max(0, -len(samples) % hop, before + 1 - len(samples), after + 1 - len(samples))))
+    padded = np.pad(whole, (before, after), mode="reflect")
+    frames = (len(padded) - audio.n_fft) // hop + 1
+    for first in range(0, frames, _ANALYSED_FRAMES):
+        last = min(first + _ANALYSED_FRAMES, frames)
+        yield spectral.mel_of_padded(tf.constant(padded[None, first * hop:(last - 1) * hop + audio.n_fft]),
+                                     audio).numpy()[0]
+
+
+def _read_mel(source: Path, bins: int) -> np.ndarray:
+    try:
+        mel = np.lib.format.open_memmap(source, mode="r")
+    except OSError as error:
+        raise MelGANError(f"cannot read {source}: {error.strerror or error}") from None
+    except (ValueError, EOFError) as error:
+        raise MelGANError(f"{source} is no .npy array of numbers, or a damaged one ({error})") from None
+    if mel.ndim == 3 and len(mel) == 1:
+        mel = mel[0]
+    if mel.ndim != 2 or mel.shape[1] != bins or not len(mel):
+        hint = "; it looks transposed" if mel.ndim == 2 and mel.shape[0] == bins else ""
+        raise UsageError(f"{source} has shape {mel.shape}: the vocoder takes mels (frames, {bins}){hint}")
+    most = np.finfo(np.float32).max
+    if mel.dtype.kind not in "fiu" or not -most <= mel.min() <= mel.max() <= most:  # NaN is no order at all
+        raise UsageError(f"{source} holds values that are not finite numbers")
+    if mel.max() > _HIGHEST:
+        raise UsageError(f"{source} holds values up to {mel.max():.3g}, which is no mel on the vocoder's scale, log10")
+    return mel

@@ -1,0 +1,191 @@
+"""Trained vocoders: from a run, or by the name of one that the package brings along.
+
+The package's own lie in ``melgan_tf/weights``: ``<name>.npz`` (the generator's weights as float16) and ``<name>.json``
+(its card: configuration, data, licence, command, hours, figures).
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.config import AudioConfig, Config, from_dict
+from melgan_tf.dsp import spectral
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in_chunks, pieces
+from melgan_tf.models.families import build_vocoder
+from melgan_tf.progress import Progress
+from melgan_tf.storage.checkpoints import restore
+from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.weights import WEIGHTS, digest, newest_state, read_card, read_weights, shipped
+
+#: What `--vocoder` calls rendering without a vocoder.
+GRIFFIN_LIM = "griffin-lim"
+
+
+@dataclass(frozen=True)
+class Vocoder:
+    """A trained vocoder.
+
+    Attributes:
+        model: mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, frames * hop)``, on tensors.
+        config: what it was trained with; ``config.audio`` are the mels that it understands.
+        name: its name, or its run directory.
+        step: training steps behind the weights.
+        weights: twelve hexadecimal digits that name the weights.
+        card: data, licence, command, hours and figures of one that the package brings along.
+    """
+
+    model: keras.Model
+    config: Config
+    name: str
+    step: int
+    weights: str
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def audio(self) -> AudioConfig:
+        """The mels that it understands."""
+        return self.config.audio
+
+    @functools.cached_property
+    def vocode(self) -> Vocode:
+        """Mel ``(batch, frames, mel_bins)``, and the number of its first frame (0) -> waveform, on arrays."""
+        return compiled(self.model, self.audio.mel_bins)
+
+    def stream(self) -> StreamingVocoder:
+        """Synthesis piece by piece: ``push`` frames as they come, ``finish`` at the end."""
+        return StreamingVocoder(self.vocode, self.model.hop_samples, self.model.context_frames)
+
+    def in_chunks(self, mel: np.ndarray, seconds: float) -> Iterator[np.ndarray]:
+        """The waveform of a mel ``(frames, mel_bins)`` in pieces of about so many seconds.
+
+        Joined they are what `vocode` makes of the whole, up to rounding (1e-5).
+        """
+        return in_chunks(self.vocode, pieces(mel, self.frames(seconds)), self.model.hop_samples,
+                         self.model.context_frames)
+
+    def frames(self, seconds: float) -> int:
+        """Frames of mel in so many seconds, rounded, at least one."""
+        if not 0 < seconds < math.inf:
+            raise UsageError(f"pieces of {seconds} seconds: give a positive number")
+        return max(1, round(seconds * self.audio.sample_rate / self.audio.hop_samples))
+
+    def render(self, mel: tf.Tensor, audio: AudioConfig, **options: Any) -> tf.Tensor:
+        """The waveform of mels of another contract that differs in compression only.
+
+        Args:
+            mel: ``(batch, frames, mel_bins)`` on the scale of `audio`.
+            audio: the mel's contract.
+            options: for the model.
+
+        Raises:
+            UsageError: the contracts differ in more.
+        """
+        return self.model(spectral.convert(mel, audio, self.audio), **options)
+
+    def facts(self) -> dict[str, Any]:
+        """What records and receipts say of it."""
+        return {"name": self.name, "preset": self.config.preset, "step": self.step, "weights": self.weights,
+                "audio_fingerprint": self.audio.fingerprint()}
+
+
+def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progress | None = None) -> Vocoder:
+    """Loads a vocoder.
+
+    Args:
+        source: a run directory of a vocoder, or the name of a vocoder that the package brings along. A run that is
+            called so goes first.
+        checkpoint: of a run, "last" or "best".
+        progress: told of damaged checkpoints that are passed over.
+
+    Raises:
+        UsageError: there is neither, or the run is no vocoder's.
+        MelGANError: the run has no usable checkpoint.
+    """
+    directory = RunDirectory(source)
+    if not directory.exists():
+        if str(source) in shipped():
+            return load_shipped(str(source))
+        raise _unknown(source, shipped())
+    config = directory.config()
+    if not config.is_vocoder:
+        raise UsageError(f"{source} is a run of preset {config.preset!r}, which makes mels from noise: give the run of "
+                         "a vocoder")
+    state, meta = newest_state(directory, config, checkpoint, progress)
+    model = build_vocoder(config, training=True)
+    restore(state, generator=model.variables)
+    model = model.folded() if hasattr(model, "folded") else model
+    return Vocoder(model, config, str(source), meta["step"], digest(state))
+
+
+def vocoder_for(audio: AudioConfig) -> Vocoder | None:
+    """The package's own vocoder for mels of a contract, or of one that differs in compression only; None without."""
+    for name in shipped():
+        if not spectral.differences_beyond_compression(audio, from_dict(Config, read_card(name)["config"]).audio):
+            return load_shipped(name)
+    return None
+
+
+def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | None = None) -> Vocoder | None:
+    """The vocoder that is to render mels of a contract; None for Griffin-Lim.
+
+    Args:
+        choice: a run, a name, "griffin-lim", or None: the package's own where one fits, else Griffin-Lim with a notice.
+        audio: the mels' contract.
+        progress: told of the fallback.
+
+    Raises:
+        UsageError: the chosen one understands other mels; the message names the fields.
+        MelGANError: as `load_vocoder`.
+    """
+    if choice == GRIFFIN_LIM:
+        return None
+    if choice is None:
+        found = vocoder_for(audio)
+        if found is None:
+            (progress or Progress()).warning("no vocoder of the package understands these mels: Griffin-Lim it is")
+        return found
+    if choice not in shipped() and not RunDirectory(choice).exists():
+        raise _unknown(choice, [*shipped(), GRIFFIN_LIM])
+    vocoder = load_vocoder(choice, progress=progress)
+    if differing := spectral.differences_beyond_compression(audio, vocoder.audio):
+        raise UsageError(f"the vocoder {choice} understands other mels than the model makes (model / vocoder): "
+                         f"{'; '.join(differing)}")
+    return vocoder
+
+
+def _unknown(source: str | Path, names: list[str]) -> UsageError:
+    close = difflib.get_close_matches(str(source).lower(), names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"names are {', '.join(names) or 'none'}"
+    return UsageError(f"{str(source)!r} is neither the run directory of a vocoder nor the name of one: {hint}")
+
+
+@functools.lru_cache(maxsize=4)
+def load_shipped(name: str) -> Vocoder:
+    """Loads a vocoder that the package brings along.
+
+    Args:
+        name: one of `melgan_tf.weights.shipped`.
+
+    Raises:
+        MelGANError: its weights are damaged.
+    """
+    card, state = read_card(name), read_weights(WEIGHTS / f"{name}.npz")
+    config = from_dict(Config, card["config"])
+    model = build_vocoder(config)
+    try:
+        restore(state, generator=model.variables)
+    except MelGANError as error:
+        raise MelGANError(f"the weights of {name} that came with the package are damaged: {error}") from None
+    return Vocoder(model, config, name, card["step"], digest(state),
+                   {key: value for key, value in card.items() if key != "config"})

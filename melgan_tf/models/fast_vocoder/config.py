@@ -1,0 +1,54 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from melgan_tf.config.schema import check_types, require
+from melgan_tf.models.vocoder_training.config import VocoderObjective
+
+
+@dataclass(frozen=True)
+class FastVocoderConfig:
+    """The fast vocoder: see `melgan_tf.models.fast_vocoder.network`.
+
+    Attributes:
+        kind: always "fast-vocoder".
+        channels: width at frame rate.
+        kernel: frames of mel that the first convolution sees, odd.
+        dilations: one residual block each: the distance, in frames, of the three frames that it sees.
+        subframes: pieces that a frame is split into before its Fourier transforms.
+        sub_channels, sub_blocks: width and number of the blocks at that rate.
+        overlap: how many windows meet at every sample: 2 or 4.
+        carriers: frequencies offered within each of the lower bins.
+        low_rounds: iterations of phase retrieval for the lowest frequencies before that; 0: none.
+        corrections: how often the waveform's mel is brought nearer to the wanted one.
+        objective: what it learns from.
+    """
+
+    kind: Literal["fast-vocoder"] = "fast-vocoder"
+    channels: int = 192
+    kernel: int = 7
+    dilations: tuple[int, ...] = (1, 2, 4, 1)
+    subframes: int = 1
+    sub_channels: int = 128
+    sub_blocks: int = 1
+    overlap: int = 2
+    carriers: int = 4
+    low_rounds: int = 0
+    corrections: int = 1
+    objective: VocoderObjective = field(default_factory=VocoderObjective)
+
+    def __post_init__(self) -> None:
+        check_types(self, "model")
+        for name, most in (("channels", 4096), ("sub_channels", 4096), ("subframes", 64), ("carriers", 8)):
+            value = getattr(self, name)
+            require(1 <= value <= most, f"model.{name}", value, f"give 1 to {most}")
+        for name in ("sub_blocks", "low_rounds", "corrections"):
+            require(0 <= getattr(self, name) <= 64, f"model.{name}", getattr(self, name), "give 0 to 64")
+        require(1 <= self.kernel <= 31 and self.kernel % 2 == 1, "model.kernel", self.kernel,
+                "give an odd number from 1 to 31")
+        require(all(1 <= dilation <= 64 for dilation in self.dilations), "model.dilations", list(self.dilations),
+                "give numbers from 1 to 64")
+        require(self.overlap in (2, 4), "model.overlap", self.overlap, "give 2 or 4")

@@ -1,0 +1,193 @@
+"""The frame GAN: noise and a class -> mel spectrogram; mel spectrogram -> noise, or real or not.
+
+Three players. The *generator* makes spectrograms of noise; the *discriminator* tells them from real ones of the same
+class; the *encoder* finds, for a real sound, the noise that would make it. The generator learns from both: to deceive
+the discriminator with noise, and to give real sounds back from what the encoder found. The second is what keeps every
+real sound within its reach, so that it cannot collapse to a few that deceive best; the first is what keeps its sounds
+from being blurred averages.
+
+All three see a spectrogram as a sequence of frames (see `melgan_tf.models.layers.frame_conv`), scaled to [-1, 1]: -1 is the
+mel's floor, 1 the configuration's ceiling. Frames may be any power of two times four.
+
+Reference: Larsen et al., "Autoencoding beyond pixels using a learned similarity metric" (2016); Miyato & Koyama, "cGANs
+with Projection Discriminator" (2018); Karras et al., "A Style-Based Generator Architecture" (2019) for the mapped noise
+that scales every layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from melgan_tf.config import Config
+from melgan_tf.models.layers.frame_conv import (
+    FrameConv,
+    FrameDense,
+    Seeds,
+    Trunk,
+    double_frames,
+    group_deviation,
+    residual,
+)
+from melgan_tf.models.layers.mel_scale import MelScale
+from melgan_tf.models.layers.packed_conv import selu_for_export
+
+#: Frames of the smallest map; every stage doubles them.
+FIRST_FRAMES = 4
+_STYLE_CHANNELS = 128
+_LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
+_STYLE_GAIN = 0.3
+_OUTPUT_GAIN = 0.5
+
+
+class Generator(keras.Model):
+    """Turns noise and a label into mel spectrograms.
+
+    Noise and label become the first map by one product, and a style by two layers; each residual block of two
+    convolutions is scaled and shifted by the style, and every block but the last doubles the frames.
+
+    Args:
+        config: shapes, channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        noise: ``(batch, noise_dim)``, standard normal.
+        label: ``(batch, classes)``, rows sum to 1.
+        activation: SELU in the form that suits the purpose.
+
+    Output shape: ``(batch, frames, mel_bins)``, in [-1, 1].
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "generator") -> None:
+        super().__init__(name=name)
+        model, seeds = config.model, Seeds(config.training.seed * 1000)
+        bins, frames = config.mel_shape
+        channels, inputs = model.channels, model.noise_dim + classes
+        self.scale = MelScale(config.audio, model.ceiling)
+        self.style_1 = FrameDense(inputs, _STYLE_CHANNELS, seeds.next(), name="style_1")
+        self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
+        self.first = FrameDense(inputs, FIRST_FRAMES * channels, seeds.next(), name="first")
+        self.blocks = [_StyledBlock(channels, seeds, name=f"block_{index}") for index in range(1, _stages(frames) + 2)]
+        self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
+                    for index in range(1, _stages(frames) + 1)]
+        self.last = FrameConv(channels, bins, seeds.next(), _OUTPUT_GAIN, name="last")
+        self.channels = channels
+        self.built = True
+
+    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor,
+             activation: Callable[..., keras.KerasTensor] = ops.selu) -> keras.KerasTensor:
+        inputs = ops.concatenate([noise, label * _LABEL_SCALE], axis=-1)
+        style = activation(self.style_2(activation(self.style_1(inputs))))
+        x = activation(ops.reshape(self.first(inputs), (-1, FIRST_FRAMES, self.channels)))
+        for index, block in enumerate(self.blocks):
+            if index:
+                x = double_frames(activation(self.ups[index - 1](x)))
+            x = block(x, style, activation=activation)
+        return ops.tanh(self.last(x))
+
+    def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> log mel ``(batch, frames, mel_bins)``."""
+        return self.scale.to_mel(self(noise, label, activation=selu_for_export))
+
+
+class Discriminator(keras.Model):
+    """Tells real mel spectrograms of a class from generated ones.
+
+    Its kernels must come normalised (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
+
+    Args:
+        config: shapes, channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        x: ``(batch, frames, mel_bins)`` in [-1, 1].
+        label: ``(batch, classes)``.
+
+    Output: logits ``(batch,)``, and the feature maps ``[(batch, frames, channels), ...]``.
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "discriminator") -> None:
+        super().__init__(name=name)
+        channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
+        self.trunk = _trunk(config, seeds, "discriminator")
+        self.flat = FIRST_FRAMES * channels
+        self.judge = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
+        self.verdict = FrameDense(channels, 1, seeds.next(), name="verdict")
+        self.projection = FrameDense(classes, channels, seeds.next(), bias=False, name="projection")
+        self.directions = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
+                                           initializer=keras.initializers.RandomNormal(seed=seeds.next()))
+                           for index, kernel in enumerate(self.kernels)]
+        self.built = True
+
+    @property
+    def kernels(self) -> list[keras.Variable]:
+        """What is to be normalised."""
+        return [variable for variable in self.trainable_variables if variable.name == "kernel"]
+
+    def call(self, x: keras.KerasTensor,
+             label: keras.KerasTensor) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
+        maps = self.trunk(x)
+        flat = ops.reshape(maps[-1], (-1, self.flat))
+        y = ops.selu(self.judge(ops.concatenate([flat, group_deviation(flat)], axis=-1)))
+        return ops.squeeze(self.verdict(y), axis=-1) + ops.sum(self.projection(label) * y, axis=-1), maps
+
+
+class Encoder(keras.Model):
+    """Finds the noise that makes a sound: mean and logarithm of the variance of a normal distribution.
+
+    Args:
+        config: shapes, channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        x: ``(batch, frames, mel_bins)`` in [-1, 1].
+        label: ``(batch, classes)``.
+
+    Output shape: two of ``(batch, noise_dim)``.
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "encoder") -> None:
+        super().__init__(name=name)
+        seeds = Seeds(config.training.seed * 1000 + 600)
+        self.trunk = _trunk(config, seeds, "encoder")
+        self.flat = FIRST_FRAMES * config.model.channels
+        self.posterior = FrameDense(self.flat + classes, 2 * config.model.noise_dim, seeds.next(),
+                                    _OUTPUT_GAIN, name="posterior")
+        self.built = True
+
+    def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        flat = ops.reshape(self.trunk(x)[-1], (-1, self.flat))
+        return tuple(ops.split(self.posterior(ops.concatenate([flat, label], axis=-1)), 2, axis=-1))
+
+
+class _StyledBlock(keras.layers.Layer):
+    """Two convolutions, each scaled and shifted by the style, beside the identity."""
+
+    def __init__(self, channels: int, seeds: Seeds, name: str) -> None:
+        super().__init__(name=name)
+        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
+        self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
+                                  name=f"{name}_style_{index}")
+                       for index in (1, 2)]
+        self.built = True
+
+    def call(self, x: keras.KerasTensor, style: keras.KerasTensor,
+             activation: Callable[..., keras.KerasTensor]) -> keras.KerasTensor:
+        y = x
+        for conv, to_style in zip(self.convs, self.styles, strict=True):
+            scale, shift = ops.split(ops.expand_dims(to_style(style), 1), 2, axis=-1)
+            y = activation(conv(y) * (1.0 + scale) + shift)
+        return residual(x, y)
+
+
+def _stages(frames: int) -> int:
+    return int(math.log2(frames // FIRST_FRAMES))
+
+
+def _trunk(config: Config, seeds: Seeds, name: str) -> Trunk:
+    """Down to `FIRST_FRAMES`."""
+    bins, frames = config.mel_shape
+    return Trunk(bins, config.model.channels, _stages(frames), seeds, name)

@@ -1,0 +1,35 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from melgan_tf.config.schema import check_types, require
+from melgan_tf.models.vocoder_training.config import VocoderObjective
+
+
+@dataclass(frozen=True)
+class MelGANConfig:
+    """The paper's vocoder: see `melgan_tf.models.melgan.networks`.
+
+    Attributes:
+        kind: always "melgan".
+        ratios: upsampling factor of each stage; their product is the hop.
+        channels: width after the last stage; it doubles with every stage before.
+        residual_layers: residual blocks in a stage, with dilations 1, 3, 9, ...
+        objective: what it learns from.
+    """
+
+    kind: Literal["melgan"] = "melgan"
+    ratios: tuple[int, ...] = (8, 8, 2, 2)
+    channels: int = 32
+    residual_layers: int = 3
+    objective: VocoderObjective = field(default_factory=VocoderObjective)
+
+    def __post_init__(self) -> None:
+        check_types(self, "model")
+        require(1 <= len(self.ratios) <= 8 and all(2 <= ratio <= 64 for ratio in self.ratios), "model.ratios",
+                list(self.ratios), "give 1 to 8 factors of 2 to 64")
+        require(1 <= self.channels <= 512, "model.channels", self.channels, "give 1 to 512")
+        require(1 <= self.residual_layers <= 6, "model.residual_layers", self.residual_layers, "give 1 to 6")

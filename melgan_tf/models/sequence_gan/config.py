@@ -1,0 +1,55 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from melgan_tf.config.schema import check_types, require
+from melgan_tf.models.frame_gan.config import AugmentationConfig, FrameGANObjective
+
+#: Frames of mel that a sequence GAN makes of one noise vector.
+STEP_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class SequenceGANConfig:
+    """The sequence GAN, for sounds of any length: see `melgan_tf.models.sequence_gan.networks`.
+
+    Attributes:
+        kind: always "sequence-gan".
+        noise_dim: length of the noise vector of every step of 16 frames.
+        style_dim: length of the style vector, which moves slowly.
+        style_seconds: time in which a style turns into another, independent one.
+        channels: of every map below frame rate; at frame rate half as many.
+        ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
+        discriminator_gain: largest singular value of the discriminator's kernels.
+        average: how much of the running average of the generator's weights stays at every step.
+        quietest_db: training windows that stay this far below the peak of their sound are left out.
+        objective: what it learns from.
+        augmentation: what is changed at random.
+    """
+
+    kind: Literal["sequence-gan"] = "sequence-gan"
+    noise_dim: int = 16
+    style_dim: int = 32
+    style_seconds: float = 5.0
+    channels: int = 128
+    ceiling: float = 1.0
+    discriminator_gain: float = 2.5
+    average: float = 0.9995
+    quietest_db: float = 30.0
+    objective: FrameGANObjective = field(default_factory=lambda: FrameGANObjective(kl=0.005))
+    augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(2, 0, 0.05))
+
+    def __post_init__(self) -> None:
+        check_types(self, "model")
+        for name in ("noise_dim", "style_dim", "channels"):
+            require(1 <= getattr(self, name) <= 4096, f"model.{name}", getattr(self, name), "give 1 to 4096")
+        require(0.1 <= self.style_seconds <= 3600, "model.style_seconds", self.style_seconds,
+                "give 0.1 to 3600 seconds")
+        require(0 < self.discriminator_gain <= 100, "model.discriminator_gain", self.discriminator_gain,
+                "give more than 0 and at most 100")
+        require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
+        require(0 < self.quietest_db <= 200, "model.quietest_db", self.quietest_db,
+                "give more than 0 and at most 200 dB")

@@ -1,0 +1,205 @@
+"""The sequence GAN: a sequence of noise vectors -> a mel spectrogram of any length.
+
+One noise vector stands for a *step* of 16 frames. The generator is a convolution over steps from beginning to end::
+
+    noise  (steps + 10)  --conv--block--double--block-- ... --double--block--conv-->  mel (16 * steps frames)
+                                   |              |                       |
+    style  (steps + 10)  --map-----+--------------+-----------------------+
+
+Nothing in it looks further than `CONTEXT_STEPS` steps to either side, and it sees no ends: all convolutions are valid
+ones (what they lose at the borders is asked for as additional steps), and nothing is normalised over time. So a long
+spectrogram may be made piece by piece, and the pieces joined are the whole. The style is a second vector for every
+step, one that moves slowly: what stays the same in a sound for seconds is told by it, what happens by the noise.
+
+Encoder and discriminator serve training as in the frame GAN (`melgan_tf.models.frame_gan.networks`): the first finds noise and
+style that make a real window, so that the generator cannot forget any; the second keeps windows from being blurred
+averages. The discriminator judges a window as a whole and every small stretch of it.
+
+Reference: that of `melgan_tf.models.frame_gan.networks`; Isola et al., "Image-to-Image Translation with Conditional Adversarial
+Networks" (2017) for judging stretches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from melgan_tf.config import Config
+from melgan_tf.models.layers.frame_conv import (
+    FrameConv,
+    FrameDense,
+    Seeds,
+    Trunk,
+    double_frames,
+    group_deviation,
+    residual,
+)
+from melgan_tf.models.layers.mel_scale import MelScale
+from melgan_tf.models.layers.packed_conv import selu_for_export
+
+_STAGES = 4  # doublings: 2 ** 4 frames of a step
+#: Steps on either side that a step's frames depend on.
+CONTEXT_STEPS = 5
+_STYLE_CHANNELS = 96
+_STYLE_GAIN = 0.3
+_OUTPUT_GAIN = 0.5
+_JUDGED_STAGES = 5
+_STRETCH_STAGE = 3  # stretches of 2 ** 3 frames
+
+Activation = Callable[..., keras.KerasTensor]
+
+
+class Generator(keras.Model):
+    """Turns a sequence of noise and style into a mel spectrogram.
+
+    Args:
+        config: sizes, channels and seed.
+
+    Call arguments:
+        noise: ``(batch, steps + 2 * CONTEXT_STEPS, noise_dim)``, standard normal.
+        style: ``(batch, steps + 2 * CONTEXT_STEPS, style_dim)``, standard normal, changing slowly.
+        activation: SELU in the form that suits the purpose.
+
+    Output shape: ``(batch, 16 * steps, mel_bins)``, in [-1, 1].
+    """
+
+    def __init__(self, config: Config, name: str = "generator") -> None:
+        super().__init__(name=name)
+        model, seeds = config.model, Seeds(config.training.seed * 1000)
+        channels = model.channels
+        self.scale = MelScale(config.audio, model.ceiling)
+        self.style_1 = FrameDense(model.style_dim, _STYLE_CHANNELS, seeds.next(), name="style_1")
+        self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
+        self.first = FrameConv(model.noise_dim + model.style_dim, channels, seeds.next(), name="first")
+        widths = [channels] * _STAGES + [_at_frame_rate(channels)]
+        self.blocks = [_Block(width, seeds, name=f"block_{index}") for index, width in enumerate(widths, 1)]
+        self.ups = [FrameDense(channels, 2 * width, seeds.next(), name=f"up_{index}")
+                    for index, width in enumerate(widths[1:], 1)]
+        self.last = FrameConv(widths[-1], config.audio.mel_bins, seeds.next(), _OUTPUT_GAIN, name="last")
+        self.built = True
+
+    def call(self, noise: keras.KerasTensor, style: keras.KerasTensor,
+             activation: Activation = ops.selu) -> keras.KerasTensor:
+        code = activation(self.style_2(activation(self.style_1(style))))
+        x = activation(_valid(self.first(ops.concatenate([noise, style], axis=-1))))
+        lost, frames = 1, 1  # frames cut off at either end so far; frames of a step
+        for index, block in enumerate(self.blocks):
+            if index:
+                x = double_frames(activation(self.ups[index - 1](x)))
+                lost, frames = 2 * lost, 2 * frames
+            x = block(x, code, frames=frames, lost=lost, activation=activation)
+            lost += 2
+        x = ops.tanh(_valid(self.last(x)))
+        surplus = CONTEXT_STEPS * frames - lost - 1
+        return x[:, surplus:ops.shape(x)[1] - surplus]
+
+    def mel(self, noise: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
+        """Noise and style as in a call -> log mel ``(batch, 16 * steps, mel_bins)``."""
+        return self.scale.to_mel(self(noise, style, activation=selu_for_export))
+
+
+class Discriminator(keras.Model):
+    """Tells real windows from generated ones, as a whole and stretch by stretch.
+
+    Its kernels must come normalised (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
+
+    Args:
+        config: shapes, channels and seed.
+
+    Call arguments:
+        x: ``(batch, frames, mel_bins)`` in [-1, 1].
+
+    Output: logits ``(batch,)`` of the whole, ``(batch, frames / 8)`` of the stretches, and the feature maps.
+    """
+
+    def __init__(self, config: Config, name: str = "discriminator") -> None:
+        super().__init__(name=name)
+        bins, frames = config.mel_shape
+        channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
+        self.flat = frames // 2 ** _JUDGED_STAGES * channels
+        self.trunk = Trunk(bins, channels, _JUDGED_STAGES, seeds, "discriminator", _at_frame_rate(channels))
+        self.judge = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
+        self.verdict = FrameDense(channels, 1, seeds.next(), name="verdict")
+        self.of_stretch = FrameDense(channels, 1, seeds.next(), name="of_stretch")
+        self.directions = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
+                                           initializer=keras.initializers.RandomNormal(seed=seeds.next()))
+                           for index, kernel in enumerate(self.kernels)]
+        self.built = True
+
+    @property
+    def kernels(self) -> list[keras.Variable]:
+        """What is to be normalised."""
+        return [variable for variable in self.trainable_variables if variable.name == "kernel"]
+
+    def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor, list[keras.KerasTensor]]:
+        maps = self.trunk(x)
+        flat = ops.reshape(maps[-1], (-1, self.flat))
+        y = ops.selu(self.judge(ops.concatenate([flat, group_deviation(flat)], axis=-1)))
+        stretches = self.of_stretch(maps[_STRETCH_STAGE])
+        return ops.squeeze(self.verdict(y), axis=-1), ops.squeeze(stretches, axis=-1), maps
+
+
+class Encoder(keras.Model):
+    """Finds noise and style that make a window: means and logarithms of variances of normal distributions.
+
+    Args:
+        config: sizes, channels and seed.
+
+    Call arguments:
+        x: ``(batch, 16 * steps, mel_bins)`` in [-1, 1], any number of steps.
+
+    Output: two of ``(batch, steps, noise_dim)`` and two of ``(batch, style_dim)``.
+    """
+
+    def __init__(self, config: Config, name: str = "encoder") -> None:
+        super().__init__(name=name)
+        channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 600)
+        self.trunk = Trunk(config.audio.mel_bins, channels, _STAGES, seeds, "encoder", _at_frame_rate(channels))
+        self.of_noise = FrameDense(channels, 2 * config.model.noise_dim, seeds.next(), _OUTPUT_GAIN, name="of_noise")
+        self.pooled = FrameDense(channels, channels, seeds.next(), name="pooled")
+        self.of_style = FrameDense(channels, 2 * config.model.style_dim, seeds.next(), _OUTPUT_GAIN, name="of_style")
+        self.built = True
+
+    def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
+        steps = self.trunk(x)[-1]
+        style = self.of_style(ops.mean(ops.selu(self.pooled(steps)), axis=1))
+        return (*ops.split(self.of_noise(steps), 2, axis=-1), *ops.split(style, 2, axis=-1))
+
+
+class _Block(keras.layers.Layer):
+    """Two valid convolutions, each scaled and shifted by the style, beside the identity."""
+
+    def __init__(self, channels: int, seeds: Seeds, name: str) -> None:
+        super().__init__(name=name)
+        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
+        self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
+                                  name=f"{name}_style_{index}")
+                       for index in (1, 2)]
+        self.built = True
+
+    def call(self, x: keras.KerasTensor, code: keras.KerasTensor, frames: int, lost: int,
+             activation: Activation) -> keras.KerasTensor:
+        """``lost``: frames that `x` has less than the code's steps on either side, at ``frames`` a step."""
+        y = x
+        for index, (conv, to_style) in enumerate(zip(self.convs, self.styles, strict=True), 1):
+            scale, shift = ops.split(_spread(to_style(code), frames, lost + index), 2, axis=-1)
+            y = activation(_valid(conv(y)) * (1.0 + scale) + shift)
+        return residual(_valid(_valid(x)), y)
+
+
+def _at_frame_rate(channels: int) -> int:
+    """Channels of maps at frame rate: half as many, since these take half the time of all."""
+    return max(1, channels // 2)
+
+
+def _valid(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Without the first frame and the last, which saw zeros beyond the ends."""
+    return x[:, 1:-1]
+
+
+def _spread(code: keras.KerasTensor, frames: int, lost: int) -> keras.KerasTensor:
+    """Every step's vector on each of its frames; ``lost`` frames fewer at either end."""
+    code = ops.repeat(code, frames, axis=1) if frames > 1 else code
+    return code[:, lost:ops.shape(code)[1] - lost]

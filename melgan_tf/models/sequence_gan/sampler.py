@@ -1,0 +1,108 @@
+"""The Sampler of a sequence GAN: noise and style -> mel -> waveform, inference only.
+
+It makes whole sounds, many at a time, for evaluation, previews and exports. Sounds too long for that, and loops, are
+made piece by piece: `melgan_tf.inference.long_sounds`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from melgan_tf.dsp.griffin_lim import mel_to_waveform
+from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_real
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.models.sequence_gan.config import STEP_FRAMES
+from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS
+from melgan_tf.models.sequence_gan.noise import SequenceNoise
+
+#: Sounds fade in and out over this time: they are cut out of something that has no beginning and no end.
+FADE_SECONDS = 0.02
+
+
+class SequenceSampler(Sampler):
+    """Makes sounds of noise and style.
+
+    A sound of ``steps`` steps takes ``steps + 2 * CONTEXT_STEPS`` vectors of each: the neighbourhood on either side
+    counts, but is not heard. As with every `Sampler`, sound ``i`` of a seed is always the same.
+
+    Args: as for `Sampler`.
+    """
+
+    @property
+    def steps(self) -> int:
+        """Of a training window."""
+        return self.config.mel_shape[1] // STEP_FRAMES
+
+    @property
+    def source(self) -> SequenceNoise:
+        """What noise and style are drawn from."""
+        return SequenceNoise.of(self.config)
+
+    def input_signature(self, batch: int | None, steps: int | None = -1) -> dict[str, tf.TensorSpec]:
+        """What a call takes, by name: ``noise`` and ``style``.
+
+        Args:
+            batch: sounds; None for any number.
+            steps: of each sound; None for any number, -1 for those of a training window.
+        """
+        length = None if steps is None else (self.steps if steps == -1 else steps) + 2 * CONTEXT_STEPS
+        model = self.config.model
+        return {name: tf.TensorSpec((batch, length, size), tf.float32, name=name)
+                for name, size in (("noise", model.noise_dim), ("style", model.style_dim))}
+
+    def __call__(self, noise: tf.Tensor, style: tf.Tensor) -> dict[str, tf.Tensor]:
+        """``noise`` and ``style`` ``(batch, steps + 2 * CONTEXT_STEPS, ...)`` -> ``audio`` ``(batch, samples)`` and
+        ``mel`` ``(batch, 16 * steps, mel_bins)``."""
+        mel = self.mel(noise, style)
+        return {"audio": self.render(mel), "mel": mel}
+
+    def mel(self, noise: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
+        """As in a call -> mel ``(batch, 16 * steps, mel_bins)``."""
+        return tf.cast(self.generator.mel(noise, style), tf.float32)
+
+    def render(self, mel: tf.Tensor, products: bool = False) -> tf.Tensor:
+        """Mel ``(batch, frames, mel_bins)``, any number of frames -> waveform ``(batch, frames * hop)``.
+
+        ``products`` computes Fourier transforms as matrix products, as phones want it.
+        """
+        options: dict[str, Any] = {"products": True} if products else {}
+        if self.vocoder:
+            return self.finish(self.vocoder.render(mel, self.audio, **options))
+        solver = {"solver": griffin_lim_real} if products else {}
+        return self.finish(mel_to_waveform(mel, self.audio, self.iterations, **solver))
+
+    def finish(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Fades both ends, so that nothing clicks, and turns down what would clip (peak above 1)."""
+        samples = tf.shape(waveform)[1]
+        near = tf.cast(tf.minimum(tf.range(1, samples + 1), tf.range(samples, 0, -1)), tf.float32)
+        ramp = tf.minimum(near / max(1, round(FADE_SECONDS * self.audio.sample_rate)), 1.0)
+        waveform = waveform * (0.5 - 0.5 * tf.cos(math.pi * ramp))
+        return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
+
+    def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0,
+               label: None = None, steps: tf.Tensor | int | None = None) -> dict[str, tf.Tensor]:
+        """What makes sounds ``start`` to ``start + count - 1`` of a seed: ``noise`` and ``style``.
+
+        Args:
+            seed, count, start: as in `generate`.
+            label: there are no classes.
+            steps: of each sound; by default those of a training window.
+        """
+        sounds = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
+        steps = tf.cast(self.steps if steps is None else steps, tf.int64)
+        return self.stretch(seed, sounds[:, None], tf.constant(0, tf.int64), steps)
+
+    def stretch(self, seed: tf.Tensor | int, sound: tf.Tensor | int, first: tf.Tensor, steps: tf.Tensor,
+                period: int = 0) -> dict[str, tf.Tensor]:
+        """What makes steps ``first`` to ``first + steps - 1`` of sounds, with their neighbourhood."""
+        numbers = first - CONTEXT_STEPS + tf.range(steps + 2 * CONTEXT_STEPS, dtype=tf.int64)
+        return {"noise": self.source.noise(seed, sound, numbers, period),
+                "style": self.source.style(seed, sound, numbers, period)}
+
+    def sample(self, seed: tf.Tensor | int, count: tf.Tensor | int,
+               steps: tf.Tensor | int | None = None) -> dict[str, tf.Tensor]:
+        """The beginnings of the first ``count`` sounds of a seed, as `__call__` returns them."""
+        return self(**self.inputs(seed, count, steps=steps))
