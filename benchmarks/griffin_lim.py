@@ -16,11 +16,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp.griffin_lim import griffin_lim, mel_to_waveform
-from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_real
+from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_matmul
 from melgan_tf.dsp.spectral import mel_spectrogram
 
 AUDIO, SAMPLES = AudioConfig(), 8_000
-SOLVERS = {"FFT": griffin_lim, "matrix product": griffin_lim_real}
+SOLVERS = {"FFT": griffin_lim, "matrix product": griffin_lim_matmul}
 
 
 def best_ms(call: Callable[[], object], repeats: int) -> float:
@@ -37,7 +37,7 @@ def best_ms(call: Callable[[], object], repeats: int) -> float:
 def lite_model(shape: tuple[int, ...]) -> bytes:
     """The matrix realisation as a TFLite file of builtin operations."""
     module = tf.Module()
-    module.render = tf.function(lambda mel: mel_to_waveform(mel, AUDIO, length=SAMPLES, solver=griffin_lim_real),
+    module.render = tf.function(lambda mel: mel_to_waveform(mel, AUDIO, length=SAMPLES, solver=griffin_lim_matmul),
                                 input_signature=[tf.TensorSpec(shape, tf.float32)])
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=module.render)

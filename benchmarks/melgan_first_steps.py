@@ -31,8 +31,8 @@ def main() -> None:
     from melgan_tf import config as configuration
     from melgan_tf.cli.console import ConsoleProgress
     from melgan_tf.config import presets
+    from melgan_tf.config.registry import build_network
     from melgan_tf.inference.vocoder import Vocoder, load_vocoder
-    from melgan_tf.models.families import build_vocoder
     from melgan_tf.storage.run_directory import with_training
     from melgan_tf.training.run import run
 
@@ -47,7 +47,7 @@ def main() -> None:
             run(with_training(config, steps=steps), arguments.sounds, arguments.run_dir, ConsoleProgress(quiet=True))
             vocoder, losses = load_vocoder(arguments.run_dir), _losses(arguments.run_dir / "history.csv")
         else:
-            vocoder, losses = Vocoder(build_vocoder(config), config, "untrained", 0, ""), {}
+            vocoder, losses = Vocoder(build_network(config), config, "untrained", 0, ""), {}
         distance, silence, level = measure(vocoder, arguments.held_out)
         if steps == arguments.steps[0]:
             print(f"| silence | {silence:.2f} | | | | |")

@@ -74,13 +74,13 @@ def prepare(folder: Path) -> None:
 
     options.start_tensorflow()
     from melgan_tf.config import presets
+    from melgan_tf.config.registry import build_network
     from melgan_tf.exports.vocoder import export_saved_model, export_tflite, new_frames
     from melgan_tf.inference.vocoder import Vocoder
-    from melgan_tf.models.families import build_vocoder
 
     for preset in ("melgan", "vocoder-22k", "vocoder-16k"):
         config = presets.get(preset)
-        vocoder = Vocoder(build_vocoder(config), config, preset, 0, "0" * 12)
+        vocoder = Vocoder(build_network(config), config, preset, 0, "0" * 12)
         export_saved_model(vocoder, folder / preset, version=1)
         export_tflite(vocoder, folder / f"{preset}.tflite")
         (folder / f"{preset}.new").write_text(str(new_frames(vocoder) * vocoder.audio.hop_samples))
@@ -127,15 +127,15 @@ def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float
     if row.kind == "SavedModel":
         loaded = tf.saved_model.load(str(folder / row.preset / "1"))
         return timed(lambda: loaded.signatures["vocode"](mel=given)["audio"].numpy(), samples)
+    from melgan_tf.config.registry import build_network
     from melgan_tf.dsp.griffin_lim import mel_to_waveform
     from melgan_tf.inference.streaming import compiled
-    from melgan_tf.models.families import build_vocoder
 
     if row.kind == "Griffin-Lim":
         render = tf.function(lambda mel: mel_to_waveform(mel, audio, 32), autograph=False,
                              input_signature=[tf.TensorSpec((None, None, audio.mel_bins))])
         return timed(lambda: render(given).numpy(), samples)
-    vocode = compiled(build_vocoder(presets.get(row.preset)), audio.mel_bins)
+    vocode = compiled(build_network(presets.get(row.preset)), audio.mel_bins)
     return timed(lambda: vocode(mel), samples)
 
 
@@ -166,15 +166,15 @@ def _librosa(mel: np.ndarray, samples: int, audio: AudioConfig) -> tuple[float, 
 def _generate(row: Row) -> tuple[float, float]:
     """The `seed` preset's sampler: its generator takes next to no time."""
     from melgan_tf.config import presets
+    from melgan_tf.config.registry import build_network
     from melgan_tf.inference.sampler import BATCH, Sampler
     from melgan_tf.inference.vocoder import Vocoder
-    from melgan_tf.models.families import build_vocoder
     from melgan_tf.models.spectrogram_gan.networks import Generator
 
     config, vocoder = presets.get("seed"), None
     if row.preset != "melgan":
         theirs = presets.get(row.preset)
-        vocoder = Vocoder(build_vocoder(theirs), theirs, row.preset, 0, "0" * 12)
+        vocoder = Vocoder(build_network(theirs), theirs, row.preset, 0, "0" * 12)
     sampler = Sampler(Generator(weight_std=0.1), config, vocoder=vocoder)
     noise = sampler.noise(0, BATCH)
     return timed(lambda: sampler.make_batch(noise)["audio"].numpy(), BATCH * config.data.clip_samples)

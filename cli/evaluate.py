@@ -48,12 +48,12 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
     for name, given in (("--vocoder", vocoder), ("--count", count)):
         if given and folder:
             raise UsageError(f"{run} is a folder of sounds: leave {name} away")
-    if config and config.is_vocoder:
+    if config and config.family.makes == "waveforms":
         for name, given in (("--vocoder", vocoder), ("--count", count), ("--train", train),
                             ("--markdown", markdown_file), ("--png", png_file)):
             if given:
                 raise UsageError(f"{run} is a vocoder itself: leave {name} away")
-    if config and config.any_length and png_file:
+    if config and config.family.makes == "streams" and png_file:
         raise UsageError(f"{run} (preset {config.preset}) makes no drums, which the picture shows: leave --png away")
     for name, given in (("reference", reference), ("train", train)):
         if given and not given.exists():
@@ -68,7 +68,7 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
 
     options.start_tensorflow()
     progress = ConsoleProgress(quiet)
-    if config and config.is_vocoder:
+    if config and config.family.makes == "waveforms":
         values = _vocoder(run, reference, checkpoint, progress)
     else:
         values = _sounds(run, folder, reference, train, count, vocoder, checkpoint, seed, progress,
@@ -88,7 +88,7 @@ def _sounds(run: Path, folder: bool, reference: Path, train: Path | None, count:
             png_file: Path | None) -> dict[str, Any]:
     from melgan_tf.evaluation import card
     from melgan_tf.evaluation import evaluate as assessment
-    from melgan_tf.inference.load import load_trained
+    from melgan_tf.inference.load import load_sound_model
 
     for name, other in (("--train", train), ("the generated sounds", run if folder else None)):
         if other and assessment.overlap(other, reference):
@@ -97,7 +97,7 @@ def _sounds(run: Path, folder: bool, reference: Path, train: Path | None, count:
     if folder:
         found = assessment.assess_folder(run, reference, train, seed, progress)
     else:
-        trained = load_trained(run, checkpoint, progress, vocoder)
+        trained = load_sound_model(run, checkpoint, progress, vocoder)
         train = train or assessment.training_folder(run, reference)
         found = assessment.assess_run(trained, reference, train, count, seed, progress)
     click.echo(card.header(found.report))

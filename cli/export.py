@@ -41,7 +41,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
     if kind == "tflite" and version:
         raise UsageError(f"--version {version} is for --format saved-model")
     config = options.run_config(run)
-    if config.is_vocoder and vocoder:
+    if config.family.makes == "waveforms" and vocoder:
         raise UsageError(f"{run} is a vocoder itself: leave --vocoder away")
     if kind == "tflite" and out.suffix == ".tflite":
         options.require_output(out, force)
@@ -56,13 +56,13 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
 
     options.start_tensorflow()
     from melgan_tf.exports import saved_model, tflite
-    from melgan_tf.inference.load import load_trained
+    from melgan_tf.inference.load import load_sound_model
 
     progress = ConsoleProgress(quiet)
-    if config.is_vocoder:
+    if config.family.makes == "waveforms":
         receipt = _vocoder(run, out, kind, version, quantize, checkpoint, force, progress)
     else:
-        trained = load_trained(run, checkpoint, progress, vocoder)
+        trained = load_sound_model(run, checkpoint, progress, vocoder)
         if kind == "saved-model":
             receipt = saved_model.export(trained, out, version, force)
         else:

@@ -19,5 +19,5 @@ def command(name: str | None) -> None:
         return
     width = max(map(len, presets.names())) + 2
     for known in presets.names():
-        click.echo(textwrap.fill(presets.DESCRIPTIONS[known], 100, initial_indent=known.ljust(width),
+        click.echo(textwrap.fill(presets.description(known), 100, initial_indent=known.ljust(width),
                                  subsequent_indent=" " * width))

@@ -65,7 +65,8 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, c
         options.require_output(run_dir, force=True)
     options.require_utf8(run_dir)
 
-    # one thread an operation: training runs its programs side by side, one a core (see melgan_tf.models.spectrogram_gan.train_step)
+    # one thread an operation: training runs its programs side by side, one a core (see
+    # melgan_tf.models.spectrogram_gan.train_step)
     options.start_tensorflow(threads_per_op=1, compiling=True, joining=place is not None)
     from melgan_tf.training.run import run
 
@@ -74,7 +75,7 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, c
         if not quiet:
             click.echo(f"{place.name(place.index)}: trained {result.epochs} epochs ({result.steps} steps)")
         return
-    _report(result, run_dir, config.is_vocoder, quiet)
+    _report(result, run_dir, config.family.makes == "waveforms", quiet)
 
 
 def _changes(config_file: Path | None, assignments: tuple[str, ...], training: dict[str, Any]) -> dict[str, Any]:

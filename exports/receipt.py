@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.load import Trained
+from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.storage.run_directory import versions
 
@@ -77,13 +77,13 @@ class Receipt:
         return rows
 
 
-def origin(trained: Trained) -> dict[str, Any]:
+def origin(trained: SoundModel) -> dict[str, Any]:
     """Where a model comes from, as every export says it."""
     config = trained.config
     return {"made_by": "melgan-tf", "preset": config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
-            "noise_dim": config.model.noise_dim, "vocoder": trained.renderer,
-            **({"style_dim": config.model.style_dim} if config.any_length else {}),
+            "noise_dim": config.model.noise_dim, "vocoder": trained.vocoder_metadata,
+            **({"style_dim": config.model.style_dim} if config.family.makes == "streams" else {}),
             **({"classes": classes.names} if (classes := trained.sampler.classes) else {})}
 
 

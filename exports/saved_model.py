@@ -16,7 +16,7 @@ import tensorflow as tf
 from melgan_tf.config import Config, to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports.receipt import REPORT, Receipt, differences, origin, reference, require_tolerance, run_standalone
-from melgan_tf.inference.load import Trained
+from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.storage.atomic import write_text
 
@@ -31,7 +31,7 @@ def next_version(path: Path) -> int:
     return max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0) + 1
 
 
-def export(trained: Trained, path: str | Path, version: int | None = None, force: bool = False) -> Receipt:
+def export(trained: SoundModel, path: str | Path, version: int | None = None, force: bool = False) -> Receipt:
     """Writes ``path/<version>/`` in TF Serving's layout and checks it in a process of its own.
 
     Signatures, all with dynamic batch: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` and, if
@@ -112,11 +112,11 @@ def publish(path: str | Path, version: int | None, force: bool, write: Callable[
 
 def write_archive(sampler: Sampler, folder: Path) -> None:
     """Writes the bare SavedModel."""
-    any_length = sampler.config.any_length
+    any_length = sampler.config.family.makes == "streams"
     inputs = list((sampler.input_signature(None, None) if any_length else sampler.input_signature(None)).values())
     archive = keras.export.ExportArchive()
     archive.track(sampler.generator)
-    if sampler.vocoder:
+    if sampler.vocoder.model:
         archive.track(sampler.vocoder.model)
     for name in ("serving_default", "generate"):
         archive.add_endpoint(name, sampler.__call__, input_signature=inputs)

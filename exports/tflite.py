@@ -33,7 +33,7 @@ from melgan_tf.exports.receipt import (
     run_standalone,
 )
 from melgan_tf.exports.saved_model import write_out
-from melgan_tf.inference.load import Trained
+from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.stderr import silenced
 from melgan_tf.storage.atomic import write_text
@@ -55,7 +55,7 @@ _SCALE: dict[str, Scale] = {"none": "own", "float16": "own", "dynamic": "own", "
 _CALIBRATION_SOUNDS = 256
 
 
-def export(trained: Trained, path: str | Path, quantize: Quantize = "none", force: bool = False) -> Receipt:
+def export(trained: SoundModel, path: str | Path, quantize: Quantize = "none", force: bool = False) -> Receipt:
     """Writes a TFLite file with its receipt and checks it in a process without TensorFlow.
 
     Signatures: ``mel`` (``noise`` ``(1, noise_dim)`` and, if the model has classes, ``label`` ``(1, classes)`` ->
@@ -139,7 +139,7 @@ def _convert(sampler: Sampler, folder: Path, quantize: Quantize) -> bytes:
     specs = list(sampler.input_signature(1).values())
     archive = keras.export.ExportArchive()
     archive.track(sampler.generator)
-    if sampler.vocoder:
+    if sampler.vocoder.model:
         archive.track(sampler.vocoder.model)
     archive.add_endpoint("mel", lambda *inputs: {"mel": sampler.mel(*inputs)}, input_signature=specs)
     keys = ["mel"]
@@ -185,7 +185,7 @@ def lower(folder: Path, keys: list[str], quantize: Quantize,
 
 def _generate(sampler: Sampler, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
     mel = sampler.mel(*inputs)
-    return {"audio": sampler.render(mel, products=True), "mel": mel}
+    return {"audio": sampler.render(mel, use_matmul_dft=True), "mel": mel}
 
 
 def _calibration(sampler: Sampler) -> Iterator[tuple[str, dict[str, np.ndarray]]]:

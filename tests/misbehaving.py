@@ -1,4 +1,5 @@
-"""A task for `melgan_tf.data.decoder_pool` that goes wrong as it is told: decoders that crash on demand are hard to come by."""
+"""A task for `melgan_tf.data.decoder_pool` that goes wrong as it is told: decoders that crash on demand are hard to
+come by."""
 
 from __future__ import annotations
 

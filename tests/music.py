@@ -9,8 +9,8 @@ import numpy as np
 import soundfile
 
 from melgan_tf.config import presets
+from melgan_tf.config.registry import build_network
 from melgan_tf.inference.vocoder import Vocoder
-from melgan_tf.models.families import build_vocoder
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.sequence_gan.networks import Generator
 from melgan_tf.models.sequence_gan.sampler import SequenceSampler
@@ -40,7 +40,7 @@ def tiny_vocoder() -> Vocoder:
     """Untrained, with everything that looks around."""
     model = FastVocoderConfig(channels=16, sub_channels=16, dilations=(1, 2), low_rounds=1, corrections=1)
     config = dataclasses.replace(presets.get("vocoder-22k"), model=model)
-    return Vocoder(build_vocoder(config), config, "tiny", 0, "000000000000")
+    return Vocoder(build_network(config), config, "tiny", 0, "000000000000")
 
 
 def tiny_sampler(vocoder: Vocoder | None = None) -> SequenceSampler:

@@ -40,8 +40,7 @@ def main(job: dict) -> None:
             read.clear()
             return result
 
-        with (mock.patch.object(run_module._Session, "train", keeping), mock.patch.object(audio, "load", counting),
-              mock.patch.object(sounds, "_PART_FILES", 4)):
+        with mock.patch.object(run_module._Session, "train", keeping), mock.patch.object(audio, "load", counting):
             # only the chief's folder is to be made
             run_module.run(from_dict(Config, config), job["sounds"], out / f"run-of-{index}" / name)
 

@@ -18,8 +18,9 @@ from melgan_tf.evaluation.evaluate import with_recorded_labels
 from melgan_tf.evaluation.sounds import load_sounds
 from melgan_tf.inference import generate as generation
 from melgan_tf.inference.generate import write_sounds
-from melgan_tf.inference.load import Trained
+from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.output_folder import FileNames, Shard, file_name
+from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models.spectrogram_gan.networks import Generator
 
@@ -29,9 +30,9 @@ COUNT = 70
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> SoundModel:
     """An untrained model, loud enough to be heard, with hasty phases."""
-    return Trained(Sampler(Generator(weight_std=0.1, seed=3), SEED, iterations=1), SEED, step=42, weights="0" * 12)
+    return SoundModel(Sampler(Generator(weight_std=0.1, seed=3), SEED, GriffinLim(1)), SEED, step=42, weights="0" * 12)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +179,7 @@ def test_memory_does_not_grow_with_the_count(tmp_path, monkeypatch):
     made = np.random.default_rng(0).normal(0, 0.1, (16, SEED.data.clip_samples)).astype(np.float32)
     sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((tf.shape(noise)[0], 16, 64))), SEED)
     sampler.render = lambda mel: tf.constant(made)[:tf.shape(mel)[0]]  # the sounds are not the point here
-    trained, peaks = Trained(sampler, SEED, 1, "0" * 12), []
+    trained, peaks = SoundModel(sampler, SEED, 1, "0" * 12), []
     for count in (64, 64, 640):
         tracemalloc.start()
         write_sounds(trained, tmp_path / "out", count, 0, "run")

@@ -19,8 +19,9 @@ from melgan_tf.data.mel_dataset import class_shares, labelled_batches
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.generate import write_sounds
 from melgan_tf.inference.html_page import page
-from melgan_tf.inference.load import Trained
+from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.models import sound_task
 from melgan_tf.models.frame_gan.networks import Generator
 from melgan_tf.storage.checkpoints import load
 from melgan_tf.training import callbacks, task
@@ -98,7 +99,7 @@ def test_batches_are_a_function_of_seed_and_step_and_balanced():
 
 
 def test_generated_files_say_their_class(sampler, tmp_path):
-    record = write_sounds(Trained(sampler, TINY, 3, "0" * 12), tmp_path / "out", 3, 1, "run", label="kick=1,snare=1")
+    record = write_sounds(SoundModel(sampler, TINY, 3, "0" * 12), tmp_path / "out", 3, 1, "run", label="kick=1,snare=1")
     assert [sound["label"] for sound in record["sounds"]] == ["kick=0.5,snare=0.5"] * 3
     assert all((tmp_path / "out" / sound["file"]).exists() for sound in record["sounds"])
     assert record["sounds"][0]["file"] == "kick=0.5-snare=0.5-seed1-0000.wav"
@@ -122,8 +123,8 @@ def test_the_page_plays_every_sound_under_its_class():
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     """Fewer sounds to judge by, and no previews, which render sounds: neither is what is tested here."""
-    with (mock.patch.object(tasks, "_JUDGED", 16), mock.patch.object(callbacks.Preview, "on_train_begin"),
-          mock.patch.object(task.FrameTask, "measure", return_value={"faults/hum_db": 3.0})):
+    with (mock.patch.object(sound_task, "JUDGED_SOUNDS", 16), mock.patch.object(callbacks.Preview, "on_train_begin"),
+          mock.patch.object(task.FrameTask, "extra_metrics", return_value={"faults/hum_db": 3.0})):
         yield
 
 

@@ -196,7 +196,7 @@ def test_presets_lists_every_preset_with_its_purpose():
     ended = invoke("presets")
     assert (ended.code, ended.stderr) == (0, "")
     for name in presets.names():
-        assert re.search(rf"^{name} +{re.escape(presets.DESCRIPTIONS[name][:20])}", ended.stdout, re.MULTILINE)
+        assert re.search(rf"^{name} +{re.escape(presets.description(name)[:20])}", ended.stdout, re.MULTILINE)
     assert max(map(len, ended.stdout.splitlines())) <= 100
 
 

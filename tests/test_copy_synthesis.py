@@ -328,7 +328,8 @@ def test_any_length_gives_finite_figures(samples):
 
 
 FUNCTIONS = [lambda m, r: vocoder_metrics.log_mel_l1(m, r, SEED), vocoder_metrics.multi_resolution_stft,
-             lambda m, r: vocoder_metrics.onset_error(m, r, RATE), vocoder_metrics.edge_click, vocoder_metrics.dc_offset,
+             lambda m, r: vocoder_metrics.onset_error(m, r, RATE), vocoder_metrics.edge_click,
+             vocoder_metrics.dc_offset,
              lambda m, r: vocoder_metrics.frame_rate_buzz(m, r, HOP), lambda m, r: measure([(m, r)], SEED)]
 
 

@@ -221,7 +221,7 @@ def test_generated_sounds_sorted_by_kind_are_sampled_fairly(compared):
 
 
 def test_very_many_sounds_are_cut_to_what_fits_in_memory(compared, monkeypatch):
-    monkeypatch.setattr(compare, "MOST_SOUNDS", 30)
+    monkeypatch.setattr(compare, "MAX_SOUNDS", 30)
     assert compared(strokes(2)).sounds == 30
 
 

@@ -18,7 +18,7 @@ from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import receipt as receipts
 from melgan_tf.exports import saved_model, tflite, tflite_metadata
-from melgan_tf.inference.load import Trained, load_trained
+from melgan_tf.inference.load import SoundModel, load_sound_model
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models.spectrogram_gan.networks import Generator
 
@@ -77,8 +77,8 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(run) -> Trained:
-    return load_trained(run.path, vocoder="griffin-lim")
+def trained(run) -> SoundModel:
+    return load_sound_model(run.path, vocoder="griffin-lim")
 
 
 @pytest.fixture(scope="module")
@@ -398,7 +398,7 @@ def test_an_operation_that_tflite_lacks_is_refused(tmp_path):
     sampler = Sampler(Generator(), SEED)
     sampler.mel = lambda noise: tf.tile(tf.linalg.cholesky(tf.eye(16)[None] * tf.reduce_sum(noise**2)), (1, 1, 4))
     with pytest.raises(MelGANError, match="^TFLite conversion failed: TFLite has no Cholesky$"):
-        tflite.export(Trained(sampler, SEED, 1, "0" * 12), tmp_path / "out", "float16")
+        tflite.export(SoundModel(sampler, SEED, 1, "0" * 12), tmp_path / "out", "float16")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -137,7 +137,7 @@ def test_context_is_as_far_as_a_frame_sees_and_not_much_farther(name, variant):
 @EVERY
 def test_start_turns_the_clock(name, variant):
     model = vocoder(name, variant)
-    mel, period = random_mel(AUDIO[name], 5), model.period_frames
+    mel, period = random_mel(AUDIO[name], 5), model.clock_period_frames
     whole = render(model, mel)
     for start in (0, period, 5 * period):
         np.testing.assert_array_equal(render(model, mel, start=start), whole)
@@ -184,7 +184,7 @@ def test_if_all_frames_are_present_nothing_changes(name, variant):
 @EVERY
 def test_products_do_what_ffts_do(name, variant):
     model, mel = vocoder(name, variant), random_mel(AUDIO[name], 8, batch=2)
-    close(render(model, mel, products=True), render(model, mel))
+    close(render(model, mel, use_matmul_dft=True), render(model, mel))
 
 
 # -- silence ---------------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
     hop = audio.hop_samples
     for seed in range(5):
         model = vocoder(name, variant, seed)
-        context, period = model.context_frames, model.period_frames
+        context, period = model.context_frames, model.clock_period_frames
         mel = np.full((1, 2 * period + 2 * context, audio.mel_bins), -2.0, "float32")
         mel[:, :, audio.mel_bins // 6:audio.mel_bins // 6 + 3] = (0.5, 1.0, 0.5)
         made = render(model, mel)[0, context * hop:-context * hop].astype(np.float64)
@@ -386,13 +386,13 @@ def test_correction_raises_by_no_more_than_eight(name):
 
 
 @PRESETS
-@pytest.mark.parametrize("products", [False, True])
-def test_correction_of_a_sound_that_is_filled_up(name, products):
+@pytest.mark.parametrize("use_matmul_dft", [False, True])
+def test_correction_of_a_sound_that_is_filled_up(name, use_matmul_dft):
     audio = AUDIO[name]
     hop, wave, mel = audio.hop_samples, equalised(noise(audio, 12)), mel_of(noise(audio, 12), audio)
     present = (np.arange(12) < 7).astype("float32")[None, :, None]
     filled = np.where(np.repeat(present[:, :, 0], hop, axis=1) > 0, wave, np.float32(0))
-    made = correct(tf.constant(filled), mel, audio, 1.2, tf.constant(present), products).numpy()
+    made = correct(tf.constant(filled), mel, audio, 1.2, tf.constant(present), use_matmul_dft).numpy()
     alone = correct(tf.constant(wave[:, :7 * hop]), mel[:, :7], audio, 1.2).numpy()
     close(made[:, :7 * hop], alone)
     assert not made[:, 7 * hop:].any()

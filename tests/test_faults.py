@@ -7,7 +7,7 @@ import pytest
 from drums import drum
 
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.artifacts import Faults, faults, hum, onset_error
+from melgan_tf.evaluation.artifacts import Artifacts, hum, measure_artifacts, onset_error
 
 RATE, SAMPLES = 16_000, 8_000
 TIME = np.arange(SAMPLES) / RATE
@@ -27,7 +27,7 @@ def real():
 
 def moved(made, real):
     """The names of the figures that differ notably from those of the real sounds themselves."""
-    own, found = faults(real, RATE, real), faults(made, RATE, real)
+    own, found = measure_artifacts(real, RATE, real), measure_artifacts(made, RATE, real)
     notable = {"silent": 0.02, "clipped": 0.02, "peak": 0.05, "onset_ms": 0.5, "onset_error_ms": 0.5,
                "dc_offset": 0.01, "click_begin": 0.05, "click_end": 0.05, "hum_db": 6.0}
     return {name for name, least in notable.items() if abs(getattr(found, name) - getattr(own, name)) > least}
@@ -35,7 +35,7 @@ def moved(made, real):
 
 def test_honest_sounds_have_no_fault(real):
     assert moved(strokes(60, 1), real) == set()
-    own = faults(real, RATE, real)
+    own = measure_artifacts(real, RATE, real)
     assert (own.silent, own.clipped, own.onset_error_ms) == (0, 0, 0)
     assert own.onset_ms == pytest.approx(5, abs=1)
     assert own.dc_offset < 0.01
@@ -62,9 +62,9 @@ def test_each_fault_moves_its_own_figure_and_no_other(real, spoilt, figure):
 def test_late_sounds_have_an_onset_error_of_as_much(real):
     late = np.pad(real, ((0, 0), (160, 0)))[:, :SAMPLES]
     assert moved(late, real) == {"onset_ms", "onset_error_ms"}
-    assert faults(late, RATE, real).onset_error_ms == pytest.approx(10)
+    assert measure_artifacts(late, RATE, real).onset_error_ms == pytest.approx(10)
     half = np.where(np.arange(60)[:, None] % 2, late, real)
-    assert faults(half, RATE, real).onset_error_ms == pytest.approx(5, abs=0.5)
+    assert measure_artifacts(half, RATE, real).onset_error_ms == pytest.approx(5, abs=0.5)
 
 
 def test_clipping_moves_clipping_and_the_peak(real):
@@ -94,7 +94,7 @@ def test_by_hand():
     audio[0, 101::2] = -0.5  # onset at 100 ms, mean 0
     audio[1, 300:320] = -1.0  # clipped; onset at 300 ms, mean -0.02
     audio[2, 199:203] = 0.02, 0.8, 1.0, 1.0  # only two samples at full scale; onset at 200 ms; mean 0.00282
-    found = faults(audio, 1000)
+    found = measure_artifacts(audio, 1000)
     assert (found.silent, found.clipped, found.peak, found.onset_ms) == (0.25, 0.25, 1.0, 200)
     assert found.dc_offset == pytest.approx((0 + 0.02 + 0.00282) / 3)
     assert found.click_begin == 0
@@ -109,19 +109,19 @@ def test_onset_error_by_hand_with_other_counts():
 
 
 def test_alternating_full_scale_is_not_clipping():
-    assert faults(np.tile([1.0, -1.0], (1, 50)), 1000).clipped == 0
+    assert measure_artifacts(np.tile([1.0, -1.0], (1, 50)), 1000).clipped == 0
 
 
 def test_silence_has_neither_peak_nor_onset():
-    found = dataclasses.asdict(faults(np.zeros((3, 2)), RATE))
+    found = dataclasses.asdict(measure_artifacts(np.zeros((3, 2)), RATE))
     assert found.pop("silent") == 1
     assert found.pop("clipped") == 0
     assert set(found.values()) == {None}
-    assert len(found) == len(dataclasses.fields(Faults)) - 2
+    assert len(found) == len(dataclasses.fields(Artifacts)) - 2
 
 
 def test_unusable_waveforms_are_refused():
     with pytest.raises(MelGANError, match="waveforms have shape"):
-        faults(np.zeros(100), RATE)
+        measure_artifacts(np.zeros(100), RATE)
     with pytest.raises(UsageError, match="sample_rate is 0"):
-        faults(np.zeros((1, 100)), 0)
+        measure_artifacts(np.zeros((1, 100)), 0)

@@ -10,10 +10,10 @@ from drums import write_drums
 from melgan_tf.config import presets
 from melgan_tf.models.frame_gan.networks import Discriminator, Encoder, Generator
 from melgan_tf.models.frame_gan.task import FrameTask
-from melgan_tf.models.frame_gan.train_step import METRICS, FrameGAN
+from melgan_tf.models.frame_gan.train_step import FrameGAN
 from melgan_tf.models.layers.frame_conv import FrameConv, double_frames, halve_frames
 from melgan_tf.models.layers.mel_scale import MelScale
-from melgan_tf.models.layers.spectral_norm import Normalised
+from melgan_tf.models.layers.spectral_norm import SpectralNorm
 from melgan_tf.progress import Progress
 from melgan_tf.training.augmentation import Augmentation
 from melgan_tf.training.optimizers import Adam
@@ -113,10 +113,10 @@ def test_the_discriminator_sees_that_all_sounds_are_alike():
 
 def test_normalised_kernels_have_the_gain_as_largest_singular_value():
     judge = Discriminator(TINY, 3)
-    directions = judge.directions
+    directions = judge.u
     for _ in range(60):
-        found = Normalised(judge.trainable_variables, judge.kernels, directions, gain=2.0)
-        directions = found.directions
+        found = SpectralNorm(judge.trainable_variables, judge.kernels, directions, gain=2.0)
+        directions = found.u
     for variable, value in zip(judge.trainable_variables, found.values, strict=True):
         if variable.name == "kernel":
             matrix = value.numpy().reshape(-1, value.shape[-1])
@@ -132,14 +132,14 @@ def test_gradients_through_normalisation_against_finite_differences():
 
     def loss(kernel, directions):
         variable.assign(kernel)
-        found = Normalised(judge.trainable_variables, judge.kernels, directions, 2.0)
+        found = SpectralNorm(judge.trainable_variables, judge.kernels, directions, 2.0)
         place = [v.path for v in judge.trainable_variables].index(variable.path)
         upstream = [weight if i == place else tf.zeros_like(v) for i, v in enumerate(found.values)]
         return float(tf.reduce_sum(found.values[place] * weight)), found.gradient(upstream)[place].numpy(), found
 
-    start, directions = np.asarray(variable).copy(), judge.directions
+    start, directions = np.asarray(variable).copy(), judge.u
     for _ in range(60):  # at the fixed point the singular vectors' own change has no first-order effect
-        directions = loss(start, directions)[2].directions
+        directions = loss(start, directions)[2].u
     _, gradient, _ = loss(start, directions)
     step = np.random.default_rng(0).normal(size=start.shape).astype("float32") * 1e-2
     slope = (loss(start + step, directions)[0] - loss(start - step, directions)[0]) / 2
@@ -163,7 +163,7 @@ def test_a_step_moves_every_player_and_all_figures_are_finite():
     players = {name: model.parts()[name] for name in ("generator", "learning_generator", "encoder", "discriminator")}
     before = {name: values(variables) for name, variables in players.items()}
     figures = model.train_step(batch())
-    assert sorted(figures) == sorted(METRICS)
+    assert sorted(figures) == sorted(FrameGAN.METRICS)
     assert all(np.isfinite(float(value)) for value in figures.values())
     for name, variables in players.items():
         for variable, old in zip(variables, before[name], strict=True):
@@ -199,10 +199,11 @@ def test_shards_change_nothing_but_rounding():
 def test_the_average_follows_the_generator():
     model = compiled()
     start = values(model.generator.variables)
-    model.average.set_weights(start)
+    model.ema_generator.set_weights(start)
     model.train_step(batch())
     keep = min(TINY.model.average, 1 / 10)
-    for slow, old, new in zip(values(model.average.variables), start, values(model.generator.variables), strict=True):
+    averages, learned = values(model.ema_generator.variables), values(model.generator.variables)
+    for slow, old, new in zip(averages, start, learned, strict=True):
         np.testing.assert_allclose(slow, new + keep * (old - new), atol=1e-6)
 
 
@@ -220,7 +221,7 @@ def test_faults_are_measured_at_a_checkpoint(tmp_path):
     write_drums(tmp_path, each=3)
     task = FrameTask(TINY, tmp_path, Progress())
     task.build()
-    task.start_judging()
+    task.setup_validation()
     measured = task.measure()
     assert {"faults/hum_db", "faults/dc_offset", "faults/silent"} <= set(measured)
     assert np.isfinite(list(measured.values())).all()

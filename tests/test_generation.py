@@ -20,7 +20,7 @@ from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference import generate as generation
 from melgan_tf.inference.generate import write_sounds
-from melgan_tf.inference.load import Trained, load_trained
+from melgan_tf.inference.load import SoundModel, load_sound_model
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models.spectrogram_gan.networks import Generator
 from melgan_tf.progress import Progress
@@ -31,9 +31,9 @@ GRIFFIN_LIM = ("--vocoder", "griffin-lim")
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> SoundModel:
     """An untrained model, loud enough to be heard."""
-    return Trained(Sampler(Generator(weight_std=0.1, seed=3), SEED), SEED, step=42, weights="0123456789ab")
+    return SoundModel(Sampler(Generator(weight_std=0.1, seed=3), SEED), SEED, step=42, weights="0123456789ab")
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def test_the_picture_has_room_for_every_sound(folder):
 
 
 def test_silent_sounds_are_written_and_marked(tmp_path):
-    silent = Trained(Sampler(SimpleNamespace(mel=lambda noise: tf.zeros((16, 16, 64))), SEED), SEED, 1, "0" * 12)
+    silent = SoundModel(Sampler(SimpleNamespace(mel=lambda noise: tf.zeros((16, 16, 64))), SEED), SEED, 1, "0" * 12)
     made = write_sounds(silent, tmp_path / "out", 2, 0, "run")
     assert [(sound["silent"], sound["peak"]) for sound in made["sounds"]] == [(True, 0.0)] * 2
     assert len(list((tmp_path / "out").glob("*.wav"))) == 2
@@ -261,7 +261,7 @@ def test_an_interrupt_half_way_leaves_everything_as_it_was(trained, tmp_path, mo
 
 def test_a_message_names_the_folder_asked_for(trained, tmp_path):
     """Not the hidden one in which files are made."""
-    nan = Trained(Sampler(SimpleNamespace(mel=lambda noise: tf.fill((16, 16, 64), np.nan)), SEED), SEED, 1, "0" * 12)
+    nan = SoundModel(Sampler(SimpleNamespace(mel=lambda noise: tf.fill((16, 16, 64), np.nan)), SEED), SEED, 1, "0" * 12)
     with pytest.raises(MelGANError, match=f"^cannot write {tmp_path}/out/seed0-0000.wav: give finite samples"):
         write_sounds(nan, tmp_path / "out", 1, 0, "run")
     assert list(tmp_path.iterdir()) == []
@@ -290,9 +290,9 @@ def test_command_takes_the_best_checkpoint_on_request(run, tmp_path, monkeypatch
 
     def load(path, checkpoint, progress, vocoder):
         asked.append(checkpoint)
-        return load_trained(path, checkpoint, progress, vocoder)
+        return load_sound_model(path, checkpoint, progress, vocoder)
 
-    monkeypatch.setattr("melgan_tf.inference.load.load_trained", load)
+    monkeypatch.setattr("melgan_tf.inference.load.load_sound_model", load)
     for choice in ((), ("--checkpoint", "best")):
         assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 1, "--force",
                       *choice).code == 0

@@ -89,7 +89,7 @@ def test_errors_become_reasons():
 
 def test_waiting_results_are_bounded(monkeypatch):
     """While the first file takes its time, the others' results do not pile up."""
-    monkeypatch.setattr(decoder_pool, "_MOST_WAITING", 8 << 20)
+    monkeypatch.setattr(decoder_pool, "_MAX_WAITING", 8 << 20)
     with Pool("misbehaving:act", None, 2, Limits()) as pool:
         most = 0
         results = pool.results((number, ("sleep", 2.0) if number == 0 else ("big", 40), 0) for number in range(8))

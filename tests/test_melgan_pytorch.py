@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from melgan_tf.config import presets
 from melgan_tf.dsp import spectral
-from melgan_tf.models.melgan.networks import Generator, MultiScaleDiscriminator
+from melgan_tf.models.melgan.networks import Generator
 from melgan_tf.models.vocoder_training import train_step
-from melgan_tf.training import run as run_module
+from melgan_tf.models.vocoder_training.discriminator import MultiScaleDiscriminator
+from melgan_tf.training import optimizers
 from melgan_tf.training.losses import feature_matching, hinge_discriminator, hinge_generator
 
 torch = pytest.importorskip("torch")
@@ -258,7 +259,7 @@ def test_five_training_steps_are_pytorchs(monkeypatch):
     monkeypatch.setattr(train_step, "MultiScaleDiscriminator",
                         lambda seed: MultiScaleDiscriminator(channels=4, layers=layers, seed=seed))
     ours = train_step.VocoderGAN(config)
-    ours.compile(run_module._adam(config, "generator"), run_module._adam(config, "discriminator"), shards=2)
+    ours.compile(optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"), shards=2)
     players = {ours.generator: torch_melgan.Generator(channels=2, residual_layers=1),
                ours.discriminator: torch_melgan.Discriminator(channels=4, layers=layers)}
     convolutions = {ours.generator: ours.generator.convolutions(),

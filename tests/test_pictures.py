@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Contact sheets and TensorBoard images: where each sound lands, which colour, what fits, what is refused."""
 
 import builtins
@@ -130,7 +131,7 @@ def test_long_titles_are_shortened_and_odd_ones_made_plain():
 
 def test_hundreds_of_sounds_stay_within_the_limit():
     sheet = spectrogram_image.contact_sheet(np.zeros((1000, FRAMES, BINS), np.float32), ["x"] * 1000)
-    assert max(sheet.size) <= spectrogram_image.MOST_PIXELS
+    assert max(sheet.size) <= spectrogram_image.MAX_PIXELS
     assert spectrogram_image._arrange((1000, FRAMES, BINS), None, titled=True).shown == 1000
 
 
@@ -143,9 +144,9 @@ def test_layouts_fit(sounds, columns, shape, titled):
     layout = spectrogram_image._arrange((sounds, *shape), columns, titled)
     assert 1 <= layout.shown <= sounds
     assert layout.columns <= (columns or sounds)
-    assert 2 * spectrogram_image.MARGIN + layout.columns * layout.pitch_x - spectrogram_image.GAP <= spectrogram_image.MOST_PIXELS
+    assert 2 * spectrogram_image.MARGIN + layout.columns * layout.pitch_x - spectrogram_image.GAP <= spectrogram_image.MAX_PIXELS
     height = 2 * spectrogram_image.MARGIN + spectrogram_image.FOOTER_HEIGHT + layout.rows * layout.pitch_y - spectrogram_image.GAP
-    assert height <= spectrogram_image.MOST_PIXELS
+    assert height <= spectrogram_image.MAX_PIXELS
     if sounds < 1000 and columns != 1:
         assert layout.shown == sounds
 
@@ -156,7 +157,7 @@ def test_columns_are_kept_where_smaller_tiles_make_them_fit():
 
 
 def test_what_does_not_fit_is_said(monkeypatch):
-    monkeypatch.setattr(spectrogram_image, "MOST_PIXELS", 500)
+    monkeypatch.setattr(spectrogram_image, "MAX_PIXELS", 500)
     said = []
     monkeypatch.setattr(spectrogram_image, "_draw_footer", lambda *arguments: said.append(arguments[3]))
     sheet = spectrogram_image.contact_sheet(quiet(100))

@@ -29,7 +29,7 @@ def card_of(model: str) -> dict:
 
 def generate(model: str, out: Path, *options: object) -> list[np.ndarray]:
     """In a process of its own, where nothing but the package's own weights can have been loaded."""
-    length = LENGTH if config_of(model).any_length else ()
+    length = LENGTH if config_of(model).family.makes == "streams" else ()
     ended = program("generate", model, "--out", out, *length, *options, "--quiet")
     assert (ended.code, ended.stderr) == (0, "")
     found = [soundfile.read(file, dtype="float32") for file in sorted(out.glob("*.wav"))]

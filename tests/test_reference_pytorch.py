@@ -7,9 +7,9 @@ import pytest
 
 from melgan_tf.config import presets
 from melgan_tf.data.mel_dataset import batches, load_folder
-from melgan_tf.models.spectrogram_gan.train_step import METRICS, SpectrogramGAN
+from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
 from melgan_tf.storage.run_directory import with_training
-from melgan_tf.training import run as run_module
+from melgan_tf.training import optimizers
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -116,7 +116,7 @@ def trained(model, data):
         model._noise = lambda count, z=z: z
         model.reset_metrics()
         figures = model.train_step(pair)
-        ours.append([float(figures[name]) for name in METRICS])
+        ours.append([float(figures[name]) for name in SpectrogramGAN.METRICS])
     weights = [(f"{name}, weight {index}", *(tensor.detach().numpy() for tensor in tensors))
                for name, player in players.items()
                for index, tensors in enumerate(zip(before[name], as_torch(values_of(getattr(model, name)), name),
@@ -126,7 +126,7 @@ def trained(model, data):
 
 def seed_model():
     model = SpectrogramGAN(CONFIG)
-    model.compile(run_module._adam(CONFIG, "generator"), run_module._adam(CONFIG, "discriminator"))
+    model.compile(optimizers.adam(CONFIG, "generator"), optimizers.adam(CONFIG, "discriminator"))
     return model
 
 

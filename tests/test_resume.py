@@ -22,7 +22,7 @@ from melgan_tf.cli.main import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
-from melgan_tf.models.spectrogram_gan.train_step import METRICS
+from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 from melgan_tf.storage.run_directory import RunDirectory, with_training
@@ -50,7 +50,7 @@ def store(path):
 
 def history(path):
     with open(path / "history.csv", newline="") as file:
-        return [(int(row["epoch"]), *(row[name] for name in METRICS)) for row in csv.DictReader(file)]
+        return [(int(row["epoch"]), *(row[name] for name in SpectrogramGAN.METRICS)) for row in csv.DictReader(file)]
 
 
 def assert_same_end(path, other, step):
@@ -112,7 +112,7 @@ def test_a_stop_in_the_middle_of_an_epoch_is_exact(sound_folder, tmp_path, whole
 @pytest.mark.slow
 def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypatch):
     """The second run goes on from the first one's checkpoint of step 3: each of them compiles anew."""
-    monkeypatch.setattr(SpectrogramTask, "least_shard", 2)
+    monkeypatch.setattr(SpectrogramTask, "min_shard", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     config, whole, path = with_training(SIX, xla="on", epochs=2), tmp_path / "whole", tmp_path / "run"
     run(config, sound_folder, whole)

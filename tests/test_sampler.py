@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from melgan_tf.config import AudioConfig, Config, DataConfig, presets
 from melgan_tf.dsp import spectral
+from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import BATCH, Sampler
 from melgan_tf.models.spectrogram_gan.networks import Generator
 
@@ -198,7 +199,7 @@ def test_analyze_is_the_training_datas_mel(sampler, sounds):
 def test_length_and_fade_follow_the_configuration():
     config = Config(audio=AudioConfig(sample_rate=8_000, n_fft=512, hop_samples=256, max_hz=4_000.0),
                     data=DataConfig(clip_samples=3_900))
-    sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((tf.shape(noise)[0], 16, 64))), config, iterations=2)
+    sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((tf.shape(noise)[0], 16, 64))), config, GriffinLim(2))
     audio = sampler(tf.zeros((1, 20)))["audio"].numpy()
     assert audio.shape == (1, 3_900)
     finished = sampler.finish(tf.ones((1, 3_900))).numpy()[0]

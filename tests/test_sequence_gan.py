@@ -13,7 +13,7 @@ from melgan_tf.errors import ConfigError, MelGANError
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS, Discriminator, Encoder, Generator
 from melgan_tf.models.sequence_gan.noise import SequenceNoise
 from melgan_tf.models.sequence_gan.task import SequenceTask
-from melgan_tf.models.sequence_gan.train_step import METRICS, SequenceGAN
+from melgan_tf.models.sequence_gan.train_step import SequenceGAN
 from melgan_tf.progress import Progress
 from melgan_tf.training.optimizers import Adam
 
@@ -226,7 +226,7 @@ def test_a_step_moves_every_player_and_all_figures_are_finite():
     players = {name: model.parts()[name] for name in ("generator", "learning_generator", "encoder", "discriminator")}
     before = {name: [np.asarray(v).copy() for v in variables] for name, variables in players.items()}
     figures = model.train_step(batch())
-    assert sorted(figures) == sorted(METRICS)
+    assert sorted(figures) == sorted(SequenceGAN.METRICS)
     assert all(np.isfinite(float(value)) for value in figures.values())
     for name, variables in players.items():
         assert all(moved(before[name], variables)), name

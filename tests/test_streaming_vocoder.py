@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from melgan_tf.config import presets
+from melgan_tf.config.registry import build_network
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import streaming as models_vocoder
 from melgan_tf.inference.streaming import StreamingVocoder, compiled, in_chunks, pieces
 from melgan_tf.inference.vocoder import Vocoder
-from melgan_tf.models.families import build_vocoder
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.melgan.config import MelGANConfig
 from melgan_tf.storage.run_directory import with_training
@@ -46,7 +46,7 @@ def configuration(kind):
 def vocoder(request) -> Vocoder:
     """With the weights that training begins with."""
     config = configuration(request.param)
-    return Vocoder(build_vocoder(config), config, request.param, 0, "000000000000")
+    return Vocoder(build_network(config), config, request.param, 0, "000000000000")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_sound_comes_as_soon_as_it_is_certain(vocoder, mel, whole):
 def test_less_context_would_not_do():
     """So the comparisons above can fail."""
     config = configuration("fast-16k")
-    model = build_vocoder(config)
+    model = build_network(config)
     vocoder = Vocoder(model, config, "", 0, "")
     mel = np.random.default_rng(0).uniform(-2, 1, (1, 40, config.audio.mel_bins)).astype("float32")
     parts = list(in_chunks(vocoder.vocode, pieces(mel[0], 4), model.hop_samples, model.context_frames // 2))
@@ -160,7 +160,7 @@ def test_sounds_shorter_than_the_context(vocoder, mel, frames, piece):
 
 
 def test_a_mel_of_too_few_frames_is_lengthened_by_its_last(vocoder, mel):
-    least, hop = vocoder.model.least_frames, vocoder.audio.hop_samples
+    least, hop = vocoder.model.min_frames, vocoder.audio.hop_samples
     for frames in range(1, least):
         longer = np.concatenate([mel[:frames], *[mel[frames - 1:frames]] * (least - frames)])
         close(vocoder.vocode(mel[None, :frames])[0], vocoder.vocode(longer[None])[0, :frames * hop])
@@ -200,7 +200,7 @@ def test_after_the_end_another_sound_begins_with_the_clock_at_zero(vocoder, mel,
     for frames in (1, 31, 77, FRAMES):
         close(pushed(stream, pieces(mel[:frames], 7)), vocoder.vocode(mel[None, :frames])[0])
     moved = np.abs(vocoder.vocode(mel[None, :40], 5) - vocoder.vocode(mel[None, :40])).max()
-    assert (moved > 1e-2) == (vocoder.model.period_frames > 1)
+    assert (moved > 1e-2) == (vocoder.model.clock_period_frames > 1)
 
 
 def test_the_clock_is_told_to_every_piece():

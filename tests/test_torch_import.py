@@ -20,8 +20,8 @@ import pytest
 from command_line import contents, invoke, program, unchanged
 
 from melgan_tf.config import presets
+from melgan_tf.config.registry import build_network
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.models.families import build_vocoder
 from melgan_tf.models.melgan import torch_import
 from melgan_tf.models.melgan.torch_damage import first_damaged
 from melgan_tf.models.melgan.torch_import import import_run, read_generator
@@ -78,7 +78,7 @@ def imported(path: Path, run: Path):
     config = RunDirectory(run).config()
     state, meta, damaged = CheckpointStore(RunDirectory(run).checkpoints).newest()
     assert (meta["step"], meta["audio_fingerprint"], damaged) == (0, config.audio.fingerprint(), [])
-    generator = build_vocoder(config, training=True)
+    generator = build_network(config, training=True)
     restore(state, generator=generator.variables)
     assert len(state) == len(generator.variables)
     return generator, config
@@ -266,7 +266,7 @@ def test_a_run_that_appears_meanwhile_is_not_replaced(tmp_path):
     def build(self):
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "config.json").write_text("{}")
-        return build_vocoder(self.config(), training=True)
+        return build_network(self.config(), training=True)
 
     with (mock.patch.object(torch_import.TorchGenerator, "build", build),
           pytest.raises(MelGANError, match="cannot write run directory .*not empty")):

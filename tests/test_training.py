@@ -16,11 +16,11 @@ from tensorboard.compat.proto import event_pb2
 from melgan_tf.config import presets
 from melgan_tf.data.mel_dataset import batches, load_folder
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.models.spectrogram_gan.train_step import METRICS, SpectrogramGAN
+from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 from melgan_tf.storage.run_directory import RunDirectory, with_training
-from melgan_tf.training import callbacks, loop
+from melgan_tf.training import callbacks, loop, optimizers
 from melgan_tf.training import run as run_module
 from melgan_tf.training import task as tasks
 from melgan_tf.training.plan import plan
@@ -110,7 +110,7 @@ def gan(optimizers=None, xla=False, shards=1, config=SEED, random_weights=True):
     model = SpectrogramGAN(config)
     if random_weights:
         randomised([*model.generator.variables, *model.discriminator.variables])
-    model.compile(*(optimizers or (run_module._adam(config, "generator"), run_module._adam(config, "discriminator"))),
+    model.compile(*(optimizers or (optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"))),
                   xla=xla, shards=shards)
     return model
 
@@ -137,7 +137,7 @@ def stepped(model, times=1):
         model._noise = lambda count, noise=noise: noise
         model.reset_metrics()
         figures = model.train_step((mels, weights))
-    return np.array([float(figures[name]) for name in METRICS])
+    return np.array([float(figures[name]) for name in SpectrogramGAN.METRICS])
 
 
 def values(model):
@@ -184,7 +184,7 @@ def test_weights_after_three_steps_are_those_of_the_plain_step_with_the_papers_a
 def test_adam_is_that_of_the_paper_for_gradients_as_small_as_its_epsilon():
     sizes = 10.0 ** np.arange(-11, 3)
     ours, theirs, keras_own = (keras.Variable(np.zeros(len(sizes)), dtype="float32") for _ in range(3))
-    adam, paper = run_module._adam(SEED, "generator"), PaperAdam()
+    adam, paper = optimizers.adam(SEED, "generator"), PaperAdam()
     other = keras.optimizers.Adam(2e-4, 0.5, 0.999, epsilon=1e-8)
     for optimizer, variable in ((adam, ours), (other, keras_own)):
         optimizer.build([variable])
@@ -202,7 +202,7 @@ def test_fillers_have_no_influence():
     for model, junk in ((with_mels, 0.0), (others, 50.0)):
         model._noise = lambda count, junk=junk: tf.concat([noise[:6], noise[6:] + junk], 0)
         figures.append(model.train_step((tf.concat([mels[:6], mels[6:] + junk], 0), weights)))
-    for name in METRICS:
+    for name in SpectrogramGAN.METRICS:
         assert float(figures[0][name]) == pytest.approx(float(figures[1][name]), rel=1e-6)
     for ours, theirs in ((with_mels.generator_optimizer, others.generator_optimizer),
                          (with_mels.discriminator_optimizer, others.discriminator_optimizer)):
@@ -239,7 +239,7 @@ def test_figures_begin_where_nobody_knows_anything(sound_folder):
     model = gan(random_weights=False)
     data = next(iter(batches(load_folder(sound_folder, SEED).images(), BATCH, 0)))
     figures = model.train_step(data)
-    figures = [float(figures[name]) for name in METRICS]
+    figures = [float(figures[name]) for name in SpectrogramGAN.METRICS]
     assert figures == pytest.approx([2 * math.log(2), math.log(2), 0.5, 0.5, 0.5], rel=0.03)
 
 
@@ -381,7 +381,7 @@ def test_a_run_tells_what_it_did(finished):
     assert [line.split("\t")[0] for line in shown] == ["[0/4]", "[2/4]", "[3/4]"]
     rows = history(path)
     wanted = "Loss_D: {:.4f} Loss_G: {:.4f} D(x): {:.4f} D(G(z)): {:.4f} / {:.4f}".format(
-        *(float(rows[2][name]) for name in METRICS))
+        *(float(rows[2][name]) for name in SpectrogramGAN.METRICS))
     assert shown[1].split("\t")[1:] == [part.strip() for part in wanted.replace(" Loss_G", "\tLoss_G").replace(
         " D(", "\tD(").split("\t")]
     assert lines.warnings == []
@@ -394,15 +394,15 @@ def test_history_has_one_row_an_epoch(finished):
     seconds = [float(row["seconds"]) for row in rows]
     assert seconds == sorted(seconds)
     for row in rows:
-        assert all(0 < float(row[name]) < 3 for name in METRICS)
+        assert all(0 < float(row[name]) < 3 for name in SpectrogramGAN.METRICS)
 
 
 @pytest.mark.slow
 def test_tensorboard_shows_figures_pictures_and_sounds(finished):
     path, config, *_ = finished
     found, rows = events(path), history(path)
-    assert set(found) == {*METRICS, FIGURE, "mel/real", "mel/fake", "audio/real", "audio/fake"}
-    for name in METRICS:
+    assert set(found) == {*SpectrogramGAN.METRICS, FIGURE, "mel/real", "mel/fake", "audio/real", "audio/fake"}
+    for name in SpectrogramGAN.METRICS:
         assert [step for step, _ in found[name]] == [0, 1, 2, 3]
         shown = [float(tf.make_ndarray(value.tensor)) for _, value in found[name]]
         assert shown == pytest.approx([float(row[name]) for row in rows], rel=1e-5)
@@ -550,7 +550,7 @@ def test_shards_are_as_many_as_cores_unless_they_were_too_small(monkeypatch, pre
 @pytest.mark.parametrize(("decay", "rates"), [(1.0, [2e-4, 2e-4, 2e-4]), (0.5, [2e-4, 1e-4, 2e-4 / 2**2.5])])
 def test_learning_rates_fall_smoothly(decay, rates):
     for player in ("generator", "discriminator"):
-        adam = run_module._adam(with_training(SEED, learning_rate_decay=decay), player)
+        adam = optimizers.adam(with_training(SEED, learning_rate_decay=decay), player)
         adam.build([keras.Variable(np.zeros(1))])
         for step, rate in zip((0, 1_000, 2_500), rates, strict=True):
             adam.iterations.assign(step)

@@ -145,7 +145,7 @@ def test_sub_folders_are_kept(vocode, tmp_path):
 def test_a_wav_says_who_made_it(vocode, runs, loaded):
     save_wav("a.wav", tone(900, RATE), RATE)
     vocode("a.wav")
-    facts = loaded[str(runs["fast"])].facts()
+    facts = loaded[str(runs["fast"])].metadata()
     assert json.loads(read_comment("out/a.wav")) == {
         "made_by": "melgan-tf", **{f"vocoder_{key}": value for key, value in facts.items()}}
     values = json.loads(invoke("info", "out/a.wav", "--json").stdout)

@@ -14,13 +14,13 @@ from command_line import contents, invoke, unchanged
 from tiny_vocoders import FAST, MELGAN, STEP, ship, tiny, tone, write_run
 
 from melgan_tf.config import presets, to_dict
+from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import saved_model, tflite, tflite_metadata, vocoder
 from melgan_tf.exports.vocoder import export_tflite, join, new_frames, windows
-from melgan_tf.inference.load import load_trained
+from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.vocoder import Vocoder, load_vocoder
-from melgan_tf.models.families import build_vocoder
 
 SEED = presets.get("seed")
 #: As the package's vocoder for the same mels, a frame is split.
@@ -139,7 +139,7 @@ def test_analyze_is_the_packages_own_mel(signatures, name):
 @pytest.mark.slow
 @BOTH
 def test_a_saved_model_tells_of_its_origin(bases, runs, loaded, name):
-    facts = {"made_by": "melgan-tf", **loaded[name].facts(), "sample_rate": AUDIO.sample_rate}
+    facts = {"made_by": "melgan-tf", **loaded[name].metadata(), "sample_rate": AUDIO.sample_rate}
     receipt = json.loads((bases[name] / "1/export_report.json").read_text())
     assert receipt["origin"] == facts
     assert (facts["name"], facts["step"]) == (str(runs[name]), STEP)
@@ -213,7 +213,7 @@ def test_a_file_tells_how_to_use_it(files, loaded, name, quantize):
     facts = tflite_metadata.read(files[name, quantize])
     context = loaded[name].model.context_frames
     assert facts == json.loads(json.dumps({
-        "made_by": "melgan-tf", **loaded[name].facts(), "sample_rate": AUDIO.sample_rate, "quantize": quantize,
+        "made_by": "melgan-tf", **loaded[name].metadata(), "sample_rate": AUDIO.sample_rate, "quantize": quantize,
         "frames": 9 + 2 * context, "context_frames": context, "hop_samples": HOP, "config": to_dict(RUNS[name])}))
     inputs = Interpreter(model_path=str(files[name, quantize])).get_signature_runner("vocode").get_input_details()
     shapes = {key: tuple(detail["shape"]) for key, detail in inputs.items()}
@@ -334,7 +334,7 @@ def test_what_does_not_run_is_not_kept(loaded, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def with_vocoder(runs):
-    return {name: load_trained(runs["seed"], vocoder=str(runs[name])) for name in RUNS}
+    return {name: load_sound_model(runs["seed"], vocoder=str(runs[name])) for name in RUNS}
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +354,7 @@ def test_a_saved_model_contains_the_vocoder(runs, with_vocoder, sounds, tmp_path
     by_seed = model.signatures["sample"](seed=tf.constant(5, tf.int64), count=tf.constant(5))["audio"].numpy()
     assert worst(by_seed, wanted["audio"]) < 1e-3
     receipt = json.loads((tmp_path / "1/export_report.json").read_text())
-    assert receipt["origin"]["vocoder"] == with_vocoder["fast"].renderer
+    assert receipt["origin"]["vocoder"] == with_vocoder["fast"].vocoder_metadata
     assert receipt["origin"]["vocoder"]["name"] == str(runs["fast"])
     assert json.loads((tmp_path / "1/assets.extra/config.json").read_text())["vocoder"]["step"] == STEP
     ops = receipt["ops"]
@@ -371,7 +371,8 @@ def test_a_tflite_file_contains_the_vocoder(with_vocoder, sounds, name, tmp_path
     made = [runner(noise=noise[None]) for noise in wanted["noise"]]
     assert worst(np.concatenate([one["mel"] for one in made]), wanted["mel"]) < 1e-4
     assert worst(np.concatenate([one["audio"] for one in made]), wanted["audio"]) < 1e-3
-    assert tflite_metadata.read(receipt.path)["vocoder"] == with_vocoder[name].renderer == receipt.origin["vocoder"]
+    wanted = with_vocoder[name].vocoder_metadata
+    assert tflite_metadata.read(receipt.path)["vocoder"] == wanted == receipt.origin["vocoder"]
     assert sorted(contents(tmp_path)) == ["drums.export_report.json", "drums.tflite"]
 
 
@@ -379,7 +380,7 @@ def test_the_vocoder_of_an_export_is_the_one_that_generate_chooses(runs, monkeyp
     """Without a choice: the package's own, and the receipt says so."""
     ship(monkeypatch, tmp_path / "weights", vocoder_16k=RUNS["fast"])
     seen = []
-    monkeypatch.setattr(saved_model, "export", lambda trained, *_: seen.append(trained.renderer))
+    monkeypatch.setattr(saved_model, "export", lambda trained, *_: seen.append(trained.vocoder_metadata))
     for choice in ((), ("--vocoder", "griffin-lim")):
         assert invoke("export", runs["seed"], "--out", tmp_path / "out", "--quiet", *choice).code == 0
     assert [renderer["name"] for renderer in seen] == ["vocoder-16k", "griffin-lim"]
@@ -389,7 +390,7 @@ def test_the_vocoder_of_an_export_is_the_one_that_generate_chooses(runs, monkeyp
 def test_most_of_a_window_is_new_unless_told_otherwise(name):
     """And a window holds a second at least."""
     config = presets.get(name)
-    vocoder = Vocoder(build_vocoder(config), config, name, 0, "0" * 12)
+    vocoder = Vocoder(build_network(config), config, name, 0, "0" * 12)
     new, second = new_frames(vocoder), config.audio.sample_rate / config.audio.hop_samples
     assert new >= round(second)
     assert new / (new + 2 * vocoder.model.context_frames) >= 2 / 3

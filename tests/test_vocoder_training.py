@@ -20,21 +20,20 @@ from tensorboard.compat.proto import event_pb2
 
 from melgan_tf.cli.maintain import start
 from melgan_tf.config import Config, DataConfig, from_dict, presets, to_dict
+from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
-from melgan_tf.models.families import build_vocoder
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.melgan.config import MelGANConfig
-from melgan_tf.models.melgan.networks import MultiScaleDiscriminator
 from melgan_tf.models.vocoder_training import train_step as vocoder
 from melgan_tf.models.vocoder_training.config import VocoderObjective
+from melgan_tf.models.vocoder_training.discriminator import MultiScaleDiscriminator
 from melgan_tf.models.vocoder_training.task import VocoderTask
-from melgan_tf.models.vocoder_training.train_step import METRICS, VocoderGAN
+from melgan_tf.models.vocoder_training.train_step import VocoderGAN
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, collect, load
 from melgan_tf.storage.run_directory import RunDirectory, with_training
 from melgan_tf.training import callbacks, loop
-from melgan_tf.training import run as run_module
 from melgan_tf.training.plan import mirrored
 from melgan_tf.training.run import run
 from melgan_tf.training.stft_loss import multi_resolution_stft
@@ -88,7 +87,7 @@ def gan(config, optimizers=None, **how):
         for variable in player.trainable_variables if player else ():
             if variable.name == "g":
                 variable.assign(np.full(variable.shape, 1.5))
-    model.compile(*(optimizers or (run_module._adam(config, "generator"), run_module._adam(config, "discriminator"))),
+    model.compile(*(optimizers or (optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"))),
                   **how)
     return model
 
@@ -101,7 +100,7 @@ def clips(seed=0, count=BATCH):
 
 
 def named(figures):
-    return {name: float(figures[name]) for name in METRICS}
+    return {name: float(figures[name]) for name in VocoderGAN.METRICS}
 
 
 def values(player):
@@ -162,7 +161,7 @@ def plain_step(model, real, adversarial):
                 + weights.feature_matching * features)
     gradients_g = tape.gradient(loss, g)
     stft, distance = stft * (weights.stft > 0), distance * (weights.mel > 0)
-    return gradients_g, gradients_d, dict(zip(METRICS, map(float, (loss, stft, distance, fooled, features, loss_d)),
+    return gradients_g, gradients_d, dict(zip(VocoderGAN.METRICS, map(float, (loss, stft, distance, fooled, features, loss_d)),
                                               strict=True))
 
 
@@ -181,7 +180,7 @@ def test_gradients_and_figures_are_those_of_the_plain_step(model, objective, adv
     for a, b in pairs:
         assert np.linalg.norm(a - b) <= 2e-3 * np.linalg.norm(b)
     if adversarial:
-        assert min(abs(figures[name]) for name in METRICS[3:]) > 0.005
+        assert min(abs(figures[name]) for name in VocoderGAN.METRICS[3:]) > 0.005
 
 
 @pytest.mark.parametrize("adversarial", [False, True])
@@ -292,8 +291,8 @@ def test_discriminators_join_at_their_step_and_not_before():
         assert any(not np.array_equal(a, b) for a, b in zip(previous, weights, strict=True)) is (step > 5), step
         previous = weights
     for epoch, logs in enumerate(watching.logs):
-        assert all((logs[name] != 0) is (epoch >= 5) for name in METRICS[3:])
-        assert all(logs[name] > 0 for name in METRICS[1:3])
+        assert all((logs[name] != 0) is (epoch >= 5) for name in VocoderGAN.METRICS[3:])
+        assert all(logs[name] > 0 for name in VocoderGAN.METRICS[1:3])
 
 
 @pytest.mark.parametrize(("start", "calls"), [(0, [1, 3, 7, 10, 12, 20]), (6, [7, 9, 10, 12, 20]),
@@ -370,7 +369,7 @@ def store(path):
 
 def history(path):
     with open(path / "history.csv", newline="") as file:
-        return [(int(row["epoch"]), *(row[name] for name in METRICS)) for row in csv.DictReader(file)]
+        return [(int(row["epoch"]), *(row[name] for name in VocoderGAN.METRICS)) for row in csv.DictReader(file)]
 
 
 @pytest.fixture
@@ -418,7 +417,7 @@ def test_a_stop_at_the_switch_is_exact_compiled_and_in_shards(sound_folder, tmp_
 def test_a_run_of_a_generator_alone_trains_on_with_the_rest_new(sound_folder, tmp_path):
     """As `import-torch` makes it, and `melgan_tf.cli.maintain.start`."""
     config = settings("melgan", JUDGED, batch_size=16, generator_learning_rate=1e-4)
-    imported = build_vocoder(with_training(config, seed=9), training=True)
+    imported = build_network(with_training(config, seed=9), training=True)
     store(tmp_path).save(collect(generator=imported.variables), 0,
                          {"epoch": 0, "audio_fingerprint": config.audio.fingerprint()})
     RunDirectory(tmp_path).write(config, {"imported_from": "elsewhere"}, {})
@@ -438,7 +437,7 @@ def test_a_run_of_a_generator_alone_trains_on_with_the_rest_new(sound_folder, tm
 @pytest.mark.usefixtures("_no_previews", "_eager")
 def test_a_generator_alone_is_not_enough_later(sound_folder, tmp_path):
     config = settings("melgan", JUDGED, batch_size=16)
-    store(tmp_path).save(collect(generator=build_vocoder(config, training=True).variables), 3, {"epoch": 0})
+    store(tmp_path).save(collect(generator=build_network(config, training=True).variables), 3, {"epoch": 0})
     RunDirectory(tmp_path).write(config, {}, {})
     with pytest.raises(MelGANError, match="discriminator/.* is missing"):
         run(with_training(config, steps=4), sound_folder, tmp_path)
@@ -447,7 +446,7 @@ def test_a_generator_alone_is_not_enough_later(sound_folder, tmp_path):
 def test_a_run_starts_with_what_fits_of_another_vocoder(tmp_path):
     source, out = tmp_path / "old", tmp_path / "new"
     old = settings("fast", SPECTRAL)
-    model = build_vocoder(with_training(old, seed=3), training=True)
+    model = build_network(with_training(old, seed=3), training=True)
     store(source).save(collect(generator=model.variables), 0, {"audio_fingerprint": old.audio.fingerprint()})
     RunDirectory(source).write(old, {}, {})
     options = ["--vocoder", str(source), "--set", "model.low_rounds=1", "--set", "model.kernel=5"]
@@ -485,7 +484,7 @@ def test_a_run_comes_nearer_to_the_sounds_and_shows_it(sound_folder, tmp_path):
     per_epoch = -(-result.sounds.clips // 8)
     assert (result.steps, result.epochs, len(result.sounds)) == (4 * per_epoch, 4, 24)
     found, rows = events(tmp_path), history(tmp_path)
-    assert set(found) == {*METRICS, "evaluation/mel_db", "mel/real", "mel/fake", "audio/real", "audio/fake"}
+    assert set(found) == {*VocoderGAN.METRICS, "evaluation/mel_db", "mel/real", "mel/fake", "audio/real", "audio/fake"}
     distances = [float(tf.make_ndarray(value.tensor)) for _, value in found["evaluation/mel_db"]]
     assert [step for step, _ in found["evaluation/mel_db"]] == [0, 1, 2, 3]
     assert distances[3] < 0.9 * distances[0]
@@ -498,7 +497,7 @@ def test_a_run_comes_nearer_to_the_sounds_and_shows_it(sound_folder, tmp_path):
         assert (len(sounds), int(rate), waveform.shape) == (16, 16_000, (CLIP, 1))
     shown = [line for line in lines.lines if line.startswith("[")]
     assert (len(shown), [row[0] for row in rows]) == (2, [0, 1, 2, 3])
-    figures = dict(zip(METRICS, map(float, rows[3][1:]), strict=True))
+    figures = dict(zip(VocoderGAN.METRICS, map(float, rows[3][1:]), strict=True))
     numbers = [float(number) for number in re.findall(r": (-?\d+\.\d{4})", shown[1])]
     wanted = [figures[f"generator/{name}"] for name in ("loss", "stft", "mel", "feature_matching")]
     np.testing.assert_allclose(numbers, [*wanted, figures["discriminator/loss"]], atol=1e-3)
@@ -512,8 +511,8 @@ def test_a_copy_is_judged_in_decibels(tmp_path, power, gain, decibels):
     config = dataclasses.replace(config, audio=dataclasses.replace(config.audio, power=power))
     task = VocoderTask(config, tmp_path, Progress())
     task.model = types.SimpleNamespace(generator=lambda mels: tf.pad(gain * task.clip, [[0, 0], [0, 128]]))
-    task.start_judging()
-    assert task.judge() == pytest.approx(decibels, abs=0.01)
+    task.setup_validation()
+    assert task.validation_score() == pytest.approx(decibels, abs=0.01)
 
 
 # -- wrong settings --------------------------------------------------------------------------------------------------

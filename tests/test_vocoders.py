@@ -13,10 +13,11 @@ from tiny_vocoders import CARD, MELGAN, STEP, ship, tiny, tone, write_run
 
 from melgan_tf import weights
 from melgan_tf.config import AudioConfig, Config, from_dict, presets, to_dict
+from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference import vocoder as vocoders
-from melgan_tf.inference.load import load_trained
+from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.vocoder import choose_vocoder, load_vocoder, vocoder_for
 from melgan_tf.models.spectrogram_gan.networks import Generator
@@ -77,13 +78,13 @@ def test_a_run_is_loaded_with_its_weights(runs, name):
     made = vocoder.vocode(mel)
     assert made.shape == (2, 9 * config.audio.hop_samples)
     assert np.isfinite(made).all()
-    again = vocoders.build_vocoder(config, training=True)  # its initial weights are what the run holds
+    again = vocoders.build_network(config, training=True)  # its initial weights are what the run holds
     np.testing.assert_allclose(made, again(mel).numpy(), atol=1e-4 * np.abs(made).max())
 
 
 def test_facts_name_preset_step_weights_and_mels(runs):
     vocoder = load_vocoder(runs["fast"])
-    assert vocoder.facts() == {"name": str(runs["fast"]), "preset": "vocoder-16k", "step": STEP,
+    assert vocoder.metadata() == {"name": str(runs["fast"]), "preset": "vocoder-16k", "step": STEP,
                                "weights": vocoder.weights, "audio_fingerprint": CONFIGS["fast"].audio.fingerprint()}
     assert len(vocoder.weights) == 12
     assert vocoder.weights != load_vocoder(runs["melgan"]).weights
@@ -99,7 +100,7 @@ def test_the_packages_own_is_loaded_by_name(package):
     assert vocoder.card == {"name": "vocoder-16k", "step": STEP, **CARD}
     assert load_vocoder("vocoder-16k") is vocoder  # loaded once
     mel = a_mel(vocoder.audio)
-    exact = vocoders.build_vocoder(tiny(seed=1))(mel).numpy()
+    exact = build_network(tiny(seed=1))(mel).numpy()
     assert 0 < np.abs(vocoder.vocode(mel) - exact).max() < 0.02 * np.abs(exact).max()  # weights of 16 bits
 
 
@@ -205,7 +206,7 @@ def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):
         made = spectral.mel_spectrogram(tf.constant(waveform), vocoder.audio)[:, :mel.shape[1]]
         return float(tf.reduce_mean(tf.abs(made - mel[:, :made.shape[1]])))
 
-    untrained = vocoders.build_vocoder(vocoder.config)(mel).numpy()
+    untrained = build_network(vocoder.config)(mel).numpy()
     made = vocoder.vocode(mel.numpy())
     assert np.isfinite(made).all()
     nearer = 0.85 if shipped == "vocoder-44k" else 0.8  # its twenty rounds and three corrections leave less to learn
@@ -339,7 +340,7 @@ def test_generate_takes_the_packages_vocoder_and_says_so(runs, package, tmp_path
     ended = invoke("generate", runs["seed"], "--out", "ours", "--count", 2)
     assert (ended.code, ended.stderr) == (0, "")
     values = record(tmp_path / "ours")
-    assert values["vocoder"] == load_vocoder("vocoder-16k").facts()
+    assert values["vocoder"] == load_vocoder("vocoder-16k").metadata()
     assert values["vocoder"]["name"] == "vocoder-16k"
     assert (values["preset"], values["audio_fingerprint"]) == ("seed", SEED.audio.fingerprint())
     again = invoke("generate", runs["seed"], "--out", "named", "--count", 2, "--vocoder", "vocoder-16k")
@@ -352,7 +353,7 @@ def test_griffin_lim_restores_the_sounds_of_old(runs, package, tmp_path):
     assert invoke("generate", runs["seed"], "--out", "old", "--count", 2, "--vocoder", "griffin-lim").code == 0
     assert invoke("generate", runs["seed"], "--out", "new", "--count", 2).code == 0
     assert record(tmp_path / "old")["vocoder"] == {"name": "griffin-lim", "iterations": 32}
-    trained = load_trained(runs["seed"], vocoder="griffin-lim")
+    trained = load_sound_model(runs["seed"], vocoder="griffin-lim")
     plain = Sampler(trained.sampler.generator, SEED).generate(0, 2)["audio"]  # as it was before there were vocoders
     np.testing.assert_array_equal(trained.sampler.generate(0, 2)["audio"], plain)
     first = "seed0-0000.wav"
@@ -369,7 +370,7 @@ def test_generate_without_a_vocoder_that_fits_says_griffin_lim(runs, monkeypatch
 
 def test_generate_with_a_run_of_a_vocoder(runs, package, tmp_path):
     assert invoke("generate", runs["seed"], "--out", "out", "--count", 1, "--vocoder", runs["melgan"]).code == 0
-    assert record(tmp_path / "out")["vocoder"] == load_vocoder(runs["melgan"]).facts()
+    assert record(tmp_path / "out")["vocoder"] == load_vocoder(runs["melgan"]).metadata()
 
 
 @pytest.mark.parametrize("command", [("generate", "--out", "out"), ("export", "--out", "out"),
@@ -397,7 +398,7 @@ def test_generate_on_a_vocoder_says_what_to_do_instead(runs, package, tmp_path):
             f"{source} is a vocoder", f"melgan-tf vocode SOUND --vocoder {source}", code=2)
     check()
     with pytest.raises(UsageError, match="makes no sounds of its own: melgan-tf vocode SOUND --vocoder"):
-        load_trained(runs["fast"])
+        load_sound_model(runs["fast"])
 
 
 @pytest.mark.parametrize("command", [("evaluate", "--reference", "sounds"), ("export", "--out", "out")])

@@ -149,7 +149,7 @@ def test_workers_learn_what_one_does_and_one_that_is_lost_costs_no_more_than_its
         assert [int(state[name].pop("read")) for state in states] == [16, 14]
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    monkeypatch.setattr(FrameTask, "least_shard", 8)  # two shards that compare their own groups, as two workers do
+    monkeypatch.setattr(FrameTask, "min_shard", 8)  # two shards that compare their own groups, as two workers do
     for name, config in configs.items():
         run(with_training(config, keep_checkpoints=1000), sounds, tmp_path / name)
     alone = CheckpointStore(tmp_path / "seed" / "checkpoints")

@@ -11,8 +11,8 @@ import pytest
 
 from melgan_tf import weights
 from melgan_tf.config import Config, presets
+from melgan_tf.config.registry import build_network
 from melgan_tf.inference import vocoder as vocoders
-from melgan_tf.models.families import build_vocoder
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.melgan.config import MelGANConfig
 from melgan_tf.models.spectrogram_gan.networks import Generator
@@ -36,7 +36,7 @@ def tiny(name: str = "vocoder-16k", model: FastVocoderConfig | MelGANConfig = FA
 
 def write_run(folder: Path, config: Config) -> Path:
     """A run of a vocoder, or of a sound model, with the weights that training begins with."""
-    model = build_vocoder(config, training=True) if config.is_vocoder else Generator(
+    model = build_network(config, training=True) if config.family.makes == "waveforms" else Generator(
         config.model.noise_dim, weight_std=0.1, seed=config.training.seed)  # loud enough to be heard
     directory = RunDirectory(folder)
     directory.write(config, {}, {})
@@ -49,7 +49,7 @@ def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, **configs: Config) -> Pa
     """Makes the package bring along these vocoders, and no others; underscores in names become hyphens."""
     folder.mkdir(exist_ok=True)
     for name, config in configs.items():
-        state = collect(generator=build_vocoder(config).variables)
+        state = collect(generator=build_network(config).variables)
         weights.write_shipped(name.replace("_", "-"), state, {"step": STEP}, config, CARD, folder)
     for module in (weights, vocoders):
         monkeypatch.setattr(module, "WEIGHTS", folder)

@@ -16,7 +16,7 @@ import click
 
 from melgan_tf.evaluation.evaluate import assess_run
 from melgan_tf.evaluation.evaluate_vocoder import assess_vocoder, rounded
-from melgan_tf.inference.load import load_trained
+from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.vocoder import load_vocoder
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import collect
@@ -44,7 +44,7 @@ def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: st
     card = {"data": data, "licence": licence, "command": command,
             "hours": round(hours_before + directory.hours(), 2), "device": device,
             **({"remarks": remarks} if remarks else {})}
-    if directory.config().is_vocoder:
+    if directory.config().family.makes == "waveforms":
         _ship_vocoder(run, name, folders, card, steps_before, checkpoint)
     else:
         _ship_sounds(run, name, folders[0], card, steps_before, checkpoint)
@@ -64,13 +64,13 @@ def _ship_vocoder(run: Path, name: str, folders: tuple[Path, ...], card: dict[st
 
 
 def _ship_sounds(run: Path, name: str, valid: Path, card: dict[str, Any], steps_before: int, checkpoint: str) -> None:
-    trained = load_trained(run, checkpoint, Progress())
+    trained = load_sound_model(run, checkpoint, Progress())
     if trained.sampler.classes:
         card["classes"] = trained.sampler.classes.counts
     state, meta = collect(generator=trained.sampler.generator.variables), {"step": steps_before + trained.step}
     write_shipped(name, state, meta, trained.config, card)
 
-    report = assess_run(load_trained(PRETRAINED + name), valid, RunDirectory(run).record()["data"]["folder"]).report
+    report = assess_run(load_sound_model(PRETRAINED + name), valid, RunDirectory(run).record()["data"]["folder"]).report
     figures = {"sounds": report.sounds, "floor": report.floor}
     for title, comparison in ((report.embedding, report.drums), (report.statistics_embedding, report.statistics)):
         if comparison is None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from melgan_tf.config import Config, from_dict, merge, parse_assignment, presets, to_dict
+from melgan_tf.config.registry import build_network
 from melgan_tf.inference.vocoder import load_vocoder
-from melgan_tf.models.families import build_vocoder
 from melgan_tf.models.melgan.torch_import import require_new
 from melgan_tf.storage.checkpoints import CheckpointStore, collect
 from melgan_tf.storage.run_directory import RunDirectory
@@ -31,7 +31,7 @@ def main(run: Path, source: str, preset: str | None, assignments: tuple[str, ...
     for assignment in assignments:
         values = merge(values, parse_assignment(assignment))
     config = from_dict(Config, values)
-    state, known = collect(generator=build_vocoder(config, training=True).variables), collect(
+    state, known = collect(generator=build_network(config, training=True).variables), collect(
         generator=old.model.variables)
     shared = [name for name, value in state.items() if name in known and known[name].shape == value.shape]
     state |= {name: known[name] for name in shared}

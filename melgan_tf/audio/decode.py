@@ -1,6 +1,7 @@
 """One sound file -> blocks of mono samples at the file's own rate. The decoding half of `melgan_tf.audio.read`.
 
-Plain WAV is read as it is (`melgan_tf.audio.pcm`); libsndfile decodes what else it can. FFmpeg (through PyAV) decodes the
+Plain WAV is read as it is (`melgan_tf.audio.pcm`); libsndfile decodes what else it can. FFmpeg (through PyAV) decodes
+the
 rest: M4A, AAC, FLAC of 32 bits or of unknown length, Ogg FLAC. MPEG audio goes to FFmpeg too: libsndfile could read it,
 but mpg123 inside it prints its complaints on the process's stderr. What a file contains decides, never what it is
 called.

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Small operations on samples: silence, fades, onsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the headers of WAV, AIFF and CAF files say, held against what is there, before `melgan_tf.audio.decode` reads them.
+"""What the headers of WAV, AIFF and CAF files say, held against what is there, before `melgan_tf.audio.decode` reads
+them.
 
 libsndfile reads less of a torn file without a word, and misreads some. So the chunks are walked through, up to the
 sound.
@@ -17,10 +18,10 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 1_536_000  # Hz that a file may claim; beyond
 
 _CHUNK_MAGIC = {  # first bytes: (layout of a chunk's length, where the first chunk begins)
     b"RIFF": ("<I", 12), b"RF64": ("<I", 12), b"RIFX": (">I", 12), b"FORM": (">I", 12), b"caff": (">q", 8)}
-_MOST_CHUNKS = 1000
+_MAX_CHUNKS = 1000
 _PCM, _FLOAT, _EXTENSIBLE = 0x1, 0x3, 0xFFFE  # formats of WAV
 _PLAIN = {(_PCM, 16), (_PCM, 24), (_FLOAT, 32)}  # format and bits of samples that lie in the file as they are
-_MOST_CHANNELS = 1024  # libsndfile's limit, too
+_MAX_CHANNELS = 1024  # libsndfile's limit, too
 _MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
 _OPEN_LENGTHS = range(0x7FFF0000, 1 << 32)  # what programs write that cannot go back to fill in the length
 _TORN_BYTES = 256  # headers that promise a little more sound than there is come from careless programs, not from damage
@@ -73,7 +74,7 @@ def look(file: FileIO, head: bytes) -> Headers:
         return Headers()
     layout, position = _CHUNK_MAGIC[head[:4]]
     size, wide, form, plain = os.fstat(file.fileno()).st_size, None, b"", head[:4] == b"RIFF" and head[8:12] == b"WAVE"
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         header = os.pread(file.fileno(), 4 + struct.calcsize(layout), position)
         if len(header) < 4 + struct.calcsize(layout):
             return Headers()
@@ -103,7 +104,7 @@ def look(file: FileIO, head: bytes) -> Headers:
 
 def _more_sound(file: FileIO, position: int) -> bool:
     """Whether another ``data`` chunk follows in a WAV, which libsndfile takes for the sound."""
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         header = os.pread(file.fileno(), 8, position)
         if len(header) < 8 or header[:4] == b"data":
             return len(header) == 8
@@ -128,7 +129,7 @@ def _plain(form: bytes, position: int, length: int) -> Layout | None:
     codec, channels, rate, _, block, bits = struct.unpack("<HHIIHH", form[:16])
     if codec == _EXTENSIBLE and len(form) == 40 and form[18:20] == form[14:16] and form[26:] == _GUID:
         codec = struct.unpack("<H", form[24:26])[0]
-    if ((codec, bits) not in _PLAIN or not 1 <= channels <= _MOST_CHANNELS or block != channels * bits // 8
+    if ((codec, bits) not in _PLAIN or not 1 <= channels <= _MAX_CHANNELS or block != channels * bits // 8
             or length % block or not length):
         return None
     return Layout(rate, channels, bits, position, length // block)

@@ -1,7 +1,7 @@
 """Files <-> samples: decodes, resamples, fades, writes. No TensorFlow.
 
-Beside `melgan_tf.audio.decode`, its lower half, this is the only place that knows file formats; `melgan_tf.audio.find` finds
-the files. Samples are float32 of shape (samples,), one channel, full scale +-1.
+Beside `melgan_tf.audio.decode`, its lower half, this is the only place that knows file formats; `melgan_tf.audio.find`
+finds the files. Samples are float32 of shape (samples,), one channel, full scale +-1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Samples -> WAV files, all of a file or nothing. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from melgan_tf.errors import MelGANError, UsageError, printable
 
 #: Samples of the longest WAV file.
-MOST_SAMPLES = 1_000_000_000  # of 4 bytes: a WAV file's lengths are 32-bit numbers
+MAX_SAMPLES = 1_000_000_000  # of 4 bytes: a WAV file's lengths are 32-bit numbers
 
 
 def save_wav(path: str | Path, samples: np.ndarray, sample_rate: int, comment: str = "",
@@ -51,9 +51,9 @@ def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int, 
         MelGANError: as `save_wav`.
     """
     path = Path(path)
-    if count > MOST_SAMPLES:
+    if count > MAX_SAMPLES:
         raise MelGANError(f"cannot write {printable(path)}: {count} samples are more than a WAV file holds, "
-                          f"{MOST_SAMPLES}")
+                          f"{MAX_SAMPLES}")
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         try:

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The mel configuration: how samples become a mel spectrogram. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ from typing import Literal
 from melgan_tf.config.schema import check_types, require, to_dict
 
 MelScale = Literal["htk", "slaney"]
-
-
 MelNorm = Literal["none", "slaney"]
-
-
 Padding = Literal["centre", "half-hop"]
-
-
 Compression = Literal["none", "log10"]
 
 
@@ -84,3 +78,17 @@ class AudioConfig:
     def frames(self, samples: int) -> int:
         """Number of mel frames that a clip of ``samples`` samples gives."""
         return samples // self.hop_samples + (1 if self.padding == "centre" else 0)
+
+
+#: The mels of the published MelGAN.
+MELGAN_MELS = AudioConfig(
+    sample_rate=22_050, n_fft=1024, hop_samples=256, mel_bins=80, min_hz=0.0, max_hz=11_025.0, mel_scale="slaney",
+    mel_norm="slaney", power=1.0, padding="half-hop", compression="log10", floor=1e-5)
+
+#: 44.1 kHz, 128 bands up to half of it; one second has as many frames as one of `MELGAN_MELS`.
+FULL_BAND_MELS = AudioConfig(
+    sample_rate=44_100, n_fft=2048, hop_samples=512, mel_bins=128, min_hz=0.0, max_hz=22_050.0, mel_scale="slaney",
+    mel_norm="none", power=1.0, padding="half-hop", compression="log10", floor=1e-2)
+
+#: The mels of the seed recipe's audio, as logarithms.
+SEED_LOG_MELS = AudioConfig(compression="log10")

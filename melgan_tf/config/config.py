@@ -6,33 +6,13 @@ one), wrong types and values out of range when it is built, so that no run start
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from melgan_tf.config import registry
 from melgan_tf.config.audio import AudioConfig
-from melgan_tf.config.schema import (
-    check_types,
-    from_dict,
-    known_keys,
-    merge,
-    parse_assignment,
-    read_json,
-    require,
-    to_dict,
-)
-from melgan_tf.models.families import ModelConfig
-from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
-from melgan_tf.models.frame_gan.config import COMPARED_SOUNDS, AugmentationConfig, FrameGANConfig, FrameGANObjective
-from melgan_tf.models.melgan.config import MelGANConfig
-from melgan_tf.models.sequence_gan.config import STEP_FRAMES, SequenceGANConfig
-from melgan_tf.models.spectrogram_gan.config import SpectrogramGANConfig
-from melgan_tf.models.vocoder_training.config import VocoderObjective
-
-__all__ = ["AudioConfig", "AugmentationConfig", "Config", "DataConfig", "FastVocoderConfig", "FrameGANConfig",
-           "FrameGANObjective", "MelGANConfig", "ModelConfig", "SequenceGANConfig", "SpectrogramGANConfig",
-           "TrainingConfig", "VocoderObjective", "from_dict", "known_keys", "merge", "parse_assignment", "read_json",
-           "to_dict"]
+from melgan_tf.config.registry import Family, ModelConfig
+from melgan_tf.config.schema import check_types, require
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 XLAMode = Literal["auto", "on", "off"]
@@ -131,7 +111,7 @@ class Config:
     preset: str = "seed"
     audio: AudioConfig = field(default_factory=AudioConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=SpectrogramGANConfig)
+    model: ModelConfig = field(default_factory=lambda: next(iter(registry.families().values())).config())
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -142,63 +122,12 @@ class Config:
         else:
             name, reach = "(n_fft - hop_samples) / 2", (audio.n_fft - audio.hop_samples + 1) // 2
         require(clip_samples > reach, "data.clip_samples", clip_samples, f"give more than {name} ({reach}) samples")
-        if self.is_vocoder:
-            self._check_vocoder()
-        if isinstance(self.model, FrameGANConfig):
-            frames = self.mel_shape[1]
-            require(frames >= 4 and frames & (frames - 1) == 0, "data.clip_samples", self.data.clip_samples,
-                    f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
-            self._check_frames("a frame GAN")
-        if isinstance(self.model, SequenceGANConfig):
-            frames = self.mel_shape[1]
-            require(frames and frames % (2 * STEP_FRAMES) == 0, "data.clip_samples", self.data.clip_samples,
-                    f"give as many samples as make a multiple of {2 * STEP_FRAMES} frames of mel, not {frames}")
-            self._check_frames("a sequence GAN")
-
-    def _check_frames(self, what: str) -> None:
-        audio = self.audio
-        require(audio.compression == "log10", "audio.compression", audio.compression, f"{what} needs log10")
-        require(self.model.ceiling > math.log10(audio.floor), "model.ceiling", self.model.ceiling,
-                f"give more than the logarithm of audio.floor ({math.log10(audio.floor):g})")
-        require(self.training.precision == "float32", "training.precision", self.training.precision,
-                f"{what} needs float32")
-        require(self.training.batch_size % COMPARED_SOUNDS == 0, "training.batch_size", self.training.batch_size,
-                f"give a multiple of {COMPARED_SOUNDS}: the discriminator compares so many sounds with each other")
-
-    def _check_vocoder(self) -> None:
-        audio, model = self.audio, self.model
-        require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
-        require(self.training.precision == "float32", "training.precision", self.training.precision,
-                "a vocoder needs float32")
-        if isinstance(model, MelGANConfig):
-            require(math.prod(model.ratios) == audio.hop_samples, "model.ratios", list(model.ratios),
-                    f"give factors whose product is audio.hop_samples ({audio.hop_samples})")
-            # reflections: 3 frames before the first convolution, the largest dilation in the first stage
-            least = max(4, 3 ** (model.residual_layers - 1) // model.ratios[0] + 1)
-            require(audio.frames(self.data.clip_samples) >= least, "data.clip_samples", self.data.clip_samples,
-                    f"give at least {least} frames of audio.hop_samples ({audio.hop_samples})")
-        else:
-            require(audio.hop_samples % (2 * model.subframes) == 0, "model.subframes", model.subframes,
-                    f"give a number whose double divides audio.hop_samples ({audio.hop_samples})")
-            require(not (model.corrections or model.low_rounds) or audio.n_fft % audio.hop_samples == 0,
-                    "audio.hop_samples", audio.hop_samples,
-                    f"a vocoder with corrections or low rounds needs a divisor of audio.n_fft ({audio.n_fft})")
-            require(not model.low_rounds or audio.hop_samples % 128 == 0, "audio.hop_samples", audio.hop_samples,
-                    "a vocoder with low rounds needs a multiple of 128")
-        require(self.data.clip_samples % audio.hop_samples == 0, "data.clip_samples", self.data.clip_samples,
-                f"give a multiple of audio.hop_samples ({audio.hop_samples})")
-        require(not model.objective.stft or self.data.clip_samples >= 256, "data.clip_samples",
-                self.data.clip_samples, "give at least 256 samples, the shortest transform of model.objective.stft")
+        self.model.check(self)
 
     @property
-    def is_vocoder(self) -> bool:
-        """Whether the model turns mels into waveforms, rather than noise into mels."""
-        return isinstance(self.model, MelGANConfig | FastVocoderConfig)
-
-    @property
-    def any_length(self) -> bool:
-        """Whether the model makes sounds of any length, rather than of one."""
-        return isinstance(self.model, SequenceGANConfig)
+    def family(self) -> Family:
+        """The family of the model."""
+        return registry.family(self.model.kind)
 
     @property
     def mel_shape(self) -> tuple[int, int]:

@@ -11,8 +11,8 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from melgan_tf.config.config import Config
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config import registry
+from melgan_tf.config.registry import ModelConfig
 from melgan_tf.errors import ConfigError
 
 
@@ -39,8 +39,6 @@ def check_types(config: Any, prefix: str) -> None:
         elif typing.get_origin(hint) is tuple:
             whole = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
             require(whole, key, value, "give a list of whole numbers")
-        elif isinstance(hint, types.UnionType):
-            require(isinstance(value, typing.get_args(hint)), key, value, "give a model's configuration")
         elif isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
             require(isinstance(value, hint), key, value, f"give {hint.__name__}")
 
@@ -50,13 +48,14 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def from_dict(cls: type, values: Any, key: str = "") -> Any:
+def from_dict(cls: type, values: Any, key: str = "", root: type | None = None) -> Any:
     """Builds a configuration from JSON values.
 
     Args:
         cls: the dataclass to build, usually :class:`Config`.
         values: what ``json.load`` returned; keys left out take their defaults.
         key: dotted name of this part, for messages.
+        root: the class of the whole, whose keys a message may suggest.
 
     Raises:
         ConfigError: unknown key, wrong type or value out of range; the message shows the dotted key and the value.
@@ -68,19 +67,19 @@ def from_dict(cls: type, values: Any, key: str = "") -> Any:
     for name, value in values.items():
         dotted = f"{key}.{name}" if key else name
         if name not in hints:
-            raise ConfigError(f"unknown configuration key {dotted!r}{_nearest(name, hints, dotted)}")
-        arguments[name] = _value(hints[name], value, dotted)
+            raise ConfigError(f"unknown configuration key {dotted!r}{_nearest(name, hints, dotted, root or cls)}")
+        arguments[name] = _value(hints[name], value, dotted, root or cls)
     return cls(**arguments)
 
 
-def _value(hint: Any, value: Any, dotted: str) -> Any:
-    if isinstance(hint, types.UnionType):  # the part itself says which of them it is
-        kinds = {member.__dataclass_fields__["kind"].default: member for member in typing.get_args(hint)}
-        kind = value.get("kind", next(iter(kinds))) if isinstance(value, dict) else next(iter(kinds))
-        require(isinstance(kind, str) and kind in kinds, f"{dotted}.kind", kind, f"give one of {', '.join(kinds)}")
-        return from_dict(kinds[kind], value, dotted)
+def _value(hint: Any, value: Any, dotted: str, root: type) -> Any:
+    if hint is ModelConfig:  # the part itself says which of them it is
+        default = next(iter(registry.families()))
+        kind = value.get("kind", default) if isinstance(value, dict) else default
+        require(isinstance(kind, str), f"{dotted}.kind", kind, f"give one of {', '.join(registry.families())}")
+        return from_dict(registry.family(kind).config, value, dotted, root)
     if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, dotted)
+        return from_dict(hint, value, dotted, root)
     if typing.get_origin(hint) is tuple and isinstance(value, list):  # JSON has no tuples
         return tuple(value)
     return value
@@ -130,17 +129,17 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not JSON: {error}") from None
 
 
-def known_keys(cls: type = Config, prefix: str = "") -> list[str]:
-    """Every dotted key of a configuration."""
+def known_keys(cls: type, prefix: str = "") -> list[str]:
+    """Every dotted key of a configuration, of all families."""
     keys = []
     for name, hint in typing.get_type_hints(cls).items():
-        nested = [part for part in (typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,))
-                  if dataclasses.is_dataclass(part)]
+        parts = [known.config for known in registry.families().values()] if hint is ModelConfig else [hint]
+        nested = [part for part in parts if dataclasses.is_dataclass(part)]
         keys += [key for part in nested for key in known_keys(part, f"{prefix}{name}.")] or [prefix + name]
     return list(dict.fromkeys(keys))
 
 
-def _nearest(name: str, known: dict[str, Any], dotted: str) -> str:
+def _nearest(name: str, known: dict[str, Any], dotted: str, root: type) -> str:
     close = difflib.get_close_matches(name, known, n=1) or [
-        key for key in known_keys() if key.rsplit(".", 1)[-1] == name and key != dotted][:1]
+        key for key in known_keys(root) if key.rsplit(".", 1)[-1] == name and key != dotted][:1]
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(sorted(known))}"

@@ -29,12 +29,12 @@ Item = TypeVar("Item")
 
 _AHEAD = 6  # files that a process has been given beyond the one it works on
 _WINDOW = 64  # files a process whose results may be waiting for an earlier file's
-_MOST_WAITING = 64 << 20  # bytes of results that may wait before processes are made to wait
-_MOST_TAKEN = 4 << 20  # bytes that are taken from one process before it is another's turn
-_MOST_TOGETHER = 16  # results in a message
+_MAX_WAITING = 64 << 20  # bytes of results that may wait before processes are made to wait
+_MAX_TAKEN = 4 << 20  # bytes that are taken from one process before it is another's turn
+_MAX_TOGETHER = 16  # results in a message
 _LONGEST_HELD = 0.5  # seconds until a message is sent in any case
 _START_SECONDS = 60.0
-_MOST_FALSE_STARTS = 3
+_MAX_FALSE_STARTS = 3
 _PARENT_DIED = 1  # PR_SET_PDEATHSIG
 
 
@@ -166,7 +166,7 @@ class Pool:
     def _receive(self, head: _Job) -> None:
         """Waits for results, of the first file above all."""
         now = time.monotonic()
-        heard, all_of_them = {}, self.waiting < _MOST_WAITING or head in self.unassigned
+        heard, all_of_them = {}, self.waiting < _MAX_WAITING or head in self.unassigned
         for worker in self.workers:
             if worker.jobs and (all_of_them or head in worker.jobs):
                 heard[worker.pipe] = worker
@@ -192,7 +192,7 @@ class Pool:
         jobs = list(worker.jobs)
         if not worker.ready:
             self.false_starts += 1
-            if self.false_starts >= _MOST_FALSE_STARTS:
+            if self.false_starts >= _MAX_FALSE_STARTS:
                 raise MelGANError(f"processes for decoding do not start: {worker.last_words or _cause(code)}")
         elif jobs:
             self.false_starts, first = 0, jobs[0]
@@ -250,7 +250,7 @@ class _Worker:
         """Takes what there is; the number of bytes, or None if the process is no more."""
         taken = 0
         try:
-            while taken < _MOST_TAKEN:
+            while taken < _MAX_TAKEN:
                 message = self.pipe.recv_bytes()
                 ended, values = pickle.loads(message)
                 self.ready = True
@@ -306,7 +306,7 @@ class _Results:
 
     def __call__(self, value: Any) -> None:
         self.held.append(value)
-        if len(self.held) >= _MOST_TOGETHER or time.monotonic() - self.since > _LONGEST_HELD:
+        if len(self.held) >= _MAX_TOGETHER or time.monotonic() - self.since > _LONGEST_HELD:
             self.pipe.send((False, self.held))
             self.held, self.since = [], time.monotonic()
 

@@ -18,8 +18,7 @@ import tensorflow as tf
 
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import Config
-from melgan_tf.data.exchange import Share
-from melgan_tf.data.reading import Reading
+from melgan_tf.data.reading import ClipReader
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
@@ -62,21 +61,19 @@ class SoundSet:
         return np.ascontiguousarray(np.transpose(self.mels, (0, 2, 1)))[..., None]
 
 
-def load_folder(folder: str | Path, config: Config, progress: Progress | None = None,
-                share: Share | None = None) -> SoundSet:
+def load_folder(folder: str | Path, config: Config, progress: Progress | None = None) -> SoundSet:
     """Decodes every sound below a folder and computes its mel spectrogram in-graph.
 
     Args:
         folder: searched at any depth.
         config: its ``audio`` and ``data`` parts are used.
         progress: told of every file.
-        share: how several workers divide the files among them.
 
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
     audio, samples = config.audio, config.data.clip_samples
-    reading = Reading(folder, audio.sample_rate, samples, progress, share=share)
+    reading = ClipReader(folder, audio.sample_rate, samples, progress)
     clips = reading.clips(to_peak if config.data.level == "peak" else None)
     analyse = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((None, samples), tf.float32)])

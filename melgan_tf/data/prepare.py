@@ -92,7 +92,8 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         progress: told of every file.
         fresh: forget what was prepared in ``out`` and begin anew.
         limits: what one file may take.
-        by: makes the `Preparation` that does the work, for example on a cluster (`melgan_tf.data.prepare_beam.Pipeline`).
+        by: makes the `Preparation` that does the work, for example on a cluster
+        (`melgan_tf.data.prepare_beam.Pipeline`).
 
     Raises:
         UsageError: the folder for the shards is another one's, or was prepared with other settings.

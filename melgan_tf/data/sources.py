@@ -1,8 +1,7 @@
-"""TODO."""
+"""Where sounds come from: a folder of files, or prepared shards."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ from melgan_tf import storage
 from melgan_tf.audio.find import Skipped, SoundFile, find
 from melgan_tf.audio.read import decode_folder
 from melgan_tf.data.shards import Prepared, is_prepared
-
-#: Files that one of several workers reads in a row.
-_PART_FILES = 16
 
 
 @dataclass(frozen=True)
@@ -39,13 +35,6 @@ class Sounds:
 
     def __len__(self) -> int:
         return len(self.prepared) if self.prepared else len(self.files)
-
-    def parts(self) -> list[Sounds]:
-        """The same sounds, some files or one shard in each."""
-        if self.prepared:
-            return [dataclasses.replace(self, prepared=part) for part in self.prepared.parts()]
-        return [dataclasses.replace(self, files=self.files[first:first + _PART_FILES])
-                for first in range(0, len(self.files), _PART_FILES)]
 
     def listing(self) -> str:
         """What there is, without looking into it: names and sizes, or what the index says of the shards."""

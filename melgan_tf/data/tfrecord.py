@@ -18,7 +18,7 @@ from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of Feature
-_MOST_BYTES = 1 << 31  # a protocol buffer holds no more
+_MAX_BYTES = 1 << 31  # a protocol buffer holds no more
 
 
 def example(features: Mapping[str, bytes | int]) -> bytes:
@@ -136,7 +136,7 @@ def _message(path: str | Path, file: BinaryIO, header: bytes) -> bytes:
     if _checksum(header[:8]) != header[8:]:
         raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it anew")
     length, = struct.unpack("<Q", header[:8])
-    content = file.read(length + 4) if length < _MOST_BYTES else b""
+    content = file.read(length + 4) if length < _MAX_BYTES else b""
     if len(content) < length + 4:
         raise MelGANError(f"{path} is truncated: prepare it anew")
     if _checksum(content[:-4]) != content[-4:]:

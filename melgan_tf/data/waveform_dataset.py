@@ -15,8 +15,7 @@ import tensorflow as tf
 
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import Config
-from melgan_tf.data.exchange import Share
-from melgan_tf.data.reading import Reading
+from melgan_tf.data.reading import ClipReader
 from melgan_tf.progress import Progress
 
 
@@ -57,20 +56,18 @@ def clip_count(samples: int, clip_samples: int) -> int:
     return max(1, round(samples / clip_samples))
 
 
-def load_waveforms(folder: str | Path, config: Config, progress: Progress | None = None,
-                   share: Share | None = None) -> WaveformSet:
+def load_waveforms(folder: str | Path, config: Config, progress: Progress | None = None) -> WaveformSet:
     """Decodes every sound below a folder, at full length.
 
     Args:
         folder: searched at any depth.
         config: its ``audio`` and ``data`` parts are used.
         progress: told of every file.
-        share: how several workers divide the files among them.
 
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
-    reading = Reading(folder, config.audio.sample_rate, None, progress, share=share)
+    reading = ClipReader(folder, config.audio.sample_rate, None, progress)
     waveforms = list(reading.clips())
     return WaveformSet(waveforms, reading.kept, reading.skipped, reading.fingerprint, config.data.clip_samples)
 

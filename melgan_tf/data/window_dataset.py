@@ -21,8 +21,7 @@ import tensorflow as tf
 
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import AudioConfig, Config
-from melgan_tf.data.exchange import Share
-from melgan_tf.data.reading import Reading
+from melgan_tf.data.reading import ClipReader
 from melgan_tf.dsp import spectral
 from melgan_tf.progress import Progress
 
@@ -81,8 +80,7 @@ class WindowSet:
         return tf.maximum(mels, self.floor)
 
 
-def load_windows(folder: str | Path, config: Config, context: int, progress: Progress | None = None,
-                 share: Share | None = None) -> WindowSet:
+def load_windows(folder: str | Path, config: Config, context: int, progress: Progress | None = None) -> WindowSet:
     """Decodes every sound below a folder and computes its mel spectrogram.
 
     Args:
@@ -90,13 +88,12 @@ def load_windows(folder: str | Path, config: Config, context: int, progress: Pro
         config: its ``audio``, ``data`` and ``model`` parts are used.
         context: frames on either side of a window that will be asked for: so much silence lies between sounds.
         progress: told of every file.
-        share: how several workers divide the files among them.
 
     Raises:
         MelGANError: the folder is missing or holds no readable, audible sound.
     """
     audio, window = dataclasses.replace(config.audio, floor=config.audio.floor * _FLOOR), config.mel_shape[1]
-    reading = Reading(folder, audio.sample_rate, None, progress, share=share)
+    reading = ClipReader(folder, audio.sample_rate, None, progress)
     mels, starts, lead, position = [], [], round(_LEAD_SHARE * window), 0
     for samples in reading.clips():
         mel = _analyse(samples, audio)

@@ -127,7 +127,7 @@ def mel_to_waveform(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32, se
         mel: on the scale of the contract; whatever a generator puts out.
         audio: the contract.
         iterations, seed, length: as in `griffin_lim`.
-        solver: `griffin_lim`, or ``griffin_lim_real`` where there is no FFT.
+        solver: `griffin_lim`, or ``griffin_lim_matmul`` where there is no FFT.
 
     Raises:
         MelGANError: as `griffin_lim`.

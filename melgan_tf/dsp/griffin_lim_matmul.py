@@ -30,7 +30,7 @@ from melgan_tf.dsp.griffin_lim import (
 from melgan_tf.errors import MelGANError
 
 
-def griffin_lim_real(magnitude: tf.Tensor, audio: AudioConfig, iterations: int = 32, momentum: float = 0.99,
+def griffin_lim_matmul(magnitude: tf.Tensor, audio: AudioConfig, iterations: int = 32, momentum: float = 0.99,
                      seed: int = 0, length: int | None = None) -> tf.Tensor:
     """Finds a waveform whose spectrum has the given magnitudes; see :func:`melgan_tf.dsp.griffin_lim.griffin_lim`.
 

@@ -1,8 +1,8 @@
 """Brings the mel spectrogram of a waveform nearer to a wanted one, keeping the waveform's phases.
 
 One round trip through the short-time Fourier transform: every bin is multiplied by the ratio of wanted to present
-energy of the bands that it lies in, as in one iteration of :func:`melgan_tf.dsp.griffin_lim.mel_to_magnitude`. It can be
-differentiated, so a vocoder that ends in it learns to leave to it what it does well.
+energy of the bands that it lies in, as in one iteration of :func:`melgan_tf.dsp.griffin_lim.mel_to_magnitude`. It can
+be differentiated, so a vocoder that ends in it learns to leave to it what it does well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEAST = 1e-4
 
 
 def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: tf.Tensor | float = 1.0,
-            present: tf.Tensor | None = None, products: bool = False, mirror: bool = False) -> tf.Tensor:
+            present: tf.Tensor | None = None, use_matmul_dft: bool = False, mirror: bool = False) -> tf.Tensor:
     """One correction.
 
     Beyond its ends the waveform counts as zero, and the frames there are compared by what of them is within. Or it is
@@ -34,7 +34,7 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
         audio: the contract; its hop divides ``n_fft``.
         exponent: of the ratios, one or ``(mel_bins,)``; more than 1 makes up for what overlapping windows smear.
         present: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
-        products: without an FFT.
+        use_matmul_dft: without an FFT.
         mirror: see above.
 
     Returns:
@@ -57,7 +57,7 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
 
     inside = None if present is None else tf.reshape(tf.tile(present, [1, 1, hop]), (-1, count * hop))
     covered = tf.ones((1, 1)) if mirror else coverage(count, audio, present)
-    real, imaginary = stft.forward(blocks(waveform), products)
+    real, imaginary = stft.forward(blocks(waveform), use_matmul_dft)
     power = tf.square(real) + tf.square(imaginary)
     magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power
     wanted = spectral.decompress(mel, audio) * (tf.sqrt(covered) if audio.power == 1.0 else covered)
@@ -66,7 +66,7 @@ def correct(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent: t
     change = tf.matmul(tf.exp(level * (exponent / audio.power)), spread) - 1.0
     if present is not None:
         change = change * present
-    added = stft.inverse((real * change, imaginary * change), n_fft, products)
+    added = stft.inverse((real * change, imaginary * change), n_fft, use_matmul_dft)
     weight = np.square(window)
     fill = stft.overlap_mean(added, window, weight, hop,
                                    0.05 * float(weight.reshape(-1, hop).sum(axis=0).max()), present)

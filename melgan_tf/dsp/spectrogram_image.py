@@ -28,7 +28,7 @@ COLOUR_STOPS = ("000004", "140e36", "3b0f70", "641a80", "8c2981", "b73779", "de4
                 "fcfdbf")
 BACKGROUND, INK, FAINT_INK = (24, 24, 32), (214, 214, 222), (150, 150, 162)
 DYNAMIC_RANGE_DB = 80.0
-MOST_PIXELS = 4_000  # of a sheet, in either direction
+MAX_PIXELS = 4_000  # of a sheet, in either direction
 TILE_SIZES = (128, 96, 64)  # pixels aimed at, tried in this order until the sheet is small enough
 GAP, MARGIN, TITLE_HEIGHT, FOOTER_HEIGHT, BAR_WIDTH, FONT_SIZE = 8, 16, 16, 48, 128, 12
 
@@ -195,13 +195,13 @@ def _arrange(shape: tuple[int, ...], columns: int | None, titled: bool) -> _Layo
     for size in TILE_SIZES:
         width, height = _tile_size(frames, bins, size)
         pitch_x, pitch_y = width + GAP, height + GAP + (TITLE_HEIGHT if titled else 0)
-        most_columns = max(1, (MOST_PIXELS - 2 * MARGIN + GAP) // pitch_x)
-        most_rows = max(1, (MOST_PIXELS - 2 * MARGIN - FOOTER_HEIGHT + GAP) // pitch_y)
-        wanted = min(n, columns or min(most_columns, math.ceil(math.sqrt(1.6 * n * pitch_y / pitch_x))))
-        used = min(wanted, most_columns)
-        if wanted <= most_columns and math.ceil(n / used) <= most_rows:
+        max_columns = max(1, (MAX_PIXELS - 2 * MARGIN + GAP) // pitch_x)
+        max_rows = max(1, (MAX_PIXELS - 2 * MARGIN - FOOTER_HEIGHT + GAP) // pitch_y)
+        wanted = min(n, columns or min(max_columns, math.ceil(math.sqrt(1.6 * n * pitch_y / pitch_x))))
+        used = min(wanted, max_columns)
+        if wanted <= max_columns and math.ceil(n / used) <= max_rows:
             break
-    return _Layout(width, height, pitch_x, pitch_y, used, min(n, used * most_rows))
+    return _Layout(width, height, pitch_x, pitch_y, used, min(n, used * max_rows))
 
 
 def _font() -> Any:

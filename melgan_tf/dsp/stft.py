@@ -100,14 +100,14 @@ def mirrored(waveform: tf.Tensor, hop: int, reach: int, present: tf.Tensor | Non
     return tf.reshape(made, (-1, count + 2 * reach * hop))
 
 
-def forward(blocks: tf.Tensor, products: bool = False) -> Spectrum:
+def forward(blocks: tf.Tensor, use_matmul_dft: bool = False) -> Spectrum:
     """The spectra of blocks ``(batch, blocks, length)``, unscaled.
 
     Args:
         blocks: of even length.
-        products: multiply by matrices instead of calling an FFT.
+        use_matmul_dft: multiply by matrices instead of calling an FFT.
     """
-    if not products:
+    if not use_matmul_dft:
         spectrum = tf.signal.rfft(blocks)
         return tf.math.real(spectrum), tf.math.imag(spectrum)
     cosine, sine, _, _ = _matrices(blocks.shape[2])
@@ -117,13 +117,13 @@ def forward(blocks: tf.Tensor, products: bool = False) -> Spectrum:
     return tf.matmul(first + mirrored, cosine), tf.matmul(first - mirrored, sine)
 
 
-def inverse(spectrum: Spectrum, length: int, products: bool = False) -> tf.Tensor:
+def inverse(spectrum: Spectrum, length: int, use_matmul_dft: bool = False) -> tf.Tensor:
     """The inverse of `forward`: blocks ``(batch, blocks, length)``.
 
     The imaginary parts of the lowest and highest bin count as zero.
     """
     real, imaginary = spectrum
-    if not products:
+    if not use_matmul_dft:
         return tf.signal.irfft(tf.complex(real, imaginary), [length])
     _, _, cosine, sine = _matrices(length)
     even, odd = tf.matmul(real, cosine), tf.matmul(imaginary, sine)

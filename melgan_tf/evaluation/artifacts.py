@@ -1,4 +1,4 @@
-"""Faults of waveforms that an embedding hardly shows: late onset, DC, clicks at the ends, hum, silence, clipping.
+"""Artifacts of waveforms that an embedding hardly shows: late onset, DC, clicks at the ends, hum, silence, clipping.
 
 Every figure is measured on real sounds too, cut to the same length, and means something only beside that: a real sound
 may begin in full swing, and a set of kicks has its lines near 50 Hz.
@@ -29,7 +29,7 @@ def _figure(title: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Faults:
+class Artifacts:
     """What is wrong with a set of sounds; shares are of all sounds, the rest of those that are not silent.
 
     Attributes:
@@ -57,7 +57,7 @@ class Faults:
     hum_hz: float | None = _figure("hum at, Hz")
 
 
-def faults(audio: np.ndarray, sample_rate: int, real: np.ndarray | None = None) -> Faults:
+def measure_artifacts(audio: np.ndarray, sample_rate: int, real: np.ndarray | None = None) -> Artifacts:
     """Measures a set of waveforms.
 
     Args:
@@ -78,12 +78,12 @@ def faults(audio: np.ndarray, sample_rate: int, real: np.ndarray | None = None) 
     clipped = float((runs[0] | runs[1]).any(axis=1).mean())
     silent = float(1 - heard.mean())
     if not heard.any():
-        return Faults(silent, clipped, *[None] * (len(dataclasses.fields(Faults)) - 2))
+        return Artifacts(silent, clipped, *[None] * (len(dataclasses.fields(Artifacts)) - 2))
     audio, peak = audio[heard], peak[heard]
     sounds = audio / peak[:, None]
     onsets = onset_times(sounds, sample_rate)
     hum_db, hum_hz = hum(sounds, sample_rate)
-    return Faults(silent, clipped, float(np.median(peak)), float(np.median(onsets)),
+    return Artifacts(silent, clipped, float(np.median(peak)), float(np.median(onsets)),
                   None if real is None else onset_error(onsets, _onsets_of(real, sample_rate)),
                   float(np.abs(sounds.mean(axis=1)).mean()), float(_step(sounds).mean()),
                   float(_step(sounds[:, ::-1]).mean()), hum_db, hum_hz)

@@ -13,14 +13,14 @@ from melgan_tf.audio.edit import fade_out
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation import metrics, per_class
 from melgan_tf.evaluation.arrays import finite
-from melgan_tf.evaluation.artifacts import faults
+from melgan_tf.evaluation.artifacts import measure_artifacts
 from melgan_tf.evaluation.embeddings import log_mel
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
 from melgan_tf.evaluation.memorization import Copies, Described, find_copies
 from melgan_tf.evaluation.report import ClassFit, Comparison, Figures, Projection, Report
 
 DUPLICATE_SHARE = 0.05  # of the mean distance between two real sounds
-MOST_SOUNDS = 5_000
+MAX_SOUNDS = 5_000
 LOWEST_RATE = 4_000
 _FADE_SECONDS = 0.005
 
@@ -96,7 +96,8 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         of_class=tuple(per_class.class_figures(
             embedding.classes, (generated.features, generated.probabilities), (against.features, against.probabilities),
             other.features, k, *labels)) if drums else (),
-        faults=Comparison(faults(fake, fake_rate, real.audio), faults(real.audio, fake_rate, other.audio)),
+        faults=Comparison(measure_artifacts(fake, fake_rate, real.audio),
+                          measure_artifacts(real.audio, fake_rate, other.audio)),
         copies=None if known is None else _copies(made, real, known, fake_names, train_names),
         floor="two halves of the reference" if known is None else "training sounds against the reference",
         sounds=len(generated), fake_sounds=len(made), reference_sounds=len(real),
@@ -139,10 +140,10 @@ def _deal(made: _Set, real: _Set, known: _Set | None, seed: int) -> _Dealt:
     taken = rng.permutation(len(made))  # at random, because generated sounds may come sorted by class
     if known is None:
         half = len(real) // 2
-        n = min(len(made), half, MOST_SOUNDS)
+        n = min(len(made), half, MAX_SOUNDS)
         other = real[order[half:half + n]]
     else:
-        n = min(len(made), len(real), len(known), MOST_SOUNDS)
+        n = min(len(made), len(real), len(known), MAX_SOUNDS)
         other = known[rng.permutation(len(known))[:n]]
     return _Dealt(real[order[:n]], other, made[taken[:n]], order[:n], taken[:n])
 

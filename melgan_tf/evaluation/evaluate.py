@@ -15,7 +15,7 @@ from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import Report, evaluate_waveforms
 from melgan_tf.evaluation.sounds import Sounds, load_sounds, load_windows
-from melgan_tf.inference.load import Trained
+from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.output_folder import recorded_labels
 from melgan_tf.progress import Progress
 from melgan_tf.storage.run_directory import RunDirectory
@@ -41,7 +41,7 @@ class Assessment:
         return {**self.facts, **self.report.to_dict()}
 
 
-def assess_run(trained: Trained, reference: str | Path, train: str | Path | None = None, count: int | None = None,
+def assess_run(trained: SoundModel, reference: str | Path, train: str | Path | None = None, count: int | None = None,
                seed: int = 0, progress: Progress | None = None) -> Assessment:
     """Measures the sounds of a model.
 
@@ -58,14 +58,16 @@ def assess_run(trained: Trained, reference: str | Path, train: str | Path | None
     """
     progress, config = progress or Progress(), trained.config
     rate = config.audio.sample_rate
-    if config.any_length:
+    if config.family.makes == "streams":
         real, known = (folder and _windows(folder, trained, progress) for folder in (reference, train))
         _require(real, known)
     else:
         real, known = _real(reference, train, rate, config.data.clip_samples, progress)
     made = generated(trained, count or max(1, len(real) // (1 if known else 2)), seed, progress)
-    facts = {"preset": config.preset, "step": trained.step, "weights": trained.weights, "vocoder": trained.renderer}
-    return _assess(made, real, known, seed, {**facts, **_named(reference, train)}, progress, not config.any_length)
+    facts = {"preset": config.preset, "step": trained.step, "weights": trained.weights,
+             "vocoder": trained.vocoder_metadata}
+    return _assess(made, real, known, seed, {**facts, **_named(reference, train)}, progress,
+                   config.family.makes != "streams")
 
 
 def assess_folder(folder: str | Path, reference: str | Path, train: str | Path | None = None, seed: int = 0,
@@ -82,12 +84,12 @@ def assess_folder(folder: str | Path, reference: str | Path, train: str | Path |
         MelGANError: either folder is unusable or holds too few sounds.
     """
     progress = progress or Progress()
-    made = with_recorded_labels(load_sounds(folder, progress=progress, silent_too=True), storage.path(folder))
+    made = with_recorded_labels(load_sounds(folder, progress=progress, include_silent=True), storage.path(folder))
     real, known = _real(reference, train, made.rate, made.audio.shape[1], progress)
     return _assess(made, real, known, seed, {"folder": str(folder), **_named(reference, train)}, progress)
 
 
-def generated(trained: Trained, count: int, seed: int = 0, progress: Progress | None = None) -> Sounds:
+def generated(trained: SoundModel, count: int, seed: int = 0, progress: Progress | None = None) -> Sounds:
     """The first ``count`` sounds of a seed; of a model with classes, as often of each as it learned from."""
     with (progress or Progress()).task("generating", count, "sounds") as advance:
         made = trained.sampler.generate(seed, count, advance=advance)
@@ -142,7 +144,7 @@ def _require(real: Sounds, train: object) -> None:
         raise MelGANError(f"{len(real)} real sounds are too few to evaluate: give at least {least}")
 
 
-def _windows(folder: str | Path, trained: Trained, progress: Progress) -> Sounds:
+def _windows(folder: str | Path, trained: SoundModel, progress: Progress) -> Sounds:
     """Windows of real sounds, with the fades that generated ones have."""
     config = trained.config
     found = load_windows(folder, config.audio.sample_rate, config.data.clip_samples, config.model.quietest_db, progress)

@@ -44,7 +44,7 @@ class VocoderAssessment:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**self.vocoder.facts(), "reference": self.reference.name, "vocoder": self.made.to_dict(),
+        return {**self.vocoder.metadata(), "reference": self.reference.name, "vocoder": self.made.to_dict(),
                 f"griffin-lim {ITERATIONS}": self.yardstick.to_dict()}
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 HELD_OUT_SHARE = 0.01
-MOST_NAMED = 20
+MAX_NAMED = 20
 SAME_DB = 0.01
 BLUR_FRAMES, BLUR_BANDS = 8, 2
 
@@ -99,7 +99,7 @@ def find_copies(fake: Described, real: Described, train: Described, fake_names: 
     medians = [float(np.median(values.min(axis=1))) for own in found.values()
                for values in (own.features, own.pictures)]
     return Copies(*medians, *limits, *(float(own.any(axis=1).mean()) for own in near.values()),
-                  int((found["real"].pictures.min(axis=1) < SAME_DB).sum()), tuple(pairs[:MOST_NAMED]))
+                  int((found["real"].pictures.min(axis=1) < SAME_DB).sum()), tuple(pairs[:MAX_NAMED]))
 
 
 @dataclass(frozen=True)

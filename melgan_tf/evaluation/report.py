@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from melgan_tf.evaluation.artifacts import Faults
+from melgan_tf.evaluation.artifacts import Artifacts
 from melgan_tf.evaluation.memorization import Copies
 from melgan_tf.evaluation.per_class import ClassFigures
 
@@ -133,7 +133,7 @@ class Report:
     def fault_rows(self) -> list[tuple[str, float | None, float | None]]:
         """A table's rows: fault, generated, real."""
         return [(figure.metadata["title"], getattr(self.faults.generated, figure.name),
-                 getattr(self.faults.floor, figure.name)) for figure in dataclasses.fields(Faults)]
+                 getattr(self.faults.floor, figure.name)) for figure in dataclasses.fields(Artifacts)]
 
 
 def _plain(value: Any) -> Any:

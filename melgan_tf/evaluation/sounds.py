@@ -13,7 +13,7 @@ from melgan_tf import storage
 from melgan_tf.audio.decode import decode
 from melgan_tf.audio.find import find
 from melgan_tf.data.clips import cut
-from melgan_tf.data.reading import Reading
+from melgan_tf.data.reading import ClipReader
 from melgan_tf.data.shards import Prepared, is_prepared
 from melgan_tf.errors import DecodeError, MelGANError
 from melgan_tf.progress import Progress
@@ -43,7 +43,7 @@ class Sounds:
 
 
 def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LONGEST,
-                progress: Progress | None = None, silent_too: bool = False) -> Sounds:
+                progress: Progress | None = None, include_silent: bool = False) -> Sounds:
     """Decodes every sound below a folder, or reads prepared shards; names of sub-folders are labels.
 
     Args:
@@ -51,14 +51,14 @@ def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LO
         rate: Hz; None for that which most of the files have.
         seconds: what is taken of each; all are as long as the longest then.
         progress: told of every file, and of those that are left out.
-        silent_too: keep silent sounds, which count as a fault of generated ones.
+        include_silent: keep silent sounds, which count as a fault of generated ones.
 
     Raises:
         MelGANError: no sound can be used.
     """
     progress = progress or Progress()
     rate = rate or _usual_rate(folder)
-    reading = Reading(folder, rate, None, progress, f"reading {storage.path(folder).name}", silent_too)
+    reading = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}", include_silent)
     kept = [samples[:round(seconds * rate)].copy() for samples in reading.clips()]
     _warn(reading, progress)
     longest = max(map(len, kept))
@@ -82,7 +82,7 @@ def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float
         MelGANError: no sound can be used.
     """
     progress = progress or Progress()
-    reading, windows, names = Reading(folder, rate, None, progress, f"reading {storage.path(folder).name}"), [], []
+    reading, windows, names = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}"), [], []
     for whole in reading.clips():
         least = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
         for start, window in cut([whole], samples):
@@ -96,7 +96,7 @@ def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float
     return Sounds(np.stack(windows), rate, tuple(names))
 
 
-def _warn(reading: Reading, progress: Progress) -> None:
+def _warn(reading: ClipReader, progress: Progress) -> None:
     for item in reading.skipped:
         progress.warning(f"skipped {item.name}: {item.reason}")
 
@@ -109,4 +109,4 @@ def _usual_rate(folder: str | Path) -> int:
         with (contextlib.suppress(DecodeError, StopIteration, FileNotFoundError), storage.local(sound.path) as file,
               contextlib.closing(decode(file, 0.01)) as blocks):
             rates[next(blocks)[0]] += 1
-    return rates.most_common(1)[0][0] if rates else 16_000
+    return rates.max_common(1)[0][0] if rates else 16_000

@@ -18,8 +18,8 @@ from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.html_page import page
-from melgan_tf.inference.load import Trained
-from melgan_tf.inference.long_sounds import Length, LongSound, LongSounds
+from melgan_tf.inference.load import SoundModel
+from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
 from melgan_tf.inference.output_folder import WORKPLACE, FileNames, RecordWriter, Shard, file_name, move
 from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
@@ -36,7 +36,7 @@ _PEAK = 10 ** (-1 / 20)
 _PARTS = 100
 
 
-def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, source: str,
+def write_sounds(trained: SoundModel, out: str | Path, count: int, seed: int, source: str,
                  progress: Progress | None = None, normalize: bool = True, label: str | None = None,
                  shard: Shard | None = None, length: Length | None = None) -> dict[str, Any]:
     """Writes sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder, all or none.
@@ -52,8 +52,8 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
         source: what the model was loaded from, for the record.
         progress: told of every sound.
         normalize: bring every sound that is not silent to a peak of -1 dB; its own peak stays in the record.
-        label: the class, or mixture of classes, of all sounds, as `melgan_tf.data.labels.Classes.label` reads it; without
-            it each has one of its own.
+        label: the class, or mixture of classes, of all sounds, as `melgan_tf.data.labels.Classes.label` reads it;
+            without it each has one of its own.
         shard: make only this part of the sounds, under the names and with the bytes that they have in the whole. Its
             record, picture and page have names of their own (``sounds-2-of-3.json``), so that all shards may use one
             folder. A shard without sounds leaves but a record.
@@ -71,7 +71,7 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
     indices = shard.part(count, BATCH) if shard else range(count)
     head = {**_head(trained, source), "normalized": normalize, **({"shard": str(shard)} if shard else {}),
             **(_described(length, trained) if length else {})}
-    wanted, long = trained.label(label), LongSounds(trained.sampler, length) if length else None
+    wanted, long = trained.label(label), StreamRenderer(trained.sampler, length) if length else None
     try:
         beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
         beside.mkdir(parents=True, exist_ok=True)
@@ -99,18 +99,18 @@ def write_sounds(trained: Trained, out: str | Path, count: int, seed: int, sourc
     return {**head, "sounds": folder.shown, "made": len(indices), "silent": folder.silent}
 
 
-def _head(trained: Trained, source: str) -> dict[str, Any]:
+def _head(trained: SoundModel, source: str) -> dict[str, Any]:
     """All of a record but its sounds."""
     return {"source": source, "preset": trained.config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": trained.config.audio.fingerprint(), "sample_rate": trained.config.audio.sample_rate,
-            "vocoder": trained.renderer, "versions": versions()}
+            "vocoder": trained.vocoder_metadata, "versions": versions()}
 
 
-def _described(length: Length, trained: Trained) -> dict[str, Any]:
+def _described(length: Length, trained: SoundModel) -> dict[str, Any]:
     return {"seconds": round(length.samples / trained.config.audio.sample_rate, 4), "loop": bool(length.period)}
 
 
-def _sounds(trained: Trained, indices: range, count: int, seed: int, label: np.ndarray | None,
+def _sounds(trained: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
             advance: Callable[[int], None]) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
     """Sound by sound its entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)``."""
     classes = trained.sampler.classes
@@ -124,7 +124,7 @@ def _sounds(trained: Trained, indices: range, count: int, seed: int, label: np.n
             advance(1)
 
 
-def _long_sounds(long: LongSounds, folder: Path, indices: range, count: int, seed: int,
+def _long_sounds(long: StreamRenderer, folder: Path, indices: range, count: int, seed: int,
                  advance: Callable[[int], None]) -> Iterator[tuple[dict[str, Any], LongSound, np.ndarray]]:
     """The same of sounds of any length; each is gone when the next is asked for."""
     for index in indices:
@@ -181,7 +181,7 @@ class _Folder:
         else:
             save_wav(path, samples * np.float32(gain), self._head["sample_rate"], comment)
 
-    def finish(self, trained: Trained, names: FileNames) -> None:
+    def finish(self, trained: SoundModel, names: FileNames) -> None:
         mels = spectral.log_mel(np.stack(self._mels), trained.config.audio).numpy()
         titles = [f"{sound['index']} {sound.get('label', '')}".strip() for sound in self.shown]
         save_png(contact_sheet(mels, titles=titles, of=self._made), self._path / names.picture)

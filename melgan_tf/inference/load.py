@@ -1,4 +1,4 @@
-"""From a run directory, or the package's own weights, to a Sampler: the trained generator, ready to be used."""
+"""From a run directory, or the package's own weights, to a sound model that is ready to be used."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import numpy as np
 
 from melgan_tf import weights
 from melgan_tf.config import Config, from_dict
+from melgan_tf.config.registry import build_network
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.sampler import Sampler
-from melgan_tf.inference.vocoder import GRIFFIN_LIM, choose_vocoder
-from melgan_tf.models.families import build_generator
-from melgan_tf.models.frame_gan.config import FrameGANConfig
-from melgan_tf.models.sequence_gan.sampler import SequenceSampler
+from melgan_tf.inference.vocoder import choose_vocoder
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import restore
 from melgan_tf.storage.run_directory import RunDirectory
@@ -24,8 +22,8 @@ from melgan_tf.weights import PRETRAINED, digest, newest_state, read_card, read_
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained model.
+class SoundModel:
+    """A trained model that makes sounds from noise.
 
     Attributes:
         sampler: noise -> mel -> waveform.
@@ -40,10 +38,9 @@ class Trained:
     weights: str
 
     @property
-    def renderer(self) -> dict[str, object]:
+    def vocoder_metadata(self) -> dict[str, object]:
         """What turns its mels into sound, for records."""
-        vocoder = self.sampler.vocoder
-        return vocoder.facts() if vocoder else {"name": GRIFFIN_LIM, "iterations": self.sampler.iterations}
+        return self.sampler.vocoder.metadata()
 
     def label(self, text: str | None) -> np.ndarray | None:
         """The label vector ``(classes,)`` that a request like ``kick`` or ``kick=0.7,snare=0.3`` means; None for None.
@@ -58,13 +55,13 @@ class Trained:
         return self.sampler.classes.label(text)
 
 
-def load_trained(source: str | Path, checkpoint: Literal["last", "best"] = "last",
-                 progress: Progress | None = None, vocoder: str | None = None) -> Trained:
+def load_sound_model(source: str | Path, checkpoint: Literal["last", "best"] = "last",
+                     progress: Progress | None = None, vocoder: str | None = None) -> SoundModel:
     """Loads a run's generator, or one that the package brings along.
 
     Args:
         source: a run directory, of which nothing else is read, or ``pretrained:NAME``.
-        checkpoint: of a run: the newest that is whole, or the best by the figure that training judged by.
+        checkpoint: of a run: the newest that is whole, or the best by the score of training.
         progress: told of damaged checkpoints that are passed over.
         vocoder: what renders the mels; see `melgan_tf.inference.vocoder.choose_vocoder`.
 
@@ -74,21 +71,19 @@ def load_trained(source: str | Path, checkpoint: Literal["last", "best"] = "last
     """
     if str(source).startswith(PRETRAINED):
         card = read_card(str(source).removeprefix(PRETRAINED))
-        config, classes, step = from_dict(Config, card["config"]), card.get("classes"), card["step"]
+        config, counts, step = from_dict(Config, card["config"]), card.get("classes"), card["step"]
         state = read_weights(weights.WEIGHTS / f"{card['name']}.npz")
     else:
         directory = RunDirectory(source)
-        config, classes = directory.config(), directory.record()["data"].get("classes")
-        if config.is_vocoder:
+        config, counts = directory.config(), directory.record()["data"].get("classes")
+        if config.family.makes == "waveforms":
             raise UsageError(f"{source} is a run of the vocoder preset {config.preset!r}, which makes no sounds of its "
                              f"own: melgan-tf vocode SOUND --vocoder {source}")
         state, meta = newest_state(directory, config, checkpoint, progress)
         step = meta["step"]
-    known = Classes(classes) if isinstance(config.model, FrameGANConfig) else None
-    generator = build_generator(config, known)
+    classes = Classes(counts) if counts else None
+    generator = build_network(config, classes=classes)
     restore(state, generator=generator.variables)
-    chosen = choose_vocoder(vocoder, config.audio, progress)
-    kind = SequenceSampler if config.any_length else Sampler
-    return Trained(kind(generator, config, vocoder=chosen, classes=known), config, step, digest(state))
-
-
+    sampler = config.family.load("sampler")(generator, config, classes=classes,
+                                            vocoder=choose_vocoder(vocoder, config.audio, progress))
+    return SoundModel(sampler, config, step, digest(state))

@@ -18,22 +18,45 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.audio.wav import MOST_SAMPLES
-from melgan_tf.config import Config
+from melgan_tf.audio.wav import MAX_SAMPLES
+from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.inference.streaming import StreamingVocoder
-from melgan_tf.inference.vocoder import Vocoder
-from melgan_tf.models.sequence_gan.config import STEP_FRAMES
-from melgan_tf.models.sequence_gan.sampler import FADE_SECONDS, SequenceSampler
+from melgan_tf.inference.renderer import Renderer
 
 _PIECE_STEPS = 32
 _COLUMNS = 512  # of a picture
 _BLOCK_SAMPLES = 2**18
+
+
+class StreamSampler(Protocol):
+    """A `melgan_tf.inference.sampler.Sampler` of sounds of any length.
+
+    Attributes:
+        audio: the mel configuration.
+        vocoder: what renders the mels.
+        step_frames: frames of mel that one vector of noise stands for.
+        fade_seconds: the fade at both ends of a sound.
+        loop_quantum: frames that the length of a loop is a multiple of.
+    """
+
+    audio: AudioConfig
+    vocoder: Renderer
+    step_frames: int
+    fade_seconds: float
+    loop_quantum: int
+
+    def stretch(self, seed: tf.Tensor | int, sound: tf.Tensor | int, first: tf.Tensor, steps: tf.Tensor,
+                period: int = 0) -> dict[str, tf.Tensor]:
+        """The inputs of steps ``first`` to ``first + steps - 1`` of sounds, with their context."""
+
+    def mel(self, **inputs: tf.Tensor) -> tf.Tensor:
+        """Inputs -> mel ``(batch, frames, mel_bins)``."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +74,26 @@ class Length:
     period: int = 0
 
     @classmethod
-    def of(cls, seconds: float, config: Config, vocoder: Vocoder | None, loop: bool = False) -> Length:
+    def from_seconds(cls, seconds: float, sampler: StreamSampler, loop: bool = False) -> Length:
         """The length that is wanted; of a loop the nearest that there is.
 
         Args:
             seconds: more than 0.
-            config: of the model.
-            vocoder: its clock has to come round in a loop.
+            sampler: of the model; the clock of its vocoder has to come round in a loop.
             loop: whether it is to be one.
 
         Raises:
             UsageError: longer than a WAV file, or no positive number.
         """
-        rate, hop = config.audio.sample_rate, config.audio.hop_samples
-        if not 0 < seconds < math.inf or seconds * rate > MOST_SAMPLES:
-            raise UsageError(f"sounds of {seconds:g} seconds: give more than 0 and at most {MOST_SAMPLES // rate}")
+        rate, hop = sampler.audio.sample_rate, sampler.audio.hop_samples
+        if not 0 < seconds < math.inf or seconds * rate > MAX_SAMPLES:
+            raise UsageError(f"sounds of {seconds:g} seconds: give more than 0 and at most {MAX_SAMPLES // rate}")
         if not loop:
             samples = max(1, round(seconds * rate))
             return cls(samples, -(-samples // hop))
-        unit = _unit(vocoder)
+        unit = sampler.loop_quantum
         frames = max(1, round(seconds * rate / hop / unit)) * unit
-        return cls(frames * hop, frames, frames // STEP_FRAMES)
+        return cls(frames * hop, frames, frames // sampler.step_frames)
 
 
 @dataclass(frozen=True)
@@ -97,21 +119,19 @@ class LongSound:
                 yield np.frombuffer(content, "<f4") * np.float32(gain)
 
 
-class LongSounds:
+class StreamRenderer:
     """Makes long sounds of one length.
 
     Args:
-        sampler: of a sequence GAN, with a vocoder.
+        sampler: of a model that makes sounds of any length, with a vocoder.
         length: of the sounds.
 
     Raises:
-        UsageError: the sampler has no vocoder.
+        UsageError: the sampler's vocoder cannot render piece by piece.
     """
 
-    def __init__(self, sampler: SequenceSampler, length: Length) -> None:
-        if sampler.vocoder is None:
-            raise UsageError("sounds of any length are rendered piece by piece, which Griffin-Lim cannot do: give a "
-                             "vocoder that understands the model's mels (--vocoder RUN)")
+    def __init__(self, sampler: StreamSampler, length: Length) -> None:
+        sampler.vocoder.stream()  # refuses where it cannot
         self.sampler, self.length, self.vocoder = sampler, length, sampler.vocoder
         self._mel = tf.function(self._piece, autograph=False, input_signature=[tf.TensorSpec((), tf.int64)] * 3)
 
@@ -140,17 +160,17 @@ class LongSounds:
                 advance(len(waveform) / self.length.samples)
         return LongSound(Path(file.name), self.length.samples, peak, picture.columns())
 
-    def pieces(self, seed: int, index: int, see: Callable[[np.ndarray], None] = lambda mel: None,
+    def pieces(self, seed: int, index: int, on_mel: Callable[[np.ndarray], None] = lambda mel: None,
                ) -> Iterator[np.ndarray]:
         """The waveform of a sound, piece by piece, faded at both ends if it is no loop.
 
         Args:
             seed, index: as for `make`.
-            see: shown every piece of mel ``(frames, mel_bins)`` that is heard.
+            on_mel: shown every piece of mel ``(frames, mel_bins)`` that is heard.
         """
         length, rate = self.length, self.sampler.audio.sample_rate
-        fade, done = min(max(1, round(FADE_SECONDS * rate)), length.samples), 0
-        for waveform in self._waveform(seed, index, see):
+        fade, done = min(max(1, round(self.sampler.fade_seconds * rate)), length.samples), 0
+        for waveform in self._waveform(seed, index, on_mel):
             if not length.period and (done < fade or done + len(waveform) > length.samples - fade):
                 place = np.arange(done, done + len(waveform))
                 near = np.minimum(np.minimum(place + 1, length.samples - place) / fade, 1.0)
@@ -158,12 +178,12 @@ class LongSounds:
             done += len(waveform)
             yield waveform
 
-    def _waveform(self, seed: int, index: int, see: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
-        context, hop = self.vocoder.model.context_frames, self.sampler.audio.hop_samples
-        lead = -(-context // _unit(self.vocoder)) * _unit(self.vocoder) if self.length.period else 0
-        stream = StreamingVocoder(self.vocoder.vocode, hop, context)
+    def _waveform(self, seed: int, index: int, on_mel: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
+        stream, hop, quantum = self.vocoder.stream(), self.sampler.audio.hop_samples, self.sampler.loop_quantum
+        context = stream.context
+        lead = -(-context // quantum) * quantum if self.length.period else 0
         skip, left = lead * hop, self.length.samples
-        for mel in self.mels(seed, index, -lead, lead + self.length.frames + context, see):
+        for mel in self.mels(seed, index, -lead, lead + self.length.frames + context, on_mel):
             waveform = stream.push(mel)
             skipped = min(skip, len(waveform))
             waveform, skip = waveform[skipped:skipped + left], skip - skipped
@@ -172,14 +192,14 @@ class LongSounds:
                 yield waveform
 
     def mels(self, seed: int, index: int, first: int, frames: int,
-             see: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
+             on_mel: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
         """At least ``frames`` frames of a sound's mel from frame ``first`` (a multiple of 16) on, on the vocoder's
         scale, piece by piece: ``(frames, mel_bins)`` each."""
-        piece = _PIECE_STEPS * STEP_FRAMES
+        piece = _PIECE_STEPS * self.sampler.step_frames
         for begin in range(first, first + frames, piece):
-            step = tf.constant(begin // STEP_FRAMES, tf.int64)
+            step = tf.constant(begin // self.sampler.step_frames, tf.int64)
             mel = self._mel(tf.constant(seed, tf.int64), tf.constant(index, tf.int64), step)
-            see(mel[0, max(0, -begin):max(0, self.length.frames - begin)].numpy())
+            on_mel(mel[0, max(0, -begin):max(0, self.length.frames - begin)].numpy())
             yield spectral.convert(mel, self.sampler.audio, self.vocoder.audio)[0].numpy()
 
     def _piece(self, seed: tf.Tensor, index: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
@@ -204,8 +224,3 @@ class _Picture:
         counts = np.full(len(self._sums), self._each)
         counts[-1] = self._frames - self._each * (len(counts) - 1)
         return (self._sums / counts[:, None]).astype(np.float32)
-
-
-def _unit(vocoder: Vocoder | None) -> int:
-    """Frames that lengths of loops are multiples of: whole steps, and whole turns of the vocoder's clock."""
-    return math.lcm(STEP_FRAMES, vocoder.model.period_frames if vocoder else 1)

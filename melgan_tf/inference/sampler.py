@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,11 +12,7 @@ import tensorflow as tf
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
-from melgan_tf.dsp.griffin_lim import fit_length, mel_to_waveform
-from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_real
-
-if TYPE_CHECKING:
-    from melgan_tf.inference.vocoder import Vocoder
+from melgan_tf.inference.renderer import GriffinLim, Renderer
 
 #: Sounds rendered in one call: large enough to be fast, and always the same, so that a sound does not depend on how
 #: many others were asked for.
@@ -41,8 +36,7 @@ class Sampler:
         generator: its ``mel`` makes mels ``(batch, frames, mel_bins)`` of noise ``(batch, noise_dim)`` and, if there
             are classes, of labels ``(batch, classes)``.
         config: the run's configuration.
-        iterations: of Griffin-Lim.
-        vocoder: renders the mels; Griffin-Lim without.
+        vocoder: renders the mels; by default Griffin-Lim.
         classes: of a generator that takes labels.
 
     Attributes:
@@ -55,10 +49,10 @@ class Sampler:
         TensorShape([1, 8000])
     """
 
-    def __init__(self, generator: keras.Model, config: Config, iterations: int = 32,
-                 vocoder: Vocoder | None = None, classes: Classes | None = None) -> None:
-        self.generator, self.config, self.iterations, self.vocoder = generator, config, iterations, vocoder
-        self.classes = classes
+    def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
+                 classes: Classes | None = None) -> None:
+        self.generator, self.config, self.classes = generator, config, classes
+        self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
         self.audio, self.samples = config.audio, config.data.clip_samples
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
@@ -95,29 +89,22 @@ class Sampler:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
         return tf.cast(self.generator.mel(noise, label) if self.classes else self.generator.mel(noise), tf.float32)
 
-    def render(self, mel: tf.Tensor, **options: Any) -> tf.Tensor:
+    def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:
         """Mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)``.
 
         The part of the sound that the configuration calls diffuse comes from two iterations of phase retrieval: all but
-        random phases, at the mel's own levels. Through the vocoder alone noise becomes too much like tones.
+        random phases, at the mel's own levels. Through a vocoder alone noise becomes too much like tones.
 
         Args:
             mel: on the scale of the configuration.
-            options: ``products`` computes Fourier transforms as matrix products, as phones want it.
+            use_matmul_dft: compute Fourier transforms as matrix products, for phones.
         """
-        if self.vocoder is None:
-            return self.finish(self._estimate(mel, self.iterations, **options))
+        options = {"length": self.samples, "use_matmul_dft": use_matmul_dft}
         waveform = self.vocoder.render(mel, self.audio, **options)
-        waveform = fit_length(waveform, spectral.samples_for(mel.shape[1], self.audio), self.samples)
-        if self.diffuse:
-            rough = self._estimate(mel, _DIFFUSE_ITERATIONS, **options)
+        if self.diffuse and not self.vocoder.random_phases:
+            rough = GriffinLim(_DIFFUSE_ITERATIONS).render(mel, self.audio, **options)
             waveform = math.sqrt(1.0 - self.diffuse ** 2) * waveform + self.diffuse * rough
         return self.finish(waveform)
-
-    def _estimate(self, mel: tf.Tensor, iterations: int, products: bool = False) -> tf.Tensor:
-        """Phase retrieval from random phases; `products` avoids Fourier transforms, as phones want it."""
-        solver = {"solver": griffin_lim_real} if products else {}
-        return mel_to_waveform(mel, self.audio, iterations, length=self.samples, **solver)
 
     def finish(self, waveform: tf.Tensor) -> tf.Tensor:
         """Fades half a millisecond in and 5 ms out, so that nothing clicks, and turns down what would clip (peak above

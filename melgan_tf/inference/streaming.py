@@ -1,9 +1,9 @@
-"""What all vocoders have in common: how they are built, and synthesis in chunks.
+"""Synthesis in chunks, for all vocoders.
 
 A vocoder is a callable model: mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, frames * hop)``. Its attributes:
-``hop_samples``; ``context_frames``, the frames on either side that a frame's samples depend on; ``least_frames``, the
-fewest that it takes; ``period_frames``, the period of its clock in frames (1: it has none). Its argument ``start``
-tells the number of the first frame, for the clock.
+``hop_samples``; ``context_frames``, the frames on either side that a frame's samples depend on; ``min_frames``, the
+fewest that it takes; ``clock_period_frames``, the period of its clock in frames (1: it has none). Its argument
+``start`` tells the number of the first frame, for the clock.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def compiled(model: keras.Model, mel_bins: int, cores: int | None = None) -> Voc
     Its operations are too small to share among cores. So a long sound is cut into as many pieces as there are cores,
     which overlap by the context and are rendered side by side; a batch is cut into smaller batches. TensorFlow's own
     threads within operations only stand in their way: `tf.config.threading.set_intra_op_parallelism_threads(1)`, as
-    the command line has it. A mel of fewer than ``least_frames`` is lengthened by its last frame, and the surplus of
+    the command line has it. A mel of fewer than ``min_frames`` is lengthened by its last frame, and the surplus of
     sound cut off.
 
     Args:
@@ -107,10 +107,10 @@ def compiled(model: keras.Model, mel_bins: int, cores: int | None = None) -> Voc
     cores = len(os.sched_getaffinity(0)) if cores is None else cores
 
     def render(mel: np.ndarray, start: int) -> np.ndarray:
-        return function(mel, start % model.period_frames).numpy()
+        return function(mel, start % model.clock_period_frames).numpy()
 
     def vocode(mel: np.ndarray, start: int = 0) -> np.ndarray:
-        mel, missing = np.asarray(mel, np.float32), max(0, model.least_frames - mel.shape[1])
+        mel, missing = np.asarray(mel, np.float32), max(0, model.min_frames - mel.shape[1])
         mel = np.pad(mel, ((0, 0), (0, missing), (0, 0)), mode="edge")
         parts = min(cores, len(mel) if len(mel) > 1 else mel.shape[1] // (2 * model.context_frames))
         if parts <= 1:

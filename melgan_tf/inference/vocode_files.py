@@ -105,7 +105,7 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
     """
     spent, seconds, clipped = 0.0, 0.0, []
     vocoder.vocode(np.zeros((1, 1, vocoder.audio.mel_bins)), 0)  # builds the program, which is not to be timed
-    origin = json.dumps({"made_by": "melgan-tf", **{f"vocoder_{k}": v for k, v in vocoder.facts().items()}})
+    origin = json.dumps({"made_by": "melgan-tf", **{f"vocoder_{k}": v for k, v in vocoder.metadata().items()}})
     with (progress or Progress()).task("rendering", len(pairs), "files") as advance:
         for source, target in pairs:
             mels, samples = _mels(vocoder, source)

@@ -1,4 +1,4 @@
-"""Trained vocoders: from a run, or by the name of one that the package brings along.
+"""SoundModel vocoders: from a run, or by the name of one that the package brings along.
 
 The package's own lie in ``melgan_tf/weights``: ``<name>.npz`` (the generator's weights as float16) and ``<name>.json``
 (its card: configuration, data, licence, command, hours, figures).
@@ -19,17 +19,16 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig, Config, from_dict
+from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
+from melgan_tf.dsp.griffin_lim import fit_length
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.renderer import GRIFFIN_LIM, GriffinLim, Renderer
 from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in_chunks, pieces
-from melgan_tf.models.families import build_vocoder
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import restore
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import WEIGHTS, digest, newest_state, read_card, read_weights, shipped
-
-#: What `--vocoder` calls rendering without a vocoder.
-GRIFFIN_LIM = "griffin-lim"
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,17 @@ class Vocoder:
     weights: str
     card: dict[str, Any] = field(default_factory=dict)
 
+    random_phases = False
+
     @property
     def audio(self) -> AudioConfig:
         """The mels that it understands."""
         return self.config.audio
+
+    @property
+    def clock_period_frames(self) -> int:
+        """The period of its clock in frames; 1: it has none."""
+        return self.model.clock_period_frames
 
     @functools.cached_property
     def vocode(self) -> Vocode:
@@ -80,20 +86,23 @@ class Vocoder:
             raise UsageError(f"pieces of {seconds} seconds: give a positive number")
         return max(1, round(seconds * self.audio.sample_rate / self.audio.hop_samples))
 
-    def render(self, mel: tf.Tensor, audio: AudioConfig, **options: Any) -> tf.Tensor:
-        """The waveform of mels of another contract that differs in compression only.
+    def render(self, mel: tf.Tensor, audio: AudioConfig, length: int | None = None,
+               use_matmul_dft: bool = False) -> tf.Tensor:
+        """The waveform of mels; see `Renderer.render`.
 
         Args:
-            mel: ``(batch, frames, mel_bins)`` on the scale of `audio`.
-            audio: the mel's contract.
-            options: for the model.
+            audio: may differ from the vocoder's own configuration in compression only.
 
         Raises:
-            UsageError: the contracts differ in more.
+            UsageError: the configurations differ in more.
         """
-        return self.model(spectral.convert(mel, audio, self.audio), **options)
+        options = {"use_matmul_dft": True} if use_matmul_dft else {}
+        waveform = self.model(spectral.convert(mel, audio, self.audio), **options)
+        if length is None:
+            return waveform
+        return fit_length(waveform, spectral.samples_for(mel.shape[1], audio), length)
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What records and receipts say of it."""
         return {"name": self.name, "preset": self.config.preset, "step": self.step, "weights": self.weights,
                 "audio_fingerprint": self.audio.fingerprint()}
@@ -118,30 +127,30 @@ def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progres
             return load_shipped(str(source))
         raise _unknown(source, shipped())
     config = directory.config()
-    if not config.is_vocoder:
+    if config.family.makes != "waveforms":
         raise UsageError(f"{source} is a run of preset {config.preset!r}, which makes mels from noise: give the run of "
                          "a vocoder")
     state, meta = newest_state(directory, config, checkpoint, progress)
-    model = build_vocoder(config, training=True)
+    model = build_network(config, training=True)
     restore(state, generator=model.variables)
     model = model.folded() if hasattr(model, "folded") else model
     return Vocoder(model, config, str(source), meta["step"], digest(state))
 
 
-def vocoder_for(audio: AudioConfig) -> Vocoder | None:
-    """The package's own vocoder for mels of a contract, or of one that differs in compression only; None without."""
+def vocoder_for(audio: AudioConfig) -> Renderer:
+    """The package's own vocoder for a mel configuration, compression aside; Griffin-Lim where there is none."""
     for name in shipped():
         if not spectral.differences_beyond_compression(audio, from_dict(Config, read_card(name)["config"]).audio):
             return load_shipped(name)
-    return None
+    return GriffinLim()
 
 
-def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | None = None) -> Vocoder | None:
-    """The vocoder that is to render mels of a contract; None for Griffin-Lim.
+def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | None = None) -> Renderer:
+    """What is to render the mels of a configuration.
 
     Args:
         choice: a run, a name, "griffin-lim", or None: the package's own where one fits, else Griffin-Lim with a notice.
-        audio: the mels' contract.
+        audio: the mel configuration.
         progress: told of the fallback.
 
     Raises:
@@ -149,11 +158,12 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
         MelGANError: as `load_vocoder`.
     """
     if choice == GRIFFIN_LIM:
-        return None
+        return GriffinLim()
     if choice is None:
         found = vocoder_for(audio)
-        if found is None:
-            (progress or Progress()).warning("no vocoder of the package understands these mels: Griffin-Lim it is")
+        if found.name == GRIFFIN_LIM:
+            (progress or Progress()).warning("no bundled vocoder matches this mel configuration; falling back to "
+                                             "Griffin-Lim")
         return found
     if choice not in shipped() and not RunDirectory(choice).exists():
         raise _unknown(choice, [*shipped(), GRIFFIN_LIM])
@@ -182,7 +192,7 @@ def load_shipped(name: str) -> Vocoder:
     """
     card, state = read_card(name), read_weights(WEIGHTS / f"{name}.npz")
     config = from_dict(Config, card["config"])
-    model = build_vocoder(config)
+    model = build_network(config)
     try:
         restore(state, generator=model.variables)
     except MelGANError as error:

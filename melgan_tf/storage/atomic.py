@@ -1,4 +1,4 @@
-"""TODO."""
+"""Files replaced as a whole or not at all."""
 
 from __future__ import annotations
 

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
-from melgan_tf.storage.locks import claimed
-from melgan_tf.storage.paths import RemotePath, StorageError
+from melgan_tf.storage.paths import RemotePath, StorageError, checks
 
 
 class TakenOverError(MelGANError):
@@ -89,8 +88,6 @@ def _check(target: RemotePath) -> None:
             _claims[folder].check()
 
 
-storage.checks.append(_check)
-
 
 @contextlib.contextmanager
 def held(file: Path, what: str, busy: str) -> Iterator[None]:
@@ -123,3 +120,6 @@ def held(file: Path, what: str, busy: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+checks.append(_check)

@@ -121,8 +121,8 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Holds the directory for one process; the lock goes with the process, however that ends.
 
-        A remote directory is claimed instead: see `melgan_tf.storage.locks`. If no run was begun in the meantime, what was
-        made for the lock goes too.
+        A remote directory is claimed instead: see `melgan_tf.storage.locks`. If no run was begun in the meantime, what
+        was made for the lock goes too.
 
         Raises:
             MelGANError: another process trains here, or the directory cannot be written.

@@ -117,7 +117,7 @@ class History(keras.callbacks.Callback):
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves every ``every`` epochs and at the end, and remembers the best by the task's own figure."""
+    """Saves every ``every`` epochs and at the end, and remembers the best by the task's own score."""
 
     def __init__(self, store: CheckpointStore, state: Callable[[], State], step: Callable[[], int], start: int,
                  history: History, task: Task, every: int) -> None:
@@ -126,7 +126,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.saved = start or None  # not asked of the store: it may hold a damaged one of the same step
         self.history, self.task, self.writer = history, task, history.writer
         best = store.best_meta()
-        self.best = best[task.figure] if best else float("inf")
+        self.best = best[task.score_name] if best else float("inf")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if (epoch + 1) % self.every == 0:
@@ -148,11 +148,11 @@ class Checkpointing(keras.callbacks.Callback):
                 raise NonFiniteError(f"{name} became infinite or not a number in epoch {epoch + 1}: stopped; lower the "
                                   "learning rates")
         self.history.flush()  # before, so that no epoch behind a checkpoint is ever missing
-        distance = self.task.judge()
+        distance = self.task.validation_score()
         with self.writer.as_default(epoch):
-            for name, value in {self.task.figure: distance, **self.task.measure()}.items():
+            for name, value in {self.task.score_name: distance, **self.task.extra_metrics()}.items():
                 tf.summary.scalar(name, value)
-        self.store.save(state, step, {"epoch": epoch, self.task.figure: distance,
+        self.store.save(state, step, {"epoch": epoch, self.task.score_name: distance,
                                       "audio_fingerprint": self.task.config.audio.fingerprint()})
         self.saved = step
         if distance < self.best:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+from melgan_tf.config import Config
 
 
 class Adam(keras.optimizers.Adam):
@@ -29,3 +33,20 @@ class Adam(keras.optimizers.Adam):
         self.assign_add(square, (ops.square(gradient) - square) * (1 - self.beta_2))
         rate = ops.cast(learning_rate, variable.dtype) * correction_2 / correction_1
         self.assign_sub(variable, rate * mean / (ops.sqrt(square) + self.epsilon * correction_2))
+
+
+def adam(config: Config, network: Literal["generator", "discriminator"]) -> keras.optimizers.Optimizer:
+    """The optimizer of one player, as the configuration wants it.
+
+    Args:
+        config: its ``training`` part is used.
+        network: whose learning rate it takes.
+    """
+    settings = config.training
+    rate = getattr(settings, f"{network}_learning_rate")
+    if settings.learning_rate_decay < 1:
+        rate = keras.optimizers.schedules.ExponentialDecay(rate, 1000, settings.learning_rate_decay)
+    optimizer = Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon, name=f"{network}_adam")
+    if settings.precision == "mixed_float16":  # half precision underflows without it
+        return keras.optimizers.LossScaleOptimizer(optimizer, name=f"{network}_loss_scale")
+    return optimizer

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from melgan_tf.training.task import Task
 
 #: Compiling takes a few seconds; shorter runs end sooner without it.
-_LEAST_COMPILED_STEPS = 200
+_MIN_COMPILED_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,19 @@ def plan(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, A
     gpus = tf.config.list_logical_devices("GPU")
     strategy = strategy or workers.strategy or (mirrored() if len(gpus) > 1 else tf.distribute.get_strategy())
     replicas, size = strategy.num_replicas_in_sync, config.training.batch_size
-    if size % (replicas * task.group):
-        compared = f", each of which compares sounds in groups of {task.group}" if task.group > 1 else ""
-        raise UsageError(f"training.batch_size is {size}: give a multiple of {replicas * task.group}, for {replicas} "
+    if size % (replicas * task.minibatch_group):
+        group = task.minibatch_group
+        compared = f", each of which compares sounds in groups of {group}" if group > 1 else ""
+        raise UsageError(f"training.batch_size is {size}: give a multiple of {replicas * group}, for {replicas} "
                          f"replicas (GPUs or workers){compared}")
     xla = _xla(task, config, steps, begun, progress, workers, bool(gpus))
     own = size // replicas
     cores = len(os.sched_getaffinity(0))
-    shards = 1 if gpus else max(1, min(cores // _neighbours(workers), own // task.least_shard))
+    shards = 1 if gpus else max(1, min(cores // _neighbours(workers), own // task.min_shard_size))
     if begun.get("shards"):  # in all they stay as many, whatever the number of replicas
         before = begun["shards"] * begun.get("replicas", 1)
         shards = before // replicas if before % replicas == 0 else shards
-    if task.group > 1 and own % (task.group * shards):
+    if task.minibatch_group > 1 and own % (task.minibatch_group * shards):
         shards = 1  # whole groups that the discriminator compares
     xla, shards = workers.rows(xla, shards)[0]
     return Plan(strategy, bool(xla), int(shards))
@@ -83,7 +84,7 @@ def _xla(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, A
     if config.training.xla != "auto":
         return config.training.xla == "on"
     pays = task.compiles_on_cpu or gpus
-    xla = begun.get("xla", steps >= _LEAST_COMPILED_STEPS and pays)
+    xla = begun.get("xla", steps >= _MIN_COMPILED_STEPS and pays)
     if not xla and pays:
         progress.line(f"XLA is off: {steps} steps are over before compiling pays (--xla forces it)")
     return xla

@@ -19,7 +19,7 @@ def replica_count() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def own_rows(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
+def replica_slice(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
     """This replica's rows of what all replicas draw.
 
     Args:
@@ -27,7 +27,7 @@ def own_rows(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
         count: rows of one replica.
 
     Example:
-        >>> own_rows(lambda rows: tf.range(rows), 3).numpy().tolist()
+        >>> replica_slice(lambda rows: tf.range(rows), 3).numpy().tolist()
         [0, 1, 2]
     """
     replicas, context = replica_count(), tf.distribute.get_replica_context()
@@ -37,8 +37,8 @@ def own_rows(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
     return tf.reshape(drawn, (replicas, count, *drawn.shape[1:]))[context.replica_id_in_sync_group]
 
 
-def leave_summing(*optimizers: keras.optimizers.Optimizer) -> None:
-    """Tells optimizers that their gradients come summed over replicas, by `summed`.
+def disable_optimizer_all_reduce(*optimizers: keras.optimizers.Optimizer) -> None:
+    """Tells optimizers that their gradients come summed over replicas, by `all_reduce_sum`.
 
     Half precision needs that besides: whether gradients overflowed, and the step is left out, must be decided by their
     sum, or one replica would leave out what another waits for.
@@ -47,7 +47,7 @@ def leave_summing(*optimizers: keras.optimizers.Optimizer) -> None:
         getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = lambda pairs: pairs
 
 
-def summed(*players: Tensors) -> list[Tensors]:
+def all_reduce_sum(*players: Tensors) -> list[Tensors]:
     """The gradients of each player, added up over all replicas in one operation.
 
     Workers must begin such operations in the same order, and two of which neither needs the other's outcome might be

@@ -18,7 +18,6 @@ from melgan_tf.data.labels import Classes
 from melgan_tf.data.mel_dataset import SoundSet, steps_per_epoch
 from melgan_tf.data.waveform_dataset import WaveformSet
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.models.families import task_for
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, restore
@@ -26,7 +25,7 @@ from melgan_tf.storage.run_directory import RunDirectory, conflicts, versions
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
 from melgan_tf.training.cluster import place_from_environment
-from melgan_tf.training.optimizers import Adam
+from melgan_tf.training.optimizers import adam
 from melgan_tf.training.plan import plan
 from melgan_tf.training.task import Task
 from melgan_tf.training.workers import WAIT_SECONDS, Workers
@@ -84,7 +83,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         workers = Workers(place, wait_seconds)
         stack.enter_context(workers.watching())
         workers.require_same({"settings": json.dumps(to_dict(config)), "versions": json.dumps(versions())})
-        task = task_for(config, data, progress, valid if workers.is_chief else None, workers if place else None)
+        task = config.family.load("task")(config, data, progress, valid if workers.is_chief else None)
         if fresh and workers.is_chief:
             directory.clear()
         try:
@@ -123,7 +122,7 @@ class _Session:
         self.store = CheckpointStore(directory.checkpoints, settings.keep_checkpoints)
         with self.plan.strategy.scope():
             self.model = task.build()
-            self.model.compile(_adam(config, "generator"), _adam(config, "discriminator"), self.plan.xla,
+            self.model.compile(adam(config, "generator"), adam(config, "discriminator"), self.plan.xla,
                                self.plan.shards)
 
     def train(self) -> Result:
@@ -156,7 +155,7 @@ class _Session:
         if not self.workers.is_chief:
             yield []
             return
-        self.task.start_judging()
+        self.task.setup_validation()
         writer = cb.summary_writer(self.directory)
         checkpointing, others = self._callbacks(writer, start)
         try:
@@ -171,10 +170,10 @@ class _Session:
         settings = self.config.training
         first_epoch = start // self.per_epoch
         epochs = -(-self.end // self.per_epoch)
-        history = cb.History(self.directory, writer, first_epoch, self.task.metrics)
+        history = cb.History(self.directory, writer, first_epoch, self.model.METRICS)
         checkpointing = cb.Checkpointing(self.store, self._state, self._step, start, history, self.task,
                                          settings.checkpoint_every)
-        return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs, self.task.describe), history,
+        return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs, self.task.log_line), history,
                                cb.Preview(self.task, writer, settings.preview_every, first_epoch)]
 
     def _resume(self) -> int:
@@ -209,7 +208,7 @@ class _Session:
 
     def _require_classes(self, begun: dict[str, int] | None) -> None:
         """Refuses folders of other names than the run began with: a label's places are theirs."""
-        now = self.task.facts().get("classes")
+        now = self.task.metadata().get("classes")
         if begun and now and list(begun) != list(now):
             names = [", ".join(Classes(counts).names) for counts in (begun, now)]
             raise UsageError(f"{self.directory.path} was begun with the classes {names[0]}, but the sounds are of "
@@ -218,7 +217,7 @@ class _Session:
     def _describe(self) -> None:
         sounds = self.sounds
         data = {"folder": str(self.data.resolve()), "sounds": len(sounds), "skipped": len(sounds.skipped),
-                "fingerprint": sounds.fingerprint, **self.task.facts()}
+                "fingerprint": sounds.fingerprint, **self.task.metadata()}
         resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
                     "replicas": self.plan.strategy.num_replicas_in_sync}
         self.directory.write(self.config, data, resolved)
@@ -238,15 +237,3 @@ class _Session:
 def _is_start(state: State, step: int) -> bool:
     """Whether a checkpoint holds a generator only: imported, or taken from another run to start from."""
     return step == 0 and {name.split("/", 1)[0] for name in state} == {"generator"}
-
-
-def _adam(config: Config, player: str) -> keras.optimizers.Optimizer:
-    settings = config.training
-    rate = getattr(settings, f"{player}_learning_rate")
-    if settings.learning_rate_decay < 1:
-        rate = keras.optimizers.schedules.ExponentialDecay(rate, 1000, settings.learning_rate_decay)
-    adam = Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon,
-                name=f"{player}_adam")
-    if settings.precision == "mixed_float16":  # half precision underflows without it
-        return keras.optimizers.LossScaleOptimizer(adam, name=f"{player}_loss_scale")
-    return adam

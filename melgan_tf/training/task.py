@@ -1,6 +1,6 @@
-"""What is trained: for each kind of model its data, its training step, its log line, its figure and its previews.
+"""What a family of models tells the training engine: its data, model, log line, score and previews.
 
-`melgan_tf.training.run` asks a task for these and treats all models alike.
+`melgan_tf.training.run` asks a task for these and treats all families alike.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from melgan_tf import storage
 from melgan_tf.config import Config
-from melgan_tf.data.exchange import Share
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import mel_image
 from melgan_tf.progress import Progress
+from melgan_tf.training.gan import GAN
 
+#: Sounds in a preview.
 PREVIEWS = 16
 
 
@@ -30,79 +30,77 @@ class Task(ABC):
         config: the run's configuration.
         data: folder of sounds.
         progress: told of every file.
-        valid: folder of sounds to judge by, which training does not see; without it those of ``data``.
-        share: how several workers divide the files of ``data`` among them.
+        valid: folder of sounds that training does not see, for the score; without it those of ``data``.
 
     Attributes:
-        sounds: what was read.
-        held_out: what is judged by.
-        clips: examples that make an epoch.
-        figure: the name of what `judge` returns.
+        score_name: what `validation_score` returns is called in checkpoints and TensorBoard.
         model: set by `build`.
-        group: sounds that the model compares with each other: whatever a batch is cut into holds whole groups.
-        least_shard: a shard smaller than this loses more than it wins by running beside others.
+        minibatch_group: sounds that the model compares with each other; shards hold whole groups.
+        min_shard_size: a smaller shard loses more than it wins by running beside others.
         compiles_on_cpu: whether XLA makes its steps faster on a CPU.
+        sounds: what was read.
+        validation_sounds: what the score is taken from.
     """
 
-    figure: str
-    metrics: tuple[str, ...]
-    model: keras.Model
-    group = 1
-    least_shard = 32  # in matrix products of mels
+    score_name: str
+    model: GAN
+    minibatch_group = 1
+    min_shard_size = 32  # in matrix products of mels
     compiles_on_cpu = True
 
-    def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None,
-                 share: Share | None = None) -> None:
+    def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> None:
         self.config, self.valid = config, valid
-        self.sounds = self._load(data, progress, share)
+        self.sounds = self.load(data, progress)
         self.check(progress)
-        self.held_out = self._load(valid, progress) if valid else self.sounds
+        self.validation_sounds = self.load(valid, progress) if valid else self.sounds
 
     @abstractmethod
-    def _load(self, data: str | Path, progress: Progress, share: Share | None = None) -> Any: ...
+    def load(self, data: str | Path, progress: Progress) -> Any:
+        """Reads sounds: an object with ``len``, ``fingerprint`` and ``skipped``."""
 
     @abstractmethod
     def check(self, progress: Progress) -> None:
-        """Refuses, or warns of, sounds that are too few."""
+        """Refuses too few sounds, or warns of them."""
 
     @property
     @abstractmethod
-    def clips(self) -> int: ...
+    def clips(self) -> int:
+        """Examples that make an epoch."""
 
-    def facts(self) -> dict[str, Any]:
-        """What else config.json is to say of the sounds."""
+    def metadata(self) -> dict[str, Any]:
+        """What else config.json records of the sounds."""
         return {"valid": str(storage.path(self.valid).resolve())} if self.valid else {}
 
     @abstractmethod
-    def build(self) -> keras.Model:
+    def build(self) -> GAN:
         """Makes `model`, not compiled."""
 
     @abstractmethod
-    def start_judging(self) -> None:
-        """Prepares `judge` and the previews; called once, after the weights are in place."""
+    def setup_validation(self) -> None:
+        """Prepares `validation_score` and the previews; called once, after the weights are in place."""
 
     @abstractmethod
-    def dataset(self, start_step: int) -> tf.data.Dataset: ...
+    def dataset(self, start_step: int) -> tf.data.Dataset:
+        """Endless batches; the first is that of step ``start_step``."""
 
     @abstractmethod
-    def describe(self, logs: dict[str, float]) -> str:
-        """The figures of an epoch, for its log line."""
+    def log_line(self, logs: dict[str, float]) -> str:
+        """An epoch's mean metrics, for the log."""
 
     @abstractmethod
-    def judge(self) -> float:
+    def validation_score(self) -> float:
         """How far the model is from the real sounds; lower is better."""
 
-    def measure(self) -> dict[str, float]:
-        """Further figures for TensorBoard at every checkpoint, by name."""
+    def extra_metrics(self) -> dict[str, float]:
+        """Further metrics for TensorBoard at every checkpoint, by name."""
         return {}
 
     @abstractmethod
     def preview(self, epoch: int, real: bool) -> None:
         """Writes pictures and sounds to the current summary writer: real ones, or what the model makes."""
 
-    def _summaries(self, name: str, mels: np.ndarray, waveforms: np.ndarray) -> None:
+    def summarize(self, name: str, mels: np.ndarray, waveforms: np.ndarray) -> None:
+        """Writes mels ``(count, frames, mel_bins)`` and waveforms ``(count, samples)`` to the summary writer."""
         audio = self.config.audio
         tf.summary.image(f"mel/{name}", mel_image(spectral.log_mel(mels, audio).numpy()), max_outputs=PREVIEWS)
         tf.summary.audio(f"audio/{name}", waveforms[..., None], audio.sample_rate, max_outputs=PREVIEWS)
-
-

@@ -37,7 +37,7 @@ def _cards() -> list[str]:
 
 
 def _is_vocoder(name: str) -> bool:
-    return from_dict(Config, read_card(name)["config"]).is_vocoder
+    return from_dict(Config, read_card(name)["config"]).family.makes == "waveforms"
 
 
 def read_card(name: str) -> dict[str, Any]:

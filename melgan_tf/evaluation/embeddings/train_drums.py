@@ -1,4 +1,5 @@
-"""Trains the drum embedding: ``python -m melgan_tf.evaluation.embeddings.train_drums TRAIN --valid VALID --licence CC0-1.0``.
+"""Trains the drum embedding: ``python -m melgan_tf.evaluation.embeddings.train_drums TRAIN --valid VALID --licence
+CC0-1.0``.
 
 Both folders hold one sub-folder per class (clap, cymbal, hat, kick, perc, rim, snare, tom). Every batch holds as many
 sounds of each class, so that the network favours none. Sounds are varied in pitch and speed, in colour, decay and

@@ -1,16 +1,20 @@
-"""TODO."""
+"""Configuration of the fast vocoder. No TensorFlow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import check_types, require
-from melgan_tf.models.vocoder_training.config import VocoderObjective
+from melgan_tf.models.vocoder_training.config import VocoderObjective, check_clips, check_mels
+
+if TYPE_CHECKING:
+    from melgan_tf.config.config import Config
 
 
 @dataclass(frozen=True)
-class FastVocoderConfig:
+class FastVocoderConfig(ModelConfig):
     """The fast vocoder: see `melgan_tf.models.fast_vocoder.network`.
 
     Attributes:
@@ -52,3 +56,15 @@ class FastVocoderConfig:
         require(all(1 <= dilation <= 64 for dilation in self.dilations), "model.dilations", list(self.dilations),
                 "give numbers from 1 to 64")
         require(self.overlap in (2, 4), "model.overlap", self.overlap, "give 2 or 4")
+
+    def check(self, config: Config) -> None:
+        audio = config.audio
+        check_mels(config)
+        require(audio.hop_samples % (2 * self.subframes) == 0, "model.subframes", self.subframes,
+                f"give a number whose double divides audio.hop_samples ({audio.hop_samples})")
+        require(not (self.corrections or self.low_rounds) or audio.n_fft % audio.hop_samples == 0,
+                "audio.hop_samples", audio.hop_samples,
+                f"a vocoder with corrections or low rounds needs a divisor of audio.n_fft ({audio.n_fft})")
+        require(not self.low_rounds or audio.hop_samples % 128 == 0, "audio.hop_samples", audio.hop_samples,
+                "a vocoder with low rounds needs a multiple of 128")
+        check_clips(config)

@@ -49,7 +49,7 @@ def context_frames(audio: AudioConfig, rounds: int) -> int:
 
 
 def refine(waveform: tf.Tensor, mel: tf.Tensor, guess: tf.Tensor, audio: AudioConfig, rounds: int,
-           present: tf.Tensor | None = None, products: bool = False) -> tf.Tensor:
+           present: tf.Tensor | None = None, use_matmul_dft: bool = False) -> tf.Tensor:
     """The waveform with other low frequencies.
 
     Args:
@@ -59,12 +59,12 @@ def refine(waveform: tf.Tensor, mel: tf.Tensor, guess: tf.Tensor, audio: AudioCo
         audio: the contract; its hop is a multiple of 128 and divides `n_fft`.
         rounds: of Griffin-Lim.
         present: ``(batch, frames, 1)``, 0 where neither counts; the waveform must be zero there.
-        products: without an FFT.
+        use_matmul_dft: without an FFT.
 
     Returns:
         ``(batch, frames * hop)``; exact zeros where all of its surroundings were zero.
     """
-    constants, transform = _constants(audio), _Transform(audio, tf.shape(mel)[1], present, products)
+    constants, transform = _constants(audio), _Transform(audio, tf.shape(mel)[1], present, use_matmul_dft)
     thinned = _resample(waveform, constants.thin, audio.hop_samples)
     thinned = thinned if present is None else thinned * transform.inside  # as beyond the ends, nothing rings on
     wanted = _magnitudes(mel, guess, constants, audio)
@@ -78,11 +78,11 @@ def refine(waveform: tf.Tensor, mel: tf.Tensor, guess: tf.Tensor, audio: AudioCo
 class _Transform:
     """The mel's transform of thinned waveforms, and back."""
 
-    def __init__(self, audio: AudioConfig, count: tf.Tensor, present: tf.Tensor | None, products: bool) -> None:
+    def __init__(self, audio: AudioConfig, count: tf.Tensor, present: tf.Tensor | None, use_matmul_dft: bool) -> None:
         self.length, self.hop = audio.n_fft // THINNING, audio.hop_samples // THINNING
         self.before = spectral.padding_samples(audio)[0] // THINNING
         self.window = _constants(audio).window
-        self.samples, self.present, self.products = count * self.hop, present, products
+        self.samples, self.present, self.use_matmul_dft = count * self.hop, present, use_matmul_dft
         if present is not None:
             self.inside = tf.reshape(tf.tile(present, [1, 1, self.hop]), (-1, self.samples))
 
@@ -91,11 +91,11 @@ class _Transform:
         longer = stft.mirrored(waveform, self.hop, reach, self.present, repeat=True)
         first = reach * self.hop - self.before
         covered = longer[:, first:first + self.samples - self.hop + self.length]
-        return stft.forward(stft.cut(covered, self.length, self.hop) * self.window, self.products)
+        return stft.forward(stft.cut(covered, self.length, self.hop) * self.window, self.use_matmul_dft)
 
     def inverse(self, spectrum: Spectrum) -> tf.Tensor:
         weight = np.square(self.window)
-        blocks = stft.inverse(spectrum, self.length, self.products)
+        blocks = stft.inverse(spectrum, self.length, self.use_matmul_dft)
         floor = 0.05 * float(weight.reshape(-1, self.hop).sum(axis=0).max())
         joined = stft.overlap_mean(blocks, self.window, weight, self.hop, floor, self.present)
         joined = tf.pad(joined, [[0, 0], [0, max(0, self.hop + self.before - self.length)]])

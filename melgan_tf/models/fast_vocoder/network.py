@@ -36,7 +36,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.config import AudioConfig
+from melgan_tf.config import AudioConfig, Config
 from melgan_tf.dsp import stft
 from melgan_tf.dsp.mel_correction import correct
 from melgan_tf.dsp.spectral import mel_filterbank
@@ -61,7 +61,7 @@ class FastVocoder(keras.Model):
         present: ``(batch, frames)``, 1 where the mel is sound and 0 where it only fills up: the sound ends there as if
             nothing followed. Fixed-length exports need it; without it every frame counts.
         start: the number of the first frame, a scalar integer: pieces of one sound differ from the whole otherwise.
-        products: write Fourier transforms as products with matrices, for runtimes that have no FFT.
+        use_matmul_dft: write Fourier transforms as products with matrices, for runtimes that have no FFT.
 
     Output shape: ``(batch, frames * hop)``. Block ``i`` of ``hop`` samples belongs to frame ``i``.
     """
@@ -94,7 +94,7 @@ class FastVocoder(keras.Model):
                           for i in range(config.corrections)]
         self.built = True
 
-    least_frames = 1
+    min_frames = 1
 
     @property
     def hop_samples(self) -> int:
@@ -114,7 +114,7 @@ class FastVocoder(keras.Model):
         return frames + self.config.corrections * 2 * math.ceil(self.audio.n_fft / self.audio.hop_samples / 2)
 
     @property
-    def period_frames(self) -> int:
+    def clock_period_frames(self) -> int:
         """Frames after which the clock begins anew: pieces that start at a multiple of it need no `start`."""
         return self._ticks // math.gcd(self._ticks, self.config.subframes)
 
@@ -123,7 +123,7 @@ class FastVocoder(keras.Model):
         return _STEPS * self.config.overlap
 
     def call(self, mel: tf.Tensor, present: tf.Tensor | None = None, start: tf.Tensor | None = None,
-             products: bool = False) -> tf.Tensor:
+             use_matmul_dft: bool = False) -> tf.Tensor:
         frame_present = None if present is None else present[:, :, None]
         subframes, frames = self.config.subframes, tf.shape(mel)[1]
         x = self._entry(mel, frame_present, frames)
@@ -142,12 +142,12 @@ class FastVocoder(keras.Model):
             magnitude = magnitude * present
         x = normalize(x)
         spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start)
-        waveform = self._synthesize(spectrum, present, products)
+        waveform = self._synthesize(spectrum, present, use_matmul_dft)
         if self.low_guess:
             waveform = low_band.refine(waveform, mel, low_guess, self.audio, self.config.low_rounds, frame_present,
-                                       products)
+                                       use_matmul_dft)
         for exponent in self.exponents:
-            waveform = correct(waveform, mel, self.audio, exponent, frame_present, products,
+            waveform = correct(waveform, mel, self.audio, exponent, frame_present, use_matmul_dft,
                                mirror=self.low_guess is not None)
         return waveform
 
@@ -200,10 +200,10 @@ class FastVocoder(keras.Model):
         centre = 0.0 if self.audio.padding == "centre" else 0.5
         return [(j + 0.5) / self.config.subframes - centre for j in range(self.config.subframes)]
 
-    def _synthesize(self, spectrum: stft.Spectrum, present: tf.Tensor | None, products: bool) -> tf.Tensor:
+    def _synthesize(self, spectrum: stft.Spectrum, present: tf.Tensor | None, use_matmul_dft: bool) -> tf.Tensor:
         """Spectra ``(batch, sub-frames, bins)`` -> ``(batch, sub-frames * sub_hop)``."""
         window, hop = _window(self.window), self.sub_hop
-        blocks = stft.inverse(spectrum, self.window, products)
+        blocks = stft.inverse(spectrum, self.window, use_matmul_dft)
         joined = stft.overlap_mean(blocks, window, window, hop, 1e-3, present)
         # a window is centred on its sub-frame: what is before the first sub-frame and behind the last goes
         first = (self.window - hop) // 2
@@ -313,3 +313,8 @@ def _spread_matrix(audio: AudioConfig, window: int) -> np.ndarray:
     matrix = share / area * scale ** audio.power
     matrix[:, 0] = 0.0
     return matrix.astype("float32")
+
+
+def build(config: Config, training: bool = False) -> FastVocoder:
+    """The vocoder of a configuration, with initial weights; the same one for training."""
+    return FastVocoder(config.audio, config.model, config.training.seed)

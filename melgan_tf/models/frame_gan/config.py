@@ -1,67 +1,20 @@
-"""TODO."""
+"""Configuration of the frame GAN. No TensorFlow."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import check_types, require
+from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
-#: Sounds that a frame GAN's discriminator compares with each other: batches are multiples of it.
-COMPARED_SOUNDS = 8
-
-
-@dataclass(frozen=True)
-class FrameGANObjective:
-    """What generator and encoder learn from: the weights of their losses.
-
-    Attributes:
-        adversarial: against the discriminator, for sounds made of noise.
-        reconstruction: mean absolute difference of a real sound and its copy, both in [-1, 1].
-        kl: divergence of what the encoder finds from the distribution of noise, natural logarithm.
-        copy_adversarial: against the discriminator, for copies.
-        feature_matching: distance of the discriminator's feature maps of a real sound and its copy.
-    """
-
-    adversarial: float = 1.0
-    reconstruction: float = 10.0
-    kl: float = 0.02
-    copy_adversarial: float = 0.0
-    feature_matching: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_types(self, "model.objective")
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
-        require(self.adversarial + self.reconstruction > 0, "model.objective.adversarial", self.adversarial,
-                "give something to learn from: adversarial or reconstruction above 0")
+if TYPE_CHECKING:
+    from melgan_tf.config.config import Config
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """How much the discriminator's view of every sound is changed at random.
-
-    Attributes:
-        bin_shift: most mel bins up or down.
-        frame_shift: most frames later or earlier.
-        gain: most that is added everywhere or taken away, on the scale of [-1, 1].
-    """
-
-    bin_shift: int = 3
-    frame_shift: int = 1
-    gain: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_types(self, "model.augmentation")
-        for name, most in (("bin_shift", 64), ("frame_shift", 64), ("gain", 1)):
-            value = getattr(self, name)
-            require(0 <= value <= most, f"model.augmentation.{name}", value, f"give 0 to {most}")
-
-
-@dataclass(frozen=True)
-class FrameGANConfig:
+class FrameGANConfig(ModelConfig):
     """The frame GAN: see `melgan_tf.models.frame_gan.networks`. Its classes are the folders that the sounds lie in.
 
     Attributes:
@@ -86,7 +39,7 @@ class FrameGANConfig:
     average: float = 0.9995
     class_balance: float = 0.25
     diffuse: float = 0.5
-    objective: FrameGANObjective = field(default_factory=FrameGANObjective)
+    objective: VAEGANObjective = field(default_factory=VAEGANObjective)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
@@ -98,3 +51,9 @@ class FrameGANConfig:
         require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
         for name in ("class_balance", "diffuse"):
             require(0 <= getattr(self, name) <= 1, f"model.{name}", getattr(self, name), "give 0 to 1")
+
+    def check(self, config: Config) -> None:
+        frames = config.mel_shape[1]
+        require(frames >= 4 and frames & (frames - 1) == 0, "data.clip_samples", config.data.clip_samples,
+                f"give as many samples as make 4, 8, 16, 32, ... frames of mel, not {frames}")
+        check_log_mels(config, "a frame GAN")

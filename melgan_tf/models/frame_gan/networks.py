@@ -6,8 +6,8 @@ the discriminator with noise, and to give real sounds back from what the encoder
 real sound within its reach, so that it cannot collapse to a few that deceive best; the first is what keeps its sounds
 from being blurred averages.
 
-All three see a spectrogram as a sequence of frames (see `melgan_tf.models.layers.frame_conv`), scaled to [-1, 1]: -1 is the
-mel's floor, 1 the configuration's ceiling. Frames may be any power of two times four.
+All three see a spectrogram as a sequence of frames (see `melgan_tf.models.layers.frame_conv`), scaled to [-1, 1]: -1
+is the mel's floor, 1 the configuration's ceiling. Frames may be any power of two times four.
 
 Reference: Larsen et al., "Autoencoding beyond pixels using a learned similarity metric" (2016); Miyato & Koyama, "cGANs
 with Projection Discriminator" (2018); Karras et al., "A Style-Based Generator Architecture" (2019) for the mapped noise
@@ -23,6 +23,7 @@ import keras
 from keras import ops
 
 from melgan_tf.config import Config
+from melgan_tf.data.labels import Classes
 from melgan_tf.models.layers.frame_conv import (
     FrameConv,
     FrameDense,
@@ -34,6 +35,7 @@ from melgan_tf.models.layers.frame_conv import (
 )
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
+from melgan_tf.models.vae_gan.config import COMPARED_SOUNDS
 
 #: Frames of the smallest map; every stage doubles them.
 FIRST_FRAMES = 4
@@ -96,7 +98,7 @@ class Generator(keras.Model):
 class Discriminator(keras.Model):
     """Tells real mel spectrograms of a class from generated ones.
 
-    Its kernels must come normalised (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
+    Its kernels must come normalized (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
 
     Args:
         config: shapes, channels and seed.
@@ -114,25 +116,25 @@ class Discriminator(keras.Model):
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
         self.trunk = _trunk(config, seeds, "discriminator")
         self.flat = FIRST_FRAMES * channels
-        self.judge = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
-        self.verdict = FrameDense(channels, 1, seeds.next(), name="verdict")
+        self.head = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
+        self.logits = FrameDense(channels, 1, seeds.next(), name="verdict")
         self.projection = FrameDense(classes, channels, seeds.next(), bias=False, name="projection")
-        self.directions = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
+        self.u = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
                                            initializer=keras.initializers.RandomNormal(seed=seeds.next()))
                            for index, kernel in enumerate(self.kernels)]
         self.built = True
 
     @property
     def kernels(self) -> list[keras.Variable]:
-        """What is to be normalised."""
+        """What is to be normalized."""
         return [variable for variable in self.trainable_variables if variable.name == "kernel"]
 
     def call(self, x: keras.KerasTensor,
              label: keras.KerasTensor) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
         maps = self.trunk(x)
         flat = ops.reshape(maps[-1], (-1, self.flat))
-        y = ops.selu(self.judge(ops.concatenate([flat, group_deviation(flat)], axis=-1)))
-        return ops.squeeze(self.verdict(y), axis=-1) + ops.sum(self.projection(label) * y, axis=-1), maps
+        y = ops.selu(self.head(ops.concatenate([flat, group_deviation(flat, COMPARED_SOUNDS)], axis=-1)))
+        return ops.squeeze(self.logits(y), axis=-1) + ops.sum(self.projection(label) * y, axis=-1), maps
 
 
 class Encoder(keras.Model):
@@ -191,3 +193,8 @@ def _trunk(config: Config, seeds: Seeds, name: str) -> Trunk:
     """Down to `FIRST_FRAMES`."""
     bins, frames = config.mel_shape
     return Trunk(bins, config.model.channels, _stages(frames), seeds, name)
+
+
+def build(config: Config, classes: Classes) -> Generator:
+    """The generator of a configuration, with initial weights."""
+    return Generator(config, len(classes))

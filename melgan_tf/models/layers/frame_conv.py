@@ -22,8 +22,6 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from melgan_tf.models.frame_gan.config import COMPARED_SOUNDS
-
 TAPS = 3
 
 
@@ -147,17 +145,18 @@ class Seeds:
         return self.last
 
 
-def group_deviation(flat: keras.KerasTensor) -> keras.KerasTensor:
+def group_deviation(flat: keras.KerasTensor, group: int) -> keras.KerasTensor:
     """How much the sounds of a group differ, ``(batch, 1)``: by this a discriminator sees that all are alike.
 
     Args:
-        flat: ``(batch, features)``; groups are of `COMPARED_SOUNDS` sounds each.
+        flat: ``(batch, features)``; sounds.
+        group: sounds of a group; divides ``batch``.
 
     Reference: Karras et al., "Progressive Growing of GANs" (2018), section 3.
     """
-    groups = ops.reshape(flat, (COMPARED_SOUNDS, -1, flat.shape[-1]))
+    groups = ops.reshape(flat, (group, -1, flat.shape[-1]))
     deviation = ops.sqrt(ops.var(groups, axis=0) + 1e-8)
-    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (COMPARED_SOUNDS, 1))
+    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (group, 1))
 
 
 def _lecun(fan_in: int, gain: float, seed: int) -> keras.initializers.Initializer:

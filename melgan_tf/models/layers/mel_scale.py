@@ -1,4 +1,4 @@
-"""TODO."""
+"""Log mels <-> the [-1, 1] that networks see."""
 
 from __future__ import annotations
 

@@ -30,21 +30,21 @@ KERNEL_ROWS, KERNEL_COLUMNS = 3, 2
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
-def selu(x: keras.KerasTensor, known: keras.KerasTensor | None = None) -> keras.KerasTensor:
+def selu(x: keras.KerasTensor, cached: keras.KerasTensor | None = None) -> keras.KerasTensor:
     """SELU, ``scale * (max(x, 0) + alpha * (exp(min(x, 0)) - 1))``, with a gradient that needs only the output.
 
     The usual form chooses between two branches and computes ``exp(x)`` for large ``x`` only to throw it away, which
     XLA turns into slower code. For export see `selu_for_export`.
 
     Args:
-        known: the output, if an earlier program computed it: then ``x`` serves only to pass the gradient on, and a
+        cached: the output, if an earlier program computed it: then ``x`` serves only to pass the gradient on, and a
             compiled program need not compute it.
 
     Reference: Klambauer et al., "Self-Normalizing Neural Networks" (2017), equation 2.
     """
     @ops.custom_gradient
     def activate(x: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
-        y = known
+        y = cached
         if y is None:
             y = _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * (ops.exp(-ops.relu(-x)) - 1.0)
 

@@ -1,7 +1,7 @@
-"""Spectral normalisation: every kernel of a discriminator divided by its largest singular value.
+"""Spectral normalization: every kernel of a discriminator divided by its largest singular value.
 
 It bounds how fast the discriminator's verdict can change with the sound, so that it always leaves the generator a way
-to go. The division happens outside the programs that compute gradients: they see normalised kernels, and
+to go. The division happens outside the programs that compute gradients: they see normalized kernels, and
 `gradient` leads their gradients back to the kernels themselves. So a step needs one power iteration, however many
 shards its batch is cut into.
 
@@ -14,35 +14,35 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-class Normalised:
-    """The weights of a discriminator with their kernels normalised.
+class SpectralNorm:
+    """The weights of a discriminator with their kernels normalized.
 
     Args:
         variables: all of its trainable variables.
-        kernels: those of them that are to be normalised; the last axis is the output.
-        directions: ``(1, outputs)`` each: the power iteration's memory.
+        kernels: those of them that are to be normalized; the last axis is the output.
+        u: ``(1, outputs)`` each: the singular vectors that power iteration keeps.
         gain: largest singular value afterwards.
 
     Attributes:
         values: all weights, in the order of ``variables``.
-        directions: after one more power iteration.
+        u: after one more power iteration.
     """
 
-    def __init__(self, variables: list, kernels: list, directions: list, gain: float) -> None:
-        self.directions: list[tf.Tensor] = []
+    def __init__(self, variables: list, kernels: list, u: list, gain: float) -> None:
+        self.u: list[tf.Tensor] = []
         self.variables = [tf.convert_to_tensor(variable) for variable in variables]
-        paths = {kernel.path: direction for kernel, direction in zip(kernels, directions, strict=True)}
+        paths = {kernel.path: vector for kernel, vector in zip(kernels, u, strict=True)}
         with tf.GradientTape() as self._tape:
             self._tape.watch(self.variables)
             self.values = [self._divided(value, paths[variable.path], gain) if variable.path in paths
                            else tf.identity(value) for variable, value in zip(variables, self.variables, strict=True)]
 
-    def _divided(self, kernel: tf.Tensor, direction: object, gain: float) -> tf.Tensor:
+    def _divided(self, kernel: tf.Tensor, u: object, gain: float) -> tf.Tensor:
         matrix = tf.reshape(kernel, (-1, kernel.shape[-1]))
-        left = tf.math.l2_normalize(tf.matmul(tf.convert_to_tensor(direction), matrix, transpose_b=True))
+        left = tf.math.l2_normalize(tf.matmul(tf.convert_to_tensor(u), matrix, transpose_b=True))
         right = tf.math.l2_normalize(tf.matmul(left, matrix))
         left, right = tf.stop_gradient(left), tf.stop_gradient(right)
-        self.directions.append(right)
+        self.u.append(right)
         norm = tf.reduce_sum(tf.matmul(left, matrix) * right)
         return kernel * (gain / norm)
 

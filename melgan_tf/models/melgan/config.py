@@ -1,16 +1,21 @@
-"""TODO."""
+"""Configuration of MelGAN. No TensorFlow."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import check_types, require
-from melgan_tf.models.vocoder_training.config import VocoderObjective
+from melgan_tf.models.vocoder_training.config import VocoderObjective, check_clips, check_mels
+
+if TYPE_CHECKING:
+    from melgan_tf.config.config import Config
 
 
 @dataclass(frozen=True)
-class MelGANConfig:
+class MelGANConfig(ModelConfig):
     """The paper's vocoder: see `melgan_tf.models.melgan.networks`.
 
     Attributes:
@@ -33,3 +38,14 @@ class MelGANConfig:
                 list(self.ratios), "give 1 to 8 factors of 2 to 64")
         require(1 <= self.channels <= 512, "model.channels", self.channels, "give 1 to 512")
         require(1 <= self.residual_layers <= 6, "model.residual_layers", self.residual_layers, "give 1 to 6")
+
+    def check(self, config: Config) -> None:
+        audio = config.audio
+        check_mels(config)
+        require(math.prod(self.ratios) == audio.hop_samples, "model.ratios", list(self.ratios),
+                f"give factors whose product is audio.hop_samples ({audio.hop_samples})")
+        # reflections: 3 frames before the first convolution, the largest dilation in the first stage
+        least = max(4, 3 ** (self.residual_layers - 1) // self.ratios[0] + 1)
+        require(audio.frames(config.data.clip_samples) >= least, "data.clip_samples", config.data.clip_samples,
+                f"give at least {least} frames of audio.hop_samples ({audio.hop_samples})")
+        check_clips(config)

@@ -1,7 +1,7 @@
 """The tensors of a PyTorch checkpoint of a MelGAN generator, by convolution and part, each checked on its own.
 
-What `melgan_tf.models.melgan.torch_import` makes a generator of. Nothing in a file is executed: PyTorch's loader for weights alone
-refuses any other object.
+What `melgan_tf.models.melgan.torch_import` makes a generator of. Nothing in a file is executed: PyTorch's loader for
+weights alone refuses any other object.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.models.melgan.torch_damage import first_damaged
 
 #: Before it, PyTorch's loader for weights alone could be made to run code (CVE-2025-32434).
-_LEAST_TORCH = (2, 6)
+_MIN_TORCH = (2, 6)
 _NAME = re.compile(r"(model\.(\d{1,4})(?:\.block\.[24]|\.shortcut)?)\.([a-z_.]+[01]?)")
 _PARTS = {"weight_g": "g", "weight_v": "v", "parametrizations.weight.original0": "g",
           "parametrizations.weight.original1": "v", "weight": "weight", "bias": "bias"}
 #: Norms below it are 0: their squares are lost in single precision.
-_LEAST_NORM = 1e-18
+_MIN_NORM = 1e-18
 
 
 class Convolution(NamedTuple):
@@ -53,7 +53,7 @@ def require_torch() -> ModuleType:
     except ImportError:
         raise UsageError("importing a checkpoint needs PyTorch: pip install 'melgan-tf[torch]'") from None
     version = re.match(r"(\d+)\.(\d+)", torch.__version__)
-    if version and tuple(map(int, version.groups())) < _LEAST_TORCH:
+    if version and tuple(map(int, version.groups())) < _MIN_TORCH:
         raise UsageError(f"PyTorch {torch.__version__} does not load files safely: pip install 'melgan-tf[torch]'")
     return torch
 
@@ -173,11 +173,11 @@ class Tensors:
         if not np.isfinite(norm).all():
             raise self.misfit(layer, part, "holds values that are too large")
         if part == "v":
-            if not (norm > _LEAST_NORM).all():
+            if not (norm > _MIN_NORM).all():
                 raise self.misfit(layer, part, "has a filter of zeros, whose direction nobody knows")
             g = parts["g"]
         else:  # a filter of zeros has no direction: any will do, with length 0
-            v, g = np.where(norm > _LEAST_NORM, v, np.float32(1.0)), np.where(norm > _LEAST_NORM, norm, np.float32(0.0))
+            v, g = np.where(norm > _MIN_NORM, v, np.float32(1.0)), np.where(norm > _MIN_NORM, norm, np.float32(0.0))
         return Weights(*(np.ascontiguousarray(x.transpose(2, 1, 0)) for x in (v, g)), parts["bias"])
 
     def _require_shape(self, layer: str, part: str, shape: tuple[int, ...]) -> None:

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from melgan_tf.models.melgan.networks import Generator
 
 #: More than any configuration has.
-_MOST_STAGES = 16
+_MAX_STAGES = 16
 #: Clips of a training that goes on from an imported run have at least so many frames.
-_LEAST_FRAMES = 8
+_MIN_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class TorchGenerator:
         n_fft = max(4 * self.hop_samples, 16)
         if n_fft < 2 * self.mel_bins:
             n_fft = 2 ** (2 * self.mel_bins - 1).bit_length()
-        frames = max(_LEAST_FRAMES, math.ceil(n_fft / self.hop_samples),
+        frames = max(_MIN_FRAMES, math.ceil(n_fft / self.hop_samples),
                      round(preset.data.clip_samples / self.hop_samples))
         try:
             return dataclasses.replace(
@@ -219,7 +219,7 @@ def _layout(names: Set[str]) -> tuple[int, int]:
     for first in (block for block in blocks if block - 1 not in blocks):  # those of a stage have consecutive indices
         depths.add(next(count for count in itertools.count(1) if first + count not in blocks))
     layouts = [(stages, depth) for depth in depths
-               for stages in range(1, min(max(indices) // (depth + 2), _MOST_STAGES) + 2)]
+               for stages in range(1, min(max(indices) // (depth + 2), _MAX_STAGES) + 2)]
     return min(layouts, key=lambda layout: len(names ^ _convolutions(1, (1,) * layout[0], 1, layout[1]).keys()))
 
 

@@ -1,0 +1,16 @@
+"""The sequence GAN: a sequence of noise -> log mel of any length."""
+
+from melgan_tf.config.registry import Family
+from melgan_tf.lazy import lazy_attributes
+from melgan_tf.models.sequence_gan.config import SequenceGANConfig
+from melgan_tf.models.sequence_gan.presets import PRESETS
+
+FAMILY = Family(
+    config=SequenceGANConfig, makes="streams", presets=PRESETS,
+    task="melgan_tf.models.sequence_gan.task:SequenceTask",
+    build="melgan_tf.models.sequence_gan.networks:build",
+    sampler="melgan_tf.models.sequence_gan.sampler:SequenceSampler")
+
+__getattr__ = lazy_attributes(__name__, {
+    "Generator": "networks", "Discriminator": "networks", "Encoder": "networks",
+    "SequenceGAN": "train_step", "SequenceSampler": "sampler"})

@@ -1,19 +1,23 @@
-"""TODO."""
+"""Configuration of the sequence GAN. No TensorFlow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import check_types, require
-from melgan_tf.models.frame_gan.config import AugmentationConfig, FrameGANObjective
+from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
-#: Frames of mel that a sequence GAN makes of one noise vector.
+if TYPE_CHECKING:
+    from melgan_tf.config.config import Config
+
+#: Frames of mel that the generator makes of one noise vector.
 STEP_FRAMES = 16
 
 
 @dataclass(frozen=True)
-class SequenceGANConfig:
+class SequenceGANConfig(ModelConfig):
     """The sequence GAN, for sounds of any length: see `melgan_tf.models.sequence_gan.networks`.
 
     Attributes:
@@ -39,7 +43,7 @@ class SequenceGANConfig:
     discriminator_gain: float = 2.5
     average: float = 0.9995
     quietest_db: float = 30.0
-    objective: FrameGANObjective = field(default_factory=lambda: FrameGANObjective(kl=0.005))
+    objective: VAEGANObjective = field(default_factory=lambda: VAEGANObjective(kl=0.005))
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(2, 0, 0.05))
 
     def __post_init__(self) -> None:
@@ -53,3 +57,9 @@ class SequenceGANConfig:
         require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
         require(0 < self.quietest_db <= 200, "model.quietest_db", self.quietest_db,
                 "give more than 0 and at most 200 dB")
+
+    def check(self, config: Config) -> None:
+        frames = config.mel_shape[1]
+        require(frames and frames % (2 * STEP_FRAMES) == 0, "data.clip_samples", config.data.clip_samples,
+                f"give as many samples as make a multiple of {2 * STEP_FRAMES} frames of mel, not {frames}")
+        check_log_mels(config, "a sequence GAN")

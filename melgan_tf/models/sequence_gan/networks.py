@@ -7,16 +7,17 @@ One noise vector stands for a *step* of 16 frames. The generator is a convolutio
     style  (steps + 10)  --map-----+--------------+-----------------------+
 
 Nothing in it looks further than `CONTEXT_STEPS` steps to either side, and it sees no ends: all convolutions are valid
-ones (what they lose at the borders is asked for as additional steps), and nothing is normalised over time. So a long
+ones (what they lose at the borders is asked for as additional steps), and nothing is normalized over time. So a long
 spectrogram may be made piece by piece, and the pieces joined are the whole. The style is a second vector for every
 step, one that moves slowly: what stays the same in a sound for seconds is told by it, what happens by the noise.
 
-Encoder and discriminator serve training as in the frame GAN (`melgan_tf.models.frame_gan.networks`): the first finds noise and
-style that make a real window, so that the generator cannot forget any; the second keeps windows from being blurred
-averages. The discriminator judges a window as a whole and every small stretch of it.
+Encoder and discriminator serve training as in the frame GAN (`melgan_tf.models.frame_gan.networks`): the first finds
+noise and style that make a real window, so that the generator cannot forget any; the second keeps windows from being
+blurred averages. The discriminator judges a window as a whole and every small patch of it.
 
-Reference: that of `melgan_tf.models.frame_gan.networks`; Isola et al., "Image-to-Image Translation with Conditional Adversarial
-Networks" (2017) for judging stretches.
+Reference: that of `melgan_tf.models.frame_gan.networks`; Isola et al., "Image-to-Image Translation with Conditional
+Adversarial
+Networks" (2017) for judging patches.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from melgan_tf.models.layers.frame_conv import (
 )
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
+from melgan_tf.models.vae_gan.config import COMPARED_SOUNDS
 
 _STAGES = 4  # doublings: 2 ** 4 frames of a step
 #: Steps on either side that a step's frames depend on.
@@ -45,8 +47,8 @@ CONTEXT_STEPS = 5
 _STYLE_CHANNELS = 96
 _STYLE_GAIN = 0.3
 _OUTPUT_GAIN = 0.5
-_JUDGED_STAGES = 5
-_STRETCH_STAGE = 3  # stretches of 2 ** 3 frames
+_DISCRIMINATOR_STAGES = 5
+_PATCH_STAGE = 3  # patches of 2 ** 3 frames
 
 Activation = Callable[..., keras.KerasTensor]
 
@@ -101,9 +103,9 @@ class Generator(keras.Model):
 
 
 class Discriminator(keras.Model):
-    """Tells real windows from generated ones, as a whole and stretch by stretch.
+    """Tells real windows from generated ones, as a whole and patch by patch.
 
-    Its kernels must come normalised (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
+    Its kernels must come normalized (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
 
     Args:
         config: shapes, channels and seed.
@@ -111,34 +113,34 @@ class Discriminator(keras.Model):
     Call arguments:
         x: ``(batch, frames, mel_bins)`` in [-1, 1].
 
-    Output: logits ``(batch,)`` of the whole, ``(batch, frames / 8)`` of the stretches, and the feature maps.
+    Output: logits ``(batch,)`` of the whole, ``(batch, frames / 8)`` of the patches, and the feature maps.
     """
 
     def __init__(self, config: Config, name: str = "discriminator") -> None:
         super().__init__(name=name)
         bins, frames = config.mel_shape
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
-        self.flat = frames // 2 ** _JUDGED_STAGES * channels
-        self.trunk = Trunk(bins, channels, _JUDGED_STAGES, seeds, "discriminator", _at_frame_rate(channels))
-        self.judge = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
-        self.verdict = FrameDense(channels, 1, seeds.next(), name="verdict")
-        self.of_stretch = FrameDense(channels, 1, seeds.next(), name="of_stretch")
-        self.directions = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
+        self.flat = frames // 2 ** _DISCRIMINATOR_STAGES * channels
+        self.trunk = Trunk(bins, channels, _DISCRIMINATOR_STAGES, seeds, "discriminator", _at_frame_rate(channels))
+        self.head = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
+        self.logits = FrameDense(channels, 1, seeds.next(), name="verdict")
+        self.patch_logits = FrameDense(channels, 1, seeds.next(), name="of_stretch")
+        self.u = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
                                            initializer=keras.initializers.RandomNormal(seed=seeds.next()))
                            for index, kernel in enumerate(self.kernels)]
         self.built = True
 
     @property
     def kernels(self) -> list[keras.Variable]:
-        """What is to be normalised."""
+        """What is to be normalized."""
         return [variable for variable in self.trainable_variables if variable.name == "kernel"]
 
     def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor, list[keras.KerasTensor]]:
         maps = self.trunk(x)
         flat = ops.reshape(maps[-1], (-1, self.flat))
-        y = ops.selu(self.judge(ops.concatenate([flat, group_deviation(flat)], axis=-1)))
-        stretches = self.of_stretch(maps[_STRETCH_STAGE])
-        return ops.squeeze(self.verdict(y), axis=-1), ops.squeeze(stretches, axis=-1), maps
+        y = ops.selu(self.head(ops.concatenate([flat, group_deviation(flat, COMPARED_SOUNDS)], axis=-1)))
+        patches = self.patch_logits(maps[_PATCH_STAGE])
+        return ops.squeeze(self.logits(y), axis=-1), ops.squeeze(patches, axis=-1), maps
 
 
 class Encoder(keras.Model):
@@ -157,15 +159,17 @@ class Encoder(keras.Model):
         super().__init__(name=name)
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 600)
         self.trunk = Trunk(config.audio.mel_bins, channels, _STAGES, seeds, "encoder", _at_frame_rate(channels))
-        self.of_noise = FrameDense(channels, 2 * config.model.noise_dim, seeds.next(), _OUTPUT_GAIN, name="of_noise")
+        self.noise_posterior = FrameDense(channels, 2 * config.model.noise_dim, seeds.next(), _OUTPUT_GAIN,
+                                          name="of_noise")
         self.pooled = FrameDense(channels, channels, seeds.next(), name="pooled")
-        self.of_style = FrameDense(channels, 2 * config.model.style_dim, seeds.next(), _OUTPUT_GAIN, name="of_style")
+        self.style_posterior = FrameDense(channels, 2 * config.model.style_dim, seeds.next(), _OUTPUT_GAIN,
+                                          name="of_style")
         self.built = True
 
     def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
         steps = self.trunk(x)[-1]
-        style = self.of_style(ops.mean(ops.selu(self.pooled(steps)), axis=1))
-        return (*ops.split(self.of_noise(steps), 2, axis=-1), *ops.split(style, 2, axis=-1))
+        style = self.style_posterior(ops.mean(ops.selu(self.pooled(steps)), axis=1))
+        return (*ops.split(self.noise_posterior(steps), 2, axis=-1), *ops.split(style, 2, axis=-1))
 
 
 class _Block(keras.layers.Layer):
@@ -203,3 +207,8 @@ def _spread(code: keras.KerasTensor, frames: int, lost: int) -> keras.KerasTenso
     """Every step's vector on each of its frames; ``lost`` frames fewer at either end."""
     code = ops.repeat(code, frames, axis=1) if frames > 1 else code
     return code[:, lost:ops.shape(code)[1] - lost]
+
+
+def build(config: Config, classes: None = None) -> Generator:
+    """The generator of a configuration, with initial weights. It has no classes."""
+    return Generator(config)

@@ -7,12 +7,9 @@ made piece by piece: `melgan_tf.inference.long_sounds`.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
-from melgan_tf.dsp.griffin_lim import mel_to_waveform
-from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_real
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models.sequence_gan.config import STEP_FRAMES
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS
@@ -30,6 +27,14 @@ class SequenceSampler(Sampler):
 
     Args: as for `Sampler`.
     """
+
+    step_frames = STEP_FRAMES
+    fade_seconds = FADE_SECONDS
+
+    @property
+    def loop_quantum(self) -> int:
+        """Frames that lengths of loops are multiples of: whole steps, and whole turns of the vocoder's clock."""
+        return math.lcm(STEP_FRAMES, self.vocoder.clock_period_frames)
 
     @property
     def steps(self) -> int:
@@ -63,16 +68,12 @@ class SequenceSampler(Sampler):
         """As in a call -> mel ``(batch, 16 * steps, mel_bins)``."""
         return tf.cast(self.generator.mel(noise, style), tf.float32)
 
-    def render(self, mel: tf.Tensor, products: bool = False) -> tf.Tensor:
+    def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:
         """Mel ``(batch, frames, mel_bins)``, any number of frames -> waveform ``(batch, frames * hop)``.
 
-        ``products`` computes Fourier transforms as matrix products, as phones want it.
+        ``use_matmul_dft`` computes Fourier transforms as matrix products, for phones.
         """
-        options: dict[str, Any] = {"products": True} if products else {}
-        if self.vocoder:
-            return self.finish(self.vocoder.render(mel, self.audio, **options))
-        solver = {"solver": griffin_lim_real} if products else {}
-        return self.finish(mel_to_waveform(mel, self.audio, self.iterations, **solver))
+        return self.finish(self.vocoder.render(mel, self.audio, use_matmul_dft=use_matmul_dft))
 
     def finish(self, waveform: tf.Tensor) -> tf.Tensor:
         """Fades both ends, so that nothing clicks, and turns down what would clip (peak above 1)."""

@@ -1,15 +1,16 @@
-"""Configurations of the models: what `Config.model` may be. No TensorFlow."""
+"""Configuration of the spectrogram GAN. No TensorFlow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import check_types, require
 
 
 @dataclass(frozen=True)
-class SpectrogramGANConfig:
+class SpectrogramGANConfig(ModelConfig):
     """The spectrogram GAN.
 
     Attributes:

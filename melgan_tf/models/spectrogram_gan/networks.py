@@ -1,7 +1,8 @@
 """The spectrogram GAN: noise -> mel spectrogram, and mel spectrogram -> real or not.
 
 Both are stacks of (3, 2) convolutions with SELU; a mel spectrogram is an image of 64 mel bins by 16 frames. The
-arithmetic is in `melgan_tf.models.layers.packed_conv`, in a packed layout; these classes speak plain channels-last images.
+arithmetic is in `melgan_tf.models.layers.packed_conv`, in a packed layout; these classes speak plain channels-last
+images.
 
 Reference: Radford et al., "Unsupervised Representation Learning with Deep Convolutional GANs" (2016) for the
 arrangement; Klambauer et al., "Self-Normalizing Neural Networks" (2017) for SELU.
@@ -14,6 +15,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from melgan_tf.config import Config
 from melgan_tf.models.layers.packed_conv import (
     DownConv,
     SeedConv,
@@ -51,9 +53,10 @@ class Generator(keras.Model):
 
     Call arguments:
         noise: ``(batch, noise_dim)``, standard normal.
-        packed: return the packed layout of `melgan_tf.models.layers.packed_conv`, ``(mel_bins, batch, frames)``, as training does.
-        every: return a list of the packed outputs of all five layers.
-        known: such a list from an earlier call with the same noise and weights. It stands in for the layers' outputs;
+        packed: return the packed layout of `melgan_tf.models.layers.packed_conv`, ``(mel_bins, batch, frames)``, as
+        training does.
+        return_all: return a list of the packed outputs of all five layers.
+        cached_maps: such a list from an earlier call with the same noise and weights. It replaces the layers' outputs;
             what remains of the call is the way of the gradients back.
 
     Output shape: ``(batch, 64, 16, 1)``.
@@ -76,11 +79,11 @@ class Generator(keras.Model):
             layer.build()
         self.built = True
 
-    def call(self, noise: keras.KerasTensor, packed: bool = False, every: bool = False,
-             known: list[keras.KerasTensor] | None = None) -> keras.KerasTensor | list[keras.KerasTensor]:
-        training = packed or every or known is not None
-        maps = self._maps(noise, selu if training else selu_for_export, known)
-        if every:
+    def call(self, noise: keras.KerasTensor, packed: bool = False, return_all: bool = False,
+             cached_maps: list[keras.KerasTensor] | None = None) -> keras.KerasTensor | list[keras.KerasTensor]:
+        training = packed or return_all or cached_maps is not None
+        maps = self._maps(noise, selu if training else selu_for_export, cached_maps)
+        if return_all:
             return maps
         return maps[-1] if packed else unpack(maps[-1], 1)
 
@@ -101,9 +104,9 @@ class Generator(keras.Model):
         return selu(ops.reshape(self.up_4.bias, (-1,)))  # a tensor: custom gradients take no variables
 
     def _maps(self, noise: keras.KerasTensor, activation: Callable[..., keras.KerasTensor],
-              known: list[keras.KerasTensor] | None = None) -> list[keras.KerasTensor]:
+              cached_maps: list[keras.KerasTensor] | None = None) -> list[keras.KerasTensor]:
         def activate(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
-            return activation(x, known[index]) if known else activation(x)
+            return activation(x, cached_maps[index]) if cached_maps else activation(x)
 
         maps = [activate(self.up_1(noise), 0)]
         for index, layer in enumerate((self.up_2, self.up_3, self.up_4), 1):
@@ -184,3 +187,8 @@ def _fan_in_uniform(fan_in: int, seed: int) -> keras.initializers.Initializer:
     """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): how the original program's dense layers (weights and biases) begin."""
     bound = fan_in ** -0.5
     return keras.initializers.RandomUniform(-bound, bound, seed=seed)
+
+
+def build(config: Config, classes: None = None) -> Generator:
+    """The generator of a configuration, with initial weights. It has no classes."""
+    return Generator(config.model.noise_dim, config.model.weight_std)

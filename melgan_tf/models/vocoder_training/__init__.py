@@ -1,0 +1,1 @@
+"""What the vocoders share: objective, discriminators, training step, task."""

@@ -1,11 +1,15 @@
-"""TODO."""
+"""What the configurations of all vocoders share. No TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from melgan_tf.config.schema import check_types, require
+
+if TYPE_CHECKING:
+    from melgan_tf.config.config import Config
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,18 @@ class VocoderObjective:
                 self.adversarial, "give something to learn from: one of the weights above 0")
         require(self.adversarial_start == 0 or self.stft + self.mel > 0, "model.objective.adversarial_start",
                 self.adversarial_start, "give 0, or something to learn from before it: stft or mel above 0")
+
+
+def check_mels(config: Config) -> None:
+    """Raises a `ConfigError` unless mels and precision suit a vocoder."""
+    audio, training = config.audio, config.training
+    require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
+    require(training.precision == "float32", "training.precision", training.precision, "a vocoder needs float32")
+
+
+def check_clips(config: Config) -> None:
+    """Raises a `ConfigError` unless the clips suit a vocoder."""
+    hop, samples = config.audio.hop_samples, config.data.clip_samples
+    require(samples % hop == 0, "data.clip_samples", samples, f"give a multiple of audio.hop_samples ({hop})")
+    require(not config.model.objective.stft or samples >= 256, "data.clip_samples", samples,
+            "give at least 256 samples, the shortest transform of model.objective.stft")

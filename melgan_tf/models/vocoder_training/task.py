@@ -1,4 +1,4 @@
-"""TODO."""
+"""What training a vocoder takes, whatever the family."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from melgan_tf.data.exchange import Share
 from melgan_tf.data.waveform_dataset import WaveformSet, clip_batches, load_waveforms
 from melgan_tf.dsp import spectral
-from melgan_tf.models.frame_gan import train_step
-from melgan_tf.models.sequence_gan import train_step
-from melgan_tf.models.spectrogram_gan import train_step
-from melgan_tf.models.vocoder_training import train_step
+from melgan_tf.models.vocoder_training.train_step import VocoderGAN
 from melgan_tf.progress import Progress
 from melgan_tf.training.task import PREVIEWS, Task
 
-_COPIED = 64
+_JUDGED_CLIPS = 64
 
 
 class VocoderTask(Task):
-    """Mel spectrogram to waveform. Judged by the log mels of 64 clips: real against copied, mean difference in dB."""
+    """Mel spectrogram to waveform. The score is the mean difference of log mels, real and copied, in dB, of 64
+    clips."""
 
-    figure = "evaluation/mel_db"
-    metrics = train_step.METRICS
-    least_shard = 1
+    score_name = "evaluation/mel_db"
+    min_shard_size = 1
     sounds: WaveformSet
 
-    def _load(self, data: str | Path, progress: Progress, share: Share | None = None) -> WaveformSet:
-        return load_waveforms(data, self.config, progress, share)
+    def load(self, data: str | Path, progress: Progress) -> WaveformSet:
+        return load_waveforms(data, self.config, progress)
 
     def check(self, progress: Progress) -> None:
         """One sound is enough."""
@@ -39,11 +35,11 @@ class VocoderTask(Task):
         return self.sounds.clips
 
     def build(self) -> keras.Model:
-        self.model = train_step.VocoderGAN(self.config)
+        self.model = VocoderGAN(self.config)
         return self.model
 
-    def start_judging(self) -> None:
-        self.clip = self.held_out.examples(_COPIED)
+    def setup_validation(self) -> None:
+        self.clip = self.validation_sounds.examples(_JUDGED_CLIPS)
         self.mels = spectral.mel_spectrogram(tf.constant(self.clip), self.config.audio)
         self._vocode = tf.function(lambda mels: self.model.generator(mels), autograph=False)
 
@@ -53,12 +49,12 @@ class VocoderTask(Task):
     def dataset(self, start_step: int) -> tf.data.Dataset:
         return clip_batches(self.sounds, self.config, start_step)
 
-    def describe(self, logs: dict[str, float]) -> str:
+    def log_line(self, logs: dict[str, float]) -> str:
         return (f"Loss_G: {logs['generator/loss']:.4f}\tSTFT: {logs['generator/stft']:.4f}\t"
                 f"mel: {logs['generator/mel']:.4f}\tfeatures: {logs['generator/feature_matching']:.4f}\t"
                 f"Loss_D: {logs['discriminator/loss']:.4f}")
 
-    def judge(self) -> float:
+    def validation_score(self) -> float:
         audio = self.config.audio
         made = spectral.mel_spectrogram(self._copies(len(self.clip)), audio)
         decibels = 20.0 / audio.power
@@ -67,4 +63,4 @@ class VocoderTask(Task):
     def preview(self, epoch: int, real: bool) -> None:
         waveforms = self.clip[:PREVIEWS] if real else self._copies(PREVIEWS).numpy()
         mels = spectral.mel_spectrogram(tf.constant(waveforms), self.config.audio).numpy()
-        self._summaries("real" if real else "fake", mels, waveforms)
+        self.summarize("real" if real else "fake", mels, waveforms)

@@ -1,0 +1,133 @@
+"""The model families: what each brings, found by the kind that a configuration names. No TensorFlow.
+
+A family is a folder under `melgan_tf.models` (or a package of somebody else's): its configuration, presets, networks,
+training step and task. Everything else asks the registry and knows no family by name.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Literal
+
+from melgan_tf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from melgan_tf.config.config import Config
+
+#: Packages announce families of their own under this entry point: ``name = module:FAMILY``.
+ENTRY_POINTS = "melgan_tf.families"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What `Config.model` may be: every family has a subclass, whose ``kind`` has its name as default.
+
+    Attributes:
+        kind: the family's name.
+    """
+
+    kind: str
+
+    def check(self, config: Config) -> None:
+        """Raises a `ConfigError` unless the other parts of a configuration suit this model."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named, complete configuration.
+
+    Attributes:
+        description: what it is for, as `melgan-tf presets` shows it.
+        config: all of it.
+    """
+
+    description: str
+    config: Config
+
+
+@dataclass(frozen=True)
+class Family:
+    """All that the rest of the package needs to know of one family of models.
+
+    Attributes:
+        config: its part of a configuration.
+        makes: "clips" of one length, "streams" of any length, or "waveforms" of mels (a vocoder).
+        task: ``module:class`` of its `melgan_tf.training.task.Task`.
+        build: ``module:function`` that returns the network of inference: ``build(config, classes=None)`` of a sound
+            model, where ``classes`` are its `melgan_tf.data.labels.Classes`, ``build(config, training=False)`` of a
+            vocoder.
+        sampler: ``module:class`` of its `melgan_tf.inference.sampler.Sampler`; a vocoder has none.
+        presets: its presets by name.
+    """
+
+    config: type[ModelConfig]
+    makes: Literal["clips", "streams", "waveforms"]
+    task: str
+    build: str
+    sampler: str = "melgan_tf.inference.sampler:Sampler"
+    presets: Mapping[str, Preset] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The name that configurations call it by."""
+        return self.config.__dataclass_fields__["kind"].default
+
+    def load(self, part: Literal["task", "build", "sampler"]) -> Any:
+        """Imports one of the parts that need TensorFlow."""
+        module, _, name = getattr(self, part).partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+_FAMILIES: dict[str, Family] = {}
+
+
+def register(family: Family) -> None:
+    """Makes a family known.
+
+    Raises:
+        ConfigError: its kind, or the name of one of its presets, is taken by another family.
+    """
+    others = [other for other in _FAMILIES.values() if other.kind != family.kind]
+    if _FAMILIES.get(family.kind, family).config is not family.config:
+        raise ConfigError(f"model family {family.kind!r} is registered already: choose another kind")
+    if taken := [name for other in others for name in other.presets if name in family.presets]:
+        raise ConfigError(f"preset {taken[0]!r} of family {family.kind!r} exists already: choose another name")
+    _FAMILIES[family.kind] = family
+
+
+@functools.cache
+def _load_entry_points() -> None:
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        register(point.load())
+
+
+def families() -> dict[str, Family]:
+    """All families by kind: the package's own, and those that other packages announce."""
+    _load_entry_points()
+    return dict(_FAMILIES)
+
+
+def family(kind: str) -> Family:
+    """The family of that kind.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    known = _FAMILIES if kind in _FAMILIES else families()
+    if kind not in known:
+        raise ConfigError(f"model.kind is {kind!r}: give one of {', '.join(known)}")
+    return known[kind]
+
+
+def build_network(config: Config, **options: Any) -> Any:
+    """The network of inference of a configuration, with initial weights; see `Family.build`.
+
+    Args:
+        config: complete.
+        options: ``classes`` of a sound model, ``training`` of a vocoder.
+    """
+    return config.family.load("build")(config, **options)

@@ -1,0 +1,82 @@
+"""The training task of all families that make sounds from noise."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.data.labels import Classes
+from melgan_tf.dsp import spectral
+from melgan_tf.evaluation import embed, frechet_distance
+from melgan_tf.evaluation.artifacts import measure_artifacts
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.vocoder import vocoder_for
+from melgan_tf.training.task import PREVIEWS, Task
+
+#: Sounds that a model is judged by at every checkpoint.
+JUDGED_SOUNDS = 512
+
+#: Fewer examples than this give a warning.
+FEW_EXAMPLES = 100
+
+
+class SoundTask(Task):
+    """Noise to mel spectrogram. The score is the Fréchet distance of log-mel statistics to real sounds.
+
+    That is cheap enough to take at every checkpoint, and blind to nothing that the ear would call the same.
+    """
+
+    score_name = "evaluation/frechet"
+
+    @abstractmethod
+    def examples(self, sounds: Any, count: int) -> np.ndarray:
+        """At most ``count`` mels ``(count, frames, mel_bins)``, spread over a set of sounds."""
+
+    @property
+    def trained_generator(self) -> Any:
+        """The network to be judged and shown."""
+        return self.model.networks["generator"]
+
+    @property
+    def classes(self) -> Classes | None:
+        """The classes of the sounds, if the model has classes."""
+        return None
+
+    def new_sampler(self) -> Sampler:
+        """Makes sounds with the network as it is."""
+        return self.config.family.load("sampler")(self.trained_generator, self.config, classes=self.classes,
+                                                  vocoder=vocoder_for(self.config.audio))
+
+    def setup_validation(self) -> None:
+        mels = self.examples(self.validation_sounds, JUDGED_SOUNDS)
+        self.sampler = self.new_sampler()
+        self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64),
+                                                                        tf.constant(len(mels)))
+        self.real = embed(spectral.log_mel(mels, self.config.audio).numpy())
+
+    def validation_score(self) -> float:
+        fake = embed(spectral.log_mel(self.sampler.mel(**self.inputs), self.config.audio).numpy())
+        return frechet_distance(self.real, fake)
+
+    def preview(self, epoch: int, real: bool) -> None:
+        if real:
+            mels = self.examples(self.sounds, PREVIEWS)
+            self.summarize("real", mels, self.sampler.render(tf.constant(mels)).numpy())
+        else:
+            made = self.sampler.generate(seed=0, count=PREVIEWS)
+            self.summarize("fake", made["mel"], made["audio"])
+
+    def artifact_metrics(self) -> dict[str, float]:
+        """Clicks, hum and the like in what the model makes, by the names of TensorBoard."""
+        made = self.sampler.generate(seed=0, count=PREVIEWS)["audio"]
+        found = dataclasses.asdict(measure_artifacts(made, self.config.audio.sample_rate))
+        return {f"faults/{name}": value for name, value in found.items() if value is not None}
+
+
+def spaced(count: int, wanted: int) -> np.ndarray:
+    """At most ``wanted`` indices spread evenly over ``count``, so over all classes of a sorted folder."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))

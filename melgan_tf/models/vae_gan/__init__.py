@@ -1,0 +1,1 @@
+"""What the families of generator, encoder and discriminator (VAE-GANs) share."""

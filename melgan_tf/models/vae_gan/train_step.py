@@ -1,0 +1,192 @@
+"""The training step of generator, encoder and discriminator; how it is cut up is said in `melgan_tf.training.gan`.
+
+All networks learn from the same forward pass.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from melgan_tf.config import Config
+from melgan_tf.models.layers.spectral_norm import SpectralNorm
+from melgan_tf.models.vae_gan.augmentation import Augmentation
+from melgan_tf.training.gan import GAN, weighted_sum
+from melgan_tf.training.losses import feature_distance, hinge_discriminator, hinge_generator
+from melgan_tf.training.replicas import all_reduce_sum, replica_count, replica_slice
+from melgan_tf.training.sharding import Tensors, shard_sizes, step_seed, sum_shards, trainable_tensors
+
+
+class Forward(NamedTuple):
+    """What generator and encoder make of a batch.
+
+    Attributes:
+        real, fake, reconstruction: ``(batch, frames, mel_bins)`` in [-1, 1]: sounds of the data, sounds of noise, and
+            what the generator makes of the encoder's outcome.
+        kl: the mean divergence of the encoder's outcome from the distribution of noise; a scalar.
+        real_condition, fake_condition: what the discriminator is told besides, of the real and of the fake sounds.
+    """
+
+    real: tf.Tensor
+    fake: tf.Tensor
+    reconstruction: tf.Tensor
+    kl: tf.Tensor
+    real_condition: tuple[tf.Tensor, ...] = ()
+    fake_condition: tuple[tf.Tensor, ...] = ()
+
+
+class VAEGAN(GAN):
+    """Generator and encoder against the discriminator, with an exponential moving average of the generator's weights.
+
+    A step: sounds are made of noise, and real sounds are reconstructed from what the encoder finds in them. The
+    discriminator learns to tell real from fake (hinge loss); the generator to deceive it and to come near the real
+    sounds in the reconstruction; the encoder to serve that, and to stay near the noise's own distribution.
+
+    Args:
+        config: shapes, loss weights and seed.
+        generator, ema_generator, encoder, discriminator: the networks.
+        name: of the Keras model.
+
+    Attributes:
+        ema_generator: the generator whose weights are the moving average: the one to use.
+
+    Reference: Larsen et al., "Autoencoding beyond pixels" (2016); Yazıcı et al., "The Unusual Effectiveness of
+    Averaging in GAN Training" (2019).
+    """
+
+    METRICS = ("discriminator/loss", "discriminator/real", "discriminator/fake", "generator/adversarial",
+               "generator/reconstruction", "generator/kl", "generator/spread")
+
+    def __init__(self, config: Config, generator: keras.Model, ema_generator: keras.Model, encoder: keras.Model,
+                 discriminator: keras.Model, name: str) -> None:
+        super().__init__(config, {"generator": generator, "encoder": encoder, "discriminator": discriminator}, name)
+        self.ema_generator, self.encoder = ema_generator, encoder
+        # a checkpoint's "generator" is the average
+        self.networks = {"generator": ema_generator, "learning_generator": generator, "encoder": encoder,
+                         "discriminator": discriminator}
+        self.loss_weights, self.scale = config.model.objective, generator.scale
+        bins, frames = config.mel_shape
+        augment = config.model.augmentation
+        self.augment = Augmentation(bins, frames, augment.bin_shift, augment.frame_shift, augment.gain)
+
+    @property
+    def generator_variables(self) -> list[keras.Variable]:
+        return self.generator.trainable_variables + self.encoder.trainable_variables
+
+    def build_programs(self, program: Callable[[Callable], Callable]) -> None:
+        self._program = program(self._grads)
+
+    @abstractmethod
+    def inputs(self, *data: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What `forward` takes, and ``augmentation``: the first axis of all is the batch's.
+
+        Args:
+            data: a batch of the dataset.
+        """
+
+    @abstractmethod
+    def forward(self, inputs: dict[str, tf.Tensor], generate: Callable, encode: Callable) -> Forward:
+        """Makes fake sounds and reconstructions.
+
+        Args:
+            inputs: a shard of what `inputs` returned.
+            generate, encode: the networks, with the weights of this step.
+        """
+
+    @abstractmethod
+    def logits_and_maps(self, outputs: tuple) -> tuple[Tensors, Tensors]:
+        """The discriminator's logits, of the whole sound first, and its feature maps."""
+
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        batch = data[0].shape[0]
+        inputs = self.inputs(*data)
+        sizes = shard_sizes(batch, self.shards)
+        pieces = zip(*(tf.split(tensor, sizes) for tensor in inputs.values()), strict=True)
+        shards = [dict(zip(inputs, piece, strict=True)) for piece in pieces]
+        norm = SpectralNorm(self.discriminator.trainable_variables, self.discriminator.kernels, self.discriminator.u,
+                            self.config.model.discriminator_gain)
+        tensors = (trainable_tensors(self.generator), trainable_tensors(self.encoder), norm.values)
+        weights = [size / (batch * replica_count()) for size in sizes]
+        results = [self._program(weight, shard, *tensors) for weight, shard in zip(weights, shards, strict=True)]
+
+        discriminator_grads, generator_grads = all_reduce_sum(
+            norm.gradient(sum_shards(grads for grads, _, _ in results)), sum_shards(grads for _, grads, _ in results))
+        self.discriminator_optimizer.apply(discriminator_grads, self.discriminator_variables)
+        self.generator_optimizer.apply(generator_grads, self.generator_variables)
+        for variable, value in zip(self.discriminator.u, norm.u, strict=True):
+            variable.assign(value)
+        self._update_ema()
+        return self.finish_step(tf.unstack(tf.add_n([metrics for _, _, metrics in results])))
+
+    def seeds(self, count: int) -> list[tf.Tensor]:
+        """So many seeds of this step's own."""
+        return [tf.stack([tf.cast(self.config.training.seed, tf.int64), step_seed(self.step) * count + index])
+                for index in range(count)]
+
+    def augmentation_draws(self, seed: tf.Tensor, batch: int) -> tf.Tensor:
+        """What decides the augmentation of fake and real sounds and of reconstructions."""
+        return replica_slice(lambda rows: tf.random.stateless_uniform((rows, 3 * Augmentation.DRAWS), seed), batch)
+
+    def _grads(self, weight: float, inputs: dict[str, tf.Tensor], generator: Tensors, encoder: Tensors,
+               discriminator: Tensors) -> tuple[Tensors, Tensors, tf.Tensor]:
+        """A shard's gradients, for the discriminator and for generator with encoder, and its part of the metrics.
+
+        Args:
+            weight: the shard's part of the global batch.
+        """
+        weights, u = self.loss_weights, [tf.zeros(variable.shape) for variable in self.discriminator.u]
+        fake_augmentation, real_augmentation, recon_augmentation = tf.split(inputs["augmentation"], 3, axis=-1)
+
+        def generate(*arguments: tf.Tensor) -> tf.Tensor:
+            return self.generator.stateless_call(generator, [], *arguments)[0]
+
+        def encode(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return self.encoder.stateless_call(encoder, [], *arguments)[0]
+
+        def discriminate(mel: tf.Tensor, augmentation: tf.Tensor,
+                         condition: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors]:
+            outputs = self.discriminator.stateless_call(discriminator, u, self.augment(mel, augmentation), *condition)
+            return self.logits_and_maps(outputs[0])
+
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([generator, encoder, discriminator])
+            made = self.forward(inputs, generate, encode)
+            real_logits, _ = discriminate(made.real, real_augmentation, made.real_condition)
+            fake_logits, _ = discriminate(made.fake, fake_augmentation, made.fake_condition)
+            losses = {"adversarial": hinge_generator(fake_logits),
+                      "reconstruction": tf.reduce_mean(tf.abs(made.reconstruction - made.real)),
+                      "kl": made.kl}
+            if weights.copy_adversarial or weights.feature_matching:
+                recon_logits, recon_maps = discriminate(made.reconstruction, recon_augmentation, made.real_condition)
+                _, real_maps = discriminate(made.real, recon_augmentation, made.real_condition)
+                losses |= {"copy_adversarial": hinge_generator(recon_logits),
+                           "feature_matching": feature_distance(real_maps, recon_maps)}
+            generator_loss = weight * weighted_sum(losses, weights)
+            discriminator_loss = weight * hinge_discriminator(real_logits, fake_logits)
+        spread = (tf.reduce_mean(tf.math.reduce_std(made.fake, 0))
+                  / tf.reduce_mean(tf.math.reduce_std(made.real, 0)))
+        metrics = [tf.reduce_mean(real_logits[0]), tf.reduce_mean(fake_logits[0]), losses["adversarial"],
+                   losses["reconstruction"], losses["kl"], spread]
+        return (tape.gradient(discriminator_loss, discriminator), tape.gradient(generator_loss, generator + encoder),
+                tf.stack([discriminator_loss, *(weight * metric for metric in metrics)]))
+
+    def _update_ema(self) -> None:
+        """Moves the average towards the generator; in the beginning, when there is little to average, faster."""
+        step = tf.cast(tf.convert_to_tensor(self.step), tf.float32)
+        decay = tf.minimum(self.config.model.average, (1.0 + step) / (10.0 + step))
+        for average, variable in zip(self.ema_generator.variables, self.generator.variables, strict=True):
+            value = ops.convert_to_tensor(variable)
+            average.assign(value + decay * (ops.convert_to_tensor(average) - value))
+
+
+def reparameterize(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """A sample of the normal distributions that an encoder found: ``mean + noise * standard deviation``.
+
+    Reference: Kingma & Welling, "Auto-Encoding Variational Bayes" (2014), section 2.4.
+    """
+    return mean + noise * tf.exp(0.5 * log_variance)
