@@ -23,8 +23,9 @@ from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models import sound_task
 from melgan_tf.models.frame_gan.networks import Generator
+from melgan_tf.models.frame_gan.task import FrameTask
 from melgan_tf.storage.checkpoints import load
-from melgan_tf.training import callbacks, task
+from melgan_tf.training import callbacks
 
 DRUMS = presets.get("drums")
 TINY = dataclasses.replace(DRUMS, model=dataclasses.replace(DRUMS.model, channels=8))
@@ -124,7 +125,7 @@ def test_the_page_plays_every_sound_under_its_class():
 def quick():
     """Fewer sounds to judge by, and no previews, which render sounds: neither is what is tested here."""
     with (mock.patch.object(sound_task, "JUDGED_SOUNDS", 16), mock.patch.object(callbacks.Preview, "on_train_begin"),
-          mock.patch.object(task.FrameTask, "extra_metrics", return_value={"faults/hum_db": 3.0})):
+          mock.patch.object(FrameTask, "extra_metrics", return_value={"faults/hum_db": 3.0})):
         yield
 
 

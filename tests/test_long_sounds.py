@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 from command_line import invoke
-from music import RATE, TINY, tiny_sampler, tiny_vocoder, write_notes
+from music import RATE, tiny_sampler, tiny_vocoder, write_notes
 from tiny_vocoders import ship
 
 from melgan_tf.audio.wav import save_wav_pieces
@@ -36,7 +36,7 @@ def sampler():
 
 
 def made(sampler, seconds, loop=False, seed=1, index=0):
-    length = Length.from_seconds(seconds, TINY, sampler.vocoder, loop)
+    length = Length.from_seconds(seconds, sampler, loop)
     return np.concatenate(list(StreamRenderer(sampler, length).pieces(seed, index)))
 
 
@@ -95,7 +95,7 @@ def loop(sampler):
 
 
 def test_a_loop_is_whole_turns_of_everything_that_has_a_clock(sampler, loop):
-    length = Length.from_seconds(3.9, TINY, sampler.vocoder, loop=True)
+    length = Length.from_seconds(3.9, sampler, loop=True)
     assert length.frames % sampler.vocoder.model.clock_period_frames == 0
     assert length.frames == 16 * length.period
     assert abs(length.samples / RATE - 3.9) <= 32 * HOP / RATE / 2
@@ -129,7 +129,7 @@ def test_memory_does_not_grow_with_the_length(sampler, tmp_path, monkeypatch):
     monkeypatch.setattr(long_sounds, "_BLOCK_SAMPLES", 2**14)
 
     def most(seconds):
-        maker = StreamRenderer(sampler, Length.from_seconds(seconds, TINY, sampler.vocoder))
+        maker = StreamRenderer(sampler, Length.from_seconds(seconds, sampler))
         maker.make(0, 0, tmp_path)  # programs are built
         tracemalloc.start()
         sound = maker.make(0, 0, tmp_path)
@@ -157,12 +157,12 @@ def test_a_loop_says_so_to_samplers(tmp_path):
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e6])
 def test_lengths_that_cannot_be(seconds):
     with pytest.raises(UsageError, match="give more than 0 and at most"):
-        Length.from_seconds(seconds, TINY, None)
+        Length.from_seconds(seconds, tiny_sampler())
 
 
 def test_griffin_lim_cannot_do_it():
     with pytest.raises(UsageError, match="Griffin-Lim cannot"):
-        StreamRenderer(tiny_sampler(), Length.from_seconds(1.0, TINY, None))
+        StreamRenderer(tiny_sampler(), Length.from_seconds(1.0, tiny_sampler()))
 
 
 # the command line

@@ -101,7 +101,7 @@ def test_conflicts_names_keys_with_both_values():
 
 
 def test_changeable_keys_exist_and_do_not_conflict():
-    assert set(CHANGEABLE) <= set(configuration.known_keys())
+    assert set(CHANGEABLE) <= set(configuration.known_keys(configuration.Config))
     changed = with_training(SEED, epochs=1, steps=1, log_every=1, checkpoint_every=1, keep_checkpoints=1,
                             preview_every=1, xla="on")
     assert len(configuration.to_dict(changed)["training"].items() - configuration.to_dict(SEED)["training"].items()

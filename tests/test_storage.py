@@ -20,6 +20,7 @@ from melgan_tf.data.prepare import prepare
 from melgan_tf.data.sources import open_sounds
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.evaluate import overlap, training_folder
+from melgan_tf.storage import paths
 from melgan_tf.storage.paths import RemotePath, StorageError
 from melgan_tf.storage.run_directory import RunDirectory
 
@@ -63,7 +64,7 @@ class _Web(SimpleHTTPRequestHandler):
 def _hopeful() -> Iterator[None]:
     """No scheme counts as given up from the test before."""
     yield
-    storage._given_up.clear()
+    paths._given_up.clear()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def web(folder, monkeypatch) -> Iterator[str]:
-    monkeypatch.setattr(storage, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(paths, "_PAUSES", (0.01, 0.01))
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Web, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -175,7 +176,7 @@ def test_remote_folders_overlap_by_name():
 
 
 def test_training_sounds_that_cannot_be_reached_are_done_without(monkeypatch):
-    monkeypatch.setattr(storage, "_PAUSES", ())
+    monkeypatch.setattr(paths, "_PAUSES", ())
     monkeypatch.setattr(RunDirectory, "exists", lambda self: True)
     monkeypatch.setattr(RunDirectory, "record", lambda self: {"data": {"folder": "http://127.0.0.1:9/shards"}})
     assert training_folder("run", "reference") is None
@@ -183,7 +184,7 @@ def test_training_sounds_that_cannot_be_reached_are_done_without(monkeypatch):
 
 def test_a_failure_that_lasts_is_not_waited_for_twice(monkeypatch):
     slept = []
-    monkeypatch.setattr(storage.time, "sleep", slept.append)
+    monkeypatch.setattr(paths.time, "sleep", slept.append)
     for count in (3, 3):
         with contextlib.suppress(MelGANError):
             storage.path("http://127.0.0.1:9/x").exists()

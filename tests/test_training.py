@@ -16,19 +16,22 @@ from tensorboard.compat.proto import event_pb2
 from melgan_tf.config import presets
 from melgan_tf.data.mel_dataset import batches, load_folder
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.models.frame_gan.task import FrameTask
+from melgan_tf.models.spectrogram_gan import task as spectrogram_task
+from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
 from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
+from melgan_tf.models.vocoder_training.task import VocoderTask
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 from melgan_tf.storage.run_directory import RunDirectory, with_training
 from melgan_tf.training import callbacks, loop, optimizers
 from melgan_tf.training import run as run_module
-from melgan_tf.training import task as tasks
 from melgan_tf.training.plan import plan
 from melgan_tf.training.run import run
 from melgan_tf.training.sharding import shard_sizes
 
 BATCH = 8
-FIGURE = tasks.SpectrogramTask.figure
+FIGURE = SpectrogramTask.score_name
 SEED = with_training(presets.get("seed"), batch_size=BATCH)
 
 
@@ -491,7 +494,7 @@ def test_a_non_finite_loss_or_weight_stops_the_run_and_keeps_the_last_checkpoint
             return whole.enumerate(start_step).map(
                 lambda step, pair: (tf.where(step == 7, math.nan, pair[0]), pair[1]))  # in the third epoch
 
-        monkeypatch.setattr(tasks, "batches", poisoned)
+        monkeypatch.setattr(spectrogram_task, "batches", poisoned)
         message = r"discriminator/loss became nan in epoch 3: stopped; lower the learning rates"
     else:
         def spoil(self, epoch, logs=None):
@@ -526,7 +529,7 @@ def test_two_runs_in_one_directory_are_refused(sound_folder, tmp_path, tiny_conf
 
 @pytest.mark.parametrize(("steps", "wanted"), [(199, False), (200, True)])
 def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tiny_config, steps, wanted):
-    lines, task = Lines(), tasks.SpectrogramTask
+    lines, task = Lines(), SpectrogramTask
     auto = with_training(tiny_config, xla="auto")
     assert plan(task, auto, steps, {}, lines).xla is wanted
     assert bool(lines.lines) is not wanted  # told why it is off
@@ -538,9 +541,9 @@ def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tiny_co
 
 
 @pytest.mark.parametrize(("preset", "task", "batch_size", "shards"), [
-    ("seed", tasks.SpectrogramTask, 128, 4), ("seed", tasks.SpectrogramTask, 64, 2),
-    ("seed", tasks.SpectrogramTask, 31, 1), ("melgan", tasks.VocoderTask, 16, 4), ("melgan", tasks.VocoderTask, 3, 3),
-    ("vocoder-16k", tasks.VocoderTask, 1, 1), ("drums", tasks.FrameTask, 64, 2), ("drums", tasks.FrameTask, 104, 1)])
+    ("seed", SpectrogramTask, 128, 4), ("seed", SpectrogramTask, 64, 2),
+    ("seed", SpectrogramTask, 31, 1), ("melgan", VocoderTask, 16, 4), ("melgan", VocoderTask, 3, 3),
+    ("vocoder-16k", VocoderTask, 1, 1), ("drums", FrameTask, 64, 2), ("drums", FrameTask, 104, 1)])
 def test_shards_are_as_many_as_cores_unless_they_were_too_small(monkeypatch, preset, task, batch_size, shards):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
     config = with_training(presets.get(preset), batch_size=batch_size)

@@ -161,7 +161,8 @@ def plain_step(model, real, adversarial):
                 + weights.feature_matching * features)
     gradients_g = tape.gradient(loss, g)
     stft, distance = stft * (weights.stft > 0), distance * (weights.mel > 0)
-    return gradients_g, gradients_d, dict(zip(VocoderGAN.METRICS, map(float, (loss, stft, distance, fooled, features, loss_d)),
+    return gradients_g, gradients_d, dict(zip(
+        VocoderGAN.METRICS, map(float, (loss, stft, distance, fooled, features, loss_d)),
                                               strict=True))
 
 
@@ -218,7 +219,7 @@ def test_a_figure_that_is_not_finite_stops_the_loop():
 # -- phases ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", [name for name in presets.names() if presets.get(name).is_vocoder])
+@pytest.mark.parametrize("preset", [name for name in presets.names() if presets.get(name).family.makes == "waveforms"])
 def test_every_preset_takes_steps_that_change_every_weight_of_who_learns(preset, monkeypatch):
     """With the discriminators that it comes with."""
     monkeypatch.setattr(vocoder, "MultiScaleDiscriminator", MultiScaleDiscriminator)
