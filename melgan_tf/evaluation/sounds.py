@@ -109,4 +109,4 @@ def _usual_rate(folder: str | Path) -> int:
         with (contextlib.suppress(DecodeError, StopIteration, FileNotFoundError), storage.local(sound.path) as file,
               contextlib.closing(decode(file, 0.01)) as blocks):
             rates[next(blocks)[0]] += 1
-    return rates.max_common(1)[0][0] if rates else 16_000
+    return rates.most_common(1)[0][0] if rates else 16_000

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soxr
 
+from melgan_tf import weights
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.arrays import finite, peak_normalised
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 EMBEDDING = "drum-classes-1"  # changes whenever the numbers change
 CLASSES = ("clap", "cymbal", "hat", "kick", "perc", "rim", "snare", "tom")
-WEIGHTS = Path(__file__).parent.parent / "weights" / "embeddings"
+WEIGHTS = weights.WEIGHTS / "embeddings"
 
 SAMPLE_RATE, SAMPLES = 16_000, 8_000
 FRAMES, BANDS, N_FFT, HOP = 64, 64, 512, 128
