@@ -21,10 +21,13 @@ from melgan_tf.training.cluster import place_from_environment
 @click.command("train", short_help="Learn from a folder of sounds.")
 @click.argument("data", type=options.Place())
 @click.option("--run-dir", required=True, type=options.Place(),
-              help="Where everything about this run is kept; if a run is there, it goes on.")
+              help="Where everything about this run is kept; an existing run is continued.")
 @click.option("--valid", type=options.Place(), metavar="FOLDER",
               help="Sounds that training does not see: the best checkpoint is the one nearest to them.")
-@click.option("--preset", metavar="NAME", help="Configuration to begin with (see `melgan-tf presets`)  [default: seed]")
+@click.option("--preset", metavar="NAME",
+              help="Configuration to start with (see `melgan-tf presets`)  [default: the one that suits the sounds]")
+@click.option("--init-from", metavar="RUN|NAME",
+              help="Fine-tune: start from the weights of a run, or of a model of the package (pretrained:drums).")
 @click.option("--config", "config_file", type=options.Place(remote=False), metavar="FILE.json",
               help="Configuration laid over the preset; it may be partial.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
@@ -34,16 +37,17 @@ from melgan_tf.training.cluster import place_from_environment
 @options.seed(None)
 @click.option("--log-every", type=click.IntRange(1), help="Epochs between two log lines.")
 @click.option("--xla/--no-xla", default=None, help="Force XLA on or off; without it, on where it pays.")
-@click.option("--fresh", is_flag=True, help="Forget the run that is there and begin anew.")
+@click.option("--fresh", is_flag=True, help="Delete the existing run and start over.")
 @click.option("--wait", "wait_seconds", type=click.FloatRange(0), default=300.0, show_default=True, metavar="SECONDS",
               help="How long to wait for the other workers that TF_CONFIG names.")
 @options.quiet
-def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, config_file: Path | None,
-            assignments: tuple[str, ...], epochs: int | None, steps: int | None, seed: int | None,
-            log_every: int | None, xla: bool | None, fresh: bool, wait_seconds: float, quiet: bool) -> None:
+def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, init_from: str | None,
+            config_file: Path | None, assignments: tuple[str, ...], epochs: int | None, steps: int | None,
+            seed: int | None, log_every: int | None, xla: bool | None, fresh: bool, wait_seconds: float,
+            quiet: bool) -> None:
     """Learn from the sounds in the folder DATA (searched at any depth).
 
-    A run that was stopped, by Ctrl-C, a crash or a power cut, goes on when the same command is given again.
+    A run that was stopped, by Ctrl-C, a crash or a power cut, continues when the same command is given again.
 
     Where the environment variable TF_CONFIG names several workers, this is one of them: give every one the same
     command.
@@ -54,9 +58,13 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, c
     changes = _changes(config_file, assignments, {
         "epochs": epochs, "steps": steps or (0 if epochs else None), "seed": seed, "log_every": log_every,
         "xla": None if xla is None else ("on" if xla else "off")})
-    config = _resolve(RunDirectory(run_dir), preset, changes, fresh)
     if not data.exists():
         raise UsageError(f"{data} does not exist: give a folder of sounds")
+    directory = RunDirectory(run_dir)
+    name = changes.get("preset") if preset is None else preset
+    if name is None and not init_from and (fresh or not directory.exists()):
+        name = _suggested(data, quiet)
+    config = _resolve(directory, name, init_from, changes, fresh)
     if valid and not valid.exists():
         raise UsageError(f"--valid {valid} does not exist: give a folder of sounds")
     if run_dir.is_file():
@@ -70,12 +78,13 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, c
     options.start_tensorflow(threads_per_op=1, compiling=True, joining=place is not None)
     from melgan_tf.training.run import run
 
-    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh, valid, wait_seconds)
+    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh, valid, wait_seconds,
+                 init_from)
     if not result.is_chief and not result.signal:
         if not quiet:
             click.echo(f"{place.name(place.index)}: trained {result.epochs} epochs ({result.steps} steps)")
         return
-    _report(result, run_dir, config.family.makes == "waveforms", quiet)
+    _report(result, run_dir, config, quiet)
 
 
 def _changes(config_file: Path | None, assignments: tuple[str, ...], training: dict[str, Any]) -> dict[str, Any]:
@@ -88,24 +97,41 @@ def _changes(config_file: Path | None, assignments: tuple[str, ...], training: d
     return configuration.merge(changes, {"training": {k: v for k, v in training.items() if v is not None}})
 
 
-def _resolve(directory: RunDirectory, preset: str | None, changes: dict[str, Any], fresh: bool) -> Config:
-    """The run's configuration: that of the run which is there, or of the preset, with the changes laid over it."""
-    begun = directory.config() if directory.exists() and not fresh else None
-    if begun and preset is not None and presets.get(preset).preset != begun.preset:
-        raise UsageError(f"{directory.path} holds a run of preset {begun.preset!r}, not {preset!r}: give another "
-                         "--run-dir, or --fresh to begin anew")
-    name = changes.get("preset", "seed") if preset is None else preset
-    if not isinstance(name, str):
+def _suggested(data: Path, quiet: bool) -> str:
+    """The preset that suits the sounds; says which, why and how long it takes."""
+    from melgan_tf.data.survey import survey
+
+    found = survey(data)
+    name = presets.suggest(found.seconds, found.sample_rate)
+    if not quiet:
+        click.echo(f"preset {name}: {found}; it takes about {presets.hours(name):g} hours on two cores and may be "
+                   "stopped at any time (--preset chooses another, --steps another length)")
+    return name
+
+
+def _resolve(directory: RunDirectory, name: str | None, init_from: str | None, changes: dict[str, Any],
+             fresh: bool) -> Config:
+    """The configuration of the existing run, or else of the preset or the initial weights, with the changes over it."""
+    existing = directory.config() if directory.exists() and not fresh else None
+    if not isinstance(name, str | None):
         raise ConfigError(f"preset is {name!r}: give one of {', '.join(presets.names())}")
-    base = begun or presets.get(name)
+    if existing and name is not None and presets.get(name).preset != existing.preset:
+        raise UsageError(f"{directory.path} contains a run of preset {existing.preset!r}, not {name!r}: give another "
+                         "--run-dir, or --fresh to start over")
+    base = existing or (presets.get(name) if name else _source_config(init_from))
     config = configuration.from_dict(Config, configuration.merge(configuration.to_dict(base), changes))
-    if begun and (differing := conflicts(config, begun)):
-        raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
-                         "another --run-dir, or --fresh to begin anew")
+    if existing and (differing := conflicts(config, existing)):
+        raise UsageError(f"{directory.path} contains a run started with a different configuration "
+                         f"({'; '.join(differing)}): give another --run-dir, or --fresh to start over")
     return config
 
 
-def _report(result: object, run_dir: Path, vocoder: bool, quiet: bool) -> None:
+def _source_config(init_from: str) -> Config:
+    """The configuration of what fine-tuning starts from."""
+    return options.run_config(Path(init_from))
+
+
+def _report(result: object, run_dir: Path, config: Config, quiet: bool) -> None:
     skipped = result.sounds.skipped
     if skipped:
         click.echo(f"skipped {len(skipped)} of {len(skipped) + len(result.sounds)} files:", err=True)
@@ -113,11 +139,11 @@ def _report(result: object, run_dir: Path, vocoder: bool, quiet: bool) -> None:
             click.echo(f"  {item.name}: {item.reason}", err=True)
     if result.signal:
         arguments = shlex.join(["melgan-tf", *sys.argv[1:]]).replace(" --fresh", "")
-        click.echo(f"stopped after {result.steps} steps, saved; to go on: {arguments}", err=True)
+        click.echo(f"stopped after {result.steps} steps, saved; to continue: {arguments}", err=True)
         raise click.exceptions.Exit(128 + result.signal)
     if not quiet:
         run = shlex.quote(str(run_dir))
-        hear = f"vocode SOUND --vocoder {run} --out copies" if vocoder else f"generate {run} --out sounds"
+        hear = config.family.listen_command.format(run=run)
         click.echo(f"trained {result.epochs} epochs ({result.steps} steps) on {len(result.sounds)} sounds\n"
                    f"hear it:    melgan-tf {hear}\n"
                    f"watch it:   tensorboard --logdir {run}/tensorboard")

@@ -37,6 +37,34 @@ def get(name: str) -> Config:
     return _preset(name).config
 
 
+def hours(name: str) -> float | None:
+    """About how long a preset's steps take on two cores; None if nobody measured it.
+
+    Raises:
+        ConfigError: as `get`.
+    """
+    return _preset(name).hours
+
+
+def suggest(seconds: float, sample_rate: int) -> str:
+    """The preset for sounds of a typical length and sample rate.
+
+    Of the presets for that length it is the one of the highest rate that the sounds have, or else of the lowest.
+
+    Args:
+        seconds: typical length.
+        sample_rate: Hz.
+
+    Example:
+        >>> suggest(0.4, 16_000), suggest(0.4, 48_000), suggest(8.0, 44_100)
+        ('drums', 'drums-44k', 'music')
+    """
+    rates = {name: preset.config.audio.sample_rate for name, preset in _presets().items()
+             if preset.suits_seconds and preset.suits_seconds[0] <= seconds < preset.suits_seconds[1]}
+    return max(rates, key=lambda name: (rates[name] <= sample_rate, rates[name] * (1 if rates[name] <= sample_rate
+                                                                                    else -1)))
+
+
 def _preset(name: str) -> Preset:
     known = _presets()
     if name not in known:

@@ -43,10 +43,15 @@ class Preset:
     Attributes:
         description: what it is for, as `melgan-tf presets` shows it.
         config: all of it.
+        suits_seconds: from and below which typical length of sounds `train` takes it unless another is asked for;
+            None: never.
+        hours: about how long its steps take on two cores.
     """
 
     description: str
     config: Config
+    suits_seconds: tuple[float, float] | None = None
+    hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,12 @@ class Family:
     def kind(self) -> str:
         """The name that configurations call it by."""
         return self.config.__dataclass_fields__["kind"].default
+
+    @property
+    def listen_command(self) -> str:
+        """The arguments of `melgan-tf` that let a trained model be heard; ``{run}`` is the run directory."""
+        return ("vocode SOUND --vocoder {run} --out copies" if self.makes == "waveforms" else
+                "generate {run} --out sounds")
 
     def load(self, part: Literal["task", "build", "sampler"]) -> Any:
         """Imports one of the parts that need TensorFlow."""

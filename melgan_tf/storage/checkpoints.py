@@ -123,7 +123,7 @@ def load(path: Path) -> tuple[State, dict[str, Any]]:
 
 def collect(**parts: list[keras.Variable]) -> State:
     """The values of named lists of variables."""
-    return {name: np.asarray(variable) for name, variable in _named(parts).items()}
+    return {name: np.asarray(variable) for name, variable in named_variables(parts).items()}
 
 
 def restore(state: State, **parts: list[keras.Variable]) -> None:
@@ -132,7 +132,7 @@ def restore(state: State, **parts: list[keras.Variable]) -> None:
     Raises:
         MelGANError: the state does not fit; the message names the first variable that does not.
     """
-    variables = _named(parts)
+    variables = named_variables(parts)
     stored = {name for name in state if name.split("/", 1)[0] in parts}
     for name in sorted(stored ^ set(variables)):
         raise MelGANError(f"checkpoint does not fit the model: {name} is {'surplus' if name in stored else 'missing'}")
@@ -144,7 +144,8 @@ def restore(state: State, **parts: list[keras.Variable]) -> None:
         variable.assign(state[name])
 
 
-def _named(parts: dict[str, list[keras.Variable]]) -> dict[str, keras.Variable]:
+def named_variables(parts: dict[str, list[keras.Variable]]) -> dict[str, keras.Variable]:
+    """The variables of named lists by the names that checkpoints use: part and path."""
     named = {f"{part}/{variable.path}": variable for part, variables in parts.items() for variable in variables}
     if len(named) != sum(map(len, parts.values())):
         raise ValueError("two variables share one path")

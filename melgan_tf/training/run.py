@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,6 +26,7 @@ from melgan_tf.storage.run_directory import RunDirectory, conflicts, versions
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
 from melgan_tf.training.cluster import place_from_environment
+from melgan_tf.training.initial_weights import InitialWeights, apply_initial_weights, load_initial_weights
 from melgan_tf.training.optimizers import adam
 from melgan_tf.training.plan import plan
 from melgan_tf.training.task import Task
@@ -51,7 +53,8 @@ class Result:
 
 
 def run(config: Config, data: str | Path, run_directory: str | Path, progress: Progress | None = None,
-        fresh: bool = False, valid: str | Path | None = None, wait_seconds: float = WAIT_SECONDS) -> Result:
+        fresh: bool = False, valid: str | Path | None = None, wait_seconds: float = WAIT_SECONDS,
+        init_from: str | Path | None = None) -> Result:
     """Trains a model on a folder of sounds, or goes on where an earlier call stopped.
 
     A resumed run ends with the weights that it would have had if it had never stopped. If ``TF_CONFIG`` names other
@@ -67,6 +70,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         valid: folder of sounds that training does not see; the best checkpoint is the one nearest to them. Without it,
             the one that the run was begun with, or else the training sounds.
         wait_seconds: how long to wait for other workers.
+        init_from: a run or a model of the package whose weights a new run starts from: fine-tuning.
 
     Raises:
         UsageError: the run that is there was begun with another configuration; or ``TF_CONFIG`` is of no use.
@@ -83,11 +87,12 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         workers = Workers(place, wait_seconds)
         stack.enter_context(workers.watching())
         workers.require_same({"settings": json.dumps(to_dict(config)), "versions": json.dumps(versions())})
+        initial = load_initial_weights(init_from, config, progress) if init_from else None
         task = config.family.load("task")(config, data, progress, valid if workers.is_chief else None)
         if fresh and workers.is_chief:
             directory.clear()
         try:
-            return _Session(config, storage.path(data), directory, progress, task, workers).train()
+            return _Session(config, storage.path(data), directory, progress, task, workers, initial).train()
         except tf.errors.OpError as error:
             if "tfevents" not in error.message:
                 raise
@@ -109,9 +114,9 @@ class _Session:
     """One process's part of a run."""
 
     def __init__(self, config: Config, data: Path, directory: RunDirectory, progress: Progress, task: Task,
-                 workers: Workers) -> None:
+                 workers: Workers, initial: InitialWeights | None = None) -> None:
         self.config, self.data, self.directory, self.progress = config, data, directory, progress
-        self.task, self.sounds, self.workers = task, task.sounds, workers
+        self.task, self.sounds, self.workers, self.initial = task, task.sounds, workers, initial
         settings = config.training
         workers.require_same({"sounds": task.sounds.fingerprint})
         self.per_epoch = steps_per_epoch(task.clips, settings.batch_size)
@@ -179,6 +184,8 @@ class _Session:
     def _resume(self) -> int:
         state = self.workers.from_chief(self._found() if self.workers.is_chief else None)
         if state is None:
+            if self.initial:
+                self.progress.line(apply_initial_weights(self.initial, self.task))
             return 0
         step = int(state.pop("meta/step"))
         if _is_start(state, step):
@@ -217,11 +224,20 @@ class _Session:
     def _describe(self) -> None:
         sounds = self.sounds
         data = {"folder": str(self.data.resolve()), "sounds": len(sounds), "skipped": len(sounds.skipped),
-                "fingerprint": sounds.fingerprint, **self.task.metadata()}
+                "fingerprint": sounds.fingerprint, **self.task.metadata(),
+                **self._origin()}
         resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
                     "replicas": self.plan.strategy.num_replicas_in_sync}
         self.directory.write(self.config, data, resolved)
         write_text(self.directory.skipped_file, "".join(f"{s.name}\t{s.reason}\n" for s in sounds.skipped))
+
+    def _origin(self) -> dict[str, Any]:
+        """What the run started from; a resumed run keeps what it recorded."""
+        if self.store.steps() and self.directory.exists():
+            before = self.directory.record()["data"].get("init_from")
+        else:
+            before = self.initial.record if self.initial else None
+        return {"init_from": before} if before else {}
 
     def _last_good(self) -> str:
         steps = self.store.steps()

@@ -17,6 +17,7 @@ from melgan_tf.config import Config
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import mel_image
 from melgan_tf.progress import Progress
+from melgan_tf.storage.checkpoints import State
 from melgan_tf.training.gan import GAN
 
 #: Sounds in a preview.
@@ -74,6 +75,15 @@ class Task(ABC):
     @abstractmethod
     def build(self) -> GAN:
         """Makes `model`, not compiled."""
+
+    def adapt_weights(self, state: State, classes: tuple[str, ...]) -> State:
+        """The weights of another run, rearranged for the sounds of this one; families with classes override it.
+
+        Args:
+            state: networks' variables by the names of checkpoints.
+            classes: the names of the other run's classes.
+        """
+        return state
 
     @abstractmethod
     def setup_validation(self) -> None:

@@ -53,12 +53,23 @@ def read_card(name: str) -> dict[str, Any]:
 
 
 def read_weights(path: Path) -> State:
-    """A generator's weights as float32, by the names that checkpoints use.
+    """Weights as float32, by the names that checkpoints use.
 
     Raises:
         MelGANError: the file is missing or damaged.
     """
     return {name: value.astype(np.float32) for name, value in load(path)[0].items()}
+
+
+def read_all_weights(name: str) -> State:
+    """All networks that the package has of one of its models: the generator, and what training it further needs.
+
+    Raises:
+        MelGANError: a file is missing or damaged.
+    """
+    state = read_weights(WEIGHTS / f"{name}.npz")
+    more = WEIGHTS / f"{name}.training.npz"
+    return {**state, **read_weights(more)} if more.exists() else state
 
 
 def write_shipped(name: str, state: State, meta: dict[str, Any], config: Config, card: dict[str, Any],

@@ -15,6 +15,11 @@ from melgan_tf.models.frame_gan.train_step import FrameGAN
 from melgan_tf.models.sound_task import FEW_EXAMPLES, spaced
 from melgan_tf.models.vae_gan.task import VAEGANTask
 from melgan_tf.progress import Progress
+from melgan_tf.storage.checkpoints import State
+from melgan_tf.training.initial_weights import map_class_rows
+
+#: The kernels whose last rows belong to the label.
+_LABELED_KERNELS = ("/style_1/kernel", "/first/kernel", "/posterior/kernel", "/projection/kernel")
 
 
 class FrameTask(VAEGANTask):
@@ -45,6 +50,11 @@ class FrameTask(VAEGANTask):
         counts = np.array(list(self.sounds.classes.values()))
         self.model = FrameGAN(self.config, class_shares(counts, self.config.model.class_balance))
         return self.model
+
+    def adapt_weights(self, state: State, classes: tuple[str, ...]) -> State:
+        """Class rows of the kernels that take a label go where this run has the class."""
+        return {name: map_class_rows(value, classes, tuple(self.sounds.classes))
+                if classes and name.endswith(_LABELED_KERNELS) else value for name, value in state.items()}
 
     def examples(self, sounds: SoundSet, count: int) -> np.ndarray:
         return sounds.mels[spaced(len(sounds.mels), count)]

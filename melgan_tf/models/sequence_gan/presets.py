@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from melgan_tf.config.audio import MELGAN_MELS
 from melgan_tf.config.config import Config, DataConfig, TrainingConfig
 from melgan_tf.config.registry import Preset
@@ -19,5 +21,6 @@ PRESETS = {
             model=SequenceGANConfig(),
             training=TrainingConfig(batch_size=16, steps=40_000, generator_learning_rate=2e-4,
                                     discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
-                                    log_every=1, checkpoint_every=5, preview_every=20))),
+                                    log_every=1, checkpoint_every=5, preview_every=20)),
+        suits_seconds=(2, math.inf), hours=3.0),
 }

@@ -1,0 +1,103 @@
+"""Fine-tuning: `train --init-from` takes over every weight that fits, and class rows by name."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from command_line import invoke
+from drums import write_drums
+
+from melgan_tf.storage.checkpoints import CheckpointStore
+from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.training.initial_weights import map_class_rows
+from melgan_tf.weights import read_all_weights
+
+TINY = ("--preset", "drums", "--set", "model.channels=8", "--set", "training.batch_size=8", "--no-xla", "--quiet",
+        "--set", "training.preview_every=1000", "--set", "training.checkpoint_every=1000")
+
+
+def state_of(run):
+    return CheckpointStore(RunDirectory(run).checkpoints).newest()[0]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A run of two steps on hat, kick and snare."""
+    folder = tmp_path_factory.mktemp("source")
+    write_drums(folder / "sounds")
+    ended = invoke("train", folder / "sounds", "--run-dir", folder / "run", "--steps", 2, *TINY)
+    assert ended.code == 0, ended.stderr
+    return folder / "run"
+
+
+@pytest.fixture
+def other_sounds(tmp_path):
+    """The same kinds of sound under other names: kick is known, clave is not."""
+    folder = write_drums(tmp_path / "others", seed=5)
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / names[0]).rename(folder / "clave")
+    return folder
+
+
+def test_rows_go_where_the_class_is():
+    kernel = np.arange(12.0).reshape(6, 2)  # two inputs, then hat, kick, rim, snare
+    mapped = map_class_rows(kernel, ("hat", "kick", "rim", "snare"), ("clave", "snare", "kick"))
+    np.testing.assert_array_equal(mapped[:2], kernel[:2])
+    np.testing.assert_array_equal(mapped[2:], [kernel[2:].mean(axis=0), kernel[5], kernel[3]])
+
+
+def test_a_run_starts_from_every_weight_of_another(source, other_sounds, tmp_path):
+    slow = ("--set", "training.generator_learning_rate=1e-12", "--set", "training.discriminator_learning_rate=1e-12")
+    ended = invoke("train", other_sounds, "--run-dir", tmp_path / "run", "--init-from", source, "--steps", 1, *TINY,
+                   *slow)
+    assert ended.code == 0, ended.stderr
+    before, after = state_of(source), state_of(tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    names = list(record["classes"])
+    assert {"clave", "kick"} <= set(names)
+    assert record["init_from"]["step"] == 2
+    checked = 0
+    for name, value in before.items():
+        part = name.split("/", 1)[0]
+        if part not in ("generator", "learning_generator", "encoder", "discriminator") or "direction" in name:
+            continue
+        wanted = value
+        if name.endswith(("/style_1/kernel", "/first/kernel", "/posterior/kernel", "/projection/kernel")):
+            old = list(json.loads((source / "config.json").read_text())["data"]["classes"])
+            wanted = map_class_rows(value, tuple(old), tuple(names))
+        if part == "generator":  # the average follows the learning generator fast in the first step
+            continue
+        np.testing.assert_allclose(after[name], wanted, atol=1e-6, err_msg=name)
+        checked += 1
+    assert checked > 40
+    # and goes on without the option
+    again = invoke("train", other_sounds, "--run-dir", tmp_path / "run", "--steps", 2, *TINY, *slow)
+    assert again.code == 0, again.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["init_from"]["step"] == 2
+
+
+def test_fine_tuning_takes_the_configuration_of_its_source(source, other_sounds, tmp_path):
+    ended = invoke("train", other_sounds, "--run-dir", tmp_path / "run", "--init-from", source, "--steps", 1,
+                   "--no-xla", "--quiet")
+    assert ended.code == 0, ended.stderr
+    config = RunDirectory(tmp_path / "run").config()
+    assert (config.preset, config.model.channels) == ("drums", 8)
+
+
+def test_the_packages_models_bring_encoder_and_discriminator():
+    for name in ("drums", "drums-44k"):
+        parts = {key.split("/", 1)[0] for key in read_all_weights(name)}
+        assert parts == {"generator", "encoder", "discriminator"}
+
+
+def test_what_does_not_fit_is_refused_in_one_line(source, other_sounds, tmp_path):
+    common = (other_sounds, "--run-dir", tmp_path / "run", "--steps", 1, "--no-xla")
+    invoke("train", *common, "--init-from", tmp_path / "none").one_line("does not exist", code=2)
+    invoke("train", *common, "--init-from", "pretrained:drum").one_line("pretrained:drums", code=2)
+    invoke("train", *common, "--init-from", source, "--preset", "drums-44k").one_line("mel configuration", code=2)
+    ended = invoke("train", *common, "--init-from", "vocoder-16k", "--preset", "drums")
+    assert ended.code == 2
+    assert "fits no weight" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
