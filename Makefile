@@ -1,12 +1,16 @@
-# make demo   set up, train on the CC0 sounds in demo/, generate, export
-# make test   set up and run every check
+# make demo       generate drums, fine-tune on the CC0 sounds in demo/, export; under five minutes
+# make test       set up and run the checks; under ten minutes on two cores
+# make test-all   and the long ones: fuzzing, several workers, Beam processes
+# make docs       build the documentation into site/
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13,$(if $(shell command -v $(name)),$(name))) python3)
 VENV ?= .venv$(if $(findstring 3.13,$(PYTHON)),313)
 OUT ?= demo-output
 
 BIN := $(VENV)/bin
+# one thread in each of pytest's processes, one process a core
+PYTEST := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=40
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint docs clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,21 +23,35 @@ $(VENV)/.installed-dev: setup.cfg pyproject.toml
 	touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed
-	$(BIN)/melgan-tf train demo/drums --run-dir $(OUT)/run --set training.batch_size=31 --epochs 800 --log-every 100 --fresh
-	$(BIN)/melgan-tf generate $(OUT)/run --out $(OUT)/sounds --count 16 --force
+	$(BIN)/melgan-tf generate pretrained:drums --out $(OUT)/pretrained --count 24 --force
+	$(BIN)/melgan-tf train demo/drums --init-from pretrained:drums --run-dir $(OUT)/run --steps 400 --fresh \
+	    --log-every 50
+	$(BIN)/melgan-tf generate $(OUT)/run --out $(OUT)/fine-tuned --count 24 --force
 	$(BIN)/melgan-tf export $(OUT)/run --out $(OUT)/saved-model --version 1 --force
 	$(BIN)/melgan-tf export $(OUT)/run --out $(OUT)/tflite --format tflite --force
+	cp demo/index.html $(OUT)/index.html
 	@echo
-	@echo "Listen to  $(OUT)/sounds/*.wav   (their spectrograms: $(OUT)/sounds/sounds.png)"
+	@echo "Listen to  $(OUT)/index.html      in a browser"
 	@echo "Serve      $(OUT)/saved-model     with TF Serving"
 	@echo "Ship       $(OUT)/tflite          on a phone"
+	@[ -z "$$DISPLAY" ] || $(BIN)/python -m webbrowser $(OUT)/index.html
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(PYTEST) -m "not nightly"
+
+test-all: lint
+	$(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --strict
+
+$(VENV)/.installed-docs: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --editable .[docs]
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(OUT) build *.egg-info
+	rm -rf $(VENV) $(OUT) site build *.egg-info

@@ -14,8 +14,11 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.config import Config, presets
 from melgan_tf.errors import ConfigError, UsageError
-from melgan_tf.storage.run_directory import RunDirectory, conflicts
+from melgan_tf.storage.run_directory import RunDirectory, conflicts, with_training
 from melgan_tf.training.cluster import place_from_environment
+
+#: Fine-tuning takes this fraction of a preset's steps unless asked for another number.
+FINE_TUNING_SHARE = 6
 
 
 @click.command("train", short_help="Learn from a folder of sounds.")
@@ -118,17 +121,14 @@ def _resolve(directory: RunDirectory, name: str | None, init_from: str | None, c
     if existing and name is not None and presets.get(name).preset != existing.preset:
         raise UsageError(f"{directory.path} contains a run of preset {existing.preset!r}, not {name!r}: give another "
                          "--run-dir, or --fresh to start over")
-    base = existing or (presets.get(name) if name else _source_config(init_from))
+    base = existing or (presets.get(name) if name else options.run_config(Path(init_from)))
+    if init_from and not existing:
+        base = with_training(base, steps=base.training.steps // FINE_TUNING_SHARE)
     config = configuration.from_dict(Config, configuration.merge(configuration.to_dict(base), changes))
     if existing and (differing := conflicts(config, existing)):
         raise UsageError(f"{directory.path} contains a run started with a different configuration "
                          f"({'; '.join(differing)}): give another --run-dir, or --fresh to start over")
     return config
-
-
-def _source_config(init_from: str) -> Config:
-    """The configuration of what fine-tuning starts from."""
-    return options.run_config(Path(init_from))
 
 
 def _report(result: object, run_dir: Path, config: Config, quiet: bool) -> None:
