@@ -10,14 +10,14 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 
 
-@click.command("import-torch", short_help="Make a run of a MelGAN trained in PyTorch.")
+@click.command("import-torch", short_help="Make a run from a MelGAN trained in PyTorch.")
 @click.argument("checkpoint", type=options.Place(remote=False))
 @click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Run directory to make.")
 @options.quiet
 def command(checkpoint: Path, out: Path, quiet: bool) -> None:
-    """Make a run of CHECKPOINT, the netG.pt of the authors' PyTorch code.
+    """Make a run from CHECKPOINT, the netG.pt of the authors' PyTorch code.
 
-    Any width, ratios and depth will do, with weight norm or without. Only weights are read, no code is run.
+    Works with any width, ratios and depth, with weight norm or without. Only weights are read, no code is run.
 
     Needs PyTorch: pip install 'melgan-tf[torch]'
     """
@@ -39,6 +39,7 @@ def command(checkpoint: Path, out: Path, quiet: bool) -> None:
     contract = (f"mels of {audio.sample_rate} Hz, n_fft {audio.n_fft}, {audio.min_hz:g} to {audio.max_hz:g} Hz, "
                 f"log10 of Slaney's bands")
     if audio == published:
-        progress.line(f"the file does not tell its mels: taken for the published ones ({contract})")
+        progress.line(f"the file does not record its mel configuration; assuming the published one ({contract})")
     else:
-        progress.warning(f"the file does not tell its mels, and they are not the published ones: taken for {contract}")
+        progress.warning(f"the file does not record its mel configuration, which is not the published one; assuming "
+                         f"{contract}")

@@ -19,7 +19,7 @@ _COMMANDS = {
     "vocode": "Turn mels, or the mels of sounds, into sounds.",
     "export": "Write a trained model as SavedModel or TFLite.",
     "evaluate": "Measure a trained model against real sounds.",
-    "import-torch": "Make a run of a MelGAN trained in PyTorch.",
+    "import-torch": "Make a run from a MelGAN trained in PyTorch.",
     "presets": "List the presets, or show one in full.",
     "info": "Say what a run, a checkpoint or an export is.",
 }
