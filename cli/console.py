@@ -188,7 +188,7 @@ def _is_stuck_at_the_end() -> bool:
     tensorflow-io's file systems abort ("pure virtual method called", exit code 134). With several GPUs TensorFlow may
     wait for ever: it takes input pipelines down while the threads that fill the devices' buffers still use them.
     """
-    if storage.objects_used():
+    if storage.needs_hard_exit():
         return True
     tensorflow = sys.modules.get("tensorflow")
     with contextlib.suppress(AttributeError, RuntimeError):

@@ -14,7 +14,7 @@ import click
 from melgan_tf import storage
 from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.stderr import silence, silenced
+from melgan_tf.stderr import mute, muted
 from melgan_tf.storage.run_directory import RunDirectory
 
 
@@ -85,9 +85,9 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False,
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise MelGANError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: this command needs tensorflow")
     if joining and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        silence()
+        mute()
     _quieten_tensorflow()
-    with silenced():
+    with muted():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")

@@ -35,7 +35,7 @@ from melgan_tf.exports.receipt import (
 from melgan_tf.exports.saved_model import write_out
 from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
-from melgan_tf.stderr import silenced
+from melgan_tf.stderr import muted
 from melgan_tf.storage.atomic import write_text
 
 Quantize = Literal["none", "float16", "dynamic", "int8"]
@@ -172,7 +172,7 @@ def lower(folder: Path, keys: list[str], quantize: Quantize,
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = calibration
     try:
-        with silenced():
+        with muted():
             return converter.convert()
     except Exception as error:  # the converter's own error has no public name
         foreign = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))

@@ -1,7 +1,7 @@
-"""The errors a user can cause, told in one line each.
+"""The errors that a user can cause, each with a one-line message.
 
 Library code raises :class:`MelGANError`; the command line turns it into one line on stderr and an exit code.
-Anything else that escapes is a defect of this package and keeps its traceback.
+Any other exception is a bug of this package and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ class MelGANError(Exception):
     """A failure with a one-line explanation that names the thing, the value received and the remedy.
 
     Attributes:
-        exit_code: what the command line exits with: 1, the work could not be done.
+        exit_code: exit code of the command line; 1: the operation failed.
     """
 
     exit_code = 1
 
 
 class UsageError(MelGANError):
-    """The request itself is wrong (unknown key, value out of range, ...): exit code 2."""
+    """The request is invalid (unknown key, value out of range, ...): exit code 2."""
 
     exit_code = 2
 
@@ -42,7 +42,7 @@ class DecodeError(MelGANError):
 
 
 def printable(path: str | os.PathLike) -> str:
-    """The path as one line of valid text: bytes that are not UTF-8 become ``?``, line ends a space."""
+    """Return a path as one line of valid text: bytes that are not UTF-8 become ``?``, line breaks a space."""
     if (path := os.fspath(path)).isascii() and path.isprintable():
         return path
     return " ".join(path.encode("utf-8", "replace").decode().splitlines())

@@ -1,4 +1,4 @@
-"""Names of a package that import their module when they are first used, so that TensorFlow is loaded no earlier."""
+"""Package attributes that import their module when they are first used, so that TensorFlow is not loaded earlier."""
 
 from __future__ import annotations
 

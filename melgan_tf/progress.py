@@ -1,4 +1,4 @@
-"""How long work reports itself. The library calls a `Progress`; the command line decides what it looks like."""
+"""Progress reports of long operations: the library calls a `Progress`, the command line displays it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 
 
 class Progress:
-    """Says nothing. The command line's own subclass draws bars or prints lines."""
+    """Reports nothing. The subclass of the command line draws bars or prints lines."""
 
     def line(self, text: str) -> None:
-        """One line of information."""
+        """Report one line of information."""
 
     def warning(self, text: str) -> None:
-        """One line that the user should not miss."""
+        """Report one line that the user should not miss."""
 
     @contextlib.contextmanager
     def task(self, description: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Work of ``total`` units, of which ``done`` are behind us; yields a function that advances by n units."""
+        """Report ``total`` units of work, ``done`` of them completed; yields a function that adds completed units."""
         yield lambda count: None

@@ -1,4 +1,4 @@
-"""Silences what native libraries write to stderr behind Python's back."""
+"""Discards what native libraries write to stderr, bypassing Python."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import sys
 from collections.abc import Iterator
 
 
-def silence() -> None:
-    """Sends file descriptor 2 to nowhere for the rest of the process; `sys.stderr` still goes where it went."""
+def mute() -> None:
+    """Discard writes to file descriptor 2 for the rest of the process; `sys.stderr` keeps its destination."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
-        ours = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        sys.stderr = ours
+        python_stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 2)
+        os.close(devnull)
+        sys.stderr = python_stderr
 
 
 @contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """Sends file descriptor 2 to nowhere for the length of a block; exceptions still arrive."""
+def muted() -> Iterator[None]:
+    """Discard writes to file descriptor 2 within the block."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     try:
         saved = os.dup(2)
-    except OSError:  # there is no stderr to silence
+    except OSError:  # stderr is closed
         yield
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
+    os.close(devnull)
     try:
         yield
     finally:

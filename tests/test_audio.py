@@ -203,7 +203,7 @@ def test_find_tells_which_folders_it_could_not_look_into(put, tmp_path):
     assert [sound.name for sound in sounds] == ["fine/x.wav"]
     assert len(skipped) == 1
     assert skipped[0].name.endswith("/" + "d" * 250 + "/")
-    assert skipped[0].reason == "cannot look into it: File name too long"
+    assert skipped[0].reason == "cannot be opened: File name too long"
 
 
 def test_find_tells_which_folders_it_may_not_enter(put, tmp_path, monkeypatch):
@@ -219,7 +219,7 @@ def test_find_tells_which_folders_it_may_not_enter(put, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", guarded)  # file modes would not stop a superuser
     sounds, skipped = audio.find(tmp_path)
     assert [sound.name for sound in sounds] == ["fine/x.wav"]
-    assert skipped == [Skipped("locked/", "cannot look into it: Permission denied")]
+    assert skipped == [Skipped("locked/", "cannot be opened: Permission denied")]
 
 
 def test_find_accepts_one_file(put):
@@ -230,10 +230,10 @@ def test_find_accepts_one_file(put):
 def test_find_refuses_what_is_no_folder(put, tmp_path):
     file = put(b"x")
     for missing in (tmp_path / "gone", file / "below"):
-        with pytest.raises(UsageError, match=f"no folder {missing}: give a folder"):
+        with pytest.raises(UsageError, match=f"folder {missing} does not exist: give a folder"):
             audio.find(missing)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(MelGANError, match="cannot read .*loop: .*symbolic links; give a folder") as caught:
+    with pytest.raises(MelGANError, match="cannot read .*loop: .*symbolic links; give a readable folder") as caught:
         audio.find(tmp_path / "loop")
     assert caught.value.exit_code == 1
 

@@ -244,11 +244,11 @@ def test_parts_that_are_not_asked_for_are_left_alone():
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda values: values.pop("generator/dense/bias"), "generator/dense/bias is missing"),
-    (lambda values: values.update({"generator/extra": np.zeros(1)}), "generator/extra is surplus"),
+    (lambda values: values.update({"generator/extra": np.zeros(1)}), "generator/extra is unexpected"),
     (lambda values: values.update({"generator/dense/kernel": np.zeros((3, 2))}),
      r"generator/dense/kernel has shape \(3, 2\), not \(2, 3\)"),
     (lambda values: values.update({"generator/dense/bias": np.zeros(())}),
-     r"generator/dense/bias has shape \(\), not \(3,\)")], ids=["missing", "surplus", "transposed", "scalar"])
+     r"generator/dense/bias has shape \(\), not \(3,\)")], ids=["missing", "unexpected", "transposed", "scalar"])
 def test_what_does_not_fit_is_refused_and_nothing_is_assigned(change, message):
     layer = dense(1)
     values = collect(generator=dense(2).variables)

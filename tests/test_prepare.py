@@ -328,7 +328,7 @@ def test_wrong_requests(small, tmp_path):
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged/x.wav").write_bytes(b"")
     for arguments, parts, code in (
-            ((tmp_path / "gone", tmp_path / "new"), ("no folder", "gone"), 2),
+            ((tmp_path / "gone", tmp_path / "new"), ("folder", "gone does not exist"), 2),
             ((data, tmp_path / "mine"), ("mine holds something else",), 2),
             ((data, tmp_path / "mine/diary.txt"), ("diary.txt",), 2),
             ((out, tmp_path / "new"), ("holds prepared sounds",), 2),

@@ -185,7 +185,7 @@ def test_reading_that_fails_for_good_is_told_in_one_line(shards, sounds, command
     for arguments in (("prepare", sounds, f"{S3}/shards", *EXACT),
                       ("train", f"{S3}/shards", "--run-dir", tmp_path / "run", "-q", *SHORT)):
         command(*arguments).one_line(f"cannot read {S3}/shards/shard-00001.tfrecord: the connection failed",
-                                     "given up after", code=1)
+                                     "gave up after", code=1)
     assert visible(s3.contents("shards")) == shards
     assert not (tmp_path / "run").exists()
 
@@ -234,7 +234,7 @@ def test_a_server_killed_in_the_middle_is_told(sounds, shards, s3, tmp_path):
         out = "made" if name == "written" else "shards"
         running = preloaded.start(tmp_path / name, {**server.environment(proxy.server_port), **ONCE},
                                   "prepare", sounds, f"{S3}/{out}", *EXACT)
-        running.ended().one_line(f"{S3}/{out}/", "the connection failed", "given up after", code=1)
+        running.ended().one_line(f"{S3}/{out}/", "the connection failed", "gave up after", code=1)
         proxy.shutdown()
         proxy.server_close()
 
@@ -251,8 +251,8 @@ def test_wrong_buckets_keys_and_servers_are_told_in_one_line_within_a_minute(s3,
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": "/nowhere"}
     begun = time.monotonic()
     command("info", "s3://no-such-bucket/run").one_line("cannot read s3://no-such-bucket/run",
-                                                        "there is no such bucket", code=1)
-    command("prepare", sounds, "s3://no-such-bucket/out", "-q").one_line("there is no such bucket", code=1)
+                                                        "the bucket does not exist", code=1)
+    command("prepare", sounds, "s3://no-such-bucket/out", "-q").one_line("the bucket does not exist", code=1)
     command("info", f"{S3}/begun/config.json", **nobody).one_line("access is denied", "AWS_ACCESS_KEY_ID", code=1)
     command("info", f"{S3}/begun", S3_ENDPOINT=f"http://127.0.0.1:{nowhere.getsockname()[1]}").one_line(
         "the connection failed", "connect", code=1)
@@ -271,7 +271,7 @@ def test_wrong_buckets_keys_and_servers_are_told_in_one_line_within_a_minute(s3,
 def test_what_is_not_there_is_a_usage_error(s3, command, shards, tmp_path):
     for arguments, part in (
             (("train", f"{S3}/nothing", "--run-dir", f"{S3}/new"), f"{S3}/nothing does not exist"),
-            (("prepare", f"{S3}/nothing", tmp_path / "out"), f"no folder {S3}/nothing"),
+            (("prepare", f"{S3}/nothing", tmp_path / "out"), f"folder {S3}/nothing does not exist"),
             (("generate", f"{S3}/nothing", "--out", tmp_path / "out"), f"run directory {S3}/nothing does not exist"),
             (("generate", f"{S3}/shards", "--out", tmp_path / "out"), f"{S3}/shards is not a run directory")):
         command(*arguments).one_line(part, code=2)

@@ -18,7 +18,7 @@ import melgan_tf
 from melgan_tf import config as configuration
 from melgan_tf.config import Config, presets
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
-from melgan_tf.storage.atomic import replacing, write_text
+from melgan_tf.storage.atomic import atomic_write, write_text
 from melgan_tf.storage.run_directory import CHANGEABLE, RunDirectory, conflicts, versions, with_training
 
 SEED = presets.get("seed")
@@ -134,7 +134,7 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path, failure):
     file.write_text("old")
 
     def fail():
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             temporary.write_text("half")
             assert file.read_text() == "old"
             raise failure

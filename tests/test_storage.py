@@ -20,8 +20,9 @@ from melgan_tf.data.prepare import prepare
 from melgan_tf.data.sources import open_sounds
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.evaluate import overlap, training_folder
-from melgan_tf.storage import paths
-from melgan_tf.storage.paths import RemotePath, StorageError
+from melgan_tf.storage import StorageError, backend
+from melgan_tf.storage.paths import RemotePath
+from melgan_tf.storage.registry import connections
 from melgan_tf.storage.run_directory import RunDirectory
 
 
@@ -61,10 +62,10 @@ class _Web(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(autouse=True)
-def _hopeful() -> Iterator[None]:
-    """No scheme counts as given up from the test before."""
+def _fresh_connections() -> Iterator[None]:
+    """No server counts as unreachable because of the previous test."""
     yield
-    paths._given_up.clear()
+    connections.close()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def web(folder, monkeypatch) -> Iterator[str]:
-    monkeypatch.setattr(paths, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(backend, "RETRY_PAUSES", (0.01, 0.01))
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Web, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -102,7 +103,7 @@ def test_a_single_sound_is_read_from_a_web_server(web, folder, tmp_path):
     assert invoke("prepare", folder / "sounds/03.wav", tmp_path / "local", "-q").code == 0
     ours, theirs = (contents(tmp_path / name)["shard-00000.tfrecord"] for name in ("remote", "local"))
     assert ours == theirs
-    assert not storage.objects_used()
+    assert not storage.needs_hard_exit()
 
 
 def test_an_address_that_is_signed_for_reading_only_will_do(web, folder):
@@ -117,35 +118,36 @@ def test_half_an_answer_is_asked_for_again_and_then_told(web, folder):
     _Web.torn["/shards/shard-00001.tfrecord"] = 3
     size = (folder / "shards/shard-00001.tfrecord").stat().st_size
     with pytest.raises(StorageError, match=rf"cannot read {web}/shards/shard-00001.tfrecord: the connection ended "
-                                           rf"after {size // 2} of {size} bytes; given up"):
+                                           rf"after {size // 2} of {size} bytes; gave up"):
         clips(f"{web}/shards")
 
 
 def test_other_answers_are_told(web):
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="does not exist"):
         scan(f"{web}/nothing.wav")
     _Web.broken.add("/shards/index.json")
-    with pytest.raises(StorageError, match="the server answers 503"):
+    with pytest.raises(StorageError, match="the server answered 503"):
         open_sounds(f"{web}/shards", 16_000, 8_000)
     with pytest.raises(StorageError, match=r"the connection failed \(.*refused"):
         scan("http://127.0.0.1:9/sounds")
 
 
 def test_what_http_cannot_do_is_told_in_one_line(web, folder, tmp_path):
-    invoke("prepare", f"{web}/sounds", tmp_path / "out").one_line(f"no folder {web}/sounds", code=2)
+    invoke("prepare", f"{web}/sounds", tmp_path / "out").one_line(f"folder {web}/sounds does not exist", code=2)
     invoke("prepare", f"{web}/shards", tmp_path / "out").one_line("holds prepared sounds", code=2)
     invoke("prepare", f"{web}/shards/report.json", tmp_path / "out").one_line(
-        "HTTP has no folders, give the address of one sound file, or of prepared shards", code=2)
+        "HTTP has no folders, give the URL of one sound file or of prepared shards", code=2)
     invoke("prepare", folder / "sounds", f"{web}/out").one_line(
-        f"cannot write {web}/out/.prepare/lock: HTTP places can be read only", code=1)
+        f"cannot write {web}/out/.prepare/lock: HTTP URLs are read-only", code=1)
 
 
-def test_without_tensorflow_io_a_scheme_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+def test_without_its_libraries_a_scheme_says_what_to_install(monkeypatch, tmp_path):
+    for library in ("tensorflow_io", "s3fs", "adlfs"):
+        monkeypatch.setitem(sys.modules, library, None)
     for scheme in ("s3", "az", "hdfs"):
         invoke("prepare", f"{scheme}://bucket/sounds", tmp_path / "out").one_line(
             f"{scheme}:// needs tensorflow-io", "pip install tensorflow==2.17.* tensorflow-io==0.37.1", code=1)
-    assert not storage.objects_used()
+    assert not storage.needs_hard_exit()
 
 
 def test_outputs_that_must_be_local_and_unknown_schemes_are_refused(tmp_path):
@@ -176,7 +178,7 @@ def test_remote_folders_overlap_by_name():
 
 
 def test_training_sounds_that_cannot_be_reached_are_done_without(monkeypatch):
-    monkeypatch.setattr(paths, "_PAUSES", ())
+    monkeypatch.setattr(backend, "RETRY_PAUSES", ())
     monkeypatch.setattr(RunDirectory, "exists", lambda self: True)
     monkeypatch.setattr(RunDirectory, "record", lambda self: {"data": {"folder": "http://127.0.0.1:9/shards"}})
     assert training_folder("run", "reference") is None
@@ -184,7 +186,7 @@ def test_training_sounds_that_cannot_be_reached_are_done_without(monkeypatch):
 
 def test_a_failure_that_lasts_is_not_waited_for_twice(monkeypatch):
     slept = []
-    monkeypatch.setattr(paths.time, "sleep", slept.append)
+    monkeypatch.setattr(backend.time, "sleep", slept.append)
     for count in (3, 3):
         with contextlib.suppress(MelGANError):
             storage.path("http://127.0.0.1:9/x").exists()

@@ -247,7 +247,7 @@ def test_a_folder_without_sounds_is_an_error(tmp_path):
     with pytest.raises(MelGANError) as error:
         load_waveforms(tmp_path, settings())
     assert str(error.value) == f"{tmp_path} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
-    with pytest.raises(UsageError, match="no folder .*missing: give a folder"):
+    with pytest.raises(UsageError, match="folder .*missing does not exist: give a folder"):
         load_waveforms(tmp_path / "missing", settings())
 
 

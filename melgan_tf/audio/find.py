@@ -1,4 +1,4 @@
-"""Which files of a folder promise a sound. No decoding here, and no more in memory than the names of one folder."""
+"""Finding the sound files of a folder, without decoding them, and with the names of one folder in memory at a time."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from melgan_tf.storage.paths import RemotePath
 EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".ogg", ".oga", ".opus", ".mp3", ".m4a",
                         ".mp4", ".aac", ".caf"})
 
-# Under a foreign extension the first bytes must be those of a sound format: films and pictures begin as M4A files do.
-_UNMISTAKABLE = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"caff")
+# With another extension the first bytes must be those of a sound format: videos and images may start as M4A files do.
+_UNAMBIGUOUS_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"caff")
 
-_HEAD_BYTES = 2048  # as much as the first frame of an MP3 takes and a little more
+_HEAD_BYTES = 2048  # a little more than the first frame of an MP3
 
 
 @dataclass(frozen=True)
 class SoundFile:
-    """A file that promises a sound.
+    """A file that looks like a sound.
 
     Attributes:
-        path: where it is.
-        name: its POSIX path below the folder that was searched, as valid UTF-8.
-        label: the folder that it lies in, as a POSIX path below the folder that was searched; "" at the top.
+        path: the file, local or remote.
+        name: its POSIX path relative to the searched folder, as valid UTF-8.
+        label: its folder, as a POSIX path relative to the searched folder; "" at the top.
     """
 
     path: Path
@@ -41,11 +41,11 @@ class SoundFile:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something below the folder that gives no sound, and why.
+    """A file or folder that could not be used.
 
     Attributes:
-        name: its POSIX path below the folder that was searched; a folder's ends in a slash.
-        reason: for people.
+        name: its POSIX path relative to the searched folder; a folder's ends in a slash.
+        reason: why.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Skipped:
 
 
 def find(folder: str | Path) -> tuple[list[SoundFile], list[Skipped]]:
-    """Finds the sound files in a folder and all its sub-folders: what `scan` yields, in two lists.
+    """Find the sound files in a folder and its sub-folders: the entries of `scan`, in two lists.
 
     Args:
         folder: the folder, or a single sound file.
 
     Returns:
-        The sounds and what could not be looked into, each sorted by name.
+        The sounds and what could not be accessed, each sorted by name.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: the folder does not exist.
         MelGANError: the folder cannot be read.
     """
     found = list(scan(folder))
@@ -71,7 +71,7 @@ def find(folder: str | Path) -> tuple[list[SoundFile], list[Skipped]]:
 
 
 def count(folder: str | Path) -> int:
-    """About how many sounds are in a folder, by their names: what `scan` will take long to tell.
+    """Estimate the number of sounds in a folder from file extensions alone, much faster than `scan`.
 
     Links are not followed.
     """
@@ -86,61 +86,61 @@ def count(folder: str | Path) -> int:
     return total
 
 
-def scan(folder: str | Path, without: str | Path | None = None, ignored: Counter[str] | None = None
+def scan(folder: str | Path, exclude: str | Path | None = None, ignored: Counter[str] | None = None
          ) -> Iterator[SoundFile | Skipped]:
-    """Finds the sound files in a folder and all its sub-folders one by one, in the order of their names.
+    """Find the sound files in a folder and its sub-folders one by one, sorted by name.
 
-    Files count if their extension is one of `EXTENSIONS`, or if they begin as sound files do. Hidden files and folders
-    do not. Symbolic links are followed; what can be reached in several ways is listed once, by its real place if that
-    is below ``folder`` too.
+    A file is included if its extension is one of `EXTENSIONS` or its first bytes are those of a sound format. Hidden
+    files and folders are ignored. Symbolic links are followed; a file that can be reached in several ways is listed
+    once, by its real path if that is below ``folder``.
 
     Args:
         folder: the folder, or a single sound file.
-        without: a folder to leave out.
-        ignored: counts the files that promise no sound, by extension.
+        exclude: a folder to skip.
+        ignored: counts the other files, by extension.
 
     Yields:
-        Sounds, and what could not be looked into.
+        Sounds, and what could not be accessed.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: the folder does not exist.
         MelGANError: the folder cannot be read.
     """
     folder = storage.path(folder)
     if storage.is_remote(folder):
-        return _scan_remote(folder, without, Counter() if ignored is None else ignored)
+        return _scan_remote(folder, exclude, Counter() if ignored is None else ignored)
     try:
         folder.stat()
         if folder.is_file():
             return iter([SoundFile(folder, printable(folder.name), "")])
         os.scandir(folder).close()
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"no folder {printable(folder)}: give a folder of sound files") from None
+        raise UsageError(f"folder {printable(folder)} does not exist: give a folder of sound files") from None
     except OSError as error:
         raise MelGANError(f"cannot read {printable(folder)}: {error.strerror}; "
-                          "give a folder of sound files that you may read") from None
-    return _Walk(folder, without, Counter() if ignored is None else ignored).entries()
+                          "give a readable folder of sound files") from None
+    return _Walk(folder, exclude, Counter() if ignored is None else ignored).entries()
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One name in a folder: where it is below the searched folder, and where it really is."""
+    """A directory entry: its path relative to the searched folder, and its real path."""
 
     place: str
     real: str
-    folder: bool
-    link: bool
-    regular: bool
+    is_folder: bool
+    is_link: bool
+    is_regular: bool
 
 
 class _Walk:
-    """Depth first; folders sort as if their names ended in a slash, which is the order of whole paths."""
+    """Depth first; folders sort as if their names ended in a slash, which is the order of full paths."""
 
-    def __init__(self, folder: Path, without: str | Path | None, ignored: Counter[str]) -> None:
+    def __init__(self, folder: Path, exclude: str | Path | None, ignored: Counter[str]) -> None:
         self.folder, self.root = str(folder), os.path.realpath(folder)
-        self.without = None if without is None or storage.is_remote(without) else os.path.realpath(without)
+        self.exclude = None if exclude is None or storage.is_remote(exclude) else os.path.realpath(exclude)
         self.ignored = ignored
-        self.folders_seen: set[str] = set()  # of those outside the searched folder
+        self.folders_seen: set[str] = set()  # outside the searched folder
         self.files_linked: set[str] = set()
 
     def entries(self) -> Iterator[SoundFile | Skipped]:
@@ -151,7 +151,7 @@ class _Walk:
                 stack.pop()
             elif isinstance(entry, Skipped):
                 yield entry
-            elif entry.folder:
+            elif entry.is_folder:
                 if self._enter(entry):
                     stack.append(iter(self._children(entry.place, entry.real)))
             else:
@@ -163,38 +163,38 @@ class _Walk:
             with os.scandir(where) as found:
                 visible = [entry for entry in found if not entry.name.startswith(".")]
         except OSError as error:
-            return [Skipped(f"{printable(place)}/", f"cannot look into it: {error.strerror}")]
+            return [Skipped(f"{printable(place)}/", f"cannot be opened: {error.strerror}")]
         prefix = f"{place}/" if place else ""
         entries = [self._entry(prefix + entry.name, entry, real) for entry in visible]
-        return sorted(entries, key=lambda entry: (printable(entry.place) + "/" * entry.folder, entry.place))
+        return sorted(entries, key=lambda entry: (printable(entry.place) + "/" * entry.is_folder, entry.place))
 
     def _entry(self, place: str, entry: os.DirEntry, real: str) -> _Entry:
         link = entry.is_symlink()
         target = os.path.realpath(os.path.join(self.folder, place)) if link else f"{real}/{entry.name}"
         try:
             return _Entry(place, target, entry.is_dir(), link, entry.is_file())
-        except OSError:  # a link that leads in a circle
+        except OSError:  # a circular link
             return _Entry(place, target, False, link, False)
 
     def _enter(self, entry: _Entry) -> bool:
-        """Whether a folder is to be looked into here, and not by another name."""
-        if entry.real == self.without:
+        """Whether to search a folder under this name, and not under another one."""
+        if entry.real == self.exclude:
             return False
         if self._canonical(entry):
             return True
         if self._inside(entry.real) and not self._hidden(entry.real):
             return False
-        return self._new(self.folders_seen, entry.real)
+        return self._first_visit(self.folders_seen, entry.real)
 
     def _file(self, entry: _Entry) -> Iterator[SoundFile | Skipped]:
         name = printable(entry.place)
         path = os.path.join(self.folder, entry.place)
         try:
-            if not self._claims(path, entry.regular):
-                self.ignored[os.path.splitext(entry.place)[1].lower()] += entry.regular
+            if not self._looks_like_sound(path, entry.is_regular):
+                self.ignored[os.path.splitext(entry.place)[1].lower()] += entry.is_regular
                 return
-            if entry.link:
-                os.stat(path)  # it may lead nowhere
+            if entry.is_link:
+                os.stat(path)  # raises if it is broken
         except OSError as error:
             yield Skipped(name, f"cannot be read: {error.strerror}")
             return
@@ -204,16 +204,16 @@ class _Walk:
         yield SoundFile(Path(path), name, printable(place))
 
     def _listed(self, entry: _Entry) -> bool:
-        """Whether a file is, was or will be listed by another name."""
+        """Whether a file is listed under another name, now or later."""
         if self._canonical(entry):
             return False
-        if not entry.link:
+        if not entry.is_link:
             return entry.real in self.files_linked
-        if self._inside(entry.real) and not self._hidden(entry.real) and self._claims(entry.real, True):
+        if self._inside(entry.real) and not self._hidden(entry.real) and self._looks_like_sound(entry.real, True):
             return True
-        if os.path.dirname(entry.real) in self.folders_seen and self._claims(entry.real, True):
+        if os.path.dirname(entry.real) in self.folders_seen and self._looks_like_sound(entry.real, True):
             return True
-        return not self._new(self.files_linked, entry.real)
+        return not self._first_visit(self.files_linked, entry.real)
 
     def _canonical(self, entry: _Entry) -> bool:
         return entry.real == f"{self.root.rstrip('/')}/{entry.place}"
@@ -225,18 +225,18 @@ class _Walk:
         return "/." in real[len(self.root.rstrip("/")):]
 
     @staticmethod
-    def _new(seen: set[str], real: str) -> bool:
+    def _first_visit(seen: set[str], real: str) -> bool:
         if real in seen:
             return False
         seen.add(real)
         return True
 
     @staticmethod
-    def _claims(path: str, regular: bool) -> bool:
-        """Whether a file's name or its first bytes promise a sound.
+    def _looks_like_sound(path: str, regular: bool) -> bool:
+        """Whether a file is a sound by its extension or its first bytes.
 
         Raises:
-            OSError: it cannot be read, and its name does not tell.
+            OSError: it cannot be read, and has no extension.
         """
         extension = os.path.splitext(path)[1].lower()
         if extension in EXTENSIONS:
@@ -247,32 +247,32 @@ class _Walk:
             with open(path, "rb", buffering=0) as file:
                 head = file.read(_HEAD_BYTES)
         except OSError:
-            if extension:  # nobody called it a sound
+            if extension:  # its name does not say that it is a sound
                 return False
             raise
-        return _begins_as_sound(head, extension)
+        return _has_sound_magic(head, extension)
 
 
-def _begins_as_sound(head: bytes, extension: str) -> bool:
-    return looks_like_audio(head) and (not extension or head[:4] in _UNMISTAKABLE)
+def _has_sound_magic(head: bytes, extension: str) -> bool:
+    return looks_like_audio(head) and (not extension or head[:4] in _UNAMBIGUOUS_MAGIC)
 
 
-def _scan_remote(folder: RemotePath, without: str | Path | RemotePath | None, ignored: Counter[str]
+def _scan_remote(folder: RemotePath, exclude: str | Path | RemotePath | None, ignored: Counter[str]
                  ) -> Iterator[SoundFile | Skipped]:
-    """`scan` of a remote folder, or of one sound file; there are no links."""
-    found = folder.look_up()
-    if found is None:
-        raise UsageError(f"no folder {folder}: give a folder of sound files")
-    if not found.folder:
-        if not _promises_sound(folder):
-            raise UsageError(f"{folder} is no folder and no sound file" + (
-                ": HTTP has no folders, give the address of one sound file, or of prepared shards"
+    """Do what `scan` does, for a remote folder or sound file; remote storage has no links."""
+    info = folder.info()
+    if info is None:
+        raise UsageError(f"folder {folder} does not exist: give a folder of sound files")
+    if not info.is_folder:
+        if not _remote_looks_like_sound(folder):
+            raise UsageError(f"{folder} is neither a folder nor a sound file" + (
+                ": HTTP has no folders, give the URL of one sound file or of prepared shards"
                 if folder.scheme.startswith("http") else ""))
         return iter([SoundFile(folder, printable(folder.name), "")])
-    return _walk_remote(folder, storage.path(without) if without else None, ignored)
+    return _walk_remote(folder, storage.path(exclude) if exclude else None, ignored)
 
 
-def _walk_remote(folder: RemotePath, without: Any, ignored: Counter[str]) -> Iterator[SoundFile | Skipped]:
+def _walk_remote(folder: RemotePath, exclude: Any, ignored: Counter[str]) -> Iterator[SoundFile | Skipped]:
     def children(place: str, where: RemotePath) -> Iterator[tuple[str, RemotePath]]:
         prefix = f"{place}/" if place else ""
         named = [(prefix + child.name, child) for child in where.children() if not child.name.startswith(".")]
@@ -284,14 +284,14 @@ def _walk_remote(folder: RemotePath, without: Any, ignored: Counter[str]) -> Ite
         if child is None:
             stack.pop()
         elif child.is_dir():
-            if child != without:
+            if child != exclude:
                 stack.append(children(place, child))
-        elif _promises_sound(child):
+        elif _remote_looks_like_sound(child):
             yield SoundFile(child, printable(place), printable(os.path.dirname(place)))
         else:
             ignored[child.suffix.lower()] += 1
 
 
-def _promises_sound(file: RemotePath) -> bool:
+def _remote_looks_like_sound(file: RemotePath) -> bool:
     extension = file.suffix.lower()
-    return extension in EXTENSIONS or _begins_as_sound(file.head(_HEAD_BYTES), extension)
+    return extension in EXTENSIONS or _has_sound_magic(file.head(_HEAD_BYTES), extension)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from melgan_tf.errors import MelGANError, UsageError, printable
+from melgan_tf.storage.atomic import atomic_write
 
 #: Samples of the longest WAV file.
 MAX_SAMPLES = 1_000_000_000  # of 4 bytes: a WAV file's lengths are 32-bit numbers
@@ -54,23 +53,13 @@ def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int, 
     if count > MAX_SAMPLES:
         raise MelGANError(f"cannot write {printable(path)}: {count} samples are more than a WAV file holds, "
                           f"{MAX_SAMPLES}")
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(_wav_head(count, sample_rate, comment, subtype, loop))
-                for samples in pieces:
-                    if samples.ndim != 1 or not np.isfinite(samples).all():
-                        found = "NaN or infinity" if samples.ndim == 1 else f"an array of shape {samples.shape}"
-                        raise MelGANError(f"cannot write {printable(path)}: give finite samples of one channel, not "
-                                          f"{found}")
-                    file.write(_wav_samples(samples, subtype))
-            os.replace(temporary, path)
-        except BaseException:  # an interrupt as well
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise MelGANError(f"cannot write {printable(path)}: {error.strerror}") from None
+    with (atomic_write(path, parents=False, durable=False) as temporary, open(temporary, "xb") as file):
+        file.write(_wav_head(count, sample_rate, comment, subtype, loop))
+        for samples in pieces:
+            if samples.ndim != 1 or not np.isfinite(samples).all():
+                found = "NaN or infinity" if samples.ndim == 1 else f"an array of shape {samples.shape}"
+                raise MelGANError(f"cannot write {printable(path)}: give finite samples of one channel, not {found}")
+            file.write(_wav_samples(samples, subtype))
 
 
 def _wav_samples(samples: np.ndarray, subtype: str) -> bytes:

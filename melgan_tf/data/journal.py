@@ -14,9 +14,9 @@ from melgan_tf.audio.find import Skipped
 from melgan_tf.data import shards
 from melgan_tf.data.shard_writer import Counts
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.storage.atomic import replacing, write_text
-from melgan_tf.storage.locks import held
-from melgan_tf.storage.prefetch import LocalCopies
+from melgan_tf.storage.atomic import atomic_write, write_text
+from melgan_tf.storage.locks import file_lock
+from melgan_tf.storage.prefetch import Prefetcher
 
 
 class Journal:
@@ -38,7 +38,7 @@ class Journal:
             MelGANError: another process has it, or it cannot be written.
         """
         made = not self.out.exists()
-        with held(self.folder / "lock", str(self.out), f"another process is preparing {self.out}"):
+        with file_lock(self.folder / "lock", str(self.out), f"another process is preparing {self.out}"):
             for left in itertools.chain(self.out.glob(".*.part"), self.folder.glob(".*.part")):
                 left.unlink(missing_ok=True)
             try:
@@ -94,12 +94,12 @@ class Journal:
                 yield Skipped(name, reason)
 
     def _receipts(self, count: int) -> Iterator[dict[str, Any]]:
-        with LocalCopies() as copies:
-            for file, copy, missing in copies.ahead(map(self._receipt_file, range(count)), lambda file: file):
+        with Prefetcher() as copies:
+            for file, copy, missing in copies.prefetch(map(self._receipt_file, range(count)), lambda file: file):
                 if missing:
                     raise MelGANError(f"{file} {missing}: begin anew with --fresh")
                 yield _read(copy)
-                copies.drop(file)
+                copies.release(file)
 
     def remove_from(self, number: int) -> None:
         """Removes shards, from one on."""
@@ -127,7 +127,7 @@ class Journal:
         self._write(shards.INDEX, values, {"shards": entries})
 
     def _write(self, name: str, values: dict[str, Any], lists: dict[str, Iterable[Any]]) -> None:
-        with replacing(self.out / name) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        with atomic_write(self.out / name) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(json.dumps(values, indent=2, ensure_ascii=False)[:-2])
             for key, items in lists.items():
                 _write_list(file, key, items)

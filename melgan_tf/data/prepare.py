@@ -27,8 +27,8 @@ from melgan_tf.data.journal import Journal
 from melgan_tf.data.shard_writer import Counts, Seen, ShardWriter, writing
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
-from melgan_tf.storage.paths import StorageError
-from melgan_tf.storage.prefetch import LocalCopies
+from melgan_tf.storage.backend import StorageError
+from melgan_tf.storage.prefetch import Prefetcher
 
 
 @dataclass(frozen=True)
@@ -201,14 +201,14 @@ class Preparation:
 
     def _make(self, entries: Iterator[Entry], number: int, advance: Callable[[int], None]) -> int:
         """Writes the shards from ``number`` on; returns how many there are then."""
-        with LocalCopies() as copies, contextlib.closing(self.pool.results(_jobs(entries, copies))) as results:
+        with Prefetcher() as copies, contextlib.closing(self.pool.results(_jobs(entries, copies))) as results:
             for first in results:
                 (self.out / shards.INDEX).unlink(missing_ok=True)  # until all is whole again
                 with writing(self.out / shards.shard_name(number), self.seen) as shard:
                     for entry, result in itertools.chain([first], results):
                         if enter(shard, entry, result):
                             advance(1)
-                            copies.drop(getattr(entry.found, "path", None))
+                            copies.release(getattr(entry.found, "path", None))
                             if shard.counts.files == self.wanted["shard_files"]:
                                 break
                 self.journal.write_receipt(number, shard.receipt())
@@ -226,9 +226,9 @@ class Preparation:
                 f"{first.reason}")
 
 
-def _jobs(entries: Iterator[Entry], copies: LocalCopies) -> Iterator[tuple[Entry, tuple | None, int]]:
+def _jobs(entries: Iterator[Entry], copies: Prefetcher) -> Iterator[tuple[Entry, tuple | None, int]]:
     """What the pool takes: each entry with the task's arguments, which name a local file."""
-    for entry, file, reason in copies.ahead(entries, lambda entry: getattr(entry.found, "path", None)):
+    for entry, file, reason in copies.prefetch(entries, lambda entry: getattr(entry.found, "path", None)):
         if reason:
             entry = Entry(Skipped(entry.found.name, reason), entry.size, entry.stamp)
         yield entry, None if file is None else (str(file), entry.found.name, entry.found.label), entry.size

@@ -28,7 +28,7 @@ from melgan_tf.data.clips import ClipSettings
 from melgan_tf.data.journal import Journal
 from melgan_tf.data.shard_writer import Counts, writing
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.stderr import silenced
+from melgan_tf.stderr import muted
 
 RUNNERS = ("DirectRunner", "FlinkRunner", "SparkRunner", "DataflowRunner")
 _CHUNK = 16  # files that are handed out together
@@ -110,7 +110,7 @@ class _OnBeam(prepare.Preparation):
         ({"files": files | "shard of file" >> beam.Map(lambda file: (file.shard, file)), "repeated": repeated}
          | "by shard" >> beam.CoGroupByKey() | "write" >> beam.Map(_write, out=str(self.out)))
         try:
-            with _unlogged(), silenced():  # processes of the runner's own write to stderr, too
+            with _unlogged(), muted():  # processes of the runner's own write to stderr, too
                 state = pipeline.run().wait_until_finish()
         except Exception as error:
             raise MelGANError(f"the pipeline failed on {self.pipeline.runner}: {_last_line(error)}") from error

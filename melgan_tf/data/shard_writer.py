@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from melgan_tf.audio.find import SoundFile
-from melgan_tf.storage.atomic import replacing
+from melgan_tf.storage.atomic import atomic_write
 
 _DIFFERING = re.compile(r":| at \d| \(|, ")  # what follows in a reason differs from file to file
 
@@ -174,5 +174,5 @@ def writing(path: Path, seen: Seen) -> Iterator[ShardWriter]:
     Raises:
         MelGANError: it cannot be written.
     """
-    with replacing(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         yield ShardWriter(file, seen)

@@ -7,10 +7,7 @@ steps in dB look equal, in grey print and to colour-blind eyes too.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -140,16 +138,8 @@ def save_png(image: Image, path: str | Path) -> Path:
         MelGANError: the file cannot be written; nothing is left behind.
     """
     path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            image.save(file, format="PNG")
-        os.replace(temporary, path)
-    except (OSError, ValueError) as error:
-        raise MelGANError(f"cannot write picture {path}: {getattr(error, 'strerror', None) or error}") from None
-    finally:
-        with contextlib.suppress(OSError, ValueError):  # after success there is none left
-            temporary.unlink()
+    with atomic_write(path, parents=False, durable=False) as temporary, open(temporary, "xb") as file:
+        image.save(file, format="PNG")
     return path
 
 

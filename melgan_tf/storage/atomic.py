@@ -1,45 +1,96 @@
-"""Files replaced as a whole or not at all."""
+"""Files and folders that are replaced as a whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from melgan_tf import storage
-from melgan_tf.errors import MelGANError
+from melgan_tf.errors import MelGANError, printable
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file as a whole or not at all.
+    """Write a text file atomically.
 
     Raises:
-        MelGANError: it cannot be written (no space, read-only, ...); an older file at the path is left as it was.
+        MelGANError: it cannot be written (no space, read-only, ...); an existing file is left unchanged.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary local path whose file takes the place of ``path`` when the block ends well, and goes when not."""
+def atomic_write(path: Path, parents: bool = True, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary local path, whose file replaces ``path`` when the block ends without an exception.
+
+    After an exception nothing is left of it, and an existing file is unchanged.
+
+    Args:
+        path: the file, local or remote.
+        parents: create missing parent folders of a local one.
+        durable: flush it to the disk before it replaces ``path``, so that it survives a power failure.
+
+    Raises:
+        MelGANError: it cannot be written.
+    """
     try:
-        with storage.uploading(path) if storage.is_remote(path) else _beside(path) as temporary:
+        with storage.uploading(path) if storage.is_remote(path) else _local_write(path, parents, durable) as temporary:
             yield temporary
     except OSError as error:
-        raise MelGANError(f"cannot write {path}: {error.strerror or error}") from None
+        raise MelGANError(f"cannot write {printable(str(path))}: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _local_write(path: Path, parents: bool, durable: bool) -> Iterator[Path]:
+    # a name of its own length: with the file's name in it, it could be too long for the file system
+    if not path.name or "\0" in str(path):  # `pathlib` and `open` would raise a ValueError
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with open(temporary, "rb+") as written:
+                os.fsync(written.fileno())
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, description: str = "folder") -> Iterator[Path]:
+    """Give a temporary local folder, which becomes ``path`` when the block ends without an exception.
+
+    After an exception nothing is left of it, nor of parent folders that had to be created.
+
+    Args:
+        path: must not exist, or be empty.
+        description: what it is, for the message.
+
+    Raises:
+        MelGANError: it cannot be written.
+    """
+    path = path.resolve()
+    created = [parent for parent in path.parents if not parent.exists()]
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    done = False
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.rename(temporary, path)  # replaces an empty folder and nothing else
+        done = True
+    except OSError as error:
+        raise MelGANError(f"cannot write {description} {path}: {error.strerror or error}") from None
+    finally:
+        if not done:
+            shutil.rmtree(temporary, ignore_errors=True)
+            for parent in created:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()

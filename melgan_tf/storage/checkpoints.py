@@ -1,7 +1,7 @@
-"""Checkpoints: every number that a run needs to go on exactly, in one file that is whole or not there.
+"""Checkpoints: the complete state that a run needs to resume exactly, in one file that is written atomically.
 
 A checkpoint is an uncompressed ``.npz``: each variable under ``part/path`` and a JSON ``meta`` record. Loading is
-strict: a missing, surplus or misshapen variable is an error, never a silent default.
+strict: a missing variable, an unexpected one or one of another shape is an error.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
-from melgan_tf.storage.atomic import replacing
-from melgan_tf.storage.paths import StorageError
+from melgan_tf.storage.atomic import atomic_write
+from melgan_tf.storage.backend import StorageError
 
 if TYPE_CHECKING:
     import keras
@@ -33,8 +33,8 @@ class CheckpointStore:
     """The checkpoints of one run.
 
     Args:
-        folder: where they lie.
-        keep: how many of the newest stay.
+        folder: contains them.
+        keep: number of checkpoints to keep, the newest.
     """
 
     def __init__(self, folder: Path, keep: int = 3) -> None:
@@ -42,60 +42,60 @@ class CheckpointStore:
         self.best_file = folder / "best.npz"
 
     def steps(self) -> list[int]:
-        """The steps that have a checkpoint, oldest first."""
+        """Return the steps that have a checkpoint, oldest first."""
         if not self.folder.is_dir():
             return []
         return sorted(int(match[1]) for file in self.folder.iterdir() if (match := _NAME.fullmatch(file.name)))
 
     def file(self, step: int) -> Path:
-        """The path of one step's checkpoint."""
+        """Return the path of a step's checkpoint."""
         return self.folder / f"step-{step:08d}.npz"
 
     def save(self, state: State, step: int, meta: dict[str, Any]) -> Path:
-        """Writes a checkpoint, then forgets the oldest beyond ``keep``.
+        """Write a checkpoint, then remove the oldest ones beyond ``keep``.
 
         Raises:
-            MelGANError: it cannot be written; older checkpoints are untouched.
+            MelGANError: it cannot be written; older checkpoints are unchanged.
         """
         path = self.file(step)
-        with replacing(path) as temporary:
-            archive = io.BytesIO()  # an archive cut short by a full disk would complain again when it is collected
+        with atomic_write(path) as temporary:
+            archive = io.BytesIO()  # a zip file cut short by a full disk raises once more when it is garbage collected
             np.savez(archive, meta=np.array(json.dumps({**meta, "step": step})), **state)
             temporary.write_bytes(archive.getvalue())
-        newer = [other for other in self.steps() if other > step]  # damaged, or the run would have gone on from them
+        newer = [other for other in self.steps() if other > step]  # damaged, or the run would have resumed from them
         older = [other for other in self.steps() if other <= step][:-self.keep]
         for other in newer + older:
             self.file(other).unlink(missing_ok=True)
         return path
 
     def mark_best(self, step: int) -> None:
-        """Keeps a second name for one step's checkpoint that outlives it."""
+        """Keep a step's checkpoint as the best one, even when it is removed under its own name."""
         if storage.is_remote(self.best_file):
-            storage.duplicate(self.file(step), self.best_file)
+            storage.server_side_copy(self.file(step), self.best_file)
             return
-        with replacing(self.best_file) as temporary:
+        with atomic_write(self.best_file) as temporary:
             os.link(self.file(step), temporary)
 
     def best_meta(self) -> dict[str, Any] | None:
-        """The record of the best checkpoint so far; None if there is none, or a damaged one."""
+        """Return the metadata of the best checkpoint so far; None if it does not exist or is damaged."""
         try:
             return load(self.best_file)[1]
-        except StorageError:  # tells nothing of what is there
+        except StorageError:  # says nothing about what exists there
             raise
         except MelGANError:
             return None
 
     def newest(self) -> tuple[State, dict[str, Any], list[str]] | None:
-        """The newest checkpoint that is whole: its state, its record, and a line for each damaged one passed over.
+        """Return the newest intact checkpoint: its state, its metadata, and a line for each damaged one that is newer.
 
         Raises:
-            MelGANError: there are checkpoints, but all are damaged, or they cannot be reached.
+            MelGANError: all checkpoints are damaged, or they cannot be reached.
         """
         damaged = []
         for step in reversed(self.steps()):
             try:
                 return (*load(self.file(step)), damaged)
-            except StorageError:  # going back to an older one would undo what is there
+            except StorageError:  # resuming from an older one would discard this one
                 raise
             except MelGANError as error:
                 damaged.append(str(error))
@@ -105,13 +105,13 @@ class CheckpointStore:
 
 
 def load(path: Path) -> tuple[State, dict[str, Any]]:
-    """Reads one checkpoint.
+    """Read one checkpoint.
 
     Raises:
-        MelGANError: it is missing or damaged, or cannot be reached.
+        MelGANError: it does not exist, is damaged or cannot be reached.
     """
     try:
-        with (storage.local(path) as whole, open(whole, "rb") as file,  # np.load leaks a damaged file
+        with (storage.local(path) as local_path, open(local_path, "rb") as file,  # np.load leaks a damaged file
               np.load(file, allow_pickle=False) as archive):
             state = {name: archive[name] for name in archive.files}
         return state, json.loads(str(state.pop("meta")))
@@ -122,20 +122,21 @@ def load(path: Path) -> tuple[State, dict[str, Any]]:
 
 
 def collect(**parts: list[keras.Variable]) -> State:
-    """The values of named lists of variables."""
+    """Return the values of named lists of variables."""
     return {name: np.asarray(variable) for name, variable in named_variables(parts).items()}
 
 
 def restore(state: State, **parts: list[keras.Variable]) -> None:
-    """Assigns a state to variables; parts of the state that are not asked for are left alone.
+    """Assign a state to variables; parts of the state that are not named are ignored.
 
     Raises:
-        MelGANError: the state does not fit; the message names the first variable that does not.
+        MelGANError: the state does not fit; the message names the first such variable.
     """
     variables = named_variables(parts)
     stored = {name for name in state if name.split("/", 1)[0] in parts}
     for name in sorted(stored ^ set(variables)):
-        raise MelGANError(f"checkpoint does not fit the model: {name} is {'surplus' if name in stored else 'missing'}")
+        problem = "unexpected" if name in stored else "missing"
+        raise MelGANError(f"checkpoint does not fit the model: {name} is {problem}")
     for name, variable in variables.items():
         if state[name].shape != tuple(variable.shape):
             raise MelGANError(f"checkpoint does not fit the model: {name} has shape {state[name].shape}, "

@@ -1,117 +1,118 @@
-"""Who may write to a remote run or preparation. Remote storage has no locks that go with a process."""
+"""Locks on folders: a file lock that ends with its process locally, a lease object in remote storage."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
 import json
 import os
 import platform
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
-from melgan_tf.storage.paths import RemotePath, StorageError, checks
+from melgan_tf.storage.backend import StorageError
+from melgan_tf.storage.paths import RemotePath
 
 
-class TakenOverError(MelGANError):
-    """Another process has claimed what this one was writing to."""
+class LeaseLostError(MelGANError):
+    """Another process has taken over the folder that this one was writing to."""
 
 
-@dataclass(frozen=True)
-class _Claim:
-    lock: RemotePath
-    token: str
-    what: str
+class RemoteLease:
+    """The right to write to the folder of a lock object, which holds the name of its owner.
+
+    Args:
+        lock: the lock object.
+        description: the folder, for messages.
+    """
+
+    def __init__(self, lock: RemotePath, description: str) -> None:
+        self.lock, self.description, self._token = lock, description, secrets.token_hex(8)
+
+    def acquire(self) -> None:
+        """Take the lease, from another process if it holds it."""
+        owner = {"host": platform.node(), "process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+                 "token": self._token}
+        with storage.uploading(self.lock) as file:
+            file.write_text(json.dumps(owner) + "\n", encoding="utf-8")
 
     def check(self) -> None:
-        """Raises a `TakenOverError` if another process came later."""
+        """Raise a `LeaseLostError` if another process has taken the lease since."""
         try:
             owner = json.loads(self.lock.read_text())
         except (FileNotFoundError, ValueError):
             owner = {}
-        if owner.get("token") != self.token:
-            by = f"process {owner['process']} on {owner['host']}" if {"process", "host"} <= set(owner) else "somebody"
-            raise TakenOverError(f"{by} has taken over {self.what}: this process stops, what it wrote stays")
+        if owner.get("token") != self._token:
+            name = (f"process {owner['process']} on {owner['host']}" if {"process", "host"} <= set(owner)
+                    else "another process")
+            raise LeaseLostError(f"{name} has taken over {self.description}: this process stops; "
+                                 "what it wrote is kept")
 
-
-_claims: dict[RemotePath, _Claim] = {}
+    def release(self) -> None:
+        """Remove the lock object, unless it is another process's."""
+        with contextlib.suppress(MelGANError, FileNotFoundError):
+            self.check()
+            self.lock.unlink()
 
 
 @contextlib.contextmanager
-def claimed(lock: RemotePath, what: str) -> Iterator[None]:
-    """Claims the folder of a lock object: the last process to do so has it.
+def lease(lock: RemotePath, description: str) -> Iterator[None]:
+    """Hold the lease of a lock object's folder. The last process to take it has it.
 
-    The others find out before they next write there, and stop. What a killed process left behind stops nobody.
+    Every write to the folder checks the lease first, so a process that has lost it stops before its next write. The
+    lock of a killed process blocks nobody.
 
     Args:
         lock: the lock object.
-        what: what it guards, for a message.
+        description: the folder, for messages.
 
     Raises:
-        TakenOverError: out of `melgan_tf.storage.uploading` and `duplicate`, once another process has claimed it.
-        StorageError: it cannot be written.
+        LeaseLostError: from writes to the folder within the block, after another process has taken the lease.
+        StorageError: the lock object cannot be written.
     """
-    claim = _Claim(lock, secrets.token_hex(8), what)
-    owner = {"host": platform.node(), "process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-             "token": claim.token}
-    with storage.uploading(lock) as file:
-        file.write_text(json.dumps(owner) + "\n", encoding="utf-8")
-    _claims[lock.parent] = claim
+    held, leases, folder = RemoteLease(lock, description), lock.backend.leases, str(lock.parent)
+    held.acquire()
+    leases[folder] = held
     try:
         yield
-    except StorageError:  # it would not let go of the lock either
+    except StorageError:  # the lock object could not be removed either
         raise
     except BaseException:
-        _release(claim)
+        held.release()
         raise
     else:
-        _release(claim)
+        held.release()
     finally:
-        _claims.pop(lock.parent, None)
-
-
-def _release(claim: _Claim) -> None:
-    with contextlib.suppress(MelGANError, FileNotFoundError):
-        claim.check()
-        claim.lock.unlink()
-
-
-def _check(target: RemotePath) -> None:
-    for folder in itertools.chain([target], target.parents):
-        if folder in _claims:
-            _claims[folder].check()
-
+        leases.pop(folder, None)
 
 
 @contextlib.contextmanager
-def held(file: Path, what: str, busy: str) -> Iterator[None]:
-    """Holds a lock file, made with its folder if missing, for one process; the lock goes with the process.
+def file_lock(file: Path, description: str, busy: str) -> Iterator[None]:
+    """Hold a lock file, which is created with its folder if missing. The lock ends with the process.
 
-    In remote storage it is an object that claims its folder: see `melgan_tf.storage.locks`.
+    In remote storage the folder is leased instead: see `lease`.
 
     Args:
         file: the lock file.
-        what: what it guards, for a message.
+        description: what it protects, for messages.
         busy: the message if another process holds it.
 
     Raises:
         MelGANError: another process holds it, or it cannot be written.
     """
     if storage.is_remote(file):
-        with claimed(file, what):
+        with lease(file, description):
             yield
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise MelGANError(f"cannot write {what}: {error.strerror}") from None
+        raise MelGANError(f"cannot write {description}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,6 +121,3 @@ def held(file: Path, what: str, busy: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-checks.append(_check)

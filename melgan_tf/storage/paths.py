@@ -1,9 +1,9 @@
-"""Where data lives: local folders, or ``s3://``, ``gs://``, ``az://``, ``hdfs://`` and ``http(s)://`` places.
+"""Locations of data: local paths, or ``s3://``, ``gs://``, ``az://``, ``hdfs://`` and ``http(s)://`` URIs.
 
-`path` gives a `pathlib.Path` for a local place, and all goes on as ever; for a remote one it gives a `RemotePath`,
-which has those of its methods that this package uses. Files are read through `local` and written through `uploading`
-(which `melgan_tf.storage.atomic.replacing` does for remote places), as a whole and verified, so that nobody else needs
-to know where they are. What fails is tried again, then reported in one line.
+`path` returns a `pathlib.Path` for a local location and a `RemotePath`, with those of its methods that this package
+uses, for a remote one. Files are read through `local` and written through `uploading` (which
+`melgan_tf.storage.atomic.atomic_write` does for remote locations), whole and verified, so no other module needs to know
+where they are. Failing operations are retried, then reported in one line.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import functools
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,28 +23,15 @@ from typing import Any
 import google_crc32c
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.storage.gfile import Found, ObjectBackend, Trouble
+from melgan_tf.storage.backend import Backend, BackendError, FileInfo
+from melgan_tf.storage.registry import SCHEMES, connections
 
-SCHEMES = ("s3", "gs", "az", "hdfs", "http", "https")
-
-_PAUSES = (0.5, 1.0, 2.0)  # seconds between tries
-_LONGEST = 40.0  # seconds after the first of them in which another may begin
-_LOOKS_AT_ONCE = 16
+_PARALLEL_REQUESTS = 16
 _BLOCK_BYTES = 1 << 20
-
-_backends: dict[str, Any] = {}
-_given_up: set[str] = set()  # schemes that failed to the end: what is asked of them next is tried once
-
-#: Called with the target before anything is written or removed there; what they raise keeps it from that.
-checks: list[Callable[[RemotePath], None]] = []
-
-
-class StorageError(MelGANError):
-    """A remote place could not be used, which says nothing of what is there."""
 
 
 def is_remote(place: object) -> bool:
-    """Whether a place is not in the local file system.
+    """Whether a location is not in the local file system.
 
     Example:
         >>> is_remote("s3://bucket/sounds"), is_remote("sounds")
@@ -55,7 +41,7 @@ def is_remote(place: object) -> bool:
 
 
 def path(place: str | os.PathLike | RemotePath) -> Any:
-    """A place as something with the methods of `pathlib.Path`.
+    """Return a location as an object with the methods of `pathlib.Path`.
 
     Example:
         >>> path("s3://bucket/sounds/") / "kick.wav"
@@ -66,26 +52,26 @@ def path(place: str | os.PathLike | RemotePath) -> Any:
     return RemotePath(str(place)) if is_remote(place) else Path(place)
 
 
-def objects_used() -> bool:
-    """Whether this process has used tensorflow-io's file systems, after which Python's own way out aborts."""
-    return any(isinstance(backend, ObjectBackend) for backend in _backends.values())
+def needs_hard_exit() -> bool:
+    """Whether Python's normal exit would abort, as it does once tensorflow-io's file systems have been used."""
+    return connections.needs_hard_exit
 
 
 @functools.total_ordering
 class RemotePath:
-    """A remote place: what this package uses of `pathlib.Path`, for folders and objects.
+    """A remote file or folder, with those methods of `pathlib.Path` that this package uses.
 
     Args:
-        uri: ``scheme://bucket/key``; a slash at the end means nothing.
-        found: what is known of it already.
+        uri: ``scheme://bucket/key``; a trailing slash is ignored.
+        info: its metadata, if known already.
 
     Raises:
-        StorageError: by every method that asks: the place cannot be reached or used.
+        StorageError: from every method that accesses the storage: it cannot be reached or used.
     """
 
-    def __init__(self, uri: str, found: Found | None = None) -> None:
+    def __init__(self, uri: str, info: FileInfo | None = None) -> None:
         scheme, _, rest = uri.partition("://")
-        self.scheme, self._rest, self.found = scheme.lower(), rest.rstrip("/"), found
+        self.scheme, self._rest, self.known_info = scheme.lower(), rest.rstrip("/"), info
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self._rest}"
@@ -107,8 +93,17 @@ class RemotePath:
 
     @property
     def uri(self) -> str:
-        """As file systems take it: a bucket by itself ends in a slash."""
+        """The URI as backends expect it: a bucket alone ends in a slash."""
         return str(self) if "/" in self._rest else f"{self}/"
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that serves this scheme.
+
+        Raises:
+            MelGANError: its libraries are not installed.
+        """
+        return connections.backend(self.scheme)
 
     @property
     def name(self) -> str:
@@ -133,46 +128,46 @@ class RemotePath:
 
     absolute = resolve
 
-    def look_up(self) -> Found | None:
-        """What is there, or None."""
-        return self.found or _tried("read", self, lambda: _backend(self).look_up(self.uri))
+    def info(self) -> FileInfo | None:
+        """Return the metadata of the file or folder, or None if it does not exist."""
+        return self.known_info or self.backend.attempt("read", self, lambda: self.backend.stat(self.uri))
 
     def exists(self) -> bool:
-        return self.look_up() is not None
+        return self.info() is not None
 
-    def stat(self) -> Found:
-        """Size and time of what is there.
+    def stat(self) -> FileInfo:
+        """Return the metadata of the file or folder.
 
         Raises:
-            FileNotFoundError: nothing.
+            FileNotFoundError: it does not exist.
         """
-        if (found := self.look_up()) is None:
+        if (info := self.info()) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
-        return found
+        return info
 
     def is_dir(self) -> bool:
-        return (found := self.look_up()) is not None and found.folder
+        return (info := self.info()) is not None and info.is_folder
 
     def is_file(self) -> bool:
-        return (found := self.look_up()) is not None and not found.folder
+        return (info := self.info()) is not None and not info.is_folder
 
     def iterdir(self) -> Iterator[RemotePath]:
-        return (self / name for name in _tried("list", self, lambda: _backend(self).names(self.uri)))
+        return (self / name for name in self.backend.attempt("list", self, lambda: self.backend.names(self.uri)))
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """Of the names in this folder, not of those below."""
+        """Match names in this folder only, not in its sub-folders."""
         return (child for child in self.iterdir() if fnmatch.fnmatchcase(child.name, pattern))
 
     def children(self) -> list[RemotePath]:
-        """What is in a folder, looked up."""
-        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        """Return the files and sub-folders of a folder with their metadata, requested in parallel."""
+        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
             children = list(self.iterdir())
-            return [RemotePath(str(child), found) for child, found in
-                    zip(children, pool.map(RemotePath.look_up, children), strict=True) if found]
+            return [RemotePath(str(child), info) for child, info in
+                    zip(children, pool.map(RemotePath.info, children), strict=True) if info]
 
     def head(self, count: int) -> bytes:
-        """The first bytes."""
-        return _tried("read", self, lambda: _backend(self).head(self.uri, count))
+        """Return the first bytes of a file."""
+        return self.backend.attempt("read", self, lambda: self.backend.head(self.uri, count))
 
     def read_bytes(self) -> bytes:
         with local(self) as file:
@@ -182,12 +177,12 @@ class RemotePath:
         return self.read_bytes().decode(encoding)
 
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
-        """Nothing: folders are there as soon as something is in them."""
+        """Do nothing: a remote folder exists as soon as it contains a file."""
 
     def unlink(self, missing_ok: bool = False) -> None:
-        _check(self)
+        _check_lease(self)
         try:
-            _tried("remove", self, lambda: _backend(self).remove(self.uri))
+            self.backend.attempt("remove", self, lambda: self.backend.remove(self.uri))
         except FileNotFoundError:
             if not missing_ok:
                 raise
@@ -195,66 +190,30 @@ class RemotePath:
     rmdir = mkdir
 
 
-def _backend(place: RemotePath) -> Any:
-    if place.scheme not in _backends:
-        if place.scheme in ("http", "https"):
-            from melgan_tf.storage.http import HTTPBackend
-
-            _backends[place.scheme] = HTTPBackend()
-        else:
-            _backends[place.scheme] = ObjectBackend(place.scheme)
-    return _backends[place.scheme]
-
-
-def _tried(doing: str, place: RemotePath, function: Callable[[], Any]) -> Any:
-    """Does something, several times if need be.
-
-    Raises:
-        FileNotFoundError: the place is not there.
-        StorageError: it did not work.
-    """
-    began = time.monotonic()
-    for pause in (None,) if place.scheme in _given_up else (*_PAUSES, None):
-        try:
-            result = function()
-            _given_up.discard(place.scheme)
-            return result
-        except FileNotFoundError:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place)) from None
-        except Trouble as trouble:
-            spent = time.monotonic() - began
-            if not trouble.passing:
-                raise StorageError(f"cannot {doing} {place}: {trouble.reason}") from None
-            if pause is None or spent > _LONGEST:
-                _given_up.add(place.scheme)
-                raise StorageError(f"cannot {doing} {place}: {trouble.reason}; given up after {spent:.0f} s") from None
-            time.sleep(pause)
-    raise AssertionError
-
-
 @contextlib.contextmanager
 def local(place: Path | RemotePath) -> Iterator[Path]:
-    """A local file with what is at a place: the file itself, or a copy for as long as the block lasts.
+    """Give a local file with the contents of a location: the file itself, or a copy that exists within the block.
 
     Raises:
-        FileNotFoundError: a remote place is not there.
+        FileNotFoundError: a remote file does not exist.
         StorageError: it cannot be read.
         MelGANError: there is no room for the copy.
     """
     if not isinstance(place, RemotePath):
         yield place
         return
-    with workplace() as folder:
+    with temporary_folder() as folder:
         file = folder / (place.name or "file")
         fetch(place, file)
         yield file
 
 
 def fetch(place: RemotePath, file: Path) -> None:
-    """Copies a remote file into a local one; raises as `local`."""
-    known = [place.found]  # at first; then it may be that which is wrong
+    """Copy a remote file to a local one; raises as `local`."""
+    known = [place.known_info]  # for the first attempt; a failure may mean that it is outdated
     try:
-        _tried("read", place, lambda: _backend(place).download(place.uri, file, known.pop() if known else None))
+        place.backend.attempt("read", place, lambda: place.backend.download(place.uri, file,
+                                                                            known.pop() if known else None))
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -262,47 +221,49 @@ def fetch(place: RemotePath, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Path]:
-    """A local folder for as long as the block lasts."""
+def temporary_folder() -> Iterator[Path]:
+    """Give a local folder that exists within the block."""
     with tempfile.TemporaryDirectory(prefix="melgan-tf-") as folder:
         yield Path(folder)
 
 
 @contextlib.contextmanager
 def uploading(target: RemotePath) -> Iterator[Path]:
-    """A local path whose file is at the target when the block has ended well.
+    """Give a local path whose file is uploaded to the target when the block ends without an exception.
 
-    It is read back and compared before anybody may rely on it.
+    The upload is read back and compared.
 
     Raises:
-        StorageError: it cannot be written.
-        MelGANError: another process has claimed the place.
+        StorageError: the target cannot be written.
+        LeaseLostError: another process has taken over the lease of a folder that the target is in.
     """
-    with workplace() as folder:
+    with temporary_folder() as folder:
         file = folder / "file"
         yield file
-        _check(target)
-        _tried("write", target, lambda: _put(file, target))
+        _check_lease(target)
+        target.backend.attempt("write", target, lambda: _upload(file, target))
 
 
-def _check(target: RemotePath) -> None:
-    for check in checks:
-        check(target)
+def _check_lease(target: RemotePath) -> None:
+    leases = target.backend.leases
+    for folder in (target, *target.parents):
+        if lease := leases.get(str(folder)):
+            lease.check()
 
 
-def _put(file: Path, target: RemotePath) -> None:
-    backend = _backend(target)
+def _upload(file: Path, target: RemotePath) -> None:
+    backend = target.backend
     try:
         backend.upload(file, target.uri)
     except FileNotFoundError:
-        raise Trouble("there is no such bucket, or it vanished", False) from None
-    back = file.with_name("back")
+        raise BackendError("the bucket does not exist, or was deleted", False) from None
+    copy = file.with_name("copy")
     try:
-        backend.download(target.uri, back)
+        backend.download(target.uri, copy)
     except FileNotFoundError:
-        raise Trouble("what was written is not there", True) from None
-    if _checksum(back) != _checksum(file):
-        raise Trouble("what was written is not what can be read", True)
+        raise BackendError("the uploaded file does not exist", True) from None
+    if _checksum(copy) != _checksum(file):
+        raise BackendError("the uploaded file differs from what was sent", True)
 
 
 def _checksum(file: Path) -> tuple[int, int]:
@@ -313,34 +274,34 @@ def _checksum(file: Path) -> tuple[int, int]:
         return opened.tell(), crc
 
 
-def duplicate(source: Any, target: Any) -> None:
-    """Makes a remote object the copy of another, within the storage."""
-    _check(target)
-    _tried("write", target, lambda: _backend(target).copy(source.uri, target.uri))
+def server_side_copy(source: RemotePath, target: RemotePath) -> None:
+    """Copy a remote file within its storage."""
+    _check_lease(target)
+    target.backend.attempt("write", target, lambda: target.backend.copy(source.uri, target.uri))
 
 
 def remove_tree(folder: Any) -> None:
-    """Removes a folder with everything in it; a missing one is fine."""
+    """Remove a folder with its contents; do nothing if it does not exist."""
     if not isinstance(folder, RemotePath):
         shutil.rmtree(folder, ignore_errors=True)
     elif folder.exists():
-        _check(folder)
+        _check_lease(folder)
         with contextlib.suppress(FileNotFoundError):
-            _tried("remove", folder, lambda: _backend(folder).remove_tree(folder.uri))
+            folder.backend.attempt("remove", folder, lambda: folder.backend.remove_tree(folder.uri))
 
 
 def sizes(places: list[Any]) -> list[int | None]:
-    """The sizes of files in bytes; None for one that is not there, or cannot be looked at."""
+    """Return the sizes of files in bytes; None for a file that does not exist or is not accessible."""
     def size(place: Any) -> int | None:
         if isinstance(place, RemotePath):
-            found = place.look_up()
-            return None if found is None or found.folder else found.st_size
+            info = place.info()
+            return None if info is None or info.is_folder else info.st_size
         try:
             return place.stat().st_size if place.is_file() else None
-        except OSError:  # in a folder that lets nobody look
+        except OSError:  # no permission to search the folder
             return None
 
     if not any(isinstance(place, RemotePath) for place in places):
         return [size(place) for place in places]
-    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
         return list(pool.map(size, places))

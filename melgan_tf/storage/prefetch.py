@@ -1,4 +1,4 @@
-"""Remote files as local ones, fetched ahead of their use: decoders see nothing but files."""
+"""Local copies of remote files, downloaded before they are needed, for code that reads local files only."""
 
 from __future__ import annotations
 
@@ -16,44 +16,52 @@ from melgan_tf.storage.paths import RemotePath
 
 Item = TypeVar("Item")
 
-_FETCHES_AT_ONCE = 8
-_FETCHED_AHEAD = 32
+_PARALLEL_DOWNLOADS = 8
+_PREFETCHED_FILES = 32
 
 
-class LocalCopies:
-    """Local copies of remote files, fetched some files ahead of their use, several at a time."""
+class Prefetcher:
+    """Downloads remote files in parallel, some files ahead of their use."""
 
     def __init__(self) -> None:
-        self.files: dict[RemotePath, Path] = {}
-        self.numbers = itertools.count()
-        self.stack = contextlib.ExitStack()
+        self._files: dict[RemotePath, Path] = {}
+        self._numbers = itertools.count()
+        self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> LocalCopies:
+    def __enter__(self) -> Prefetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stack.close()
+        self._stack.close()
 
     @functools.cached_property
     def _folder(self) -> Path:
-        return self.stack.enter_context(storage.workplace())
+        return self._stack.enter_context(storage.temporary_folder())
 
     @functools.cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        _ = self._folder  # goes after the threads that write to it
-        pool = self.stack.enter_context(ThreadPoolExecutor(_FETCHES_AT_ONCE))
-        self.stack.callback(pool.shutdown, cancel_futures=True)
+        _ = self._folder  # removed after the threads that write to it have ended
+        pool = self._stack.enter_context(ThreadPoolExecutor(_PARALLEL_DOWNLOADS))
+        self._stack.callback(pool.shutdown, cancel_futures=True)
         return pool
 
-    def ahead(self, items: Iterable[Item], place_of: Callable[[Item], Any]
-              ) -> Iterator[tuple[Item, Path | None, str]]:
-        """Each item with a local file of what is at its place (None for no place), or why there is none."""
+    def prefetch(self, items: Iterable[Item], place_of: Callable[[Item], Any]
+                 ) -> Iterator[tuple[Item, Path | None, str]]:
+        """Yield each item with a local file.
+
+        Args:
+            items: in order.
+            place_of: returns the path of an item, local or remote; or None.
+
+        Yields:
+            The item, its local file (None for no path, or if the file does not exist), and "" or why it is missing.
+        """
         waiting: deque[tuple[Item, Any, Future | None]] = deque()
         for item in items:
             place = place_of(item)
             remote = isinstance(place, RemotePath)
             waiting.append((item, place, self._pool.submit(self._fetch, place) if remote else None))
-            while waiting and (len(waiting) > _FETCHED_AHEAD or waiting[0][2] is None):
+            while waiting and (len(waiting) > _PREFETCHED_FILES or waiting[0][2] is None):
                 yield self._ready(*waiting.popleft())
         while waiting:
             yield self._ready(*waiting.popleft())
@@ -68,11 +76,11 @@ class LocalCopies:
             return item, None, f"cannot be read: {error.strerror}"
 
     def _fetch(self, place: RemotePath) -> Path:
-        self.files[place] = file = self._folder / str(next(self.numbers))
+        self._files[place] = file = self._folder / str(next(self._numbers))
         storage.fetch(place, file)
         return file
 
-    def drop(self, place: Any) -> None:
-        """Removes the copy of a place, which nobody needs any more."""
-        if file := self.files.pop(place, None):
+    def release(self, place: Any) -> None:
+        """Remove the local copy of a remote file."""
+        if file := self._files.pop(place, None):
             file.unlink(missing_ok=True)

@@ -1,12 +1,12 @@
-"""A run directory: everything about one training run, in one place, each file replaced only as a whole.
+"""A run directory: all files of one training run, each written atomically.
 
 ::
 
-    RUN/config.json            resolved configuration, versions, seed, the data it saw; written before the first step
-    RUN/history.csv            one line of figures per epoch
+    RUN/config.json            resolved configuration, versions, seed, data; written before the first step
+    RUN/history.csv            one line of metrics per epoch
     RUN/skipped.txt            the sound files that could not be used, and why
     RUN/checkpoints/           step-00000425.npz ..., best.npz
-    RUN/tensorboard/           scalars, sounds, pictures
+    RUN/tensorboard/           scalars, sounds, images
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from melgan_tf import storage
 from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 from melgan_tf.storage.atomic import write_text
-from melgan_tf.storage.locks import held
+from melgan_tf.storage.locks import file_lock
 
-#: What may change between the sessions of one run without making it another run.
+#: Keys that may change when a run is resumed.
 CHANGEABLE = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every",
               "training.keep_checkpoints", "training.preview_every", "training.xla")
 
@@ -37,7 +37,7 @@ class RunDirectory:
     """One training run on disk.
 
     Args:
-        path: the directory; it need not exist.
+        path: the directory; it may be missing.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -49,41 +49,41 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
 
     def exists(self) -> bool:
-        """Whether a run was begun here."""
+        """Whether the directory contains a run."""
         return self.config_file.is_file()
 
     def require(self) -> None:
-        """Raises a `UsageError` unless a run was begun here."""
+        """Raise a `UsageError` unless the directory contains a run."""
         if not self.path.exists():
             raise UsageError(f"run directory {self.path} does not exist: train one with `melgan-tf train`")
         if not self.exists():
             raise UsageError(f"{self.path} is not a run directory (it has no config.json)")
 
     def record(self) -> dict[str, Any]:
-        """What config.json holds.
+        """Return the contents of config.json.
 
         Raises:
-            UsageError: there is no run here.
+            UsageError: the directory contains no run.
             MelGANError: config.json is damaged.
         """
         self.require()
         try:
             record = json.loads(self.config_file.read_text(encoding="utf-8"))
             if not isinstance(record, dict):
-                raise ValueError("no configuration in it")
+                raise ValueError("it contains no configuration")
             for part in ("config", "data", "resolved", "versions"):
                 if not isinstance(record.get(part), dict):
-                    raise ValueError(f"no {part!r} in it")
+                    raise ValueError(f"it contains no {part!r}")
         except (OSError, ValueError) as error:
             raise MelGANError(f"{self.config_file} is damaged: {error}") from None
         return record
 
     def config(self) -> Config:
-        """The run's configuration.
+        """Return the run's configuration.
 
         Raises:
-            UsageError: there is no run here.
-            MelGANError: config.json is damaged, or of a version of this package with other keys.
+            UsageError: the directory contains no run.
+            MelGANError: config.json is damaged, or was written by a version of this package with other keys.
         """
         record = self.record()
         try:
@@ -92,26 +92,26 @@ class RunDirectory:
             raise MelGANError(f"{self.config_file} cannot be used: {error}") from None
 
     def write(self, config: Config, data: dict[str, Any], resolved: dict[str, Any]) -> None:
-        """Writes config.json atomically.
+        """Write config.json.
 
         Args:
             config: the resolved configuration.
-            data: what was trained on.
-            resolved: what "auto" came to mean on this machine.
+            data: describes the training data.
+            resolved: the values that "auto" stands for on this machine.
         """
         record = {"config": to_dict(config), "audio_fingerprint": config.audio.fingerprint(), "data": data,
                   "resolved": resolved, "versions": versions()}
         write_text(self.config_file, json.dumps(record, indent=2) + "\n")
 
     def hours(self) -> float:
-        """Of training, in the epochs that are over."""
+        """Return the hours of training in completed epochs."""
         if not self.history_file.exists():
             return 0.0
         rows = csv.DictReader(io.StringIO(self.history_file.read_text(encoding="utf-8")))
         return max((float(row["seconds"]) for row in rows), default=0.0) / 3600
 
     def clear(self) -> None:
-        """Removes what a run wrote, and nothing else."""
+        """Remove the files of the run, and no others."""
         for folder in (self.checkpoints, self.tensorboard):
             storage.remove_tree(folder)
         for file in (self.config_file, self.history_file, self.skipped_file):
@@ -119,17 +119,17 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the directory for one process; the lock goes with the process, however that ends.
+        """Lock the directory; the lock ends with the process.
 
-        A remote directory is claimed instead: see `melgan_tf.storage.locks`. If no run was begun in the meantime, what
-        was made for the lock goes too.
+        A remote directory is leased instead: see `melgan_tf.storage.locks`. If no run was started, what was created for
+        the lock is removed.
 
         Raises:
-            MelGANError: another process trains here, or the directory cannot be written.
+            MelGANError: another process is training in it, or it cannot be written.
         """
-        made = not self.path.exists()
+        created = not self.path.exists()
         lock = self.path / ".lock"
-        with held(lock, f"run directory {self.path}", f"another process is training in {self.path}"):
+        with file_lock(lock, f"run directory {self.path}", f"another process is training in {self.path}"):
             self._sweep()
             try:
                 yield
@@ -137,19 +137,19 @@ class RunDirectory:
                 if not self.exists():
                     with contextlib.suppress(OSError):
                         lock.unlink()
-                        if made:
+                        if created:
                             self.path.rmdir()
 
     def _sweep(self) -> None:
-        """Removes what a killed process left half-written."""
+        """Remove incomplete files of a killed process."""
         for folder in (self.path, self.checkpoints):
-            for left in folder.glob(".*.part"):
+            for leftover in folder.glob(".*.part"):
                 with contextlib.suppress(OSError):
-                    left.unlink()
+                    leftover.unlink()
 
 
 def conflicts(ours: Config, theirs: Config) -> list[str]:
-    """The keys that keep a run from being resumed with another configuration, as ``key: wanted / begun with``."""
+    """Return the keys that prevent resuming a run with another configuration, as ``key: ours / theirs``."""
     return [f"{key}: {a} / {b}" for (key, a), (_, b) in zip(_flat(to_dict(ours)), _flat(to_dict(theirs)), strict=True)
             if a != b and key not in CHANGEABLE]
 
@@ -163,7 +163,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a run's numbers depend on."""
+    """Return the versions of the packages that a run's results depend on."""
     packages = ("melgan-tf", "tensorflow", "keras", "numpy")
     found = {}
     for package in packages:
@@ -173,5 +173,5 @@ def versions() -> dict[str, str]:
 
 
 def with_training(config: Config, **changes: Any) -> Config:
-    """The configuration with some fields of its training part changed."""
+    """Return a configuration with some fields of its training part changed."""
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **changes))

@@ -12,7 +12,7 @@ import numpy as np
 from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.storage.atomic import replacing, write_text
+from melgan_tf.storage.atomic import atomic_write, write_text
 from melgan_tf.storage.checkpoints import CheckpointStore, State, load
 from melgan_tf.storage.run_directory import RunDirectory
 
@@ -85,7 +85,7 @@ def write_shipped(name: str, state: State, meta: dict[str, Any], config: Config,
         folder: where to.
     """
     kept = {key: value.astype(np.float16) for key, value in sorted(state.items()) if key.startswith("generator/")}
-    with replacing(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, meta=np.array(json.dumps({"step": meta["step"]})), **kept)
     write_text(folder / f"{name}.json", json.dumps(
         {"name": name, "step": meta["step"], **card, "config": to_dict(config)}, indent=1) + "\n")

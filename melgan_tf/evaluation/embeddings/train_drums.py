@@ -24,7 +24,7 @@ from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation.embeddings import drums
 from melgan_tf.evaluation.embeddings.drums import CLASSES, EMBEDDING, SAMPLE_RATE, WEIGHTS
 from melgan_tf.evaluation.metrics import frechet_distance
-from melgan_tf.storage.atomic import replacing, write_text
+from melgan_tf.storage.atomic import atomic_write, write_text
 from melgan_tf.storage.run_directory import versions
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def reliability(model: keras.Model, train: np.ndarray, labels: np.ndarray, valid
 def write(model: keras.Model, card: dict[str, object], folder: Path = WEIGHTS) -> None:
     """Writes weights (float16) and card."""
     weights = dict(zip(drums.weight_names(model), model.get_weights(), strict=True))
-    with replacing(folder / f"{EMBEDDING}.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(folder / f"{EMBEDDING}.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **{name: value.astype(np.float16) for name, value in weights.items()})
     write_text(folder / f"{EMBEDDING}.json", json.dumps(card, indent=1) + "\n")
 

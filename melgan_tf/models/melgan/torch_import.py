@@ -18,13 +18,9 @@ Reference: Kumar et al., "MelGAN" (2019), and its authors' code (descriptinc/mel
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import math
-import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +30,7 @@ import numpy as np
 from melgan_tf.config import Config, presets
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 from melgan_tf.models.melgan.torch_checkpoint import load_state, require_state, require_torch
+from melgan_tf.storage.atomic import atomic_folder
 from melgan_tf.storage.checkpoints import CheckpointStore, collect
 from melgan_tf.storage.run_directory import RunDirectory
 
@@ -162,7 +159,7 @@ def import_run(checkpoint: TorchGenerator, run: str | Path) -> Config:
     config = checkpoint.config()
     require_new(run)
     state = collect(generator=checkpoint.build().variables)
-    with _staged(Path(run)) as folder:
+    with atomic_folder(Path(run), "run directory") as folder:
         directory = RunDirectory(folder)
         origin = {"imported_from": str(checkpoint.path.absolute()), "sha256": checkpoint.sha256}
         CheckpointStore(directory.checkpoints).save(
@@ -210,21 +207,6 @@ def _convolutions(mel_bins: int, ratios: tuple[int, ...], channels: int,
                       for name, taps in (("block.2", 3), ("block.4", 1), ("shortcut", 1))}
         index += residual_layers + 2
     return found | {f"model.{index + 1}": ((1, width, 7), 1)}
-
-
-@contextlib.contextmanager
-def _staged(path: Path) -> Iterator[Path]:
-    """A temporary folder that is renamed to ``path`` if the block succeeds and removed if it fails."""
-    path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.rename(temporary, path)  # an empty folder gives way, nothing else does
-    except OSError as error:
-        raise MelGANError(f"cannot write run directory {path}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _digest(path: Path) -> str:

@@ -1,0 +1,165 @@
+"""The interface of a storage backend, and the retries around its operations.
+
+A backend performs one operation once: it neither retries nor verifies. A missing file raises `FileNotFoundError`, every
+other failure a `BackendError`. `Backend.attempt` retries; `melgan_tf.storage.paths` verifies what was written.
+"""
+
+from __future__ import annotations
+
+import abc
+import errno
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from melgan_tf.errors import MelGANError
+
+Result = TypeVar("Result")
+
+#: Seconds between attempts.
+RETRY_PAUSES = (0.5, 1.0, 2.0)
+_MAX_RETRY_SECONDS = 40.0  # after the first attempt; no further one starts later than this
+
+#: Limits how long the AWS SDK tries before it reports an error; by default it may take an hour.
+S3_LIMITS = {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "2", "S3_CONNECT_TIMEOUT_MSEC": "5000",
+             "S3_REQUEST_TIMEOUT_MSEC": "10000"}
+
+NO_BUCKET = "the bucket does not exist: create it, or give another"
+_SETTINGS = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE, AWS_REGION, S3_ENDPOINT",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "TF_AZURE_STORAGE_KEY",
+    "hdfs": "HADOOP_HDFS_HOME, CLASSPATH"}
+
+
+def settings_hint(scheme: str) -> str:
+    """Say which environment variables configure access to a scheme."""
+    return f"settings are read from {_SETTINGS[scheme]}"
+
+
+class StorageError(MelGANError):
+    """A remote location could not be reached or used; it says nothing about what exists there."""
+
+
+class BackendError(Exception):
+    """An operation that failed once.
+
+    Attributes:
+        reason: one line for the error message.
+        retryable: whether another attempt may succeed.
+    """
+
+    def __init__(self, reason: str, retryable: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.retryable = reason, retryable
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """Metadata of a file or folder, with the names of `os.stat_result` where they exist there.
+
+    Attributes:
+        st_size: bytes; 0 for a folder.
+        st_mtime_ns: time of the last change, ns since 1970; 0 if unknown.
+        is_folder: whether other files lie below it.
+    """
+
+    st_size: int
+    st_mtime_ns: int
+    is_folder: bool = False
+
+
+class Lease(Protocol):
+    """The right to write to a folder; see `melgan_tf.storage.locks`."""
+
+    def check(self) -> None:
+        """Raises a `MelGANError` if another process holds it now."""
+
+
+class Backend(abc.ABC):
+    """Whole files of one URI scheme.
+
+    Args:
+        scheme: for example ``s3``.
+
+    Attributes:
+        leases: those that this process holds, by the URI of their folder.
+        needs_hard_exit: whether Python's normal exit aborts once this backend has been used.
+    """
+
+    needs_hard_exit = False
+
+    def __init__(self, scheme: str) -> None:
+        self.scheme = scheme
+        self.leases: dict[str, Lease] = {}
+        self._circuit_open = False  # after the last attempt of an operation failed, operations are tried once only
+
+    @classmethod
+    def available(cls, scheme: str) -> bool:
+        """Whether the libraries that this backend needs are installed."""
+        return True
+
+    @abc.abstractmethod
+    def stat(self, uri: str) -> FileInfo | None:
+        """Return the metadata of a file or folder, or None if it does not exist."""
+
+    @abc.abstractmethod
+    def names(self, uri: str) -> list[str]:
+        """Return the names in a folder; none if it does not exist."""
+
+    @abc.abstractmethod
+    def head(self, uri: str, count: int) -> bytes:
+        """Return the first bytes of a file."""
+
+    @abc.abstractmethod
+    def download(self, uri: str, file: Path, info: FileInfo | None = None) -> None:
+        """Copy a file to a local one, all of it; ``info`` is its metadata, if known."""
+
+    @abc.abstractmethod
+    def upload(self, file: Path, uri: str) -> None:
+        """Copy a local file to storage, where it appears as a whole."""
+
+    @abc.abstractmethod
+    def copy(self, source: str, target: str) -> None:
+        """Copy a file within the storage."""
+
+    @abc.abstractmethod
+    def remove(self, uri: str) -> None:
+        """Remove a file."""
+
+    @abc.abstractmethod
+    def remove_tree(self, uri: str) -> None:
+        """Remove a folder with its contents."""
+
+    def attempt(self, verb: str, uri: Any, operation: Callable[[], Result]) -> Result:
+        """Run an operation, with retries.
+
+        Args:
+            verb: for the message ``cannot <verb> <uri>: ...``.
+            uri: the file or folder.
+            operation: calls methods of this backend.
+
+        Raises:
+            FileNotFoundError: the file does not exist.
+            StorageError: the last attempt failed.
+        """
+        started = time.monotonic()
+        for pause in (None,) if self._circuit_open else (*RETRY_PAUSES, None):
+            try:
+                result = operation()
+            except FileNotFoundError:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(uri)) from None
+            except BackendError as error:
+                spent = time.monotonic() - started
+                if not error.retryable:
+                    raise StorageError(f"cannot {verb} {uri}: {error.reason}") from None
+                if pause is None or spent > _MAX_RETRY_SECONDS:
+                    self._circuit_open = True
+                    raise StorageError(f"cannot {verb} {uri}: {error.reason}; gave up after {spent:.0f} s") from None
+                time.sleep(pause)
+            else:
+                self._circuit_open = False
+                return result
+        raise AssertionError
