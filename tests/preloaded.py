@@ -45,17 +45,24 @@ class Running:
         self.process.join()
 
 
-def start(folder: Path, environment: dict[str, str], *arguments: object) -> Running:
-    """Starts a command; its output goes to files in a folder, which is made."""
+def start(folder: Path, environment: dict[str, str], *arguments: object, backend: str = "") -> Running:
+    """Starts a command; its output goes to files in a folder, which is made.
+
+    Args:
+        folder: for its output.
+        environment: added to that of this process.
+        arguments: the command's.
+        backend: name of the class that serves s3://, with short pauses between attempts; "" for the package's choice.
+    """
     folder.mkdir(parents=True)
     for name in ("stdout", "stderr"):
         (folder / name).touch()
-    process = _forks.Process(target=_command, args=(str(folder), environment, [str(word) for word in arguments]))
+    process = _forks.Process(target=_command, args=(str(folder), environment, [str(word) for word in arguments], backend))
     process.start()
     return Running(process, folder)
 
 
-def _command(folder: str, environment: dict[str, str], arguments: list[str]) -> None:
+def _command(folder: str, environment: dict[str, str], arguments: list[str], backend: str) -> None:
     os.environ.update(environment)
     tempfile.tempdir = None  # ask the environment again
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
@@ -66,5 +73,10 @@ def _command(folder: str, environment: dict[str, str], arguments: list[str]) -> 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["melgan-tf", *arguments]
     from melgan_tf.cli.main import main
+    from melgan_tf.storage import backend as retries
+    from melgan_tf.storage.registry import BACKENDS
 
+    if backend:
+        retries.RETRY_PAUSES = (0.05, 0.1, 0.2)
+        BACKENDS["s3"] = tuple(each for each in BACKENDS["s3"] if each.__name__ == backend)
     main(prog_name="melgan-tf")
