@@ -57,7 +57,8 @@ def start(folder: Path, environment: dict[str, str], *arguments: object, backend
     folder.mkdir(parents=True)
     for name in ("stdout", "stderr"):
         (folder / name).touch()
-    process = _forks.Process(target=_command, args=(str(folder), environment, [str(word) for word in arguments], backend))
+    words = [str(word) for word in arguments]
+    process = _forks.Process(target=_command, args=(str(folder), environment, words, backend))
     process.start()
     return Running(process, folder)
 
