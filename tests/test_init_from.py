@@ -87,7 +87,7 @@ def test_fine_tuning_takes_the_configuration_of_its_source(source, other_sounds,
 
 
 def test_the_packages_models_bring_encoder_and_discriminator():
-    for name in ("drums", "drums-44k"):
+    for name in ("drums", "drums-44k", "music"):
         parts = {key.split("/", 1)[0] for key in read_all_weights(name)}
         assert parts == {"generator", "encoder", "discriminator"}
 
