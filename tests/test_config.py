@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import typing
 
 import pytest
 
@@ -161,11 +162,12 @@ LIMITS = {
 
 
 def field_types():
-    return {f"{part}.{f.name}": f.type for part, cls in PARTS.items() for f in dataclasses.fields(cls)}
+    hints = {part: typing.get_type_hints(cls) for part, cls in PARTS.items()}
+    return {f"{part}.{f.name}": hints[part][f.name] for part, cls in PARTS.items() for f in dataclasses.fields(cls)}
 
 
 def test_every_number_has_tested_limits():
-    numeric = {key for key, kind in field_types().items() if kind in ("int", "float")}
+    numeric = {key for key, kind in field_types().items() if kind in (int, float)}
     assert numeric == set(LIMITS)
     assert set(config.known_keys(config.Config)) == {"preset"} | set(map(dotted, field_types())) - set(NESTED.values())
 

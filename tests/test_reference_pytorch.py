@@ -113,7 +113,7 @@ def trained(model, data):
     theirs = torch_training(*players.values(), [mels for mels, _ in pairs], noise)
     ours = []
     for pair, z in zip(pairs, noise, strict=True):
-        model._noise = lambda count, z=z: z
+        model.draw_noise = lambda count, z=z: z
         model.reset_metrics()
         figures = model.train_step(pair)
         ours.append([float(figures[name]) for name in SpectrogramGAN.METRICS])

@@ -96,9 +96,9 @@ def test_shapes_of_encoder_and_discriminator():
 
 
 def test_a_discriminator_sees_that_all_windows_are_alike():
-    judge, x = Discriminator(TINY), tf.random.normal((16, 128, 80), seed=1)
+    discriminator, x = Discriminator(TINY), tf.random.normal((16, 128, 80), seed=1)
     alike = tf.tile(x[:1], (16, 1, 1))
-    assert abs(float(judge(x)[0][0]) - float(judge(alike)[0][0])) > 1e-4
+    assert abs(float(discriminator(x)[0][0]) - float(discriminator(alike)[0][0])) > 1e-4
 
 
 @pytest.mark.parametrize("change", [{"clip_samples": 32_768 + 256 * 16}, {"clip_samples": 256 * 16}])
@@ -144,7 +144,7 @@ def test_the_style_keeps_its_variance_and_moves_slowly():
     assert np.mean(path[0] * path[28]) < 0.1  # it does not come back
 
 
-def test_noise_of_neighbouring_steps_has_nothing_in_common():
+def test_noise_of_neighboring_steps_has_nothing_in_common():
     noise = SequenceNoise(noise_dim=2000, style_dim=1, turn_steps=7).noise(0, 0, steps_of(0, 6)).numpy()
     np.testing.assert_allclose(np.corrcoef(noise), np.eye(6), atol=0.1)
 
@@ -221,21 +221,22 @@ def compiled(**objective):
     return model
 
 
-def test_a_step_moves_every_player_and_all_figures_are_finite():
+def test_a_step_moves_every_player_and_all_metrics_are_finite():
     model = compiled(copy_adversarial=0.5, feature_matching=1.0)
-    players = {name: model.parts()[name] for name in ("generator", "learning_generator", "encoder", "discriminator")}
-    before = {name: [np.asarray(v).copy() for v in variables] for name, variables in players.items()}
-    figures = model.train_step(batch())
-    assert sorted(figures) == sorted(SequenceGAN.METRICS)
-    assert all(np.isfinite(float(value)) for value in figures.values())
-    for name, variables in players.items():
+    networks = {name: model.parts()[name] for name in ("generator", "learning_generator", "encoder", "discriminator")}
+    before = {name: [np.asarray(v).copy() for v in variables] for name, variables in networks.items()}
+    metrics = model.train_step(batch())
+    assert sorted(metrics) == sorted(SequenceGAN.METRICS)
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    for name, variables in networks.items():
         assert all(moved(before[name], variables)), name
 
 
 def test_made_windows_have_the_style_that_moves_as_in_use():
-    noise, style, of_encoder, style_of_encoder, _ = compiled()._draws(400)
+    drawn = compiled().inputs(*batch(400))
+    noise, style = drawn["noise"], drawn["style"]
     assert (noise.shape, style.shape) == ((400, 12, 4), (400, 12, 3))
-    assert (of_encoder.shape, style_of_encoder.shape) == ((400, 12, 4), (400, 3))
+    assert (drawn["encoder_noise"].shape, drawn["encoder_style_noise"].shape) == ((400, 12, 4), (400, 3))
     turn = 16 * 256 / RATE / TINY.model.style_seconds * np.pi / 2
     correlation = np.mean(style.numpy()[:, :1] * style.numpy(), axis=(0, 2))
     np.testing.assert_allclose(correlation, np.cos(turn * np.arange(12)), atol=0.12)

@@ -109,12 +109,12 @@ def randomised(variables, seed=0):
         variable.assign(rng.normal(0, scale, shape))
 
 
-def gan(optimizers=None, xla=False, shards=1, config=SEED, random_weights=True):
+def gan(players=None, xla=False, shards=1, config=SEED, random_weights=True):
     model = SpectrogramGAN(config)
     if random_weights:
         randomised([*model.generator.variables, *model.discriminator.variables])
-    model.compile(*(optimizers or (optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"))),
-                  xla=xla, shards=shards)
+    players = players or (optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"))
+    model.compile(*players, xla=xla, shards=shards)
     return model
 
 
@@ -137,7 +137,7 @@ def stepped(model, times=1):
     """Takes steps with known noise, eagerly (tracing takes longer); the figures of the last one."""
     for index in range(times):
         mels, weights, noise = batch(index)
-        model._noise = lambda count, noise=noise: noise
+        model.draw_noise = lambda count, noise=noise: noise
         model.reset_metrics()
         figures = model.train_step((mels, weights))
     return np.array([float(figures[name]) for name in SpectrogramGAN.METRICS])
@@ -203,7 +203,7 @@ def test_fillers_have_no_influence():
     mels, weights, noise = batch()
     figures = []
     for model, junk in ((with_mels, 0.0), (others, 50.0)):
-        model._noise = lambda count, junk=junk: tf.concat([noise[:6], noise[6:] + junk], 0)
+        model.draw_noise = lambda count, junk=junk: tf.concat([noise[:6], noise[6:] + junk], 0)
         figures.append(model.train_step((tf.concat([mels[:6], mels[6:] + junk], 0), weights)))
     for name in SpectrogramGAN.METRICS:
         assert float(figures[0][name]) == pytest.approx(float(figures[1][name]), rel=1e-6)
@@ -248,16 +248,16 @@ def test_figures_begin_where_nobody_knows_anything(sound_folder):
 
 def test_noise_is_a_function_of_seed_and_step():
     model, again, other = gan(), gan(), gan(config=with_training(SEED, seed=1))
-    first = model._noise(BATCH).numpy()
-    np.testing.assert_array_equal(first, again._noise(BATCH))
-    assert not np.allclose(first, other._noise(BATCH))
+    first = model.draw_noise(BATCH).numpy()
+    np.testing.assert_array_equal(first, again.draw_noise(BATCH))
+    assert not np.allclose(first, other.draw_noise(BATCH))
     model.train_step(batch()[:2])
     assert int(model.step) == 1
-    second = model._noise(BATCH).numpy()
+    second = model.draw_noise(BATCH).numpy()
     assert not np.intersect1d(first, second).size
     again.step.assign(1)
-    np.testing.assert_array_equal(second, again._noise(BATCH))
-    many = model._noise(4_000).numpy()
+    np.testing.assert_array_equal(second, again.draw_noise(BATCH))
+    many = model.draw_noise(4_000).numpy()
     assert abs(many.mean()) < 0.02
     assert abs(many.std() - 1) < 0.02
 
@@ -292,7 +292,7 @@ def trained_on(strategy, noise, steps=4):
         context = tf.distribute.get_replica_context()
         return noise[context.replica_id_in_sync_group * count:][:count]
 
-    model._noise = known
+    model.draw_noise = known
     logs = []
     recording = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, figures: logs.append(figures))
     loop.train(model, batches(images, BATCH, 0), 0, steps, 2, keras.callbacks.CallbackList([recording]), strategy)
@@ -318,10 +318,10 @@ def test_replicas_draw_together_what_one_draws():
     with strategy.scope():
         model = gan()
     model.step.assign(3)
-    drawn = strategy.run(lambda: model._noise(4)).values
+    drawn = strategy.run(lambda: model.draw_noise(4)).values
     alone = gan()
     alone.step.assign(3)
-    np.testing.assert_array_equal(np.concatenate(drawn), alone._noise(8))
+    np.testing.assert_array_equal(np.concatenate(drawn), alone.draw_noise(8))
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ from melgan_tf.models.vocoder_training.train_step import VocoderGAN
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, collect, load
 from melgan_tf.storage.run_directory import RunDirectory, with_training
-from melgan_tf.training import callbacks, loop
+from melgan_tf.training import callbacks, loop, optimizers
 from melgan_tf.training.plan import mirrored
 from melgan_tf.training.run import run
 from melgan_tf.training.stft_loss import multi_resolution_stft
@@ -79,7 +79,7 @@ class Recording(keras.optimizers.SGD):
         return super().apply(gradients, variables)
 
 
-def gan(config, optimizers=None, **how):
+def gan(config, players=None, **how):
     """A compiled model. Its convolutions neither damp nor amplify: those that training begins with leave hardly any
     gradient in the layers furthest from the loss."""
     model = VocoderGAN(config)
@@ -87,8 +87,7 @@ def gan(config, optimizers=None, **how):
         for variable in player.trainable_variables if player else ():
             if variable.name == "g":
                 variable.assign(np.full(variable.shape, 1.5))
-    model.compile(*(optimizers or (optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"))),
-                  **how)
+    model.compile(*(players or (optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"))), **how)
     return model
 
 
@@ -133,7 +132,7 @@ def test_stft_loss_is_what_librosa_says():
 
 def plain_step(model, real, adversarial):
     """The same step as one would write it down; returns both players' gradients and the figures."""
-    weights, audio = model.objective, model.config.audio
+    weights, audio = model.loss_weights, model.config.audio
     g, d = ([v.value for v in player.trainable_variables] if player else [] for player in
             (model.generator, model.discriminator))
     mel = spectral.mel_spectrogram(real, audio)

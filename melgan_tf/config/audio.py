@@ -6,9 +6,9 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from melgan_tf.config.schema import check_types, require, to_dict
+from melgan_tf.config.schema import Range, check_fields, require, to_dict
 
 MelScale = Literal["htk", "slaney"]
 MelNorm = Literal["none", "slaney"]
@@ -36,8 +36,8 @@ class AudioConfig:
         floor: smallest mel value that the logarithm sees.
     """
 
-    sample_rate: int = 16_000
-    n_fft: int = 1024
+    sample_rate: Annotated[int, Range(1_000, 384_000, unit="Hz")] = 16_000
+    n_fft: Annotated[int, Range(16, 65_536, unit="samples")] = 1024
     hop_samples: int = 512
     window: Literal["hann"] = "hann"
     mel_bins: int = 64
@@ -48,12 +48,10 @@ class AudioConfig:
     power: float = 2.0
     padding: Padding = "centre"
     compression: Compression = "none"
-    floor: float = 1e-5
+    floor: Annotated[float, Range(0, above=True)] = 1e-5
 
     def __post_init__(self) -> None:
-        check_types(self, "audio")
-        require(1_000 <= self.sample_rate <= 384_000, "audio.sample_rate", self.sample_rate, "give 1000 to 384000 Hz")
-        require(16 <= self.n_fft <= 65_536, "audio.n_fft", self.n_fft, "give 16 to 65536 samples")
+        check_fields(self, "audio")
         require(self.n_fft % 2 == 0, "audio.n_fft", self.n_fft, "give an even number of samples")
         require(1 <= self.hop_samples <= self.n_fft, "audio.hop_samples", self.hop_samples,
                 f"give 1 to n_fft ({self.n_fft}) samples")
@@ -64,7 +62,6 @@ class AudioConfig:
         require(self.max_hz <= self.sample_rate / 2, "audio.max_hz", self.max_hz,
                 f"give at most half the sample rate ({self.sample_rate / 2:g} Hz)")
         require(self.power in (1.0, 2.0), "audio.power", self.power, "give 1 (magnitude) or 2 (power)")
-        require(self.floor > 0, "audio.floor", self.floor, "give a positive number")
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that two configurations share only if their mels mean the same."""

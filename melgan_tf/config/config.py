@@ -7,17 +7,18 @@ one), wrong types and values out of range when it is built, so that no run start
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from melgan_tf.config import registry
 from melgan_tf.config.audio import AudioConfig
 from melgan_tf.config.registry import Family, ModelConfig
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Count, Decay, Range, check_fields, require
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 XLAMode = Literal["auto", "on", "off"]
 Window = Literal["beginning", "random"]
 Level = Literal["natural", "peak"]
+LearningRate = Annotated[float, Range(0, 1, above=True)]
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,13 @@ class DataConfig:
             loud one are the same example.
     """
 
-    clip_samples: int = 8_000
+    clip_samples: Annotated[int, Range(64, 100_000_000, unit="samples")] = 8_000
     window: Window = "beginning"
-    gain_db: float = 0.0
+    gain_db: Annotated[float, Range(0, 60, unit="dB")] = 0.0
     level: Level = "natural"
 
     def __post_init__(self) -> None:
-        check_types(self, "data")
-        require(64 <= self.clip_samples <= 100_000_000, "data.clip_samples", self.clip_samples,
-                "give 64 to 100000000 samples")
-        require(0 <= self.gain_db <= 60, "data.gain_db", self.gain_db, "give 0 to 60 dB")
+        check_fields(self, "data")
 
 
 @dataclass(frozen=True)
@@ -65,38 +63,25 @@ class TrainingConfig:
         xla: compile the training step with XLA: "on", "off", or "auto" (where it pays).
     """
 
-    batch_size: int = 128
-    epochs: int = 5_000
-    steps: int = 0
-    generator_learning_rate: float = 2e-4
-    discriminator_learning_rate: float = 2e-4
-    learning_rate_decay: float = 1.0
-    beta_1: float = 0.5
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    seed: int = 0
-    log_every: int = 50
-    checkpoint_every: int = 25
-    keep_checkpoints: int = 3
-    preview_every: int = 100
+    batch_size: Count = 128
+    epochs: Count = 5_000
+    steps: Annotated[int, Range(0)] = 0
+    generator_learning_rate: LearningRate = 2e-4
+    discriminator_learning_rate: LearningRate = 2e-4
+    learning_rate_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
+    beta_1: Decay = 0.5
+    beta_2: Decay = 0.999
+    epsilon: Annotated[float, Range(0, above=True)] = 1e-8
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
+    log_every: Count = 50
+    checkpoint_every: Count = 25
+    keep_checkpoints: Count = 3
+    preview_every: Count = 100
     precision: Precision = "float32"
     xla: XLAMode = "auto"
 
     def __post_init__(self) -> None:
-        check_types(self, "training")
-        for name in ("batch_size", "epochs", "log_every", "checkpoint_every", "keep_checkpoints", "preview_every"):
-            require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "give 1 or more")
-        require(self.steps >= 0, "training.steps", self.steps, "give 0 (train by epochs) or more")
-        for name in ("generator_learning_rate", "discriminator_learning_rate"):
-            value = getattr(self, name)
-            require(0 < value <= 1, f"training.{name}", value, "give more than 0 and at most 1")
-        for name in ("beta_1", "beta_2"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"training.{name}", value, "give 0 or more and less than 1")
-        require(0 < self.learning_rate_decay <= 1, "training.learning_rate_decay", self.learning_rate_decay,
-                "give more than 0 and at most 1")
-        require(self.epsilon > 0, "training.epsilon", self.epsilon, "give a positive number")
-        require(0 <= self.seed < 2**31, "training.seed", self.seed, "give 0 to 2147483647")
+        check_fields(self, "training")
 
 
 @dataclass(frozen=True)
@@ -115,7 +100,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        check_types(self, "")
+        check_fields(self, "")
         audio, clip_samples = self.audio, self.data.clip_samples
         if audio.padding == "centre":  # one reflection reaches no further than the clip itself
             name, reach = "n_fft / 2", audio.n_fft // 2
@@ -133,5 +118,3 @@ class Config:
     def mel_shape(self) -> tuple[int, int]:
         """(mel_bins, frames) of one clip."""
         return self.audio.mel_bins, self.audio.frames(self.data.clip_samples)
-
-

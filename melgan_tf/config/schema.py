@@ -8,8 +8,9 @@ import json
 import math
 import types
 import typing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from melgan_tf.config import registry
 from melgan_tf.config.registry import ModelConfig
@@ -22,25 +23,91 @@ def require(condition: bool, key: str, value: object, remedy: str) -> None:
         raise ConfigError(f"{key} is {value!r}: {remedy}")
 
 
-def check_types(config: Any, prefix: str) -> None:
-    """Holds every field to its annotation; an int is welcome where a float is asked for."""
-    for name, hint in typing.get_type_hints(type(config)).items():
+@dataclass(frozen=True)
+class Range:
+    """The bounds of a number, in its annotation: ``channels: Annotated[int, Range(1, 4096)] = 128``.
+
+    Args:
+        low: the smallest value.
+        high: the largest; None: there is none.
+        above, below: exclude ``low`` or ``high`` itself.
+        unit: for messages.
+
+    Example:
+        >>> Range(0, 1, above=True).remedy
+        'give more than 0 and at most 1'
+    """
+
+    low: float
+    high: float | None = None
+    above: bool = False
+    below: bool = False
+    unit: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        if value < self.low or (self.above and value == self.low):
+            return False
+        return self.high is None or value < self.high or (value == self.high and not self.below)
+
+    @property
+    def remedy(self) -> str:
+        """What to give instead of a value outside."""
+        unit = f" {self.unit}" if self.unit else ""
+        if self.high is None:
+            return "give a positive number" if self.above and self.low == 0 else f"give {self.low} or more{unit}"
+        if not (self.above or self.below):
+            return f"give {self.low} to {self.high}{unit}"
+        low = f"more than {self.low}" if self.above else f"{self.low} or more"
+        return f"give {low} and {'less than' if self.below else 'at most'} {self.high}{unit}"
+
+
+#: The length of a vector, or the width of a layer.
+Width = Annotated[int, Range(1, 4096)]
+Count = Annotated[int, Range(1)]
+Fraction = Annotated[float, Range(0, 1)]
+#: A decay rate: less than 1.
+Decay = Annotated[float, Range(0, 1, below=True)]
+#: The weight of a loss.
+Weight = Annotated[float, Range(0)]
+
+
+def check_fields(config: Any, prefix: str) -> None:
+    """Holds every field to its annotation: its type, where an int may stand for a float, and its `Range`.
+
+    Args:
+        config: a dataclass, under construction.
+        prefix: what messages call it: "model" makes "model.channels" of a field.
+
+    Raises:
+        ConfigError: one does not; the message shows key, value and remedy.
+    """
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
         value = getattr(config, name)
         key = f"{prefix}.{name}" if prefix else name
-        if typing.get_origin(hint) is Literal:
-            choices = typing.get_args(hint)
-            require(value in choices and type(value) is str, key, value, f"give one of {', '.join(choices)}")
-        elif hint is float:
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            require(number, key, value, "give a finite number")
-            object.__setattr__(config, name, float(value))
-        elif hint is int:
-            require(isinstance(value, int) and not isinstance(value, bool), key, value, "give a whole number")
-        elif typing.get_origin(hint) is tuple:
-            whole = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-            require(whole, key, value, "give a list of whole numbers")
-        elif isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
-            require(isinstance(value, hint), key, value, f"give {hint.__name__}")
+        if typing.get_origin(hint) is Annotated:
+            hint, *extras = typing.get_args(hint)
+            _check_type(config, name, hint, value, key)
+            for bounds in extras:
+                require(value in bounds, key, getattr(config, name), bounds.remedy)
+        else:
+            _check_type(config, name, hint, value, key)
+
+
+def _check_type(config: Any, name: str, hint: Any, value: Any, key: str) -> None:
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        require(value in choices and type(value) is str, key, value, f"give one of {', '.join(choices)}")
+    elif hint is float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        require(number, key, value, "give a finite number")
+        object.__setattr__(config, name, float(value))
+    elif hint is int:
+        require(isinstance(value, int) and not isinstance(value, bool), key, value, "give a whole number")
+    elif typing.get_origin(hint) is tuple:
+        whole = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+        require(whole, key, value, "give a list of whole numbers")
+    elif isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
+        require(isinstance(value, hint), key, value, f"give {hint.__name__}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Range, Width, check_fields, require
 from melgan_tf.models.vocoder_training.config import VocoderObjective, check_clips, check_mels
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
+
+Rounds = Annotated[int, Range(0, 64)]
 
 
 @dataclass(frozen=True)
@@ -32,25 +34,20 @@ class FastVocoderConfig(ModelConfig):
     """
 
     kind: Literal["fast-vocoder"] = "fast-vocoder"
-    channels: int = 192
+    channels: Width = 192
     kernel: int = 7
     dilations: tuple[int, ...] = (1, 2, 4, 1)
-    subframes: int = 1
-    sub_channels: int = 128
-    sub_blocks: int = 1
+    subframes: Annotated[int, Range(1, 64)] = 1
+    sub_channels: Width = 128
+    sub_blocks: Rounds = 1
     overlap: int = 2
-    carriers: int = 4
-    low_rounds: int = 0
-    corrections: int = 1
+    carriers: Annotated[int, Range(1, 8)] = 4
+    low_rounds: Rounds = 0
+    corrections: Rounds = 1
     objective: VocoderObjective = field(default_factory=VocoderObjective)
 
     def __post_init__(self) -> None:
-        check_types(self, "model")
-        for name, most in (("channels", 4096), ("sub_channels", 4096), ("subframes", 64), ("carriers", 8)):
-            value = getattr(self, name)
-            require(1 <= value <= most, f"model.{name}", value, f"give 1 to {most}")
-        for name in ("sub_blocks", "low_rounds", "corrections"):
-            require(0 <= getattr(self, name) <= 64, f"model.{name}", getattr(self, name), "give 0 to 64")
+        check_fields(self, "model")
         require(1 <= self.kernel <= 31 and self.kernel % 2 == 1, "model.kernel", self.kernel,
                 "give an odd number from 1 to 31")
         require(all(1 <= dilation <= 64 for dilation in self.dilations), "model.dilations", list(self.dilations),

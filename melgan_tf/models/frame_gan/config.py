@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Decay, Fraction, Range, Width, check_fields, require
 from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
@@ -32,25 +32,18 @@ class FrameGANConfig(ModelConfig):
     """
 
     kind: Literal["frame-gan"] = "frame-gan"
-    noise_dim: int = 20
-    channels: int = 128
+    noise_dim: Width = 20
+    channels: Width = 128
     ceiling: float = 5.0
-    discriminator_gain: float = 4.0
-    average: float = 0.9995
-    class_balance: float = 0.25
-    diffuse: float = 0.5
+    discriminator_gain: Annotated[float, Range(0, 100, above=True)] = 4.0
+    average: Decay = 0.9995
+    class_balance: Fraction = 0.25
+    diffuse: Fraction = 0.5
     objective: VAEGANObjective = field(default_factory=VAEGANObjective)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        check_types(self, "model")
-        require(1 <= self.noise_dim <= 4096, "model.noise_dim", self.noise_dim, "give 1 to 4096")
-        require(1 <= self.channels <= 4096, "model.channels", self.channels, "give 1 to 4096")
-        require(0 < self.discriminator_gain <= 100, "model.discriminator_gain", self.discriminator_gain,
-                "give more than 0 and at most 100")
-        require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
-        for name in ("class_balance", "diffuse"):
-            require(0 <= getattr(self, name) <= 1, f"model.{name}", getattr(self, name), "give 0 to 1")
+        check_fields(self, "model")
 
     def check(self, config: Config) -> None:
         frames = config.mel_shape[1]

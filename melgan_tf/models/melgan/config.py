@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Range, check_fields, require
 from melgan_tf.models.vocoder_training.config import VocoderObjective, check_clips, check_mels
 
 if TYPE_CHECKING:
@@ -28,16 +28,14 @@ class MelGANConfig(ModelConfig):
 
     kind: Literal["melgan"] = "melgan"
     ratios: tuple[int, ...] = (8, 8, 2, 2)
-    channels: int = 32
-    residual_layers: int = 3
+    channels: Annotated[int, Range(1, 512)] = 32
+    residual_layers: Annotated[int, Range(1, 6)] = 3
     objective: VocoderObjective = field(default_factory=VocoderObjective)
 
     def __post_init__(self) -> None:
-        check_types(self, "model")
+        check_fields(self, "model")
         require(1 <= len(self.ratios) <= 8 and all(2 <= ratio <= 64 for ratio in self.ratios), "model.ratios",
                 list(self.ratios), "give 1 to 8 factors of 2 to 64")
-        require(1 <= self.channels <= 512, "model.channels", self.channels, "give 1 to 512")
-        require(1 <= self.residual_layers <= 6, "model.residual_layers", self.residual_layers, "give 1 to 6")
 
     def check(self, config: Config) -> None:
         audio = config.audio

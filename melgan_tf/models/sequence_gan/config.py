@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Decay, Range, Width, check_fields, require
 from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
@@ -35,28 +35,19 @@ class SequenceGANConfig(ModelConfig):
     """
 
     kind: Literal["sequence-gan"] = "sequence-gan"
-    noise_dim: int = 16
-    style_dim: int = 32
-    style_seconds: float = 5.0
-    channels: int = 128
+    noise_dim: Width = 16
+    style_dim: Width = 32
+    style_seconds: Annotated[float, Range(0.1, 3600, unit="seconds")] = 5.0
+    channels: Width = 128
     ceiling: float = 1.0
-    discriminator_gain: float = 2.5
-    average: float = 0.9995
-    quietest_db: float = 30.0
+    discriminator_gain: Annotated[float, Range(0, 100, above=True)] = 2.5
+    average: Decay = 0.9995
+    quietest_db: Annotated[float, Range(0, 200, above=True, unit="dB")] = 30.0
     objective: VAEGANObjective = field(default_factory=lambda: VAEGANObjective(kl=0.005))
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(2, 0, 0.05))
 
     def __post_init__(self) -> None:
-        check_types(self, "model")
-        for name in ("noise_dim", "style_dim", "channels"):
-            require(1 <= getattr(self, name) <= 4096, f"model.{name}", getattr(self, name), "give 1 to 4096")
-        require(0.1 <= self.style_seconds <= 3600, "model.style_seconds", self.style_seconds,
-                "give 0.1 to 3600 seconds")
-        require(0 < self.discriminator_gain <= 100, "model.discriminator_gain", self.discriminator_gain,
-                "give more than 0 and at most 100")
-        require(0 <= self.average < 1, "model.average", self.average, "give 0 or more and less than 1")
-        require(0 < self.quietest_db <= 200, "model.quietest_db", self.quietest_db,
-                "give more than 0 and at most 200 dB")
+        check_fields(self, "model")
 
     def check(self, config: Config) -> None:
         frames = config.mel_shape[1]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Range, Width, check_fields
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,9 @@ class SpectrogramGANConfig(ModelConfig):
     """
 
     kind: Literal["spectrogram-gan"] = "spectrogram-gan"
-    noise_dim: int = 20
-    weight_std: float = 0.02
+    noise_dim: Width = 20
+    weight_std: Annotated[float, Range(0, 1, above=True)] = 0.02
 
     def __post_init__(self) -> None:
-        check_types(self, "model")
-        require(1 <= self.noise_dim <= 4096, "model.noise_dim", self.noise_dim, "give 1 to 4096")
-        require(0 < self.weight_std <= 1, "model.weight_std", self.weight_std, "give more than 0 and at most 1")
-
+        check_fields(self, "model")
 

@@ -46,7 +46,7 @@ class SpectrogramGAN(GAN):
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         mels, weights = data
-        noise = self._noise(mels.shape[0])
+        noise = self.draw_noise(mels.shape[0])
         sizes = shard_sizes(mels.shape[0], self.shards)
         mels, weights, noise = (tf.split(tensor, sizes) for tensor in (mels, weights, noise))
 
@@ -65,7 +65,8 @@ class SpectrogramGAN(GAN):
         gen_loss, fake_after = tf.unstack(tf.add_n([metrics for _, metrics in gen_results]))
         return self.finish_step([disc_loss, gen_loss, real, fake_before, fake_after])
 
-    def _noise(self, count: int) -> tf.Tensor:
+    def draw_noise(self, count: int) -> tf.Tensor:
+        """This replica's noise of this step, ``(count, noise_dim)``."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), step_seed(self.step)])
         return replica_slice(lambda rows: tf.random.stateless_normal((rows, self.generator.noise_dim), seed), count)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Fraction, Range, Weight, check_fields, require
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
@@ -28,17 +27,14 @@ class VAEGANObjective:
         feature_matching: distance of the discriminator's feature maps of a real sound and its copy.
     """
 
-    adversarial: float = 1.0
-    reconstruction: float = 10.0
-    kl: float = 0.02
-    copy_adversarial: float = 0.0
-    feature_matching: float = 0.0
+    adversarial: Weight = 1.0
+    reconstruction: Weight = 10.0
+    kl: Weight = 0.02
+    copy_adversarial: Weight = 0.0
+    feature_matching: Weight = 0.0
 
     def __post_init__(self) -> None:
-        check_types(self, "model.objective")
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
+        check_fields(self, "model.objective")
         require(self.adversarial + self.reconstruction > 0, "model.objective.adversarial", self.adversarial,
                 "give something to learn from: adversarial or reconstruction above 0")
 
@@ -53,15 +49,12 @@ class AugmentationConfig:
         gain: most that is added everywhere or taken away, on the scale of [-1, 1].
     """
 
-    bin_shift: int = 3
-    frame_shift: int = 1
-    gain: float = 0.1
+    bin_shift: Annotated[int, Range(0, 64)] = 3
+    frame_shift: Annotated[int, Range(0, 64)] = 1
+    gain: Fraction = 0.1
 
     def __post_init__(self) -> None:
-        check_types(self, "model.augmentation")
-        for name, most in (("bin_shift", 64), ("frame_shift", 64), ("gain", 1)):
-            value = getattr(self, name)
-            require(0 <= value <= most, f"model.augmentation.{name}", value, f"give 0 to {most}")
+        check_fields(self, "model.augmentation")
 
 
 def check_log_mels(config: Config, name: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from melgan_tf.config.schema import check_types, require
+from melgan_tf.config.schema import Range, Weight, check_fields, require
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
@@ -25,17 +24,14 @@ class VocoderObjective:
         mel: weight of the mean absolute difference of log mels.
     """
 
-    adversarial_start: int = 0
-    adversarial: float = 1.0
-    feature_matching: float = 10.0
-    stft: float = 0.0
-    mel: float = 0.0
+    adversarial_start: Annotated[int, Range(0)] = 0
+    adversarial: Weight = 1.0
+    feature_matching: Weight = 10.0
+    stft: Weight = 0.0
+    mel: Weight = 0.0
 
     def __post_init__(self) -> None:
-        check_types(self, "model.objective")
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            require(value >= 0, f"model.objective.{item.name}", value, "give 0 or more")
+        check_fields(self, "model.objective")
         require(self.adversarial + self.feature_matching + self.stft + self.mel > 0, "model.objective.adversarial",
                 self.adversarial, "give something to learn from: one of the weights above 0")
         require(self.adversarial_start == 0 or self.stft + self.mel > 0, "model.objective.adversarial_start",
