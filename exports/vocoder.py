@@ -123,7 +123,7 @@ def _convert(vocoder: Vocoder, folder: Path, quantize: tflite.Quantize, frames: 
         specs += [tf.TensorSpec((1, frames), tf.float32, name="present"), tf.TensorSpec((1,), tf.int32, name="start")]
 
     def masked_window(mel: tf.Tensor, present: tf.Tensor, start: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"audio": vocoder.model(mel, present=present, start=start[0], use_matmul_dft=True)}
+        return {"audio": vocoder.model(mel, frame_mask=present, start=start[0], use_matmul_dft=True)}
 
     archive = keras.export.ExportArchive()
     archive.track(vocoder.model)

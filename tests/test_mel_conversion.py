@@ -1,4 +1,4 @@
-"""Mels of one contract brought to another: exact where it can be, near on noise where not, refused else."""
+"""Conversion between mel configurations: exact where possible, close for noise where not, otherwise refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG = presets.get("vocoder-16k").audio
 MELGAN = presets.get("melgan").audio
 SMALL = AudioConfig(n_fft=512, hop_samples=128, mel_bins=32)
 
-#: For every field in which contracts must not differ, another value that the seed preset's contract may have.
+#: For every field that must not differ, another valid value for the seed preset.
 OTHERS = {"sample_rate": 22_050, "n_fft": 2048, "hop_samples": 256, "mel_bins": 80, "min_hz": 30.0, "max_hz": 7_600.0,
           "mel_scale": "slaney", "padding": "half-hop"}
 

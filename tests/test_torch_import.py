@@ -5,13 +5,10 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
-import json
 import os
 import sys
 import warnings
-import zipfile
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -134,10 +131,6 @@ def removed(model, every=1):
     return model.state_dict()
 
 
-def partly_removed(model):
-    return removed(model, every=3)
-
-
 def parallel(model):
     stored = torch.nn.DataParallel(model).state_dict()
     assert next(iter(stored)).startswith("module.model.1.")
@@ -148,18 +141,13 @@ def reversed_order(model):
     return collections.OrderedDict(reversed(model.state_dict().items()))
 
 
-@pytest.mark.parametrize("stored_as", [parametrized, removed, partly_removed, parallel, reversed_order])
+@pytest.mark.parametrize("stored_as", [parametrized, removed, lambda model: removed(model, every=3), parallel,
+                                       reversed_order])
 def test_other_ways_to_store_the_same(stored_as, tmp_path):
     model = model_of(**TINY)
-    generator, _ = imported(save(tmp_path, stored_as(model)), tmp_path / "run")
+    path = save(tmp_path, stored_as(model), _use_new_zipfile_serialization=stored_as is not reversed_order)
+    generator, _ = imported(path, tmp_path / "run")  # without zip: as before PyTorch 1.6
     same_sound(generator, model, TINY["mel_bins"])
-
-
-def test_files_of_pytorch_before_1_6(tmp_path):
-    model = model_of(**TINY)
-    path = save(tmp_path, model.state_dict(), _use_new_zipfile_serialization=False)
-    assert not zipfile.is_zipfile(path)
-    same_sound(imported(path, tmp_path / "run")[0], model, TINY["mel_bins"])
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
@@ -195,16 +183,10 @@ def test_it_reports_what_it_made_and_what_it_assumed(tmp_path):
     record = RunDirectory(run).record()
     assert record["data"]["imported_from"] == str(path)
     assert len(record["data"]["sha256"]) == 64
-    facts = json.loads(invoke("info", run, "--json").stdout)
-    assert (facts["kind"], facts["checkpoints"]) == ("run", [0])
-
-
-def test_mels_that_are_not_the_published_ones_are_a_warning(tmp_path):
-    ended = invoke("import-torch", tiny(tmp_path), "--out", tmp_path / "run", "--quiet")
+    ended = invoke("import-torch", tiny(tmp_path), "--out", tmp_path / "tiny", "--quiet")
     assert (ended.code, ended.stdout) == (0, "")
     assert ended.stderr.startswith("warning: the file does not record its mel configuration")
     assert "n_fft 32" in ended.stderr
-    assert ended.stderr.count("\n") == 1
 
 
 def test_existing_files_are_never_replaced(tmp_path):
@@ -224,14 +206,6 @@ def test_existing_files_are_never_replaced(tmp_path):
     check()
     assert invoke("import-torch", path, "--out", tmp_path / "link").code == 0  # an empty folder may become the run
     assert RunDirectory(tmp_path / "empty").exists()
-
-
-def test_a_failure_leaves_nothing_behind(tmp_path):
-    path = tiny(tmp_path)
-    check = unchanged(tmp_path)
-    with mock.patch("melgan_tf.storage.run_directory.RunDirectory.write", side_effect=OSError(28, "no space")):
-        invoke("import-torch", path, "--out", tmp_path / "run").one_line("cannot write", "no space", code=1)
-    check()
 
 
 @pytest.mark.parametrize("absent", [True, False])
@@ -269,17 +243,13 @@ ONE = torch.ones(1)
     (without("model.4.shortcut"), "(missing: model.4.shortcut.weight_g, model.4.shortcut.weight_v, model.4.shortcut."),
     (without("model.7.bias"), "(missing: model.7.bias)"),
     (without("model.5."), "model.5.block.2.bias and 6 more)"),
-    (without("model.7.weight_g"), "(missing: model.7.weight_g)"),
     (with_("model.1.weight_v", torch.ones(24, 5, 6)), "model.1.weight_v has shape (24, 5, 6)"),
-    (with_("model.1.weight_v", torch.ones(24, 5)), "model.1.weight_v has shape (24, 5)"),
     (with_("model.1.weight_v", torch.ones(13, 5, 7)), "model.1.weight_v has shape (13, 5, 7)"),
     (with_("model.1.bias", torch.ones(())), "model.1.bias has shape (), not (12,)"),
     (with_("model.3.weight_v", torch.ones(12, 6, 7)), "model.3.weight_v has shape (12, 6, 7), not (12, 6, 6)"),
     (with_("model.3.weight_v", torch.ones(6, 12, 8)), "model.3.weight_v has shape (6, 12, 8), not (12, 6, 8)"),
-    (with_("model.8.block.2.weight_v", torch.ones(3, 3, 5)), "(3, 3, 5), not (3, 3, 3)"),
     (with_("model.12.weight_v", torch.ones(2, 3, 7)), "(wrong shape: model.12.weight_v has shape (2, 3, 7), not (1"),
     (with_("model.1.weight", torch.ones(12, 5, 7)), "(unexpected: model.1.weight)"),
-    (with_("model.1.running_mean", ONE), "(unexpected: model.1.running_mean)"),
     (lambda stored: {f"generator.{name}": value for name, value in stored.items()}, "unexpected: generator.model.1."),
     (lambda stored: {"model_g": stored}, "model_g is not a tensor"),
     (lambda stored: {3: ONE}, "3 is not a name"),
@@ -289,7 +259,6 @@ ONE = torch.ones(1)
     (with_("model.3.bias", torch.ones(6, device="meta")), "model.3.bias is not a tensor of floating-point"),
     (with_("model.1.bias", torch.ones(1).expand(10**12)), "model.1.bias is not a tensor of floating-point"),
     (with_("model.3.bias", lambda value: value * float("nan")), "model.3.bias contains values that are not finite"),
-    (with_("model.7.weight_v", lambda value: value * 1e30), "model.7.weight_v contains a filter without a direction"),
     (with_("model.7.weight_v", lambda value: value * 0), "model.7.weight_v contains a filter without a direction"),
 ])
 def test_a_state_that_does_not_fit_is_refused(change, part, tmp_path):
@@ -302,11 +271,6 @@ def test_a_state_that_does_not_fit_is_refused(change, part, tmp_path):
 ])
 def test_sizes_that_are_not_supported(arguments, part, tmp_path):
     refused(save(tmp_path, torch_melgan.Generator(**TINY | {"channels": 1} | arguments).state_dict()), part)
-
-
-@pytest.mark.parametrize("stored", [{}, [ONE], ONE, None, "weights"], ids=repr)
-def test_a_file_without_named_tensors_is_refused(stored, tmp_path):
-    refused(save(tmp_path, stored), "contains no named tensors")
 
 
 class Trap:
@@ -332,10 +296,12 @@ def test_code_in_a_file_is_not_run(zipped, tmp_path, monkeypatch):
     assert sprung.exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x80\x02.", b"x" * 10_000, b"RIFF1234WAVEfmt "], ids=range(5))
-def test_other_files_are_refused(data, tmp_path):
-    (tmp_path / "netG.pt").write_bytes(data)
-    refused(tmp_path / "netG.pt", "is damaged, or not a PyTorch checkpoint")
+def test_other_files_are_refused(tmp_path):
+    for data in (b"", b"PK\x03\x04", b"\x80\x02.", b"x" * 10_000, b"RIFF1234WAVEfmt "):
+        (tmp_path / "netG.pt").write_bytes(data)
+        refused(tmp_path / "netG.pt", "is damaged, or not a PyTorch checkpoint")
+    for stored in ({}, [ONE], ONE, None, "weights"):
+        refused(save(tmp_path, stored), "contains no named tensors")
     refused(tmp_path / "none.pt", "does not exist", code=2)
     (tmp_path / "folder.pt").mkdir()
     refused(tmp_path / "folder.pt", "is not a file", code=2)

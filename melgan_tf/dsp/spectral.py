@@ -1,7 +1,7 @@
-"""Samples to mel spectrogram, as :class:`~melgan_tf.config.AudioConfig` lays it down.
+"""Samples to mel spectrogram, as :class:`~melgan_tf.config.AudioConfig` defines it.
 
-Everything here is made of core TensorFlow operations and takes any batch size: it runs eagerly, inside ``tf.function``
-with and without XLA, and inside a SavedModel. A waveform is ``(batch, samples)`` in [-1, 1], a mel spectrogram is
+Everything here consists of core TensorFlow operations and takes any batch size: it runs eagerly, in ``tf.function``
+with and without XLA, and in a SavedModel. A waveform is ``(batch, samples)`` in [-1, 1], a mel spectrogram is
 ``(batch, frames, mel_bins)``.
 """
 
@@ -16,10 +16,10 @@ import tensorflow as tf
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError, UsageError
 
-#: Power below which `log_mel` shows nothing but its floor: -100 dB.
+#: The floor of `log_mel` as a power: -100 dB.
 POWER_FLOOR = 1e-10
 
-#: Mean magnitude over the root of the mean power, of complex Gaussian noise.
+#: Ratio of mean magnitude to root mean power of complex Gaussian noise.
 _NOISE_RATIO = math.sqrt(math.pi) / 2
 
 
@@ -32,7 +32,7 @@ def mel_filterbank(audio: AudioConfig) -> np.ndarray:
     two cannot be chained.
 
     Args:
-        audio: which filters.
+        audio: sample rate, transform size and filters.
 
     Returns:
         A read-only float32 array ``(n_fft // 2 + 1, mel_bins)``. A filter narrower than the distance between two bins
@@ -54,14 +54,14 @@ def mel_filterbank(audio: AudioConfig) -> np.ndarray:
 
 
 def padding_samples(audio: AudioConfig) -> tuple[int, int]:
-    """Samples that `stft` reflects before the beginning and after the end of a waveform.
+    """Samples that `stft` reflects before the start and after the end of a waveform.
 
     ::
 
-        "centre"    |<- n_fft/2 ->|0 ........ samples|<- n_fft/2 ->|    frame i is centred on sample i * hop
-        "half-hop"  |<- (n_fft - hop)/2 ->|0 ... samples|<- .. ->|      frame i is centred on hop i of the waveform
+        "centre"    |<- n_fft/2 ->|0 ........ samples|<- n_fft/2 ->|    frame i is centered on sample i * hop
+        "half-hop"  |<- (n_fft - hop)/2 ->|0 ... samples|<- .. ->|      frame i is centered on hop i of the waveform
 
-    With an odd hop the two sides of "half-hop" differ by one sample, so that there are still ``samples // hop`` frames.
+    With an odd hop the two sides of "half-hop" differ by one sample, so that the frames are still ``samples // hop``.
     """
     if audio.padding == "centre":
         return audio.n_fft // 2, audio.n_fft // 2
@@ -78,7 +78,7 @@ def reflect(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     before, after = padding_samples(audio)
     samples = waveform.shape[1]
     if samples is not None and samples <= max(before, after):
-        raise MelGANError(f"a waveform of {samples} samples is too short to be analysed: give at least "
+        raise MelGANError(f"a waveform of {samples} samples is too short to be analyzed: give at least "
                           f"{max(before, after) + 1} samples for n_fft={audio.n_fft}")
     return tf.pad(waveform, [[0, 0], [before, after]], mode="REFLECT")
 
@@ -108,17 +108,16 @@ def _stft(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
 
 
 def mel_spectrogram(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
-    """The mel spectrogram of a waveform: what every model of this package trains on.
+    """The mel spectrogram of a waveform, the training data of every model in this package.
 
-    It can be differentiated everywhere: at silence, where a magnitude (``power=1``) has no derivative, the gradient is
-    zero.
+    It is differentiable everywhere: in silence, where a magnitude (``power=1``) has no derivative, the gradient is 0.
 
     Args:
         waveform: ``(batch, samples)`` in [-1, 1].
-        audio: the contract.
+        audio: the mel configuration.
 
     Returns:
-        float32 ``(batch, audio.frames(samples), mel_bins)``, compressed as `audio` says.
+        float32 ``(batch, audio.frames(samples), mel_bins)``, compressed as in `audio`.
 
     Raises:
         MelGANError: the waveform is not ``(batch, samples)``, or too short.
@@ -131,11 +130,11 @@ def mel_spectrogram(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
 
 
 def mel_of_padded(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
-    """The mel spectrogram of a waveform to which nothing is added at the ends: frame i begins at sample ``i * hop``.
+    """The mel spectrogram of a waveform without padding: frame i starts at sample ``i * hop``.
 
     Args:
         waveform: ``(batch, samples)``, at least ``n_fft`` samples.
-        audio: the contract.
+        audio: the mel configuration.
     """
     return _mel(_stft(waveform, audio), audio)
 
@@ -148,7 +147,7 @@ def _mel(spectrum: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
 
 
 def compress(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
-    """Linear mel to the scale of the contract: unchanged, or ``log10(max(mel, floor))``."""
+    """Linear mel to the scale of the mel configuration: unchanged, or ``log10(max(mel, floor))``."""
     if audio.compression == "none":
         return mel
     return _log10(tf.maximum(mel, audio.floor))
@@ -157,8 +156,8 @@ def compress(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
 def decompress(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     """The inverse of `compress`, never negative.
 
-    A model may put out what no sound has. Negative energy becomes zero; so does a logarithm at or below the floor,
-    which stands for "at most this": silence comes back as silence.
+    A model may output values that no sound has. Negative energy becomes zero; so does a logarithm at or below the
+    floor, which stands for "at most this": silence remains silence.
     """
     mel = tf.cast(mel, tf.float32)
     if audio.compression == "none":
@@ -168,15 +167,14 @@ def decompress(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
 
 
 def log_mel(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
-    """A mel spectrogram in decibels of power, to look at and to measure with.
+    """A mel spectrogram in decibels of power, for plots and metrics.
 
-    The floor is fixed. One relative to the loudest value of a batch would make the picture of one sound depend on its
-    neighbours.
+    The floor is fixed: relative to the loudest value of a batch, the plot of a sound would depend on the others.
 
     Args:
-        mel: ``(batch, frames, mel_bins)`` on the scale of the contract, as `mel_spectrogram` returns it.
-        audio: the contract. A mel of magnitudes (``power=1``) is squared, so 20 dB are a factor of ten in amplitude
-            under either power.
+        mel: ``(batch, frames, mel_bins)`` on the scale of the mel configuration, as `mel_spectrogram` returns it.
+        audio: the mel configuration. Magnitudes (``power=1``) are squared: 20 dB are a factor of ten in amplitude with
+            either power.
 
     Returns:
         ``10 log10(max(power, 1e-10))``, -100 dB or more.
@@ -187,40 +185,39 @@ def log_mel(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     return 10.0 * _log10(tf.maximum(linear, POWER_FLOOR))
 
 
-#: Fields in which two contracts may differ and their mels still be converted into each other.
+#: Fields in which two mel configurations may differ and their mels can still be converted into each other.
 _COMPRESSION = {"power", "mel_norm", "compression", "floor"}
 
 
 def differences_beyond_compression(audio: AudioConfig, other: AudioConfig) -> list[str]:
-    """The fields that keep mels of one contract from being converted to another, each as ``name: ours / theirs``.
+    """The fields that prevent the conversion of mels between two configurations, each as ``name: ours / theirs``.
 
-    ``power``, ``mel_norm``, ``compression`` and ``floor`` do not.
+    Differences in ``power``, ``mel_norm``, ``compression`` and ``floor`` can be converted.
     """
     return [line for line in audio.differences(other) if line.partition(":")[0] not in _COMPRESSION]
 
 
 def convert(mel: tf.Tensor, audio: AudioConfig, other: AudioConfig) -> tf.Tensor:
-    """Brings mels of one contract to another that differs in compression only.
+    """Converts mels to another mel configuration that differs in compression only.
 
-    Compression, floor and the scaling of the filters are converted exactly. Between power and magnitude there is no
-    exact way, since a sum of squares is not the square of a sum: within a band the bins are taken to scatter as those
-    of noise do, where the mean magnitude is ``sqrt(pi) / 2`` of the root of the mean power. One loud bin alone would
-    have less.
+    Compression, floor and the scaling of the filters are converted exactly. Power and magnitude are converted
+    approximately, since a sum of squares is not the square of a sum: the bins of a band are assumed to be distributed
+    as in noise, where the mean magnitude is ``sqrt(pi) / 2`` of the root of the mean power. A single loud bin has less.
 
     Args:
         mel: ``(batch, frames, mel_bins)`` on the scale of `audio`.
-        audio: its contract.
-        other: the wanted one.
+        audio: its mel configuration.
+        other: the target configuration.
 
     Raises:
-        UsageError: the contracts differ in more; the message names the fields.
+        UsageError: the configurations differ in more; the message names the fields.
     """
     if differing := differences_beyond_compression(audio, other):
         raise UsageError(f"these mels cannot be converted, they differ in {'; '.join(differing)}")
     if audio == other:
         return mel
     linear = decompress(mel, audio)
-    area, wanted = (np.maximum(mel_filterbank(contract).sum(axis=0), 1e-12) for contract in (audio, other))
+    area, wanted = (np.maximum(mel_filterbank(config).sum(axis=0), 1e-12) for config in (audio, other))
     mean = linear / area  # over the bins of a band
     if audio.power == 2.0 and other.power == 1.0:
         mean = _NOISE_RATIO * _safe_sqrt(mean)
@@ -230,10 +227,10 @@ def convert(mel: tf.Tensor, audio: AudioConfig, other: AudioConfig) -> tf.Tensor
 
 
 def samples_for(frames: int, audio: AudioConfig) -> int:
-    """How many samples a mel of that many frames renders to: ``frames * hop_samples``, under either padding.
+    """The number of samples that a mel of `frames` frames renders to: ``frames * hop_samples``, with either padding.
 
-    A vocoder that upsamples by the hop gives as many. Crop to the length of the clips: 16 frames of the seed preset
-    give 8192 samples and came from 8000. ("half-hop" drops what a clip has beyond whole hops, "centre" drops nothing.)
+    Crop to the length of the clips: 16 frames of the seed preset give 8192 samples and came from 8000. ("half-hop"
+    drops the samples of a clip beyond whole hops, "centre" drops nothing.)
     """
     return frames * audio.hop_samples
 
@@ -243,7 +240,7 @@ def _log10(value: tf.Tensor) -> tf.Tensor:
 
 
 def _safe_sqrt(value: tf.Tensor) -> tf.Tensor:
-    """Square root with gradient 0, not NaN, at 0: the inner ``where`` keeps the infinite slope out of the chain."""
+    """Square root with gradient 0, not NaN, at 0: the inner ``where`` excludes the infinite slope from the chain."""
     positive = value > 1e-30
     return tf.where(positive, tf.sqrt(tf.where(positive, value, tf.ones_like(value))), tf.zeros_like(value))
 

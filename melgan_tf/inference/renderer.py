@@ -9,8 +9,7 @@ import keras
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
-from melgan_tf.dsp.griffin_lim import griffin_lim, mel_to_waveform
-from melgan_tf.dsp.griffin_lim_matmul import griffin_lim_matmul
+from melgan_tf.dsp.griffin_lim import mel_to_waveform
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.streaming import StreamingVocoder
 
@@ -68,8 +67,7 @@ class GriffinLim:
     def render(self, mel: tf.Tensor, audio: AudioConfig, length: int | None = None,
                use_matmul_dft: bool = False) -> tf.Tensor:
         """See `Renderer.render`."""
-        return mel_to_waveform(mel, audio, self.iterations, length=length,
-                               solver=griffin_lim_matmul if use_matmul_dft else griffin_lim)
+        return mel_to_waveform(mel, audio, self.iterations, length=length, use_matmul_dft=use_matmul_dft)
 
     def stream(self) -> StreamingVocoder:
         """Refuses: phase retrieval needs the whole sound.

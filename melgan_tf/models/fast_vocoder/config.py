@@ -22,15 +22,15 @@ class FastVocoderConfig(ModelConfig):
     Attributes:
         kind: always "fast-vocoder".
         channels: width at frame rate.
-        kernel: frames of mel that the first convolution sees, odd.
-        dilations: one residual block each: the distance, in frames, of the three frames that it sees.
-        subframes: pieces that a frame is split into before its Fourier transforms.
+        kernel: frames of mel in the first convolution, odd.
+        dilations: of the residual blocks, one each: the distance, in frames, of its three frames.
+        subframes: pieces per frame, each with a Fourier transform of its own.
         sub_channels, sub_blocks: width and number of the blocks at that rate.
-        overlap: how many windows meet at every sample: 2 or 4.
-        carriers: frequencies offered within each of the lower bins.
-        low_rounds: iterations of phase retrieval for the lowest frequencies before that; 0: none.
-        corrections: how often the waveform's mel is brought nearer to the wanted one.
-        objective: what it learns from.
+        overlap: windows per sample: 2 or 4.
+        carriers: frequencies within each of the lower bins.
+        low_rounds: iterations of phase retrieval for the lowest frequencies, before the corrections; 0: none.
+        corrections: how often the waveform's mel is matched to the given one.
+        objective: of its training.
     """
 
     kind: Literal["fast-vocoder"] = "fast-vocoder"

@@ -6,25 +6,24 @@
     mel ----- band energies spread over the bins -----------------------------> magnitude p
     clock --------------------------------------------------------------------> carriers r[j], |r[j]| = 1
                           waveform = overlap-add(window * inverse DFT(p * (u + c[1] r[1] + c[2] r[2] + ...)))
-    waveform and mel -- phase retrieval for the lowest frequencies, if asked for --> waveform
-    waveform and mel -- once or twice: bring the waveform's mel nearer to the wanted one --> waveform
+    waveform and mel -- phase retrieval for the lowest frequencies (optional) --> waveform
+    waveform and mel -- once or twice: match the waveform's mel to the given one --> waveform
 
-The network need not find out how loud a bin is: the mel says so, roughly. What it learns is the complex factor, of the
-order of 1, that turns the rough magnitude into the bin of a short Fourier transform. So its outputs have one scale from
-the loudest sound to the faintest, and where the mel is at its floor the output is *zero*, not almost: silence in,
-silence out.
+The mel gives the rough magnitude of a bin. The network learns the complex factor, of the order of 1, that turns the
+rough magnitude into the bin of a short Fourier transform. So its outputs have the same scale for loud and faint sounds,
+and where the mel is at its floor the output is exactly *zero*: silence in, silence out.
 
-**Carriers.** A network that sees nothing but the mel must answer equal frames with equal samples: every steady sound
-becomes a buzz at the frame rate, and a note is in tune only at its multiples. So every bin is offered phasors that turn
-with the *time*, at a few frequencies within the bin (four in the lowest quarter of the bins, one above), and a factor
-that stands still for attacks. A steady note is a constant ``c``; a steady noise is a thicket of them. All frequencies
-are multiples of one that repeats every 16 windows, so a clock that runs over is all the state there is.
+**Carriers.** A network that sees only the mel maps equal frames to equal samples: every steady sound becomes a buzz at
+the frame rate, and a note is in tune only at its multiples. So every bin gets phasors that turn with *time*, at a few
+frequencies within the bin (four in the lowest quarter of the bins, one above), and a factor without a carrier for
+attacks. A steady note is a constant ``c``; a steady noise is a dense set of them. All frequencies are multiples of one
+that repeats every 16 windows, so the only state is a clock that wraps around.
 
-A MelGAN generator spends its arithmetic at the sample rate, about 70,000 multiplications a sample; this one spends some
+A MelGAN generator does its arithmetic at the sample rate, about 70,000 multiplications per sample; this one needs about
 5,000, in a few large matrix products.
 
 Reference: H. Siuzdak, "Vocos" (2023), for the Fourier head at frame rate; T. Kaneko et al., "iSTFTNet" (2022), for
-splitting frames before it. The spread magnitude, the carriers and the correction are this package's own.
+splitting frames before it. The spread magnitude, the carriers and the correction are new in this package.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ import tensorflow as tf
 
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.dsp import stft
-from melgan_tf.dsp.mel_correction import correct
-from melgan_tf.dsp.spectral import mel_filterbank
+from melgan_tf.dsp.mel_correction import match_mel
+from melgan_tf.dsp.spectral import decompress, mel_filterbank
 from melgan_tf.models.fast_vocoder import low_band
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 
-#: Steps that a bin is divided into for the frequencies of carriers; windows after which the carriers begin anew.
+#: Frequency steps per bin for the carriers; also the windows after which the carriers repeat.
 _STEPS = 16
 _SLOPE = 0.2
 
@@ -52,16 +51,15 @@ class FastVocoder(keras.Model):
     """Mel spectrogram -> waveform at frame rate.
 
     Args:
-        audio: the mels it understands; their hop is a multiple of ``config.subframes``.
+        audio: its mel configuration; the hop is a multiple of ``config.subframes``.
         config: widths and depths.
-        seed: decides the initial weights.
+        seed: of the initial weights.
 
     Call arguments:
         mel: ``(batch, frames, mel_bins)`` on the scale of `audio`; any batch, any number of frames.
-        present: ``(batch, frames)``, 1 where the mel is sound and 0 where it only fills up: the sound ends there as if
-            nothing followed. Fixed-length exports need it; without it every frame counts.
-        start: the number of the first frame, a scalar integer: pieces of one sound differ from the whole otherwise.
-        use_matmul_dft: write Fourier transforms as products with matrices, for runtimes that have no FFT.
+        frame_mask: ``(batch, frames)``, 1 for sound, 0 for padding, as in fixed-length exports; None: all 1.
+        start: the number of the first frame, a scalar integer, for pieces of a longer sound.
+        use_matmul_dft: compute Fourier transforms as matrix products, for runtimes that have no FFT.
 
     Output shape: ``(batch, frames * hop)``. Block ``i`` of ``hop`` samples belongs to frame ``i``.
     """
@@ -86,9 +84,9 @@ class FastVocoder(keras.Model):
                   "low_imaginary": config.carriers * low, "high": self.bins - low}
         self.heads = [_Linear(config.sub_channels, width, 1.0, seed * 1000 + 990 + i, name)
                       for i, (name, width) in enumerate(widths.items())]
-        self.low_guess = None
+        self.low_log_gain = None
         if config.low_rounds:
-            self.low_guess = _Linear(config.channels, low_band.bins(audio), 0.1, seed * 1000 + 980, "low_guess")
+            self.low_log_gain = _Linear(config.channels, low_band.bins(audio), 0.1, seed * 1000 + 980, "low_guess")
         self.exponents = [self.add_weight(name=f"exponent_{i + 1}", shape=(audio.mel_bins,),
                                           initializer=keras.initializers.Constant(1.2))
                           for i in range(config.corrections)]
@@ -103,10 +101,10 @@ class FastVocoder(keras.Model):
 
     @property
     def context_frames(self) -> int:
-        """Frames on either side that a frame's samples depend on: what neighbouring chunks must overlap by."""
+        """Frames on either side that a frame's samples depend on: the overlap of neighboring chunks."""
         frames = (self.config.kernel - 1) // 2 + sum(self.config.dilations)
-        # sub-frames: their blocks, and the window, which is centred on its sub-frame; the magnitudes between two frames
-        # are read from both
+        # sub-frames: their blocks, and the window, which is centered on its sub-frame; magnitudes are interpolated
+        # between two frames
         frames += max(1, math.ceil((self.config.sub_blocks + self.config.overlap / 2) / self.config.subframes))
         if self.config.low_rounds:
             frames += low_band.context_frames(self.audio, self.config.low_rounds)
@@ -115,51 +113,51 @@ class FastVocoder(keras.Model):
 
     @property
     def clock_period_frames(self) -> int:
-        """Frames after which the clock begins anew: pieces that start at a multiple of it need no `start`."""
+        """Frames after which the clock repeats: pieces that start at a multiple of it need no `start`."""
         return self._ticks // math.gcd(self._ticks, self.config.subframes)
 
     @property
     def _ticks(self) -> int:
         return _STEPS * self.config.overlap
 
-    def call(self, mel: tf.Tensor, present: tf.Tensor | None = None, start: tf.Tensor | None = None,
+    def call(self, mel: tf.Tensor, frame_mask: tf.Tensor | None = None, start: tf.Tensor | None = None,
              use_matmul_dft: bool = False) -> tf.Tensor:
-        frame_present = None if present is None else present[:, :, None]
+        mask = None if frame_mask is None else frame_mask[:, :, None]
         subframes, frames = self.config.subframes, tf.shape(mel)[1]
-        x = self._entry(mel, frame_present, frames)
+        x = self._entry(mel, mask, frames)
         for block in self.stages:
-            x = block(x, present=frame_present)
+            x = block(x, frame_mask=mask)
         x = normalize(x)
-        low_guess = self.low_guess(x) if self.low_guess else None
+        low_log_gain = self.low_log_gain(x) if self.low_log_gain else None
         x = tf.reshape(self.split(x), (-1, frames * subframes, self.config.sub_channels))
-        present = frame_present
-        if present is not None:
-            present = tf.reshape(tf.tile(present, [1, 1, subframes]), (-1, frames * subframes, 1))
+        sub_mask = None
+        if mask is not None:
+            sub_mask = tf.reshape(tf.tile(mask, [1, 1, subframes]), (-1, frames * subframes, 1))
         for block in self.sub_stages:
-            x = block(x, present=present)
-        magnitude = self._magnitude(mel, frames, frame_present)
-        if present is not None:
-            magnitude = magnitude * present
+            x = block(x, frame_mask=sub_mask)
+        magnitude = self._magnitude(mel, frames, mask)
+        if sub_mask is not None:
+            magnitude = magnitude * sub_mask
         x = normalize(x)
         spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start)
-        waveform = self._synthesize(spectrum, present, use_matmul_dft)
-        if self.low_guess:
-            waveform = low_band.refine(waveform, mel, low_guess, self.audio, self.config.low_rounds, frame_present,
+        waveform = self._synthesize(spectrum, sub_mask, use_matmul_dft)
+        if self.low_log_gain:
+            waveform = low_band.refine(waveform, mel, low_log_gain, self.audio, self.config.low_rounds, mask,
                                        use_matmul_dft)
         for exponent in self.exponents:
-            waveform = correct(waveform, mel, self.audio, exponent, frame_present, use_matmul_dft,
-                               mirror=self.low_guess is not None)
+            waveform = match_mel(waveform, mel, self.audio, exponent, mask, use_matmul_dft,
+                                 mirror=self.low_log_gain is not None)
         return waveform
 
-    def _entry(self, mel: tf.Tensor, present: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:
+    def _entry(self, mel: tf.Tensor, mask: tf.Tensor | None, frames: tf.Tensor) -> tf.Tensor:
         x = (mel / self.audio.power + 1.5) / 2.0  # powers of ten of magnitude, most of them between -1 and 1
-        x = x if present is None else x * present
+        x = x if mask is None else x * mask
         reach = (self.config.kernel - 1) // 2
         x = tf.pad(x, ((0, 0), (reach, reach), (0, 0)))
         return self.entry(tf.concat([x[:, i:i + frames] for i in range(self.config.kernel)], axis=-1))
 
     def _spectrum(self, heads: list[tf.Tensor], magnitude: tf.Tensor, start: tf.Tensor | None) -> stft.Spectrum:
-        """What the heads say times rough magnitudes: real and imaginary part ``(batch, sub-frames, bins)``."""
+        """The heads' factors times rough magnitudes: real and imaginary part ``(batch, sub-frames, bins)``."""
         still_real, still_imaginary, a, b, high = heads
         ticks = tf.range(tf.shape(magnitude)[1])
         if start is not None:
@@ -175,50 +173,48 @@ class FastVocoder(keras.Model):
         low = _low_bins(self.bins)
         return tf.add_n([x[..., j * low:(j + 1) * low] for j in range(self.config.carriers)])
 
-    def _magnitude(self, mel: tf.Tensor, frames: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
-        """Rough magnitudes ``(batch, sub-frames, bins)``: band energies spread over bins, straight lines in time."""
-        linear = tf.exp(mel * math.log(10.0))
-        linear = tf.where(linear > self.audio.floor * (1 + 1e-4), linear, tf.zeros_like(linear))
-        spread = _product(linear, tf.constant(_spread_matrix(self.audio, self.window)))
+    def _magnitude(self, mel: tf.Tensor, frames: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+        """Rough magnitudes ``(batch, sub-frames, bins)``: band energies spread over bins, linear in time."""
+        spread = _product(decompress(mel, self.audio), tf.constant(_spread_matrix(self.audio, self.window)))
         if self.audio.power == 2.0:
-            positive = spread > 0.0  # no root of 0, which has no derivative
+            positive = spread > 0.0  # the square root of 0 has no derivative
             spread = tf.where(positive, tf.sqrt(tf.where(positive, spread, 1.0)), 0.0)
         before = tf.concat([spread[:, :1], spread[:, :-1]], axis=1)
         after = tf.concat([spread[:, 1:], spread[:, -1:]], axis=1)
-        if present is not None:  # a frame without a neighbour stands in for it, as at the ends
-            before_present = tf.concat([present[:, :1], present[:, :-1]], axis=1)
-            after_present = tf.concat([present[:, 1:], present[:, -1:]], axis=1)
-            before = tf.where(before_present > 0, before, spread)
-            after = tf.where(after_present > 0, after, spread)
+        if mask is not None:  # a frame without a neighbor repeats itself, as at the ends
+            before_mask = tf.concat([mask[:, :1], mask[:, :-1]], axis=1)
+            after_mask = tf.concat([mask[:, 1:], mask[:, -1:]], axis=1)
+            before = tf.where(before_mask > 0, before, spread)
+            after = tf.where(after_mask > 0, after, spread)
         parts = []
-        for position in self._positions():  # of each sub-frame, in frames from the frame's own centre
+        for position in self._positions():  # of each sub-frame, in frames from the frame's center
             other = after if position > 0 else before
             parts.append(spread * (1 - abs(position)) + other * abs(position) if position else spread)
         return tf.reshape(tf.stack(parts, axis=2), (-1, frames * self.config.subframes, self.bins))
 
     def _positions(self) -> list[float]:
-        centre = 0.0 if self.audio.padding == "centre" else 0.5
-        return [(j + 0.5) / self.config.subframes - centre for j in range(self.config.subframes)]
+        center = 0.0 if self.audio.padding == "centre" else 0.5
+        return [(j + 0.5) / self.config.subframes - center for j in range(self.config.subframes)]
 
-    def _synthesize(self, spectrum: stft.Spectrum, present: tf.Tensor | None, use_matmul_dft: bool) -> tf.Tensor:
+    def _synthesize(self, spectrum: stft.Spectrum, mask: tf.Tensor | None, use_matmul_dft: bool) -> tf.Tensor:
         """Spectra ``(batch, sub-frames, bins)`` -> ``(batch, sub-frames * sub_hop)``."""
-        window, hop = _window(self.window), self.sub_hop
+        window, hop = stft.hann(self.window), self.sub_hop
         blocks = stft.inverse(spectrum, self.window, use_matmul_dft)
-        joined = stft.overlap_mean(blocks, window, window, hop, 1e-3, present)
-        # a window is centred on its sub-frame: what is before the first sub-frame and behind the last goes
+        joined = stft.overlap_mean(blocks, window, window, hop, 1e-3, mask)
+        # a window is centered on its sub-frame: drop the part before the first sub-frame and after the last
         first = (self.window - hop) // 2
         waveform = joined[:, first:first + tf.shape(blocks)[1] * hop]
-        return waveform if present is None else waveform * tf.reshape(tf.tile(present, [1, 1, hop]), tf.shape(waveform))
+        return waveform if mask is None else waveform * tf.reshape(tf.tile(mask, [1, 1, hop]), tf.shape(waveform))
 
 
 class Block(keras.layers.Layer):
-    """Residual block: normalisation, a convolution over three frames, leaky ReLU, a dense layer; added to its input.
+    """Residual block: normalization, a convolution over three frames, leaky ReLU, a dense layer; added to its input.
 
     Args:
         channels: of input, output and between.
-        dilation: distance of the three frames. Beyond the ends they count as zero.
-        scale: of the addition at first.
-        seed: decides the initial weights.
+        dilation: distance of the three frames. Frames beyond the ends are zero.
+        scale: of the residual branch's initial weights.
+        seed: of the initial weights.
 
     Input and output shape: ``(batch, frames, channels)``.
     """
@@ -230,9 +226,9 @@ class Block(keras.layers.Layer):
         self.dense = _Linear(channels, channels, scale, seed + 2, f"{name}_dense")
         self.built = True
 
-    def call(self, x: tf.Tensor, present: tf.Tensor | None = None) -> tf.Tensor:
+    def call(self, x: tf.Tensor, frame_mask: tf.Tensor | None = None) -> tf.Tensor:
         y, reach, frames = normalize(x), self.dilation, tf.shape(x)[1]
-        y = tf.pad(y if present is None else y * present, ((0, 0), (reach, reach), (0, 0)))
+        y = tf.pad(y if frame_mask is None else y * frame_mask, ((0, 0), (reach, reach), (0, 0)))
         y = tf.concat([y[:, i * reach:i * reach + frames] for i in range(3)], axis=-1)
         return x + self.dense(tf.nn.leaky_relu(self.convolution(y), _SLOPE))
 
@@ -259,17 +255,12 @@ def _product(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> 
 
 
 def normalize(x: tf.Tensor) -> tf.Tensor:
-    """To a mean square of 1 over the channels; the layer that follows scales and shifts."""
+    """Scales to a mean square of 1 over the channels; the next layer scales and shifts."""
     return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + 1e-5)
 
 
-@functools.lru_cache(maxsize=32)
-def _window(length: int) -> np.ndarray:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype("float32")
-
-
 def _low_bins(bins: int) -> int:
-    """How many bins, from the lowest, have several carriers."""
+    """The number of bins, from the lowest, that have several carriers."""
     return bins // 4
 
 
@@ -277,9 +268,9 @@ def _low_bins(bins: int) -> int:
 def _phasors(bins: int, carriers: int, overlap: int) -> tuple[np.ndarray, ...]:
     """Cosines and sines of the low bins' carriers ``(ticks, carriers * low)``, and of the high bins' ``(ticks, high)``.
 
-    The low bins' are in order: all first ones, all second ones, ... They are spread evenly within a bin. Each is moved
-    by chance, a little in the low bins and within half a bin in the high ones: equal distances would make a sum of them
-    pulsate. High ones start at random phases, since their factor is real.
+    The low bins' are in order: all first carriers, all second carriers, ... They are spread evenly within a bin, and
+    each is shifted randomly, a little in the low bins and within half a bin in the high ones: equal distances would
+    make their sum pulsate. High carriers start at random phases, since their factor is real.
     """
     low, rng = _low_bins(bins), np.random.default_rng(0)
     within = np.round(((np.arange(carriers) + 0.5) / carriers - 0.5) * _STEPS)
@@ -294,16 +285,16 @@ def _phasors(bins: int, carriers: int, overlap: int) -> tuple[np.ndarray, ...]:
 
 @functools.lru_cache(maxsize=32)
 def _spread_matrix(audio: AudioConfig, window: int) -> np.ndarray:
-    """``(mel_bins, bins)``: the energy of each band shared out over the bins of the synthesis transform.
+    """``(mel_bins, bins)``: distributes the energy of each band over the bins of the synthesis transform.
 
-    A bin gets the mean energy per bin of the bands that cover it, weighted as their filters weight it, scaled from the
-    analysis window to the synthesis window. The direct current gets nothing.
+    A bin gets the mean energy per bin of the bands that cover it, weighted by their filters, scaled from the analysis
+    window to the synthesis window. The bin of 0 Hz gets nothing.
     """
     bins = window // 2 + 1
     analysis = mel_filterbank(audio).astype("float64")  # (n_fft / 2 + 1, mel_bins)
-    centres = np.linspace(0.0, 1.0, len(analysis))
-    fine = np.stack([np.interp(np.linspace(0.0, 1.0, bins), centres, column) for column in analysis.T])
-    share = fine / np.maximum(fine.max(axis=1, keepdims=True), 1e-12)  # unit area or unit height: alike
+    centers = np.linspace(0.0, 1.0, len(analysis))
+    fine = np.stack([np.interp(np.linspace(0.0, 1.0, bins), centers, column) for column in analysis.T])
+    share = fine / np.maximum(fine.max(axis=1, keepdims=True), 1e-12)  # the same for unit area and unit height
     covered = share.sum(axis=0) > 1e-3
     nearest = np.argmin(np.abs(np.arange(bins)[:, None] - np.flatnonzero(covered)[None]), axis=1)
     share = share[:, np.flatnonzero(covered)[nearest]]
@@ -316,5 +307,5 @@ def _spread_matrix(audio: AudioConfig, window: int) -> np.ndarray:
 
 
 def build(config: Config, training: bool = False) -> FastVocoder:
-    """The vocoder of a configuration, with initial weights; the same one for training."""
+    """Builds the vocoder of a configuration with initial weights, the same for training and inference."""
     return FastVocoder(config.audio, config.model, config.training.seed)

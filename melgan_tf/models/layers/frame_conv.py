@@ -1,12 +1,12 @@
 """Building blocks of the frame GAN: convolutions over frames, written as matrix products.
 
-A mel spectrogram is a sequence of frames, each a vector of mel bins; the layers mix all channels of neighbouring
-frames. On a CPU a library convolution of maps this small spends its time on packing them, and concatenating the
-neighbours first spends it on copies. Here one product makes every tap's contribution, and shifted sums collect them::
+A mel spectrogram is a sequence of frames, each a vector of mel bins; the layers mix all channels of neighboring frames.
+On a CPU a library convolution of maps this small spends its time on packing them, and concatenating the neighbors first
+spends it on copies. Here one product computes every tap's contribution, and shifted sums collect them::
 
     [a | b | c] = x [K0 | K1 | K2]          y[t] = a[t - 1] + b[t] + c[t + 1]
 
-Halving and doubling the number of frames moves no data at all: two neighbouring frames lie side by side in memory, so
+Halving and doubling the number of frames moves no data at all: two neighboring frames are adjacent in memory, so
 ``(batch, 2 t, c)`` *is* ``(batch, t, 2 c)``.
 
 SELU keeps activations at mean 0 and variance 1 only if weights have variance 1 / fan-in (LeCun) and residual sums are
@@ -26,12 +26,12 @@ TAPS = 3
 
 
 class FrameConv(keras.layers.Layer):
-    """Convolution over three neighbouring frames; frames beyond the ends are zero.
+    """Convolution over three neighboring frames; frames beyond the ends are zero.
 
     Args:
         in_channels, filters: channels of a frame, before and after.
-        gain: standard deviation of the output for inputs of variance 1, at the start.
-        seed: decides the initial kernel.
+        gain: standard deviation of the output for inputs of variance 1, initially.
+        seed: of the initial kernel.
 
     Input shape: ``(batch, frames, in_channels)``.
     Output shape: ``(batch, frames, filters)``.
@@ -54,13 +54,13 @@ class FrameConv(keras.layers.Layer):
 
 
 class FrameDense(keras.layers.Layer):
-    """The same affine map of every vector along the last axis.
+    """The same affine map for every vector along the last axis.
 
     Args:
         inputs, outputs: lengths of the vectors.
-        gain: standard deviation of the output for inputs of variance 1, at the start.
-        seed: decides the initial kernel.
-        bias: add one.
+        gain: standard deviation of the output for inputs of variance 1, initially.
+        seed: of the initial kernel.
+        bias: whether to add a bias.
 
     Input shape: ``(..., inputs)``.
     Output shape: ``(..., outputs)``.
@@ -85,14 +85,14 @@ class FrameDense(keras.layers.Layer):
 
 
 class Trunk(keras.layers.Layer):
-    """Spectrogram -> feature maps of fewer and fewer frames: what encoders and discriminators share in shape.
+    """Spectrogram -> feature maps of fewer and fewer frames, the common shape of encoders and discriminators.
 
     Args:
         bins: of the spectrogram.
         channels: of every map but the first.
         stages: each halves the frames.
-        seeds: decide the initial weights.
-        first_channels: of the first map, which takes the most time; None: as many as of the others.
+        seeds: of the initial weights.
+        first_channels: of the first map, which takes the most time; None: as many as the others.
 
     Input shape: ``(batch, frames, bins)``.
     Output: ``stages + 1`` maps, ``(batch, frames, first_channels)`` first.
@@ -119,7 +119,7 @@ class Trunk(keras.layers.Layer):
 
 
 def halve_frames(x: keras.KerasTensor) -> keras.KerasTensor:
-    """``(batch, 2 t, c)`` -> ``(batch, t, 2 c)``: neighbours side by side."""
+    """``(batch, 2 t, c)`` -> ``(batch, t, 2 c)``: neighbors side by side."""
     return ops.reshape(x, (-1, ops.shape(x)[1] // 2, 2 * x.shape[2]))
 
 
@@ -134,23 +134,23 @@ def residual(x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
 
 
 class Seeds:
-    """Seeds, each another: equal ones would give equal layers equal weights."""
+    """Consecutive seeds: with one seed, layers of the same shape would get the same weights."""
 
     def __init__(self, first: int) -> None:
         self.last = first
 
     def next(self) -> int:
-        """The next one."""
+        """The next seed."""
         self.last += 1
         return self.last
 
 
 def group_deviation(flat: keras.KerasTensor, group: int) -> keras.KerasTensor:
-    """How much the sounds of a group differ, ``(batch, 1)``: by this a discriminator sees that all are alike.
+    """Standard deviation within a group, ``(batch, 1)``: lets a discriminator detect that all sounds are alike.
 
     Args:
         flat: ``(batch, features)``; sounds.
-        group: sounds of a group; divides ``batch``.
+        group: sounds per group; divides ``batch``.
 
     Reference: Karras et al., "Progressive Growing of GANs" (2018), section 3.
     """
@@ -165,7 +165,7 @@ def _lecun(fan_in: int, gain: float, seed: int) -> keras.initializers.Initialize
 
 @ops.custom_gradient
 def _convolve(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
-    """``y[t] = x[t - 1] K0 + x[t] K1 + x[t + 1] K2``, and its gradients likewise without a copy of the neighbours."""
+    """``y[t] = x[t - 1] K0 + x[t] K1 + x[t + 1] K2``, and its gradients, without copying the neighbors."""
     def gradient(upstream: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         back = ops.transpose(kernel, (2, 0, 1))  # (filters, taps, in)
         # x[t] went to y[t + 1] by K0, to y[t] by K1 and to y[t - 1] by K2

@@ -1,4 +1,4 @@
-"""Log mels <-> the [-1, 1] that networks see."""
+"""Log mels <-> [-1, 1], the range of the networks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from melgan_tf.config import AudioConfig
 
 
 class MelScale:
-    """Log mels to [-1, 1] and back: -1 is the floor of the mel's contract, 1 the ceiling.
+    """Log mels to [-1, 1] and back: -1 is the floor of the mel configuration, 1 the ceiling.
 
     Args:
-        audio: the mel's contract, with logarithm.
-        ceiling: the log10 of a mel that is as loud as any.
+        audio: the mel configuration, with logarithmic compression.
+        ceiling: log10 of the loudest mel.
     """
 
     def __init__(self, audio: AudioConfig, ceiling: float) -> None:
@@ -26,5 +26,5 @@ class MelScale:
         return (x + 1.0) * ((self.ceiling - self.floor) / 2) + self.floor
 
     def from_mel(self, mel: keras.KerasTensor) -> keras.KerasTensor:
-        """To [-1, 1]; what is louder than the ceiling becomes 1."""
+        """To [-1, 1]; louder mels than the ceiling become 1."""
         return ops.clip((mel - self.floor) * (2 / (self.ceiling - self.floor)) - 1.0, -1.0, 1.0)

@@ -3,9 +3,9 @@
 Why not ``Conv2D``: on a CPU these maps are so small that a library convolution spends its time on packing them; XLA
 makes it worse. As matrix products the same arithmetic runs at the speed of the processor (see benchmarks/).
 
-**The packed layout.** A feature map ``(batch, rows, columns, channels)`` (rows = mel bins, columns = frames) travels
+**The packed layout.** A feature map ``(batch, rows, columns, channels)`` (rows = mel bins, columns = frames) is stored
 as ``(rows, batch, columns * channels)``. A kernel of two columns with stride 2 never overlaps along the columns, so
-merging or splitting columns is a mere reshape there; only neighbouring *rows* meet, and they lie along the leading
+merging or splitting columns is a mere reshape there; only neighboring *rows* meet, and they lie along the leading
 axis, where slicing, padding and interleaving move whole contiguous blocks::
 
     transposed convolution, stride 2:   y[2i]     = x[i] K0 + x[i-1] K2        convolution, stride 2:
@@ -33,11 +33,11 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 def selu(x: keras.KerasTensor, cached: keras.KerasTensor | None = None) -> keras.KerasTensor:
     """SELU, ``scale * (max(x, 0) + alpha * (exp(min(x, 0)) - 1))``, with a gradient that needs only the output.
 
-    The usual form chooses between two branches and computes ``exp(x)`` for large ``x`` only to throw it away, which
-    XLA turns into slower code. For export see `selu_for_export`.
+    The usual form selects between two branches and computes ``exp(x)`` for large ``x`` only to discard it, which XLA
+    compiles to slower code. For export see `selu_for_export`.
 
     Args:
-        cached: the output, if an earlier program computed it: then ``x`` serves only to pass the gradient on, and a
+        cached: the output, if an earlier program computed it: then ``x`` serves only to propagate the gradient, and a
             compiled program need not compute it.
 
     Reference: Klambauer et al., "Self-Normalizing Neural Networks" (2017), equation 2.
@@ -57,10 +57,10 @@ def selu(x: keras.KerasTensor, cached: keras.KerasTensor | None = None) -> keras
 
 
 def selu_for_export(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The same SELU in operations that keep their precision as int8.
+    """The same SELU in operations that keep their precision in int8.
 
-    ``exp - 1`` would lose what is small, and a minimum would force its range on ``x`` itself: hence the ELU of
-    ``-max(-x, 0)``. In training it would cost a quarter more time.
+    ``exp - 1`` would lose small values, and a minimum would force its range on ``x`` itself: hence the ELU of
+    ``-max(-x, 0)``. In training it would take a quarter more time.
     """
     return _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * ops.elu(-ops.relu(-x))
 
@@ -126,19 +126,19 @@ def _interleave(even: keras.KerasTensor, odd: keras.KerasTensor, rows: int) -> k
 
 
 def _patches(x: keras.KerasTensor, features: int) -> keras.KerasTensor:
-    """What each output position of a convolution sees, rows ``2i``, ``2i + 1``, ``2i + 2`` side by side.
+    """The input of each output position of a convolution, rows ``2i``, ``2i + 1``, ``2i + 2`` side by side.
 
     ``(rows, batch, columns * features)`` -> ``((rows - 1) // 2 * batch * columns, 3 * features)``.
     """
     out_rows = (x.shape[0] - 1) // 2
-    # stacked, then transposed: XLA takes twice as long to join the rows along the last axis, with a branch an element
+    # stacked, then transposed: XLA takes twice as long to join the rows along the last axis, with a branch per element
     taps = ops.stack([x[a:a + 2 * out_rows - 1:2] for a in range(KERNEL_ROWS)])
     taps = ops.transpose(ops.reshape(taps, (KERNEL_ROWS, -1, features)), (1, 0, 2))
     return ops.reshape(taps, (-1, KERNEL_ROWS * features))
 
 
 def _spread(patches: keras.KerasTensor, rows: int, columns: int, out_rows: int) -> keras.KerasTensor:
-    """The adjoint of `_patches`: what several positions see adds up.
+    """The adjoint of `_patches`: overlapping patches are added.
 
     ``(rows * batch * columns, 3 * features)`` -> ``(out_rows, batch, columns * features)``.
     """
@@ -150,8 +150,8 @@ def _spread(patches: keras.KerasTensor, rows: int, columns: int, out_rows: int) 
     return _interleave(even, ops.concatenate([taps[1], nothing], axis=0), out_rows)
 
 
-# Each of the two maps below is the other's gradient. Left to itself, automatic differentiation pads and adds up every
-# slice on its own, and multiplies by the three kernel rows one by one, in matrices too narrow to be quick.
+# Each of the two maps below is the other's gradient. Automatic differentiation would pad and add every slice on its own
+# and multiply by the three kernel rows one by one, in matrices too narrow to be fast.
 
 @ops.custom_gradient
 def _convolve(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
@@ -161,8 +161,8 @@ def _convolve(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.Ke
     patches = _patches(x, features)
 
     def gradient(upstream: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        seen = ops.matmul(upstream, ops.transpose(kernel))
-        return (_spread(seen, (rows - 1) // 2, width // features, rows),
+        to_patches = ops.matmul(upstream, ops.transpose(kernel))
+        return (_spread(to_patches, (rows - 1) // 2, width // features, rows),
                 ops.matmul(ops.transpose(patches), upstream))
 
     return ops.matmul(patches, kernel), gradient
@@ -190,7 +190,7 @@ def _convolve_transposed(x: keras.KerasTensor, kernel: keras.KerasTensor, out_ro
 def _add_bias(y: keras.KerasTensor, bias: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
     """Adds a bias ``(1, filters)`` to ``(..., columns * filters)``, as a row; its gradient is one sum down a matrix."""
     filters = bias.shape[1]
-    # a product and not ops.tile, which XLA would work into the loops that follow, as a division an element
+    # a product and not ops.tile, which XLA would fuse into the following loops, as a division per element
     once = np.tile(np.array([1, 0], "float32"), (y.shape[-1] // filters, 1))
     row = ops.matmul(ops.cast(once, bias.dtype), ops.pad(bias, ((0, 1), (0, 0))))
 
@@ -213,7 +213,7 @@ class UpConv(_KernelLayer):
     """Transposed convolution, kernel (3, 2), stride 2, no padding.
 
     Args:
-        out_rows: rows to keep: ``2 * rows + 1``, or one more with an output padding of 1.
+        out_rows: output rows: ``2 * rows + 1``, or one more with an output padding of 1.
 
     Input shape: ``(rows, batch, columns * in_channels)``.
     Output shape: ``(out_rows, batch, 2 * columns * filters)``.
@@ -232,9 +232,9 @@ class SpectrogramUpConv(_KernelLayer):
     """The last transposed convolution: stride (2, 1), padding 1, output padding (1, 0), to one channel.
 
     Args:
-        columns: columns of the output (frames); the input has one more, of which the last carries no signal: output
-            padding made it, so it holds the same vector (the activated bias of the layer before) everywhere. That
-            column is not stored; its vector comes as ``border``.
+        columns: columns of the output (frames); the input has one more, of which the last carries no signal: it
+            comes from output padding and has the same vector (the activated bias of the layer before) everywhere. It
+            is not stored; its vector is passed as ``border``.
 
     Input shape: ``(rows, batch, columns * in_channels)`` and border ``(in_channels,)``.
     Output shape: ``(2 * rows, batch, columns * filters)``.
@@ -251,7 +251,7 @@ class SpectrogramUpConv(_KernelLayer):
         y = ops.matmul(_matrix(x, stored), ops.concatenate([band[:stored] for band in bands], axis=1))
         y = y + ops.concatenate([ops.matmul(border, band[stored:]) for band in bands])
         taps = [ops.reshape(y[:, a * width:(a + 1) * width], (rows, -1, width)) for a in range(KERNEL_ROWS)]
-        # padding 1 cuts the first row away: the even rows are now those of the middle kernel row
+        # padding 1 removes the first row: the even rows are now those of the middle kernel row
         odd = ops.pad(taps[0][1:], ((0, 1), (0, 0), (0, 0))) + taps[2]
         return _interleave(taps[1], odd, 2 * rows) + ops.tile(self.bias, self.columns)
 
@@ -263,7 +263,7 @@ class SpectrogramConv(_KernelLayer):
         columns: columns of the input (frames). The output has one more.
 
     Input shape: ``(rows, batch, columns * in_channels)``.
-    Output shape: ``(rows / 2, batch, (columns + 1) * filters)``, or with ``columns_out`` given only that many columns.
+    Output shape: ``(rows / 2, batch, (columns + 1) * filters)``, or with ``columns_out`` that many columns.
     """
 
     def __init__(self, in_channels: int, filters: int, columns: int, **kwargs) -> None:

@@ -1,9 +1,8 @@
 """Spectral normalization: every kernel of a discriminator divided by its largest singular value.
 
-It bounds how fast the discriminator's verdict can change with the sound, so that it always leaves the generator a way
-to go. The division happens outside the programs that compute gradients: they see normalized kernels, and
-`gradient` leads their gradients back to the kernels themselves. So a step needs one power iteration, however many
-shards its batch is cut into.
+It bounds the slope of the discriminator's logits, so that the generator always gets a gradient. The division happens
+outside the programs that compute gradients: they see normalized kernels, and `gradient` propagates their gradients to
+the kernels themselves. So a step needs one power iteration, however many slices its batch is cut into.
 
 Reference: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), algorithm 1. With SELU,
 whose maps shrink under it, the norm is brought to `gain` instead of 1.
@@ -19,9 +18,9 @@ class SpectralNorm:
 
     Args:
         variables: all of its trainable variables.
-        kernels: those of them that are to be normalized; the last axis is the output.
-        u: ``(1, outputs)`` each: the singular vectors that power iteration keeps.
-        gain: largest singular value afterwards.
+        kernels: those that are normalized; the last axis is the output.
+        u: singular vectors of the power iteration, ``(1, outputs)`` each.
+        gain: largest singular value after normalization.
 
     Attributes:
         values: all weights, in the order of ``variables``.
@@ -47,5 +46,5 @@ class SpectralNorm:
         return kernel * (gain / norm)
 
     def gradient(self, upstream: list[tf.Tensor]) -> list[tf.Tensor]:
-        """From gradients with respect to `values` to those with respect to the variables."""
+        """Converts gradients with respect to `values` into gradients with respect to the variables."""
         return self._tape.gradient(self.values, self.variables, output_gradients=upstream)

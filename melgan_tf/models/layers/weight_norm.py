@@ -1,7 +1,7 @@
-"""Weight-normalised one-dimensional convolutions, channels last.
+"""Weight-normalized one-dimensional convolutions, channels last.
 
 The discriminators' convolutions are written as matrix products: TensorFlow has no gradient for grouped convolutions on
-a CPU, and XLA's convolutions are slow there. The generator's are Keras's own operations, which every executor has.
+a CPU, and XLA's convolutions are slow there. The generator's are Keras's own operations, which every runtime has.
 
 Reference: Salimans & Kingma, "Weight Normalization" (2016).
 """
@@ -30,10 +30,10 @@ class NormalizedKernel(keras.layers.Layer):
 
     Args:
         shape: of the kernel.
-        axis: the axis that has a norm of its own for every index, 0 in PyTorch's layout of the kernel.
+        axis: the axis with one norm for every index, 0 in PyTorch's layout of the kernel.
         filters: length of the bias.
         weight_norm: without it, `kernel` is a plain variable.
-        seed: decides the initial kernel and bias.
+        seed: of the initial kernel and bias.
     """
 
     def __init__(self, shape: tuple[int, ...], axis: int, filters: int, weight_norm: bool, seed: int,
@@ -41,7 +41,7 @@ class NormalizedKernel(keras.layers.Layer):
         super().__init__(name=name)
         self.weight_norm, self.axes = weight_norm, tuple(i for i in range(len(shape)) if i != axis)
         # PyTorch's default. (The paper's code draws from a normal distribution of deviation 0.02 instead, but after
-        # weight norm took its copy: it changes nothing there, and with it the first layers would not learn.)
+        # weight norm has copied it: there it has no effect, and with it the first layers would not learn.)
         bound = float(np.prod(shape) / shape[axis]) ** -0.5
         start = np.random.default_rng((seed, 7)).uniform(-bound, bound, shape).astype("float32")
         self.v = self.add_weight(name="v" if weight_norm else "kernel", shape=shape, initializer=_exactly(start))
@@ -73,11 +73,11 @@ class Conv(NormalizedKernel):
 
 
 class UpConv(NormalizedKernel):
-    """Transposed convolution that makes the sound ``ratio`` times longer; its kernel is twice as long.
+    """Transposed convolution that upsamples by ``ratio``; its kernel has ``2 * ratio`` taps.
 
     The kernel is ``(2 * ratio, filters, in)``; the norm is taken for every *input* channel, as PyTorch's weight norm
-    does by default. Of the result, ``ratio // 2 + ratio % 2`` samples go at the beginning, and at the end what leaves
-    ``ratio * length``.
+    does by default. Of the result, the first ``ratio // 2 + ratio % 2`` samples are dropped, and as many
+    at the end as leave ``ratio * length``.
 
     As a matrix product: input sample ``i`` adds the kernel to samples ``ratio * i ... ratio * (i + 2) - 1``.
     """
@@ -101,8 +101,8 @@ class UpConv(NormalizedKernel):
 class WaveConv(NormalizedKernel):
     """The discriminators' first layer: reflection, then a convolution of one channel with an odd number of taps.
 
-    Sixteen samples at a time: a matrix with the kernel on its diagonals turns them and their neighbours into sixteen
-    outputs. Twice the arithmetic of the convolution, and many times its speed.
+    A matrix with the kernel on its diagonals maps sixteen samples and their neighbors to sixteen outputs: twice the
+    arithmetic of the convolution at many times its speed.
 
     Input shape: ``(batch, length)``. Output shape: ``(batch, length, filters)``.
     """

@@ -23,7 +23,7 @@ class MelGANConfig(ModelConfig):
         ratios: upsampling factor of each stage; their product is the hop.
         channels: width after the last stage; it doubles with every stage before.
         residual_layers: residual blocks in a stage, with dilations 1, 3, 9, ...
-        objective: what it learns from.
+        objective: of its training.
     """
 
     kind: Literal["melgan"] = "melgan"
@@ -43,7 +43,7 @@ class MelGANConfig(ModelConfig):
         require(math.prod(self.ratios) == audio.hop_samples, "model.ratios", list(self.ratios),
                 f"give factors whose product is audio.hop_samples ({audio.hop_samples})")
         # reflections: 3 frames before the first convolution, the largest dilation in the first stage
-        least = max(4, 3 ** (self.residual_layers - 1) // self.ratios[0] + 1)
-        require(audio.frames(config.data.clip_samples) >= least, "data.clip_samples", config.data.clip_samples,
-                f"give at least {least} frames of audio.hop_samples ({audio.hop_samples})")
+        min_frames = max(4, 3 ** (self.residual_layers - 1) // self.ratios[0] + 1)
+        require(audio.frames(config.data.clip_samples) >= min_frames, "data.clip_samples", config.data.clip_samples,
+                f"give at least {min_frames} frames of audio.hop_samples ({audio.hop_samples})")
         check_clips(config)

@@ -14,11 +14,11 @@ from keras import ops
 from melgan_tf.config import Config
 from melgan_tf.models.layers.weight_norm import Conv, UpConv, leaky_relu, reflect
 
-_REACH = 3  # of the first and the last convolution, which have seven taps
+_REACH = 3  # padding of the first and the last convolution, which have seven taps
 
 
 class ResidualBlock(keras.layers.Layer):
-    """Dilated convolution of three taps, then one of one tap, added to a shortcut of one tap; the length stays."""
+    """A dilated convolution of three taps and a pointwise one, added to a pointwise shortcut; keeps the length."""
 
     def __init__(self, channels: int, dilation: int, weight_norm: bool, seed: int, name: str) -> None:
         super().__init__(name=name)
@@ -47,18 +47,17 @@ class Generator(keras.Model):
     reflection 3, convolution of 7, tanh         (256 frames, 1)
     ===========================================  =======================
 
-    Leaky ReLU (0.2) before every convolution but the first and the shortcuts. 4.26 M weights once weight norm is
-    folded.
+    Leaky ReLU (0.2) before every convolution except the first and the shortcuts. 4.26 M weights, weight norm folded.
 
     Args:
         mel_bins: of the input.
-        ratios: how much longer each stage makes the sound; their product is the hop.
+        ratios: upsampling factor of each stage; their product is the hop.
         channels: width after the last stage.
-        residual_layers: residual blocks a stage, dilations 1, 3, 9, ...
-        weight_norm: as in training; `folded` gives the same generator without.
-        seed: decides the initial weights.
+        residual_layers: residual blocks per stage, dilations 1, 3, 9, ...
+        weight_norm: as in training; `folded` returns the same generator without.
+        seed: of the initial weights.
 
-    Call arguments ``start``, the number of the first frame, and ``use_matmul_dft`` make no difference.
+    Call arguments ``start``, the number of the first frame, and ``use_matmul_dft`` have no effect.
 
     Input shape: ``(batch, frames, mel_bins)``, more than 3 frames. Output shape: ``(batch, frames * hop)``.
     """
@@ -90,11 +89,11 @@ class Generator(keras.Model):
 
     @property
     def context_frames(self) -> int:
-        """Frames on either side that a frame's samples depend on: its first and last sample, followed back."""
+        """Frames on either side that a frame's samples depend on, traced back from its first and last sample."""
         first, last = -_REACH, self.hop_samples - 1 + _REACH
         for ratio in reversed(self.ratios):
             reach, cut = sum(3 ** j for j in range(self.residual_layers)), ratio // 2 + ratio % 2
-            # sample n of a transposed convolution is made of inputs (n + cut) // ratio and the one before
+            # sample n of a transposed convolution depends on inputs (n + cut) // ratio and the one before
             first, last = (first - reach + cut) // ratio - 1, (last + reach + cut) // ratio
         return max(-first, last) + _REACH
 
@@ -108,14 +107,14 @@ class Generator(keras.Model):
         return ops.tanh(self.exit(reflect(leaky_relu(x), _REACH))[..., 0])
 
     def convolutions(self) -> list[Conv | UpConv]:
-        """Every convolution, in the order of computation, the shortcut of a residual block last."""
+        """All convolutions in the order of computation, the shortcut of a residual block last."""
         found = [self.entry]
         for up, blocks in zip(self.ups, self.residuals, strict=True):
             found += [up, *(conv for block in blocks for conv in (block.dilated, block.pointwise, block.shortcut))]
         return [*found, self.exit]
 
     def folded(self) -> Generator:
-        """The same generator without weight norm: fewer weights, less work."""
+        """Returns the same generator without weight norm: fewer weights, less arithmetic."""
         plain = Generator(self.mel_bins, self.ratios, self.channels, self.residual_layers, weight_norm=False,
                           name=self.name)
         for ours, theirs in zip(self.convolutions(), plain.convolutions(), strict=True):
@@ -125,11 +124,11 @@ class Generator(keras.Model):
 
 
 def build(config: Config, training: bool = False) -> Generator:
-    """The vocoder of a configuration, with initial weights.
+    """Builds the vocoder of a configuration with initial weights.
 
     Args:
         config: complete.
-        training: with weight norm, as it is trained; else folded away.
+        training: with weight norm; otherwise it is folded.
     """
     model = config.model
     return Generator(config.audio.mel_bins, model.ratios, model.channels, model.residual_layers, weight_norm=training,

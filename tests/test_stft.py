@@ -1,4 +1,4 @@
-"""Blocks and their spectra, held against plain NumPy loops and numpy.fft."""
+"""Blocks and their spectra, compared with plain NumPy loops and numpy.fft."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 from melgan_tf.dsp import stft
 
 SHAPES = [(16, 8), (16, 4), (64, 16), (12, 12), (1024, 256)]
-PRODUCTS = pytest.mark.parametrize("products", [False, True], ids=["fft", "products"])
+MATMUL = pytest.mark.parametrize("use_matmul_dft", [False, True], ids=["fft", "matmul"])
 
 
 def noise(*shape, seed=0):
@@ -62,8 +62,8 @@ def test_overlap_mean_divides_by_what_the_windows_add_up_to(length, hop, count):
 
 
 @pytest.mark.parametrize(("length", "hop"), SHAPES)
-def test_blocks_that_do_not_count_weigh_nothing(length, hop):
-    """As if the first sound had three blocks, the second five, all seven lying there."""
+def test_masked_blocks_have_no_weight(length, hop):
+    """The first sound has three blocks, the second five, of seven."""
     counts = np.array([[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0]], "float32")[:, :, None]
     blocks, window = noise(2, 7, length) * counts, np.linspace(0.1, 1, length, dtype="float32")
     mean = stft.overlap_mean(tf.constant(blocks), window, window, hop, 1e-3, tf.constant(counts)).numpy()
@@ -82,33 +82,33 @@ def test_overlap_mean_never_divides_by_less_than_the_floor():
 
 # -- spectra ---------------------------------------------------------------------------------------------------------
 
-@PRODUCTS
+@MATMUL
 @pytest.mark.parametrize("length", [2, 4, 16, 50, 512, 1024])
-def test_forward_is_numpys_transform(length, products):
+def test_forward_is_numpys_transform(length, use_matmul_dft):
     blocks = noise(2, 3, length)
-    real, imaginary = stft.forward(tf.constant(blocks), products)
+    real, imaginary = stft.forward(tf.constant(blocks), use_matmul_dft)
     expected = np.fft.rfft(blocks.astype(np.float64))
     atol = 1e-4 * np.abs(expected).max()
     np.testing.assert_allclose(real, expected.real, rtol=0, atol=atol)
     np.testing.assert_allclose(imaginary, expected.imag, rtol=0, atol=atol)
 
 
-@PRODUCTS
+@MATMUL
 @pytest.mark.parametrize("length", [2, 4, 16, 50, 512, 1024])
-def test_inverse_is_numpys_transform(length, products):
+def test_inverse_is_numpys_transform(length, use_matmul_dft):
     """The lowest and the highest bin are given an imaginary part that must not count."""
     real, imaginary = noise(2, 3, length // 2 + 1), noise(2, 3, length // 2 + 1, seed=1)
-    blocks = stft.inverse((tf.constant(real), tf.constant(imaginary)), length, products).numpy()
+    blocks = stft.inverse((tf.constant(real), tf.constant(imaginary)), length, use_matmul_dft).numpy()
     expected = np.fft.irfft(real + 1j * imaginary.astype(np.float64), length)
     assert blocks.shape == (2, 3, length)
     np.testing.assert_allclose(blocks, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@PRODUCTS
+@MATMUL
 @pytest.mark.parametrize("length", [16, 50, 1024])
-def test_there_and_back(length, products):
+def test_there_and_back(length, use_matmul_dft):
     blocks = noise(2, 3, length)
-    back = stft.inverse(stft.forward(tf.constant(blocks), products), length, products)
+    back = stft.inverse(stft.forward(tf.constant(blocks), use_matmul_dft), length, use_matmul_dft)
     np.testing.assert_allclose(back, blocks, rtol=0, atol=1e-4)
 
 
@@ -123,7 +123,7 @@ def test_mirrored_is_numpys_padding(reach, repeat):
 
 @pytest.mark.parametrize("repeat", [False, True])
 def test_a_sound_is_mirrored_where_it_ends(repeat):
-    """Two of different length, each with hops that do not count before and behind it."""
+    """Two sounds of different length, each with masked hops before and after it."""
     wave, present = noise(2, 12 * 4), np.zeros((2, 12, 1), "float32")
     for i, (first, end) in enumerate(((3, 8), (2, 9))):
         present[i, first:end] = 1
@@ -136,10 +136,10 @@ def test_a_sound_is_mirrored_where_it_ends(repeat):
         assert not made[i, (end + 4) * 4:].any()
 
 
-def test_products_need_no_fft():
-    """That is their only reason: TFLite has none."""
-    def names(products):
-        function = tf.function(lambda x: stft.inverse(stft.forward(x, products), 16, products))
+def test_matrix_products_need_no_fft():
+    """TFLite has none."""
+    def names(use_matmul_dft):
+        function = tf.function(lambda x: stft.inverse(stft.forward(x, use_matmul_dft), 16, use_matmul_dft))
         graph = function.get_concrete_function(tf.TensorSpec((None, None, 16))).graph
         return {operation.type for operation in graph.get_operations()}
 
