@@ -1,14 +1,17 @@
-"""What a million or a hundred million sounds cost, on paper: `docs/capacity.md` is what this prints.
-
-    python benchmarks/capacity.py > docs/capacity.md
+"""The cost of a million or a hundred million sounds, on paper: ``benchmarks/results/capacity.json``.
 
 Everything is computed from the figures below, which other benchmarks measured on one core (each says which), and from
-assumptions, which are marked as such. Change a figure to that of your machine and print again.
+assumptions, which are marked as such. Change a figure to that of your machine and run ``python benchmarks/capacity.py``
+again.
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
+from typing import Any
+
+import results
 
 #: CPU milliseconds that a file takes in the workers, megabytes read, and clip seconds: benchmarks/prepare_speed.py.
 KINDS = {
@@ -25,14 +28,14 @@ CLIP_BYTES = {"drums": 16_400, "drums-44k": 65_900}
 
 @dataclass(frozen=True)
 class Preset:
-    """A preset in training.
+    """Training cost of a preset.
 
     Attributes:
-        operations: floating-point operations of a step (TensorFlow's profiler).
-        batch: sounds of a step.
-        core_seconds: of a step, measured on one core.
-        weights: of all networks, whose gradients travel.
-        mel_bytes: of an example in memory.
+        operations: floating-point operations per step (TensorFlow's profiler).
+        batch: sounds per step.
+        core_seconds: seconds per step, measured on one core.
+        weights: number of all networks' weights, whose gradients are exchanged.
+        mel_bytes: size of an example in memory.
     """
 
     operations: float
@@ -55,45 +58,10 @@ NVLINK_BYTES = 100e9  # a second, between the 8 GPUs of a machine
 CORE_HOUR, GPU_HOUR, TB_MONTH = 0.04, 3.0, 23.0  # dollars
 
 
-_BEGINNING = """# Capacity: a million sounds, a hundred million, on paper
 
-`python benchmarks/capacity.py > docs/capacity.md` makes this page from the figures at the top of that file: CPU times
-measured on one core of a two-core machine, and assumptions about GPUs, networks and prices, which stand at the
-end. **Nothing here was run on a GPU or on more than two cores.**
-"""
-
-_END = """## What would have to change first
-
-- *More than about six cores for one preparation.* One process puts files in order, looks for duplicates and writes; at
-  {collecting} ms a file it is busy with {rate:,.0f} files a second. Beyond that the work belongs on a cluster
-  (`melgan-tf prepare --runner`).
-- *More examples than memory holds.* Training keeps all mels in memory: {memory}.
-  A hundred million do not fit one machine; they would have to stream from the shards, which hold waveforms.
-- *More than eight GPUs.* The models are small. Their gradients are a few megabytes, yet between machines they take
-  as long as the arithmetic; batches grow with the GPUs (32,768 at 64), and what a GAN learns from such batches is
-  another question than how fast.
-
-Assumed, not measured: {operations:.0f} TFLOP/s of float32 reached on a GPU (an eighth of an H100's peak),
-{batch} sounds a GPU and step, {launch:.0f} ms a step to launch kernels, 10 Gbit/s a machine to storage and
-between machines, ${core} a core-hour, ${gpu:.0f} a GPU-hour, ${terabyte:.0f} a terabyte and month."""
-
-
-def main() -> None:
-    """Prints the page."""
-    print(_BEGINNING)
-    preparing()
-    training()
-    generating()
-    memory = ", ".join(f"{preset.mel_bytes * 10**6 / 1e9:.0f} GB a million of `{name}`"
-                       for name, preset in PRESETS.items())
-    print(_END.format(collecting=COLLECTING, rate=1000 / COLLECTING, memory=memory, operations=GPU_OPERATIONS / 1e12,
-                      batch=GPU_BATCH, launch=LAUNCH_SECONDS * 1e3, core=CORE_HOUR, gpu=GPU_HOUR, terabyte=TB_MONTH))
-
-
-def preparing() -> None:
+def preparing() -> dict[str, Any]:
     """Files to shards."""
-    print("## Preparing\n\n| sounds | files | TB read | core-hours | dollars | 2 cores | 32 cores, one machine "
-          "| bottleneck there | 32 machines of 32 |\n|---|--:|--:|--:|--:|--:|--:|---|--:|")
+    rows = []
     for kind, (milliseconds, megabytes) in KINDS.items():
         for files in FILES:
             work = files * (milliseconds + COLLECTING) / 1e3
@@ -102,18 +70,15 @@ def preparing() -> None:
                      "the network": read / NETWORK_BYTES}
             slowest = max(times, key=times.get)
             two, cluster = max(work / 2, times["the network"]), max(work / 1024, read / NETWORK_BYTES / 32)
-            print(f"| {kind} | {files:,} | {read / 1e12:.2f} | {work / 3600:,.1f} | {work / 3600 * CORE_HOUR:,.2f} "
-                  f"| {_time(two)} | {_time(times[slowest])} | {slowest} | {_time(cluster)} |")
-    print("\nShards of `drums` clips take "
-          + ", ".join(f"{files * CLIP_BYTES['drums'] / 1e12:.2f} TB for {files:,}" for files in FILES)
-          + "; of `drums-44k` four times that. To keep the\noriginals costs more than to prepare them.\n")
+            rows.append([kind, files, read / 1e12, work / 3600, work / 3600 * CORE_HOUR, _time(two),
+                         _time(times[slowest]), slowest, _time(cluster)])
+    return results.table(["sounds", "files", "TB read", "core-hours", "dollars", "2 cores", "32 cores, one machine",
+                          "bottleneck there", "32 machines of 32"], rows)
 
 
-def training() -> None:
-    """Examples a second, and what it takes to see every sound."""
-    print("## Training\n\nThe shipped `drums` saw 1.9 million examples. Twenty passes over a million sounds, one over "
-          "a hundred million:\n\n| preset | sounds | examples | 2 cores | 1 GPU | 8 GPUs | 64 GPUs | dollars, 8 GPUs "
-          "| bottleneck at 1 / 64 GPUs |\n|---|--:|--:|--:|--:|--:|--:|--:|---|")
+def training() -> dict[str, Any]:
+    """Time to see every sound; the shipped `drums` saw 1.9 million examples."""
+    rows = []
     for name, preset in PRESETS.items():
         for files, passes in zip(FILES, (20, 1), strict=True):
             examples = files * passes
@@ -122,34 +87,48 @@ def training() -> None:
             for gpus in (1, 8, 64):
                 parts = _step(preset, gpus)
                 times[gpus] = examples / (gpus * GPU_BATCH) * sum(parts.values()), max(parts, key=parts.get)
-            print(f"| `{name}` | {files:,} | {examples:,} | {_time(cores)} "
-                  + "".join(f"| {_time(seconds)} " for seconds, _ in times.values())
-                  + f"| {times[8][0] / 3600 * 8 * GPU_HOUR:,.2f} | {times[1][1]} / {times[64][1]} |")
-    print()
+            rows.append([name, files, examples, _time(cores), *(_time(seconds) for seconds, _ in times.values()),
+                         times[8][0] / 3600 * 8 * GPU_HOUR, f"{times[1][1]} / {times[64][1]}"])
+    return results.table(["preset", "sounds", "examples", "2 cores", "1 GPU", "8 GPUs", "64 GPUs", "dollars, 8 GPUs",
+                          "bottleneck at 1 / 64 GPUs"], rows)
 
 
 def _step(preset: Preset, gpus: int) -> dict[str, float]:
-    """Seconds of a step, by what they go into; gradients travel round a ring, twice."""
-    travelling = 0.0 if gpus == 1 else 2 * 4 * preset.weights / (NVLINK_BYTES if gpus <= 8 else NETWORK_BYTES)
+    """Seconds per step by cause; gradients are exchanged by a ring all-reduce."""
+    exchange = 0.0 if gpus == 1 else 2 * 4 * preset.weights / (NVLINK_BYTES if gpus <= 8 else NETWORK_BYTES)
     return {"arithmetic": preset.operations / preset.batch * GPU_BATCH / GPU_OPERATIONS,
-            "launching kernels": LAUNCH_SECONDS, "gradients on the network": travelling}
+            "launching kernels": LAUNCH_SECONDS, "gradients on the network": exchange}
 
 
 #: CPU milliseconds of one core for a sound of `generate`: noise, mel, vocoder, phase retrieval, WAV file.
 GENERATING = {"drums": 8.0, "drums-44k": 30.0}
 
 
-def generating() -> None:
-    """Sounds to disk."""
-    print("## Generating\n\n`melgan-tf generate --count N --shard I/M` on as many machines as there are shards; they "
-          "share nothing.\n\n| preset | sounds | core-hours | dollars | 2 cores | 1,024 cores | TB written |\n"
-          "|---|--:|--:|--:|--:|--:|--:|")
+def generating() -> dict[str, Any]:
+    """Sounds to disk, with ``melgan-tf generate --count N --shard I/M`` on independent machines."""
+    rows = []
     for name, milliseconds in GENERATING.items():
         for count in FILES:
             work = count * milliseconds / 1e3
-            print(f"| `{name}` | {count:,} | {work / 3600:,.1f} | {work / 3600 * CORE_HOUR:,.2f} | {_time(work / 2)} "
-                  f"| {_time(work / 1024)} | {count * (CLIP_BYTES[name] + 300) / 1e12:.2f} |")
-    print()
+            rows.append([name, count, work / 3600, work / 3600 * CORE_HOUR, _time(work / 2), _time(work / 1024),
+                         count * (CLIP_BYTES[name] + 300) / 1e12])
+    return results.table(["preset", "sounds", "core-hours", "dollars", "2 cores", "1,024 cores", "TB written"], rows)
+
+
+def assumptions() -> dict[str, Any]:
+    """The figures that nothing here measured, and those that the tables follow from."""
+    rows = [["float32 operations per second of a GPU (an eighth of an H100's peak)", GPU_OPERATIONS, "assumed"],
+            ["sounds per GPU and step", GPU_BATCH, "assumed"],
+            ["ms per step to launch kernels", LAUNCH_SECONDS * 1e3, "assumed"],
+            ["GB/s to storage and between machines", NETWORK_BYTES / 1e9, "assumed"],
+            ["dollars per core-hour", CORE_HOUR, "assumed"], ["dollars per GPU-hour", GPU_HOUR, "assumed"],
+            ["dollars per TB and month", TB_MONTH, "assumed"],
+            ["ms per file in the collecting process", COLLECTING, "measured"],
+            *([f"GB in memory per million sounds of `{name}`", preset.mel_bytes * 1e6 / 1e9, "computed"]
+              for name, preset in PRESETS.items()),
+            *([f"TB of shards per million sounds of `{name}`", size * 1e6 / 1e12, "computed"]
+              for name, size in CLIP_BYTES.items())]
+    return results.table(["figure", "value", "source"], rows)
 
 
 def _time(seconds: float) -> str:
@@ -157,6 +136,18 @@ def _time(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    results.add_option(parser)
+    arguments = parser.parse_args()
+    tables = {"preparing": preparing(), "training": training(), "generating": generating(),
+              "assumptions": assumptions()}
+    for name, table in tables.items():
+        print(f"{name}:\n\n{results.markdown(table)}\n")
+    results.save("capacity", tables, arguments.results,
+                 "Computed, not measured: nothing here was run on a GPU or on more than two cores.")
 
 
 if __name__ == "__main__":

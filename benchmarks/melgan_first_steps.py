@@ -1,8 +1,8 @@
-"""What the first steps of a vocoder's training do to held-out mels: the table behind "a thousand steps of `melgan`".
+"""Log-mel distance of held-out sounds after the first steps of a vocoder's training ("a thousand steps of `melgan`").
 
-``python benchmarks/melgan_first_steps.py SOUNDS HELD_OUT --run-dir RUN`` trains the preset as it is, stops at 250, 500,
-750 and 1,000 steps to copy the held-out sounds, and prints the mean difference of the log mels, dB, beside that of
-silence. A run that was stopped goes on with the same command.
+``python benchmarks/melgan_first_steps.py SOUNDS HELD_OUT --run-dir RUN`` trains the preset, stops at 250, 500, 750 and
+1,000 steps to reconstruct the held-out sounds, and prints the mean distance of the log mels and that of silence, dB.
+The same command continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -11,8 +11,16 @@ import argparse
 import csv
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import results
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.vocoder import Vocoder
 
 SECONDS = 2.0  # of every held-out sound
+LOSSES = ("generator/loss", "generator/feature_matching", "discriminator/loss")
+COLUMNS = ("steps", "log mel, dB", "level, dB", *LOSSES)
 
 
 def main() -> None:
@@ -23,6 +31,7 @@ def main() -> None:
     parser.add_argument("--preset", default="melgan")
     parser.add_argument("--steps", type=int, nargs="+", default=[0, 250, 500, 750, 1000])
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
+    results.add_option(parser)
     arguments = parser.parse_args()
 
     from melgan_tf.cli import options
@@ -40,8 +49,7 @@ def main() -> None:
     for assignment in arguments.assignments:
         values = configuration.merge(values, configuration.parse_assignment(assignment))
     config = with_training(configuration.from_dict(configuration.Config, values), xla="on", keep_checkpoints=1)
-    print("| steps | log mel, dB | level, dB | generator's loss | feature matching | discriminators' loss |")
-    print("|--:|--:|--:|--:|--:|--:|", flush=True)
+    rows = []
     for steps in arguments.steps:
         if steps:
             run(with_training(config, steps=steps), arguments.sounds, arguments.run_dir, ConsoleProgress(quiet=True))
@@ -49,15 +57,17 @@ def main() -> None:
         else:
             vocoder, losses = Vocoder(build_network(config), config, "untrained", 0, ""), {}
         distance, silence, level = measure(vocoder, arguments.held_out)
-        if steps == arguments.steps[0]:
-            print(f"| silence | {silence:.2f} | | | | |")
-        found = [f"{losses[name]:.4f}" if name in losses else "" for name in
-                 ("generator/loss", "generator/feature_matching", "discriminator/loss")]
-        print(f"| {steps} | {distance:.2f} | {level:.1f} | {' | '.join(found)} |", flush=True)
+        if not rows:
+            rows.append(["silence", silence, None, None, None, None])
+        rows.append([f"{steps:,}", distance, level, *(losses.get(name) for name in LOSSES)])
+        print(results.markdown(results.table(COLUMNS, rows[-1:])), flush=True)
+    table = results.table(COLUMNS, rows)
+    print(results.markdown(table))
+    results.save("melgan_first_steps", {"steps": table}, arguments.results)
 
 
-def measure(vocoder: object, folder: Path) -> tuple[float, float, float]:
-    """Mean log-mel distances of copies, and of silence, dB; and how much louder the copies are than the sounds, dB."""
+def measure(vocoder: Vocoder, folder: Path) -> tuple[float, float, float]:
+    """Mean log-mel distances of reconstructions and of silence, and the reconstructions' relative level; all in dB."""
     import numpy as np
     import tensorflow as tf
 
@@ -83,7 +93,7 @@ def measure(vocoder: object, folder: Path) -> tuple[float, float, float]:
 
 
 def _losses(history: Path) -> dict[str, float]:
-    """Of the last whole epoch; nothing before the first is over."""
+    """Losses of the last completed epoch; empty before the first."""
     if not history.exists():
         return {}
     with open(history, encoding="utf-8") as file:

@@ -3,10 +3,9 @@
     python benchmarks/prepare_speed.py [--workers 2]               # needs pip install -e .[dev]
     python benchmarks/prepare_speed.py --scaling 1000 10000 100000
 
-Both decode, mix down, resample to 16 kHz, trim to the onset, cut to half a second, leave out exact duplicates and write
-TFRecord of 16-bit samples. Start-up is left out on both sides. CPU time counts all processes: where a machine is shared
-it says more than the clock, and its quotient is what one core gains; so many cores gain so many times as much, as far
-as the disk keeps up.
+Both decode, mix down, resample to 16 kHz, trim to the onset, cut to half a second, drop exact duplicates and write
+TFRecord of 16-bit samples. Start-up is excluded on both sides. CPU time counts all processes: on a shared machine it
+says more than the wall clock, and its ratio is the gain of one core.
 """
 
 from __future__ import annotations
@@ -20,8 +19,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import results
 import soundfile
 
 #: Kind: extension, subtype, channels, seconds, files.
@@ -36,7 +37,7 @@ _RATE = 44_100
 
 
 def write_sounds(folder: Path, extension: str, subtype: str, channels: int, seconds: float, count: int) -> Path:
-    """Made-up strokes, each different, repeated every two seconds where the sound is longer."""
+    """Synthetic drum strokes, each different, repeated every two seconds in longer sounds."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     at = np.arange(round(seconds * _RATE)) % (2 * _RATE) / _RATE
@@ -49,7 +50,7 @@ def write_sounds(folder: Path, extension: str, subtype: str, channels: int, seco
 
 
 def by_librosa(folder: Path, out: Path) -> dict[str, float]:
-    """What a programmer would write with librosa and TensorFlow."""
+    """The loop that a programmer would write with librosa and TensorFlow."""
     import librosa
     import tensorflow as tf
 
@@ -69,7 +70,7 @@ def by_librosa(folder: Path, out: Path) -> dict[str, float]:
 
     files = sorted(folder.iterdir())
     with tf.io.TFRecordWriter(str(out)) as writer:
-        load(writer, files[0], set())  # librosa loads its parts when they are first used
+        load(writer, files[0], set())  # librosa imports its modules on first use
         cpu, clock, seen = time.process_time(), time.perf_counter(), set()
         for path in files:
             load(writer, path, seen)
@@ -90,47 +91,46 @@ def by_prepare(folder: Path, out: Path, workers: int) -> dict[str, float]:
 
 
 def apart(function: str, *arguments: object) -> dict[str, float]:
-    """Runs one of the two in a process of its own."""
+    """Runs one of the two programs in a process of its own."""
     done = subprocess.run([sys.executable, __file__, "--apart", function, *map(str, arguments)], check=True,
                           stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 
-def compare(place: Path, workers: int) -> None:
-    """Prints a table, one row for each kind of sound."""
-    one = write_sounds(place / "one", "wav", "PCM_16", 1, 0.1, workers)
-    start = apart("prepare", one, place / "one-out", workers)
-    print("| sounds | files/s, librosa | files/s, prepare | quotient | CPU ms a file, librosa | prepare | quotient |\n"
-          "|---|--:|--:|--:|--:|--:|--:|")
+def compare(folder: Path, workers: int) -> dict[str, Any]:
+    """A table with one row for each kind of sound."""
+    one = write_sounds(folder / "one", "wav", "PCM_16", 1, 0.1, workers)
+    start, rows = apart("prepare", one, folder / "one-out", workers), []
     for number, (kind, (*sounds, count)) in enumerate(KINDS.items()):
-        folder = write_sounds(place / str(number), *sounds, count)
-        theirs = apart("librosa", folder, place / f"{number}.tfrecord")
-        ours = apart("prepare", folder, place / f"{number}-out", workers)
+        source = write_sounds(folder / str(number), *sounds, count)
+        theirs = apart("librosa", source, folder / f"{number}.tfrecord")
+        ours = apart("prepare", source, folder / f"{number}-out", workers)
         assert theirs["kept"] == ours["kept"] == count, (theirs, ours)
         seconds, cpu = ours["seconds"] - start["seconds"], ours["cpu"] - start["cpu"]
-        cells = [f"{count / theirs['seconds']:,.0f}", f"{count / seconds:,.0f}", f"{theirs['seconds'] / seconds:.1f}",
-                 f"{1e3 * theirs['cpu'] / count:.2f}", f"{1e3 * cpu / count:.2f}", f"{theirs['cpu'] / cpu:.1f}"]
-        print(f"| {kind} | {' | '.join(cells)} |", flush=True)
+        rows.append([kind, count / theirs["seconds"], count / seconds, theirs["seconds"] / seconds,
+                     1e3 * theirs["cpu"] / count, 1e3 * cpu / count, theirs["cpu"] / cpu])
+    return results.table(["sounds", "files/s, librosa", "files/s, prepare", "ratio", "CPU ms a file, librosa",
+                          "CPU ms a file, prepare", "ratio of CPU time"], rows)
 
 
-def scale(place: Path, counts: list[int], workers: int) -> None:
-    """Prints time and memory for folders of so many sounds of a tenth of a second, a thousand to a folder."""
-    print("| files | s | CPU ms a file | of it, collecting process | MB, collecting process | MB, a worker "
-          "| MB written |\n" + "|--:" * 7 + "|")
+def scale(folder: Path, counts: list[int], workers: int) -> dict[str, Any]:
+    """A table of time and memory for folders of `counts` sounds of a tenth of a second, a thousand in a subfolder."""
+    rows = []
     for count in counts:
-        folder, rng = place / str(count), np.random.default_rng(0)
+        source, rng = folder / str(count), np.random.default_rng(0)
         for number in range(count):
-            below = folder / f"{number // 1000:04d}"
-            if number % 1000 == 0:
-                below.mkdir(parents=True)
+            below = source / f"{number // 1000:04d}"
+            below.mkdir(parents=True, exist_ok=True)
             content = rng.integers(-9000, 9000, 1600).astype("<i2")
             soundfile.write(below / f"{number % 1000:03d}.wav", content, 16_000)
-        found = apart("prepare", folder, place / f"{count}-out", workers)
+        found = apart("prepare", source, folder / f"{count}-out", workers)
         assert found["kept"] == count
-        size = sum(file.stat().st_size for file in (place / f"{count}-out").glob("*.tfrecord"))
-        print(f"| {count:,} | {found['seconds']:.1f} | {1e3 * found['cpu'] / count:.2f} "
-              f"| {1e3 * found['cpu of the collecting process'] / count:.2f} | {found['megabytes']:.0f} "
-              f"| {found['megabytes of a worker']:.0f} | {size / 1e6:,.0f} |", flush=True)
+        size = sum(file.stat().st_size for file in (folder / f"{count}-out").glob("*.tfrecord"))
+        rows.append([count, found["seconds"], 1e3 * found["cpu"] / count,
+                     1e3 * found["cpu of the collecting process"] / count, found["megabytes"],
+                     found["megabytes of a worker"], size / 1e6])
+    return results.table(["files", "s", "CPU ms a file", "of it, collecting process", "MB, collecting process",
+                          "MB, a worker", "MB written"], rows)
 
 
 def main() -> None:
@@ -139,17 +139,20 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scaling", type=int, nargs="+", metavar="FILES")
     parser.add_argument("--apart", nargs="+", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.apart:
-        function, folder, out, *workers = given.apart
+    results.add_option(parser)
+    arguments = parser.parse_args()
+    if arguments.apart:
+        function, folder, out, *workers = arguments.apart
         call = by_librosa if function == "librosa" else by_prepare
         print(json.dumps(call(Path(folder), Path(out), *map(int, workers))))
         return
-    with tempfile.TemporaryDirectory() as place:
-        if given.scaling:
-            scale(Path(place), given.scaling, given.workers)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.scaling:
+            name, key, table = "prepare_scaling", "scaling", scale(Path(folder), arguments.scaling, arguments.workers)
         else:
-            compare(Path(place), given.workers)
+            name, key, table = "prepare_speed", "librosa", compare(Path(folder), arguments.workers)
+    print(results.markdown(table))
+    results.save(name, {key: table}, arguments.results)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Plots the training curve of a `seed` run beside that of the original PyTorch program on the same sounds.
 
-``python benchmarks/seed_curve.py RUN --out docs/seed_curve.png`` (needs ``pip install -e .[bench]``). Ours: the mean of
-every epoch, from history.csv. The reference, docs/seed_reference.csv, has a value every 50 epochs.
+``python benchmarks/seed_curve.py RUN --out docs/seed_curve.png`` (needs ``pip install -e .[bench]``). Ours is the mean
+of every epoch, from history.csv. The reference, docs/seed_reference.csv, has a value every 50 epochs.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
+
+import results
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "seed_reference.csv"
 PANELS = [("Loss_D", "discriminator/loss", "loss_d"), ("Loss_G", "generator/loss", "loss_g"),
@@ -27,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    results.add_option(parser)
     arguments = parser.parse_args()
 
     import matplotlib
@@ -43,12 +46,12 @@ def main() -> None:
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     figure.savefig(arguments.out, dpi=90)
-    print(f"{'':16} {'ours, epochs 50-500':>22} {'original':>10}   (means of the epochs that the original printed)")
-    for title, ours, reference in PANELS:
-        epochs = [int(epoch) for epoch in theirs["epoch"] if 0 < epoch < len(mine["epoch"])]
-        ours_mean = sum(mine[ours][epoch] for epoch in epochs) / len(epochs)
-        reference_mean = sum(theirs[reference][1:1 + len(epochs)]) / len(epochs)
-        print(f"{title:16} {ours_mean:22.3f} {reference_mean:10.3f}")
+    epochs = [int(epoch) for epoch in theirs["epoch"] if 0 < epoch < len(mine["epoch"])]
+    rows = [[title, sum(mine[ours][epoch] for epoch in epochs) / len(epochs),
+             sum(theirs[reference][1:1 + len(epochs)]) / len(epochs)] for title, ours, reference in PANELS]
+    table = results.table(["mean of the epochs that the original printed", "melgan-tf", "original program"], rows)
+    print(results.markdown(table))
+    results.save("seed_curve", {"means": table}, arguments.results)
 
 
 if __name__ == "__main__":

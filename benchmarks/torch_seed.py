@@ -1,7 +1,7 @@
-"""The seed recipe written plainly in PyTorch: the yardstick for training speed.
+"""The seed recipe written plainly in PyTorch: the baseline for training speed.
 
-What a programmer would write after the specification and PyTorch's DCGAN example: `nn.ConvTranspose2d`, `nn.Conv2d`,
-`nn.BCELoss`, `torch.optim.Adam`, the figures of each step read back for the log.
+It follows the specification and PyTorch's DCGAN example: `nn.ConvTranspose2d`, `nn.Conv2d`, `nn.BCELoss`,
+`torch.optim.Adam`, the metrics of each step read back for the log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def discriminator() -> nn.Module:
 
 
 class Trainer:
-    """One step of the recipe a call."""
+    """One step of the recipe per call."""
 
     def __init__(self, seed: int = 0) -> None:
         torch.manual_seed(seed)
@@ -45,23 +45,23 @@ class Trainer:
         self.loss = nn.BCELoss()
 
     def step(self, real: torch.Tensor) -> tuple[float, float, float, float, float]:
-        """Learns from ``real`` ``(batch, 1, 64, 16)``; returns Loss_D, Loss_G, D(x), D(G(z)) before and after."""
+        """Trains on ``real`` ``(batch, 1, 64, 16)``; returns Loss_D, Loss_G, D(x), D(G(z)) before and after."""
         batch = len(real)
         ones, zeros = torch.ones(batch), torch.zeros(batch)
         self.discriminator.zero_grad()
-        judged_real = self.discriminator(real).view(-1)
-        loss_real = self.loss(judged_real, ones)
+        real_results = self.discriminator(real).view(-1)
+        loss_real = self.loss(real_results, ones)
         loss_real.backward()
         fake = self.generator(torch.randn(batch, 20, 1, 1))
-        judged_fake = self.discriminator(fake.detach()).view(-1)
-        loss_fake = self.loss(judged_fake, zeros)
+        fake_results = self.discriminator(fake.detach()).view(-1)
+        loss_fake = self.loss(fake_results, zeros)
         loss_fake.backward()
         self.adam_d.step()
 
         self.generator.zero_grad()
-        fooled = self.discriminator(fake).view(-1)
-        loss_g = self.loss(fooled, ones)
+        generator_results = self.discriminator(fake).view(-1)
+        loss_g = self.loss(generator_results, ones)
         loss_g.backward()
         self.adam_g.step()
-        return ((loss_real + loss_fake).item(), loss_g.item(), judged_real.mean().item(), judged_fake.mean().item(),
-                fooled.mean().item())
+        return ((loss_real + loss_fake).item(), loss_g.item(), real_results.mean().item(), fake_results.mean().item(),
+                generator_results.mean().item())

@@ -1,7 +1,7 @@
-"""Training throughput of the `seed` preset against the plain PyTorch program, and whether data ever keeps it waiting.
+"""Training throughput of the `seed` preset and of the plain PyTorch program, and whether training waits for data.
 
-``python benchmarks/training_speed.py`` (needs ``pip install -e .[bench]``). The two run in processes of their own, in
-turn, several times; a row is a pair, the last line the median of the ratios. Each prints its own milliseconds a step.
+``python benchmarks/training_speed.py`` (needs ``pip install -e .[bench]``). The two run in processes of their own,
+alternating, several times; a row is a pair, the results file has the medians.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import sys
 import time
 from pathlib import Path
 
+import results
+
 BATCH = 128
 
 
 def ours(steps: int) -> dict[str, float]:
-    """Milliseconds a step: the training loop with its data pipeline, and on one batch held in memory."""
+    """Milliseconds per step: the training loop with its data pipeline, and on one batch held in memory."""
     from melgan_tf.cli import options
 
     options.start_tensorflow(threads_per_op=1, compiling=True)
@@ -45,19 +47,19 @@ def ours(steps: int) -> dict[str, float]:
         for _ in tf.range(count):
             model.train_step(next(stream) if streaming else held)
 
-    figures = {}
+    times = {}
     for name, streaming in (("streaming", True), ("held", False)):
         flag = tf.constant(streaming)
         run(tf.constant(3), flag)
-        began = time.perf_counter()
+        started = time.perf_counter()
         run(tf.constant(steps), flag)
         float(model.trackers[0].result())
-        figures[name] = 1000 * (time.perf_counter() - began) / steps
-    return figures
+        times[name] = 1000 * (time.perf_counter() - started) / steps
+    return times
 
 
 def pytorch(steps: int) -> dict[str, float]:
-    """Milliseconds a step on one batch held in memory."""
+    """Milliseconds per step on one batch held in memory."""
     import torch
 
     sys.path.insert(0, str(Path(__file__).parent))
@@ -66,10 +68,10 @@ def pytorch(steps: int) -> dict[str, float]:
     trainer, real = Trainer(), torch.rand(BATCH, 1, 64, 16)
     for _ in range(3):
         trainer.step(real)
-    began = time.perf_counter()
+    started = time.perf_counter()
     for _ in range(steps):
         trainer.step(real)
-    return {"held": 1000 * (time.perf_counter() - began) / steps}
+    return {"held": 1000 * (time.perf_counter() - started) / steps}
 
 
 def measure(name: str, steps: int) -> dict[str, float]:
@@ -84,20 +86,25 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--only", choices=["ours", "pytorch"])
+    results.add_option(parser)
     arguments = parser.parse_args()
     if arguments.only:
         print(json.dumps({"ours": ours, "pytorch": pytorch}[arguments.only](arguments.steps)))
         return
-    print("pair   PyTorch ms   melgan-tf ms   (data held) ms   times PyTorch   data pipeline's share")
-    ratios, shares = [], []
+    rows = []
     for pair in range(arguments.pairs):
         theirs, mine = measure("pytorch", arguments.steps), measure("ours", arguments.steps)
-        ratios.append(theirs["held"] / mine["streaming"])
-        shares.append(mine["streaming"] / mine["held"] - 1)
-        print(f"{pair + 1:4}   {theirs['held']:10.1f}   {mine['streaming']:12.1f}   {mine['held']:14.1f}   "
-              f"{ratios[-1]:13.2f}   {100 * shares[-1]:18.1f} %")
-    print(f"median of {len(ratios)} pairs: {statistics.median(ratios):.2f} times the PyTorch program's throughput; "
-          f"the data pipeline adds {100 * statistics.median(shares):.1f} %")
+        rows.append([pair + 1, theirs["held"], mine["streaming"], mine["held"], theirs["held"] / mine["streaming"],
+                     100 * (mine["streaming"] / mine["held"] - 1)])
+    pairs = results.table(["pair", "PyTorch, ms", "melgan-tf, ms", "melgan-tf, data in memory, ms", "times PyTorch",
+                           "data pipeline, %"], rows)
+    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+    step = results.table(["program", "ms a step"], [
+        ["PyTorch, written plainly", medians[1]], ["melgan-tf, data pipeline included", medians[2]],
+        ["melgan-tf, one batch held in memory", medians[3]]])
+    print(results.markdown(pairs), "", results.markdown(step), sep="\n")
+    results.save("training_speed", {"step": step, "pairs": pairs}, arguments.results,
+                 f"Preset seed, batch {BATCH}; medians of {arguments.pairs} pairs.")
 
 
 if __name__ == "__main__":

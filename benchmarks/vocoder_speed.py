@@ -1,22 +1,19 @@
-"""Vocoders in samples per second: the paper's generator in PyTorch, ours, the fast ones, Griffin-Lim; on 1 and 2 CPUs.
+"""Vocoders in samples per second: the paper's generator in PyTorch and here, the fast ones, Griffin-Lim; 1 and 2 CPUs.
 
-Griffin-Lim is this package's, and librosa's (`librosa.feature.inverse.mel_to_audio`), which also has to find magnitudes
-to the mels.
+Griffin-Lim is this package's, and librosa's (`librosa.feature.inverse.mel_to_audio`); both also invert the mel filters.
 
 ``python benchmarks/vocoder_speed.py`` (needs ``pip install -e .[bench]``). Every row runs in a process of its own that
-is held to its CPUs; the rows take turns, and the tables show medians over the turns, of speeds and of ratios within a
-turn. Ten seconds of mel a call (``--seconds``): 80 bands at 22.05 kHz, or 64 at 16 kHz; or sixteen sounds of half a
-second, as ``melgan-tf generate`` makes them. TFLite files render windows of the default size, of which only what is
-new counts.
+is pinned to its CPUs; the rows alternate, and the tables show medians over the rounds, of speeds and of ratios within a
+round. Ten seconds of mel per call (``--seconds``): 80 bands at 22.05 kHz, or 64 at 16 kHz; or sixteen sounds of half a
+second, as ``melgan-tf generate`` makes them. TFLite files render windows of the default size, of which only the new
+frames count.
 
-The first table goes by the clock, the second by processor time on one CPU: that is hardly disturbed by whatever else
-the machine does.
+The first table is by wall clock, the second by processor time on one CPU, which other load hardly disturbs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -26,7 +23,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,25 +38,25 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Row:
-    """What is measured: a preset's model, or Griffin-Lim with its mels, by some runtime.
+    """One measurement: a preset's model, or Griffin-Lim with its mels, in one runtime.
 
     Attributes:
-        rival: the Griffin-Lim row of the same mels.
+        griffin_lim: the Griffin-Lim row of the same mels.
     """
 
     title: str
     kind: str
     preset: str = "melgan"
     rate: int = 22_050
-    rival: str = "Griffin-Lim 32 (22k)"
+    griffin_lim: str = "Griffin-Lim 32 (22k)"
 
 
 MELGAN, FAST, SMALL = "MelGAN", "fast (22k)", "fast (16k)"
-IN_16K = {"rate": 16_000, "rival": "Griffin-Lim 32 (16k)"}
-IN_BATCH = {"rate": 16_000, "rival": "generate, Griffin-Lim 32 (16k)"}
-YARDSTICK = "paper's generator, PyTorch"
+IN_16K = {"rate": 16_000, "griffin_lim": "Griffin-Lim 32 (16k)"}
+IN_BATCH = {"rate": 16_000, "griffin_lim": "generate, Griffin-Lim 32 (16k)"}
+BASELINE = "paper's generator, PyTorch"
 ROWS = {row.title: row for row in (
-    Row(YARDSTICK, "PyTorch"),
+    Row(BASELINE, "PyTorch"),
     *(Row(f"{name}, {kind}", kind, preset) for name, preset in ((MELGAN, "melgan"), (FAST, "vocoder-22k"))
       for kind in ("TensorFlow", "SavedModel", "TFLite")),
     Row("Griffin-Lim 32 (22k)", "Griffin-Lim"),
@@ -87,7 +86,7 @@ def prepare(folder: Path) -> None:
 
 
 def timed(call: Callable[[], object], samples: float, seconds: float = 3.0) -> tuple[float, float]:
-    """Samples per second by the clock and per second of processor time: medians of calls, after two to warm up."""
+    """Samples per second of wall clock and of processor time: medians of calls, after two to warm up."""
     times, processor = [], []
     call(), call()
     until = time.perf_counter() + seconds
@@ -193,33 +192,35 @@ def _tflite(path: Path, threads: int) -> tuple[float, float]:
     return timed(lambda: runner(**given), int(path.with_suffix(".new").read_text()))
 
 
-def table(found: dict[tuple[str, int], list[tuple[float, float]]], threads: tuple[int, ...], which: int) -> str:
-    """Markdown.
+def table(found: dict[tuple[str, int], list[tuple[float, float]]], threads: tuple[int, ...],
+          which: int) -> dict[str, Any]:
+    """A table of all rows.
 
     Args:
-        found: by row and threads: speeds of every turn by the clock and by processor time, samples per second.
-        threads: columns.
-        which: 0 by the clock, 1 by processor time.
+        found: by row and threads: speeds of every round by wall clock and by processor time, samples per second.
+        threads: one group of columns each.
+        which: 0 by wall clock, 1 by processor time.
     """
-    heads = [f"{n} thread{'s' * (n > 1)}, kHz | x real time | x PyTorch | x Griffin-Lim" for n in threads]
-    lines = [f"| vocoder | {' | '.join(heads)} |", "|---|" + "--:|" * 4 * len(threads)]
+    columns = ["vocoder", *(f"{column}, {n} thread{'s' * (n > 1)}" for n in threads
+                            for column in ("kHz", "x real time", "x PyTorch", "x Griffin-Lim"))]
+    rows = []
     for title, row in ROWS.items():
         cells = []
         for n in threads:
             speeds = [speed[which] for speed in found[title, n]]
             ratios = [statistics.median(ours / theirs[which] for ours, theirs in zip(speeds, others, strict=True))
-                      for others in (found[YARDSTICK, n], found[row.rival, n])]
+                      for others in (found[BASELINE, n], found[row.griffin_lim, n])]
             speed = statistics.median(speeds)
-            cells.append(f"{speed / 1e3:,.0f} | {speed / row.rate:,.0f} | {ratios[0]:.1f} | {ratios[1]:.1f}")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            cells += [speed / 1e3, speed / row.rate, *ratios]
+        rows.append([title, *cells])
+    return results.table(columns, rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of mel a call")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of mel per call")
+    results.add_option(parser)
     parser.add_argument("--measure", nargs=3, metavar=("ROW", "THREADS", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -247,9 +248,10 @@ def main() -> None:
                     found.setdefault((row, threads), []).append(
                         tuple(map(float, done.stdout.split()[-2:])))
     print("\r".ljust(80), file=sys.stderr)
-    print(table(found, (1, 2), 0), "", "By processor time, on one CPU:", "", table(found, (1,), 1), sep="\n")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({f"{row}, {threads}": speeds for (row, threads), speeds in found.items()}))
+    tables = {"clock": table(found, (1, 2), 0), "processor": table(found, (1,), 1)}
+    print(results.markdown(tables["clock"]), "", "By processor time, on one CPU:", "",
+          results.markdown(tables["processor"]), sep="\n")
+    results.save("vocoder_speed", tables, arguments.results)
 
 
 if __name__ == "__main__":
