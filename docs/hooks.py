@@ -16,6 +16,7 @@ from melgan_tf.config import Config, presets, registry, to_dict
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+WEIGHTS = ROOT / "melgan_tf" / "weights"
 sys.path.append(str(ROOT / "benchmarks"))
 
 import results  # noqa: E402  a folder of scripts, not a package
@@ -94,4 +95,31 @@ def figures(name: str, table: str = "") -> str:
                         f"{record['note']}*"])
 
 
-MACROS = {"configuration": configuration, "preset": preset, "preset_table": preset_table, "figures": figures}
+def vocoder_quality() -> str:
+    """Copies of held-out sounds by the shipped vocoders and by Griffin-Lim, from the vocoders' cards."""
+    shown = {"log_mel_l1": "log mel, dB", "stft": "multi-resolution STFT", "onset_error": "onset, first 20 ms, dB",
+             "edge_click": "clicks at the ends, of peak", "frame_rate_buzz": "frame-rate buzz, dB"}
+    cards = {name: json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]
+             for name in ("vocoder-16k", "vocoder-22k", "vocoder-44k")}
+    head = ["sounds", *(title for name in cards for title in (name, "Griffin-Lim"))]
+    rows = [[f"{folder.partition('/')[0]}: {title}", *(f"{cards[name][folder][which][key]:.3g}" for name in cards
+                                                      for which in ("vocoder", "griffin-lim 32"))]
+            for folder in ("drums/valid", "music/valid") for key, title in shown.items()]
+    return results.markdown({"columns": head, "rows": rows})
+
+
+def sound_quality() -> str:
+    """The shipped sound models against held-out sounds, beside real against real, from their cards."""
+    shown = ("frechet", "kernel", "precision", "recall", "density", "coverage", "spread")
+    rows = []
+    for name in ("drums", "drums-44k", "music"):
+        figures = json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]["valid"]
+        for embedding in ("drum-classes-1", "log-mel-statistics-2"):
+            for which, title in (("generated", f"`pretrained:{name}`"), ("floor", "real against real")):
+                if embedding in figures:
+                    rows.append([title, embedding, *(f"{figures[embedding][which][key]:.3g}" for key in shown)])
+    return results.markdown({"columns": ["sounds", "embedding", *shown], "rows": rows})
+
+
+MACROS = {"vocoder_quality": vocoder_quality, "sound_quality": sound_quality,
+          "configuration": configuration, "preset": preset, "preset_table": preset_table, "figures": figures}
