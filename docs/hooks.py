@@ -28,6 +28,11 @@ def on_page_markdown(markdown: str, **_: object) -> str:
                   flags=re.MULTILINE)
 
 
+def on_page_content(html: str, **_: object) -> str:
+    """mkdocs-click writes an option's missing default by the name that click has for it."""
+    return html.replace("<code>Sentinel.UNSET</code>", "")
+
+
 def configuration() -> str:
     """Every key of a configuration with its type, default and meaning."""
     sections = [_section(f"`{name}`", cls, name) for name, cls in _parts(Config) if name != "model"]
@@ -92,7 +97,7 @@ def figures(name: str, table: str = "") -> str:
     machine = record["machine"]
     return "\n\n".join([*(results.markdown(content) for content in tables),
                         f"*`{record['command']}`, {machine['processor']}, {machine['cores']} cores, {record['date']}. "
-                        f"{record['note']}*"])
+                        f"{record.get('note', '')}*"])
 
 
 def vocoder_quality() -> str:
