@@ -17,7 +17,8 @@ from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 
-_PLAIN_EVERY_SECONDS = 10.0
+#: Seconds between two lines of progress where there is no terminal.
+PLAIN_EVERY_SECONDS = 10.0
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.1 prints the help itself
 
 
@@ -95,16 +96,17 @@ class _PlainTask:
     def advance(self, count: int) -> None:
         self.done += count
         now = time.perf_counter()
-        if now - self.shown < _PLAIN_EVERY_SECONDS:
+        if now - self.shown < PLAIN_EVERY_SECONDS:
             return
         self.shown = now
         rate = (self.done - self.first) / (now - self.began)
         left = (self.total - self.done) / rate if rate else 0
         click.echo(f"{self.description}: {self.done}/{self.total} {self.unit} ({100 * self.done / self.total:.0f} %), "
-                   f"{rate:,.1f} {self.unit}/s, {_clock(left)} left", err=True)
+                   f"{rate:,.1f} {self.unit}/s, {format_duration(left)} left", err=True)
 
 
-def _clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
+    """Hours, minutes and seconds, as on a clock."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
@@ -141,12 +143,12 @@ class OneLineErrors(click.Group):
         try:
             self._run(*args, **kwargs)
         except SystemExit as end:
-            _leave(end.code)
+            leave(end.code)
         except BaseException:
             if not _is_stuck_at_the_end():
                 raise
             traceback.print_exc()
-            _leave(1)
+            leave(1)
 
     def _run(self, *args: object, **kwargs: object) -> NoReturn:
         try:
@@ -170,7 +172,7 @@ class OneLineErrors(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _leave(code: object) -> NoReturn:
+def leave(code: object) -> NoReturn:
     """Ends the process, without taking the libraries down where that goes wrong."""
     if not _is_stuck_at_the_end():
         sys.exit(code)
@@ -197,7 +199,7 @@ def _is_stuck_at_the_end() -> bool:
 
 
 def _stand_in_for_closed_streams() -> None:
-    """Opens what the caller closed (``2>&-``), lest the next file that is opened be taken for it."""
+    """Opens what the caller closed (``2>&-``), so that the next file that is opened is not taken for it."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  for as long as the process lives

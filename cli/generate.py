@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.errors import UsageError
 from melgan_tf.inference.output_folder import FileNames, Shard, holds_other_shards_only
 
 
@@ -59,32 +58,13 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
     in a browser). Sound number i of a seed is always the same, however many are asked for. Picture and page show the
     first thousand. A shard writes sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
     """
-    config = options.run_config(run)
-    if config.family.makes == "waveforms":
-        raise UsageError(f"{run} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND "
-                         f"--vocoder {run}")
-    if config.family.makes != "streams" and (loop or seconds is not None):
-        raise UsageError(f"{run} (preset {config.preset}) makes sounds of "
-                         f"{config.data.clip_samples / config.audio.sample_rate:.2g} seconds only: leave "
-                         f"{'--loop' if loop else '--seconds'} away")
-    if config.family.makes == "streams" and label is not None:
-        raise UsageError(f"{run} (preset {config.preset}) has no classes: leave --label away")
     shared = shard is not None and out.is_dir() and holds_other_shards_only(out, shard)
     options.require_output(out, force or shared)
-
-    # a batch is rendered in two parts, side by side: threads of their own would stand in their way
-    options.start_tensorflow(threads_per_op=max(1, len(os.sched_getaffinity(0)) // 2))
-    from melgan_tf.inference.generate import write_sounds
-    from melgan_tf.inference.load import load_sound_model
-    from melgan_tf.inference.long_sounds import Length
-
     progress, names = ConsoleProgress(quiet), FileNames.of(shard)
-    trained = load_sound_model(run, checkpoint, progress, vocoder)
-    length = None
-    if config.family.makes == "streams":
-        length = Length.from_seconds(10.0 if seconds is None else seconds, trained.sampler, loop)
-    record = write_sounds(trained, out, count, seed, str(run), progress, normalize, label, shard, length)
-    each = f" of {record['seconds']:.6g} seconds" if length else ""
+    model = api.load_sound_model(run, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
+    record = model.write(out, count, seed, label, seconds=seconds, loop=loop, normalize=normalize, shard=shard,
+                         progress=progress)
+    each = f" of {record['seconds']:.6g} seconds" if "seconds" in record else ""
     made, whole = record["made"], f" (shard {shard} of {count})" if shard else ""
     if record["silent"]:
         click.echo(f"warning: {record['silent']} of {made} sounds are silent", err=True)

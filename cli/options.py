@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from typing import Any
 
 import click
 
-from melgan_tf import storage
-from melgan_tf.config import Config, from_dict
+from melgan_tf import runtime, storage
+from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.stderr import mute, muted
-from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.runtime import start_tensorflow  # noqa: F401  for commands
 
 
 class Place(click.Path):
@@ -39,13 +37,8 @@ class Place(click.Path):
         if not self.remote:
             raise UsageError(f"{value} cannot be used as {parameter.opts[0] if parameter else 'this'}: "
                              "give a local path")
-        _quieten_tensorflow()
+        runtime.mute_native_logs()
         return storage.path(value)
-
-
-def _quieten_tensorflow() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
@@ -55,13 +48,9 @@ checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), d
 run_argument = click.argument("run", type=Place())
 
 
-#: What `vocode` renders with if nothing else is asked for.
-DEFAULT_VOCODER = "vocoder-22k"
-
-
-def vocoder(text: str) -> Callable[[Any], Any]:
+def vocoder(text: str, default: str | None = None) -> Callable[[Any], Any]:
     """The option ``--vocoder``."""
-    return click.option("--vocoder", metavar="RUN|NAME", help=text)
+    return click.option("--vocoder", metavar="RUN|NAME", default=default, show_default=default is not None, help=text)
 
 
 def seed(default: int | None) -> Callable[[Any], Any]:
@@ -70,55 +59,11 @@ def seed(default: int | None) -> Callable[[Any], Any]:
                         help="Decides all that is random.")
 
 
-def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False, joining: bool = False) -> None:
-    """Loads TensorFlow, quiet and with the threads that suit the command.
-
-    Args:
-        threads_per_op: threads within one operation; None leaves it to TensorFlow.
-        compiling: the command uses XLA, which has announcements of its own.
-        joining: this process joins a cluster, which it must do before it uses a device; what native libraries write to
-            stderr is then kept from it to the end, unless TF_CPP_MIN_LOG_LEVEL asks for it.
-
-    Raises:
-        MelGANError: another Keras backend was asked for by the environment.
-    """
-    if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise MelGANError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: this command needs tensorflow")
-    if joining and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        mute()
-    _quieten_tensorflow()
-    with muted():
-        import tensorflow as tf
-
-        tf.get_logger().setLevel("ERROR")
-        if threads_per_op:
-            tf.config.threading.set_intra_op_parallelism_threads(threads_per_op)
-        if joining:
-            return
-        tf.config.list_logical_devices()
-        if compiling:
-            tf.function(lambda: tf.constant(0.0), jit_compile=True)()
-
-
 def run_config(run: Path) -> Config:
-    """The configuration of a run, or of a model of the package if it is called so.
+    """See `melgan_tf.weights.sources.source_config`."""
+    from melgan_tf.weights.sources import source_config
 
-    Raises:
-        UsageError: there is neither.
-    """
-    from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
-
-    directory, names = RunDirectory(run), [*shipped(), *shipped_models()]
-    if directory.exists() or run.exists():
-        return directory.config()
-    if str(run) in names:
-        return from_dict(Config, read_card(str(run).removeprefix(PRETRAINED))["config"])
-    if str(run).startswith(PRETRAINED):
-        raise UsageError(f"the package has no {run}: known are {', '.join(shipped_models()) or 'none'}")
-    if close := difflib.get_close_matches(str(run), names, n=1):
-        what = "model" if close[0].startswith(PRETRAINED) else "vocoder"
-        raise UsageError(f"run directory {run} does not exist: did you mean the {what} {close[0]!r}?")
-    return directory.config()
+    return source_config(run)
 
 
 def require_utf8(path: Path) -> None:

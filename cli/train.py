@@ -9,16 +9,12 @@ from typing import Any
 
 import click
 
+from melgan_tf import api
 from melgan_tf import config as configuration
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.config import Config, presets
 from melgan_tf.errors import ConfigError, UsageError
-from melgan_tf.storage.run_directory import RunDirectory, conflicts, with_training
 from melgan_tf.training.cluster import place_from_environment
-
-#: Fine-tuning takes this fraction of a preset's steps unless asked for another number.
-FINE_TUNING_SHARE = 6
 
 
 @click.command("train", short_help="Learn from a folder of sounds.")
@@ -63,11 +59,6 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
         "xla": None if xla is None else ("on" if xla else "off")})
     if not data.exists():
         raise UsageError(f"{data} does not exist: give a folder of sounds")
-    directory = RunDirectory(run_dir)
-    name = changes.get("preset") if preset is None else preset
-    if name is None and not init_from and (fresh or not directory.exists()):
-        name = _suggested(data, quiet)
-    config = _resolve(directory, name, init_from, changes, fresh)
     if valid and not valid.exists():
         raise UsageError(f"--valid {valid} does not exist: give a folder of sounds")
     if run_dir.is_file():
@@ -75,19 +66,13 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
     if place is None or place.is_chief:
         options.require_output(run_dir, force=True)
     options.require_utf8(run_dir)
-
-    # one thread an operation: training runs its programs side by side, one a core (see
-    # melgan_tf.models.spectrogram_gan.train_step)
-    options.start_tensorflow(threads_per_op=1, compiling=True, joining=place is not None)
-    from melgan_tf.training.run import run
-
-    result = run(config, data, run_dir, ConsoleProgress(quiet), fresh, valid, wait_seconds,
-                 init_from)
+    result = api.train(data, run_dir, preset=preset, changes=changes, init_from=init_from, valid=valid, fresh=fresh,
+                       wait_seconds=wait_seconds, progress=ConsoleProgress(quiet))
     if not result.is_chief and not result.signal:
         if not quiet:
             click.echo(f"{place.name(place.index)}: trained {result.epochs} epochs ({result.steps} steps)")
         return
-    _report(result, run_dir, config, quiet)
+    _report(result, run_dir, quiet)
 
 
 def _changes(config_file: Path | None, assignments: tuple[str, ...], training: dict[str, Any]) -> dict[str, Any]:
@@ -100,38 +85,7 @@ def _changes(config_file: Path | None, assignments: tuple[str, ...], training: d
     return configuration.merge(changes, {"training": {k: v for k, v in training.items() if v is not None}})
 
 
-def _suggested(data: Path, quiet: bool) -> str:
-    """The preset that suits the sounds; says which, why and how long it takes."""
-    from melgan_tf.data.survey import survey
-
-    found = survey(data)
-    name = presets.suggest(found.seconds, found.sample_rate)
-    if not quiet:
-        click.echo(f"preset {name}: {found}; it takes about {presets.hours(name):g} hours on two cores and may be "
-                   "stopped at any time (--preset chooses another, --steps another length)")
-    return name
-
-
-def _resolve(directory: RunDirectory, name: str | None, init_from: str | None, changes: dict[str, Any],
-             fresh: bool) -> Config:
-    """The configuration of the existing run, or else of the preset or the initial weights, with the changes over it."""
-    existing = directory.config() if directory.exists() and not fresh else None
-    if not isinstance(name, str | None):
-        raise ConfigError(f"preset is {name!r}: give one of {', '.join(presets.names())}")
-    if existing and name is not None and presets.get(name).preset != existing.preset:
-        raise UsageError(f"{directory.path} contains a run of preset {existing.preset!r}, not {name!r}: give another "
-                         "--run-dir, or --fresh to start over")
-    base = existing or (presets.get(name) if name else options.run_config(Path(init_from)))
-    if init_from and not existing:
-        base = with_training(base, steps=base.training.steps // FINE_TUNING_SHARE)
-    config = configuration.from_dict(Config, configuration.merge(configuration.to_dict(base), changes))
-    if existing and (differing := conflicts(config, existing)):
-        raise UsageError(f"{directory.path} contains a run started with a different configuration "
-                         f"({'; '.join(differing)}): give another --run-dir, or --fresh to start over")
-    return config
-
-
-def _report(result: object, run_dir: Path, config: Config, quiet: bool) -> None:
+def _report(result: object, run_dir: Path, quiet: bool) -> None:
     skipped = result.sounds.skipped
     if skipped:
         click.echo(f"skipped {len(skipped)} of {len(skipped) + len(result.sounds)} files:", err=True)
@@ -143,7 +97,7 @@ def _report(result: object, run_dir: Path, config: Config, quiet: bool) -> None:
         raise click.exceptions.Exit(128 + result.signal)
     if not quiet:
         run = shlex.quote(str(run_dir))
-        hear = config.family.listen_command.format(run=run)
+        hear = result.config.family.listen_command.format(run=run)
         click.echo(f"trained {result.epochs} epochs ({result.steps} steps) on {len(result.sounds)} sounds\n"
                    f"hear it:    melgan-tf {hear}\n"
                    f"watch it:   tensorboard --logdir {run}/tensorboard")

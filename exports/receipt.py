@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.storage.run_directory import versions
 
 SEEDS = 32

@@ -16,8 +16,8 @@ import tensorflow as tf
 from melgan_tf.config import Config, to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports.receipt import REPORT, Receipt, differences, origin, reference, require_tolerance, run_standalone
-from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.storage.atomic import write_text
 
 #: In parts of each sound's peak. The operations are the same, so only their rounding differs; phase retrieval

@@ -33,9 +33,9 @@ from melgan_tf.exports.receipt import (
     run_standalone,
 )
 from melgan_tf.exports.saved_model import write_out
-from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.sampler import Sampler
-from melgan_tf.stderr import muted
+from melgan_tf.inference.sound_model import SoundModel
+from melgan_tf.runtime import muted
 from melgan_tf.storage.atomic import write_text
 
 Quantize = Literal["none", "float16", "dynamic", "int8"]

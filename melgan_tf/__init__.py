@@ -1,17 +1,66 @@
 """melgan-tf: learn from a folder of sounds and make new ones.
 
-Importing this package is free: TensorFlow is loaded only by the modules that compute.
+Importing this package takes milliseconds; TensorFlow is loaded by the first function that needs it.
+
+Example:
+    >>> import melgan_tf as mt
+    >>> "drums" in mt.presets.names()
+    True
+    >>> mt.load("pretrained:drums").generate(4, seed=1, label="kick")["audio"].shape
+    (4, 8000)
 """
 
-from importlib import metadata
+from __future__ import annotations
 
-from melgan_tf.models import families as _families  # registers them
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = metadata.version("melgan-tf")
-except metadata.PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0+unknown"
+from melgan_tf.runtime import lazy_attributes
 
-del _families
+if TYPE_CHECKING:
+    from melgan_tf.api import (
+        evaluate,
+        export,
+        load,
+        load_sound_model,
+        load_vocoder,
+        prepare,
+        train,
+        vocode,
+    )
+    from melgan_tf.config import AudioConfig, Config, presets
+    from melgan_tf.config.registry import Family, register
+    from melgan_tf.errors import MelGANError
+    from melgan_tf.inference.generated_sounds import GeneratedSounds
+    from melgan_tf.inference.sound_model import SoundModel
+    from melgan_tf.inference.vocoder import Vocoder
 
-__all__ = ["__version__"]
+    __version__: str
+
+_MODULES = {
+    "AudioConfig": "config", "Config": "config", "presets": "config",
+    "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
+    "GeneratedSounds": "inference.generated_sounds", "SoundModel": "inference.sound_model",
+    "Vocoder": "inference.vocoder",
+    **dict.fromkeys(("evaluate", "export", "load", "load_sound_model", "load_vocoder", "prepare", "train", "vocode"),
+                    "api")}
+
+__all__ = ["AudioConfig", "Config", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder", "__version__",
+           "evaluate", "export", "load", "load_sound_model", "load_vocoder", "prepare", "presets", "register", "train",
+           "vocode"]
+
+_public = lazy_attributes(__name__, _MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "__version__":
+        return _public(name)
+    from importlib import metadata
+
+    try:
+        return metadata.version("melgan-tf")
+    except metadata.PackageNotFoundError:  # a source tree that was not installed
+        return "0.0.0+unknown"
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

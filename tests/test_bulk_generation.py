@@ -11,21 +11,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from command_line import contents, invoke, trained_once, unchanged
+from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 
 from melgan_tf.config import presets
 from melgan_tf.evaluation.evaluate import with_recorded_labels
 from melgan_tf.evaluation.sounds import load_sounds
 from melgan_tf.inference import generate as generation
 from melgan_tf.inference.generate import write_sounds
-from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.output_folder import FileNames, Shard, file_name
 from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models.spectrogram_gan.networks import Generator
 
 SEED = presets.get("seed")
-GRIFFIN_LIM = ("--vocoder", "griffin-lim")
 COUNT = 70
 
 

@@ -18,8 +18,9 @@ from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import receipt as receipts
 from melgan_tf.exports import saved_model, tflite, tflite_metadata
-from melgan_tf.inference.load import SoundModel, load_sound_model
+from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models.spectrogram_gan.networks import Generator
 
 SEED = presets.get("seed")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from command_line import contents, invoke, trained_once, unchanged
+from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 from PIL import Image
 
 from melgan_tf.audio.decode import read_comment
@@ -20,14 +20,13 @@ from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference import generate as generation
 from melgan_tf.inference.generate import write_sounds
-from melgan_tf.inference.load import SoundModel, load_sound_model
+from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models.spectrogram_gan.networks import Generator
 from melgan_tf.progress import Progress
 
 SEED = presets.get("seed")
-#: What renders where the sound itself does not matter: the same, whatever the package brings along.
-GRIFFIN_LIM = ("--vocoder", "griffin-lim")
 
 
 @pytest.fixture(scope="module")

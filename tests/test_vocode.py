@@ -22,7 +22,8 @@ from melgan_tf.config import presets
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference import vocoder as vocoders
-from melgan_tf.inference.vocode_files import plan, vocode_files
+from melgan_tf.inference.vocode_files import vocode_files
+from melgan_tf.inference.vocode_plan import plan
 from melgan_tf.inference.vocoder import load_vocoder
 
 RUNS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}
@@ -371,8 +372,8 @@ def _mels(place: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "parts", "code"), [
-    (None, ("in does not exist", "mels (.npy)"), 2), (Path.mkdir, ("in holds no sound file",), 1),
-    (_text, ("in holds no sound file",), 1), (_mels, ("in holds no sound file", "its .npy files"), 1),
+    (None, ("in does not exist", "mels (.npy)"), 2), (Path.mkdir, ("in contains no sound file",), 1),
+    (_text, ("in contains no sound file",), 1), (_mels, ("in holds no sound file", "its .npy files"), 1),
     (Path.touch, ("in: an empty file",), 1), (lambda place: place.write_text("kick\n" * 99), ("in: text",), 1)])
 def test_inputs_that_give_nothing(vocode, make, parts, code, tmp_path):
     if make:
@@ -405,7 +406,7 @@ def test_a_place_below_a_file(vocode, tmp_path):
 def test_the_library_says_the_same(runs, loaded, tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         plan([tmp_path / "none"], tmp_path / "out")
-    with pytest.raises(MelGANError, match="holds no sound file"):
+    with pytest.raises(MelGANError, match="contains no sound file"):
         plan([tmp_path], tmp_path / "out")
     done = vocode_files(loaded[str(runs["fast"])], [])
     assert (done.files, done.seconds, done.clipped) == ([], 0.0, [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -87,12 +88,21 @@ class Family:
         return ("vocode SOUND --vocoder {run} --out copies" if self.makes == "waveforms" else
                 "generate {run} --out sounds")
 
+    @property
+    def threads_per_op(self) -> int:
+        """Threads within one operation that inference is fastest with.
+
+        A vocoder renders pieces side by side, one a core; a sound model renders a batch in two parts.
+        """
+        return 1 if self.makes == "waveforms" else max(1, len(os.sched_getaffinity(0)) // 2)
+
     def load(self, part: Literal["task", "build", "sampler"]) -> Any:
         """Imports one of the parts that need TensorFlow."""
         module, _, name = getattr(self, part).partition(":")
         return getattr(importlib.import_module(module), name)
 
 
+_BUNDLED = "melgan_tf.models.families"  # imported when the first family is needed
 _FAMILIES: dict[str, Family] = {}
 
 
@@ -102,6 +112,7 @@ def register(family: Family) -> None:
     Raises:
         ConfigError: its kind, or the name of one of its presets, is taken by another family.
     """
+    importlib.import_module(_BUNDLED)  # the families of the package come first
     others = [other for other in _FAMILIES.values() if other.kind != family.kind]
     if _FAMILIES.get(family.kind, family).config is not family.config:
         raise ConfigError(f"model family {family.kind!r} is registered already: choose another kind")
@@ -118,6 +129,7 @@ def _load_entry_points() -> None:
 
 def families() -> dict[str, Family]:
     """All families by kind: the package's own, and those that other packages announce."""
+    importlib.import_module(_BUNDLED)
     _load_entry_points()
     return dict(_FAMILIES)
 

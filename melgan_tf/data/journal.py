@@ -1,4 +1,4 @@
-"""The records of a preparation beside its shards: settings, a receipt for every finished shard, report and index."""
+"""What a preparation writes down beside its shards: settings, a receipt for every finished shard, report and index."""
 
 from __future__ import annotations
 
@@ -32,35 +32,35 @@ class Journal:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the folder and remove incomplete files of a killed process.
+        """Holds the folder for one process and sweeps out what a killed one left half-written.
 
         Raises:
-            MelGANError: another process has locked it, or it cannot be written.
+            MelGANError: another process has it, or it cannot be written.
         """
-        created = not self.out.exists()
+        made = not self.out.exists()
         with file_lock(self.folder / "lock", str(self.out), f"another process is preparing {self.out}"):
-            for leftover in itertools.chain(self.out.glob(".*.part"), self.folder.glob(".*.part")):
-                leftover.unlink(missing_ok=True)
+            for left in itertools.chain(self.out.glob(".*.part"), self.folder.glob(".*.part")):
+                left.unlink(missing_ok=True)
             try:
                 yield
             finally:
-                if not self.settings_file.exists():  # nothing was started
+                if not self.settings_file.exists():  # nothing was begun
                     with contextlib.suppress(OSError):
                         storage.remove_tree(self.folder)
-                        if created:
+                        if made:
                             self.out.rmdir()
 
     def clear(self) -> None:
-        """Remove the files of the preparation, and no others; the index first."""
+        """Removes what a preparation wrote, and nothing else; the index first."""
         for file in (self.out / shards.INDEX, self.out / shards.REPORT, *self.out.glob("shard-*.tfrecord"),
                      *self.folder.glob("*.json")):
             file.unlink(missing_ok=True)
 
     def begin(self, wanted: dict[str, Any]) -> bool:
-        """Store the settings, or compare them with the stored ones; returns whether a preparation was started before.
+        """Writes down what is to be made, or holds it against what was begun; tells whether something was.
 
         Raises:
-            UsageError: it was started with other settings.
+            UsageError: something else was begun here.
         """
         if not self.settings_file.exists():
             write_text(self.settings_file, json.dumps(wanted, indent=2) + "\n")
@@ -68,41 +68,41 @@ class Journal:
         found = _read(self.settings_file)
         differing = [f"{key}: {value} / {found.get(key)}" for key, value in wanted.items() if found.get(key) != value]
         if differing:
-            raise UsageError(f"{self.out} was prepared with other settings ({'; '.join(differing)}): give another "
-                             "folder, or --fresh to start again")
+            raise UsageError(f"{self.out} was begun otherwise ({'; '.join(differing)}): give another folder, or "
+                             "--fresh to begin anew")
         return True
 
     def _receipt_file(self, number: int) -> Path:
         return self.folder / f"{number:05d}.json"
 
     def write_receipt(self, number: int, receipt: dict[str, Any]) -> None:
-        """Store the receipt of a finished shard."""
+        """Enters a finished shard."""
         write_text(self._receipt_file(number), json.dumps(receipt, ensure_ascii=False) + "\n")
 
     def receipt(self, number: int) -> dict[str, Any]:
-        """Return the receipt of a shard.
+        """What was entered for a shard.
 
         Raises:
-            MelGANError: it is missing or damaged.
+            MelGANError: nothing, or it is damaged.
         """
         return _read(self._receipt_file(number))
 
     def skipped(self, count: int) -> Iterator[Skipped]:
-        """Yield every skipped file of the first ``count`` shards, sorted by name."""
+        """Every file of the first ``count`` shards that was skipped, in the order of names."""
         for receipt in self._receipts(count):
             for name, reason in receipt["skipped"]:
                 yield Skipped(name, reason)
 
     def _receipts(self, count: int) -> Iterator[dict[str, Any]]:
-        with Prefetcher() as prefetcher:
-            for file, copy, missing in prefetcher.prefetch(map(self._receipt_file, range(count)), lambda file: file):
+        with Prefetcher() as copies:
+            for file, copy, missing in copies.prefetch(map(self._receipt_file, range(count)), lambda file: file):
                 if missing:
-                    raise MelGANError(f"{file} {missing}: start again with --fresh")
+                    raise MelGANError(f"{file} {missing}: begin anew with --fresh")
                 yield _read(copy)
-                prefetcher.release(file)
+                copies.release(file)
 
     def remove_from(self, number: int) -> None:
-        """Remove the shards from ``number`` on."""
+        """Removes shards, from one on."""
         for leftover in itertools.count(number):
             if not self._receipt_file(leftover).exists():
                 return
@@ -110,7 +110,7 @@ class Journal:
             self._receipt_file(leftover).unlink()
 
     def write_report(self, count: int, counts: Counts, ignored: dict[str, int]) -> None:
-        """Write report.json, about the files of the first ``count`` shards."""
+        """Writes report.json: what became of the files of the first ``count`` shards."""
         values = counts.to_dict()
         summary = {"files": values.pop("files"), "kept": values.pop("kept"), "skipped": counts.skipped, **values,
                    "ignored": ignored}
@@ -120,7 +120,7 @@ class Journal:
         self._write(shards.REPORT, summary, {"skipped_files": skipped, "partly_kept": partly})
 
     def write_index(self, count: int, counts: Counts, settings: dict[str, Any]) -> None:
-        """Write index.json, which marks the folder as complete."""
+        """Writes index.json: with it the folder is complete."""
         values = {**settings, "clips": counts.clips, "labels": dict(sorted(counts.labels.items()))}
         entries = ({"file": shards.shard_name(number), "clips": receipt["counts"]["clips"], "bytes": receipt["bytes"],
                     "sha256": receipt["sha256"]} for number, receipt in enumerate(self._receipts(count)))
@@ -135,7 +135,7 @@ class Journal:
 
 
 def _write_list(file: TextIO, key: str, items: Iterable[Any]) -> None:
-    """Write a JSON list, one line per item, without having it in memory."""
+    """A JSON list, one line an item, that need not be in memory."""
     file.write(f',\n  "{key}": [')
     empty = True
     for item in items:
@@ -148,4 +148,4 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MelGANError(f"{file} is damaged ({error}): start again with --fresh") from None
+        raise MelGANError(f"{file} is damaged ({error}): begin anew with --fresh") from None

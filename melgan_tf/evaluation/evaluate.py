@@ -15,8 +15,8 @@ from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import Report, evaluate_waveforms
 from melgan_tf.evaluation.sounds import Sounds, load_sounds, load_windows
-from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.output_folder import recorded_labels
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.progress import Progress
 from melgan_tf.storage.run_directory import RunDirectory
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.html_page import page
-from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
 from melgan_tf.inference.output_folder import WORKPLACE, FileNames, RecordWriter, Shard, file_name, move
 from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.run_directory import versions
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.sound_model import SoundModel
 
 #: The picture and the page show so many sounds, the first; there is no limit to what else is written.
 SHOWN = 1_000

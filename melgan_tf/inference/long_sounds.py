@@ -160,6 +160,23 @@ class StreamRenderer:
                 advance(len(waveform) / self.length.samples)
         return LongSound(Path(file.name), self.length.samples, peak, picture.columns())
 
+    def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
+                 ) -> dict[str, np.ndarray]:
+        """Sounds ``start`` to ``start + count - 1`` of a seed in memory; what would clip is turned down.
+
+        Returns:
+            ``audio`` ``(count, samples)`` and ``mel`` ``(count, frames, mel_bins)``.
+        """
+        audio = np.zeros((count, self.length.samples), np.float32)
+        mel = np.zeros((count, self.length.frames, self.sampler.audio.mel_bins), np.float32)
+        for row in range(count):
+            mels: list[np.ndarray] = []
+            audio[row] = np.concatenate(list(self.pieces(seed, start + row, mels.append)))
+            mel[row] = np.concatenate(mels)
+            audio[row] /= max(1.0, np.max(np.abs(audio[row]), initial=0.0))
+            advance(1)
+        return {"audio": audio, "mel": mel}
+
     def pieces(self, seed: int, index: int, on_mel: Callable[[np.ndarray], None] = lambda mel: None,
                ) -> Iterator[np.ndarray]:
         """The waveform of a sound, piece by piece, faded at both ends if it is no loop.

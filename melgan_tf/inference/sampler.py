@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -12,7 +13,11 @@ import tensorflow as tf
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
+from melgan_tf.errors import UsageError
 from melgan_tf.inference.renderer import GriffinLim, Renderer
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.long_sounds import Length
 
 #: Sounds rendered in one call: large enough to be fast, and always the same, so that a sound does not depend on how
 #: many others were asked for.
@@ -64,6 +69,22 @@ class Sampler:
                                  input_signature=list(self.input_signature(BATCH // PARTS).values()))
         self.make_batch = tf.function(self._in_parts, autograph=False,
                                      input_signature=list(self.input_signature(BATCH).values()))
+
+    def length(self, seconds: float | None = None, loop: bool = False) -> Length | None:
+        """The length of sounds that are rendered piece by piece; None if they are all of one length.
+
+        Args:
+            seconds: the requested length; None for the default.
+            loop: whether to make seamless loops.
+
+        Raises:
+            UsageError: the model cannot make sounds of that length, or loops.
+        """
+        if loop or seconds is not None:
+            raise UsageError(f"a model of preset {self.config.preset!r} makes sounds of "
+                             f"{self.samples / self.audio.sample_rate:.2g} seconds only: remove "
+                             f"{'--loop' if loop else '--seconds'}")
+        return None
 
     def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
         """What a call takes, by name: ``noise``, and with classes ``label``."""

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.audio.find import find
 from melgan_tf.audio.read import load
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.dsp import spectral
@@ -45,47 +44,6 @@ class Vocoded:
     clipped: list[Path]
 
 
-def plan(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """Which file becomes which WAV.
-
-    Args:
-        inputs: sound files, ``.npy`` files, folders of sounds at any depth.
-        out: the folder for the WAVs.
-
-    Returns:
-        ``(input, WAV)`` pairs. What was found in a folder keeps its place below it.
-
-    Raises:
-        UsageError: an input does not exist, two of them would become one file, or one would be replaced.
-        MelGANError: a folder holds no sounds.
-    """
-    pairs, taken = [], {}
-    for given in inputs:
-        if not given.exists():
-            raise UsageError(f"{given} does not exist: give sound files, folders of them, or mels (.npy)")
-        if given.is_dir():
-            sounds, skipped = find(given)
-            if not sounds:
-                hint = ": give its .npy files themselves" if any(given.rglob("*.npy")) else (
-                    f", {len(skipped)} others" if skipped else "")
-                raise MelGANError(f"{given} holds no sound file{hint}")
-            found = [(sound.path, Path(sound.name).with_suffix(".wav")) for sound in sounds]
-        else:
-            found = [(given, Path(given.name).with_suffix(".wav"))]
-        for source, name in found:
-            if name in taken and source.samefile(taken[name]):
-                continue
-            if name in taken:
-                raise UsageError(f"{taken[name]} and {source} would both become {out / name}: give one at a time")
-            taken[name] = source
-            pairs.append((source, out / name))
-    ours = {source.resolve() for source, _ in pairs}
-    for _, target in pairs:
-        if target.resolve() in ours:
-            raise UsageError(f"{target} is an input itself and would be replaced: give another --out")
-    return pairs
-
-
 def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_seconds: float | None = None,
                  progress: Progress | None = None) -> Vocoded:
     """Renders files.
@@ -95,7 +53,7 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
 
     Args:
         vocoder: renders.
-        pairs: as `plan` returns them.
+        pairs: as `melgan_tf.inference.vocode_plan.plan` returns them.
         chunk_seconds: render pieces of this length; the result is the same.
         progress: told of every file.
 

@@ -6,7 +6,6 @@ The package's own lie in ``melgan_tf/weights``: ``<name>.npz`` (the generator's 
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import restore
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import WEIGHTS, digest, newest_state, read_card, read_weights, shipped
+from melgan_tf.weights.sources import unknown_vocoder, vocoder_config
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,40 @@ class Vocoder:
     def vocode(self) -> Vocode:
         """Mel ``(batch, frames, mel_bins)``, and the number of its first frame (0) -> waveform, on arrays."""
         return compiled(self.model, self.audio.mel_bins)
+
+    def __call__(self, mel: np.ndarray) -> np.ndarray:
+        """Renders mels.
+
+        Args:
+            mel: ``(frames, mel_bins)`` or ``(batch, frames, mel_bins)`` on the scale of `audio`; see
+                `mel_spectrogram`.
+
+        Returns:
+            ``(frames * hop_samples,)`` or ``(batch, frames * hop_samples)``, float32.
+
+        Raises:
+            UsageError: the shape does not fit.
+
+        Example:
+            >>> import melgan_tf as mt
+            >>> mt.load("vocoder-16k")(np.full((5, 64), -5.0)).shape
+            (2560,)
+        """
+        mel = np.asarray(mel, np.float32)
+        if mel.ndim not in (2, 3) or mel.shape[-1] != self.audio.mel_bins or not mel.size:
+            raise UsageError(f"mels of shape {mel.shape}: the vocoder takes (frames, {self.audio.mel_bins}) or "
+                             f"(batch, frames, {self.audio.mel_bins})")
+        return self.vocode(mel, 0) if mel.ndim == 3 else self.vocode(mel[None], 0)[0]
+
+    def mel_spectrogram(self, waveform: np.ndarray) -> np.ndarray:
+        """The mels that it renders: ``(samples,)`` -> ``(frames, mel_bins)``, or the same with a batch before.
+
+        Args:
+            waveform: at the sample rate of `audio`, in [-1, 1].
+        """
+        waveform = np.asarray(waveform, np.float32)
+        mel = spectral.mel_spectrogram(np.atleast_2d(waveform), self.audio).numpy()
+        return mel if waveform.ndim == 2 else mel[0]
 
     def stream(self) -> StreamingVocoder:
         """Synthesis piece by piece: ``push`` frames as they come, ``finish`` at the end."""
@@ -121,15 +155,9 @@ def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progres
         UsageError: there is neither, or the run is no vocoder's.
         MelGANError: the run has no usable checkpoint.
     """
-    directory = RunDirectory(source)
+    config, directory = vocoder_config(source), RunDirectory(source)
     if not directory.exists():
-        if str(source) in shipped():
-            return load_shipped(str(source))
-        raise _unknown(source, shipped())
-    config = directory.config()
-    if config.family.makes != "waveforms":
-        raise UsageError(f"{source} is a run of preset {config.preset!r}, which makes mels from noise: give the run of "
-                         "a vocoder")
+        return load_shipped(str(source))
     state, meta = newest_state(directory, config, checkpoint, progress)
     model = build_network(config, training=True)
     restore(state, generator=model.variables)
@@ -166,18 +194,12 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
                                              "Griffin-Lim")
         return found
     if choice not in shipped() and not RunDirectory(choice).exists():
-        raise _unknown(choice, [*shipped(), GRIFFIN_LIM])
+        raise unknown_vocoder(choice, [*shipped(), GRIFFIN_LIM])
     vocoder = load_vocoder(choice, progress=progress)
     if differing := spectral.differences_beyond_compression(audio, vocoder.audio):
         raise UsageError(f"the vocoder {choice} understands other mels than the model makes (model / vocoder): "
                          f"{'; '.join(differing)}")
     return vocoder
-
-
-def _unknown(source: str | Path, names: list[str]) -> UsageError:
-    close = difflib.get_close_matches(str(source).lower(), names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"names are {', '.join(names) or 'none'}"
-    return UsageError(f"{str(source)!r} is neither the run directory of a vocoder nor the name of one: {hint}")
 
 
 @functools.lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.stderr import muted
+from melgan_tf.runtime import muted
 from melgan_tf.storage.backend import NO_BUCKET, S3_LIMITS, Backend, BackendError, FileInfo, settings_hint
 
 #: With multi-part downloads the S3 plug-in continues at the wrong offset after a lost connection: corrupt data

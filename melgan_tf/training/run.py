@@ -42,6 +42,7 @@ class Result:
         epochs: epochs finished in all.
         signal: the signal that stopped it early, or 0.
         sounds: what it learned from.
+        config: its configuration.
         is_chief: whether this process wrote the run directory: of several workers one does.
     """
 
@@ -49,6 +50,7 @@ class Result:
     epochs: int
     signal: int
     sounds: SoundSet | WaveformSet
+    config: Config
     is_chief: bool = True
 
 
@@ -152,7 +154,7 @@ class _Session:
 
     def _result(self, signal: int) -> Result:
         step = self._step()
-        return Result(step, step // self.per_epoch, signal, self.sounds, self.workers.is_chief)
+        return Result(step, step // self.per_epoch, signal, self.sounds, self.config, self.workers.is_chief)
 
     @contextlib.contextmanager
     def _recording(self, start: int) -> Iterator[list[keras.callbacks.Callback]]:

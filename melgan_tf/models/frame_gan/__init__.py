@@ -1,9 +1,9 @@
 """The frame GAN: noise and class -> log mel of one length."""
 
 from melgan_tf.config.registry import Family
-from melgan_tf.lazy import lazy_attributes
 from melgan_tf.models.frame_gan.config import FrameGANConfig
 from melgan_tf.models.frame_gan.presets import PRESETS
+from melgan_tf.runtime import lazy_attributes
 
 FAMILY = Family(
     config=FrameGANConfig, makes="clips", presets=PRESETS,

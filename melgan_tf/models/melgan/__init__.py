@@ -1,9 +1,9 @@
 """MelGAN, the vocoder of the paper: mel -> waveform."""
 
 from melgan_tf.config.registry import Family
-from melgan_tf.lazy import lazy_attributes
 from melgan_tf.models.melgan.config import MelGANConfig
 from melgan_tf.models.melgan.presets import PRESETS
+from melgan_tf.runtime import lazy_attributes
 
 FAMILY = Family(
     config=MelGANConfig, makes="waveforms", presets=PRESETS,

@@ -1,9 +1,9 @@
 """The sequence GAN: a sequence of noise -> log mel of any length."""
 
 from melgan_tf.config.registry import Family
-from melgan_tf.lazy import lazy_attributes
 from melgan_tf.models.sequence_gan.config import SequenceGANConfig
 from melgan_tf.models.sequence_gan.presets import PRESETS
+from melgan_tf.runtime import lazy_attributes
 
 FAMILY = Family(
     config=SequenceGANConfig, makes="streams", presets=PRESETS,

@@ -10,6 +10,7 @@ import math
 
 import tensorflow as tf
 
+from melgan_tf.inference.long_sounds import Length
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models.sequence_gan.config import STEP_FRAMES
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS
@@ -17,6 +18,8 @@ from melgan_tf.models.sequence_gan.noise import SequenceNoise
 
 #: Sounds fade in and out over this time: they are cut out of something that has no beginning and no end.
 FADE_SECONDS = 0.02
+#: Length of a sound unless another is requested.
+DEFAULT_SECONDS = 10.0
 
 
 class SequenceSampler(Sampler):
@@ -35,6 +38,10 @@ class SequenceSampler(Sampler):
     def loop_quantum(self) -> int:
         """Frames that lengths of loops are multiples of: whole steps, and whole turns of the vocoder's clock."""
         return math.lcm(STEP_FRAMES, self.vocoder.clock_period_frames)
+
+    def length(self, seconds: float | None = None, loop: bool = False) -> Length:
+        """The length of sounds, by default 10 seconds; of loops the nearest possible one. See `Sampler.length`."""
+        return Length.from_seconds(DEFAULT_SECONDS if seconds is None else seconds, self, loop)
 
     @property
     def steps(self) -> int:

@@ -1,9 +1,9 @@
 """The spectrogram GAN: noise -> power mel, the original recipe."""
 
 from melgan_tf.config.registry import Family
-from melgan_tf.lazy import lazy_attributes
 from melgan_tf.models.spectrogram_gan.config import SpectrogramGANConfig
 from melgan_tf.models.spectrogram_gan.presets import PRESETS
+from melgan_tf.runtime import lazy_attributes
 
 FAMILY = Family(
     config=SpectrogramGANConfig, makes="clips", presets=PRESETS,

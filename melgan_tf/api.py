@@ -1,0 +1,267 @@
+"""What `import melgan_tf as mt` offers: one function for each thing that the package does.
+
+Every function loads TensorFlow only once its arguments are known to be good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from melgan_tf import runtime
+
+if TYPE_CHECKING:
+    from melgan_tf.data.clips import Long, SampleFormat
+    from melgan_tf.data.prepare import Result as Prepared
+    from melgan_tf.data.prepare_beam import Pipeline
+    from melgan_tf.evaluation.evaluate import Assessment
+    from melgan_tf.evaluation.evaluate_vocoder import VocoderAssessment
+    from melgan_tf.exports.receipt import Receipt
+    from melgan_tf.inference.sound_model import SoundModel
+    from melgan_tf.inference.vocode_files import Vocoded
+    from melgan_tf.inference.vocoder import Vocoder
+    from melgan_tf.progress import Progress
+    from melgan_tf.training.run import Result as Trained
+
+Checkpoint = Literal["last", "best"]
+
+#: What `vocode` renders with by default.
+DEFAULT_VOCODER = "vocoder-22k"
+
+
+def load(source: str | Path, *, checkpoint: Checkpoint = "last", vocoder: str | None = None,
+         progress: Progress | None = None) -> SoundModel | Vocoder:
+    """Loads a trained model.
+
+    Args:
+        source: ``pretrained:NAME`` or a run directory of a sound model; the name of a vocoder of the package, or a run
+            directory of one.
+        checkpoint: of a run: the newest, or the best by the score of training.
+        vocoder: what renders the mels of a sound model: a run, the name of a vocoder, or ``griffin-lim``; by default
+            the vocoder of the package that fits, else Griffin-Lim.
+        progress: reports damaged checkpoints, and that Griffin-Lim is used.
+
+    Returns:
+        A sound model, or a vocoder. `load_sound_model` and `load_vocoder` return one of them only.
+
+    Raises:
+        UsageError: there is no such run or model, or the vocoder does not fit it.
+        MelGANError: the run has no usable checkpoint.
+
+    Example:
+        >>> import melgan_tf as mt
+        >>> mt.load("pretrained:drums").classes
+        ('hat', 'kick', 'snare')
+        >>> mt.load("vocoder-22k").audio.sample_rate
+        22050
+    """
+    from melgan_tf.weights.sources import source_config
+
+    runtime.start_tensorflow(threads_per_op=source_config(source).family.threads_per_op)
+    from melgan_tf.inference import load
+
+    return load.load(source, checkpoint, progress, vocoder)
+
+
+def load_sound_model(source: str | Path, *, checkpoint: Checkpoint = "last", vocoder: str | None = None,
+                     progress: Progress | None = None) -> SoundModel:
+    """Loads a model that makes sounds from noise.
+
+    Args: as for `load`.
+
+    Raises:
+        UsageError: as `load`; or it is a vocoder.
+        MelGANError: as `load`.
+    """
+    from melgan_tf.weights.sources import sound_model_config
+
+    runtime.start_tensorflow(threads_per_op=sound_model_config(source).family.threads_per_op)
+    from melgan_tf.inference import load
+
+    return load.load_sound_model(source, checkpoint, progress, vocoder)
+
+
+def load_vocoder(source: str | Path, *, checkpoint: Checkpoint = "last", progress: Progress | None = None) -> Vocoder:
+    """Loads a vocoder.
+
+    Args: as for `load`.
+
+    Raises:
+        UsageError: as `load`; or it is a sound model.
+        MelGANError: as `load`.
+    """
+    from melgan_tf.weights.sources import vocoder_config
+
+    runtime.start_tensorflow(threads_per_op=vocoder_config(source).family.threads_per_op)
+    from melgan_tf.inference import vocoder
+
+    return vocoder.load_vocoder(source, checkpoint, progress)
+
+
+def train(data: str | Path, run: str | Path, *, preset: str | None = None, changes: Mapping[str, Any] | None = None,
+          init_from: str | Path | None = None, valid: str | Path | None = None, fresh: bool = False,
+          wait_seconds: float = 300.0, progress: Progress | None = None) -> Trained:
+    """Learns from a folder of sounds, or continues a run that was stopped.
+
+    Args:
+        data: folder of sounds (searched at any depth), or what `prepare` made.
+        run: the run directory: everything is written there; an existing run is continued.
+        preset: configuration to start with, see `melgan_tf.presets`; by default the one that suits the sounds.
+        changes: values laid over it, as in config.json: ``{"training": {"steps": 1000, "batch_size": 64}}``.
+        init_from: fine-tune: start from the weights of a run, or of a model of the package (``pretrained:drums``).
+        valid: folder of sounds that training does not see: the best checkpoint is the one nearest to them.
+        fresh: delete the existing run and start over.
+        wait_seconds: how long to wait for the other workers that ``TF_CONFIG`` names.
+        progress: reports epochs and warnings.
+
+    Returns:
+        Steps and epochs taken, the sounds, and the signal that stopped it early, if any.
+
+    Raises:
+        UsageError: there are no sounds, or the existing run has another configuration.
+        MelGANError: unusable sounds or run directory, or the losses are no longer finite. What was saved stays.
+
+    Example:
+        >>> import melgan_tf as mt
+        >>> mt.train("sounds", "runs/mine", init_from="pretrained:drums",
+        ...          changes={"training": {"steps": 2000}})  # doctest: +SKIP
+    """
+    from melgan_tf.training.cluster import place_from_environment
+    from melgan_tf.training.resolve import resolve
+
+    place = place_from_environment()
+    config = resolve(data, run, preset, changes, init_from, fresh, progress)
+    # training runs its programs side by side, one a core (see melgan_tf.models.spectrogram_gan.train_step)
+    runtime.start_tensorflow(threads_per_op=1, compiling=True, joining=place is not None)
+    from melgan_tf.training import run as training
+
+    return training.run(config, data, run, progress, fresh, valid, wait_seconds, init_from)
+
+
+def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: float = 0.5, onset: bool = True,
+            long: Long = "beginning", fade: float = 0.01, sample_format: SampleFormat = "int16", seed: int = 0,
+            workers: int | None = None, shard_size: int = 1024, fresh: bool = False, runner: Pipeline | None = None,
+            progress: Progress | None = None) -> Prepared:
+    """Decodes a folder of sounds once and writes shards of clips, which `train` and `evaluate` take like sounds.
+
+    Args:
+        data: folder of sounds, searched at any depth.
+        out: folder of the shards; a preparation that was stopped continues.
+        rate: sample rate of the clips, Hz.
+        seconds: length of a clip.
+        onset: start each sound where it comes within 40 dB of its peak.
+        long: clips of a longer sound: "beginning", "consecutive" or "random".
+        fade: seconds of fade-in where the beginning of a sound is cut off.
+        sample_format: "int16" or "float32".
+        seed: decides where random clips start.
+        workers: processes that decode; by default one a core.
+        shard_size: files whose clips make a shard.
+        fresh: delete what was prepared there.
+        runner: run on Apache Beam instead.
+        progress: reports files.
+
+    Returns:
+        How many files were kept and clips made, and why others were skipped.
+
+    Raises:
+        UsageError: the folder does not exist, or ``out`` was prepared with other settings.
+        MelGANError: no usable sound, or ``out`` cannot be written.
+    """
+    from melgan_tf.data.clips import ClipSettings
+    from melgan_tf.data.prepare import prepare
+
+    settings = ClipSettings(rate, round(seconds * rate), onset, fade, long, sample_format, seed)
+    return prepare(data, out, settings, workers, shard_size, progress, fresh, by=runner)
+
+
+def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *, train: str | Path | None = None,
+             count: int | None = None, seed: int = 0, vocoder: str | None = None, checkpoint: Checkpoint = "last",
+             progress: Progress | None = None) -> Assessment | VocoderAssessment:
+    """Measures a model, or a folder of sounds that it made, against real sounds.
+
+    Args:
+        source: a model, what `load` takes, or a folder of generated sounds.
+        reference: folder of real sounds that the model was not trained on.
+        train: folder of the sounds that it was trained on; of a run by default its own.
+        count: how many sounds to generate; by default as many as are compared.
+        seed: decides the generated sounds and the choice of real ones.
+        vocoder, checkpoint: as for `load`.
+        progress: reports what happens.
+
+    Returns:
+        All metrics, each with its baseline: the same metric of real sounds against real ones.
+
+    Raises:
+        UsageError: a folder does not exist, or an option does not apply to the source.
+        MelGANError: too few usable sounds.
+    """
+    from melgan_tf.evaluation import evaluate as sounds
+    from melgan_tf.evaluation.evaluate_vocoder import assess_vocoder
+    from melgan_tf.inference.vocoder import Vocoder
+
+    loaded = load(source, checkpoint=checkpoint, vocoder=vocoder) if isinstance(source, str | Path) else source
+    if isinstance(loaded, Vocoder):
+        return assess_vocoder(loaded, reference, progress)
+    return sounds.assess_run(loaded, reference, train, count, seed, progress)
+
+
+def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format: str = "saved-model",
+           force: bool = False, vocoder: str | None = None, checkpoint: Checkpoint = "last", **options: Any) -> Receipt:
+    """Writes a model for a server or a phone, and keeps it if it runs and agrees with the original.
+
+    Args:
+        model: a model, or what `load` takes.
+        path: of a SavedModel its base path: the version becomes a folder in it; of a TFLite file the file or a folder.
+        format: "saved-model" or "tflite".
+        force: replace an existing export.
+        vocoder, checkpoint: as for `load`.
+        options: of the format: ``version`` of a SavedModel, ``quantize`` of a TFLite file.
+
+    Returns:
+        The receipt: signatures, size, speed, and the largest difference from the model.
+
+    Raises:
+        UsageError: the options do not suit the format, or something exists at the path.
+        MelGANError: the export differs from the model, or cannot be written; nothing is kept.
+    """
+    loaded = load(model, checkpoint=checkpoint, vocoder=vocoder) if isinstance(model, str | Path) else model
+    from melgan_tf.exports import saved_model, tflite
+    from melgan_tf.exports import vocoder as vocoders
+    from melgan_tf.inference.vocoder import Vocoder
+
+    tflite_options = {"quantize": options.pop("quantize", "none")} if format == "tflite" else {}
+    if isinstance(loaded, Vocoder):
+        export = vocoders.export_tflite if format == "tflite" else vocoders.export_saved_model
+    else:
+        export = tflite.export if format == "tflite" else saved_model.export
+    return export(loaded, path, **options, **tflite_options, force=force)
+
+
+def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocoder: str | Path = DEFAULT_VOCODER,
+           chunk_seconds: float | None = None, checkpoint: Checkpoint = "last",
+           progress: Progress | None = None) -> Vocoded:
+    """Renders mels, or the mels of sounds (copy synthesis), to WAV files.
+
+    Args:
+        inputs: sound files, folders of them, or mels ``(frames, mel_bins)`` as ``.npy`` files.
+        out: folder for the WAVs.
+        vocoder: a run, or the name of a vocoder.
+        chunk_seconds: render pieces of this length, for long inputs; the result is the same.
+        checkpoint: as for `load`.
+        progress: reports files.
+
+    Returns:
+        The files, seconds of sound, seconds of rendering, and the files that were clipped.
+
+    Raises:
+        UsageError: an input does not exist, or two inputs would become one file.
+        MelGANError: an input cannot be read, or a WAV not written.
+    """
+    from melgan_tf.inference.vocode_plan import plan
+
+    pairs = plan([Path(source) for source in ([inputs] if isinstance(inputs, str | Path) else inputs)], Path(out))
+    renderer = load_vocoder(vocoder, checkpoint=checkpoint, progress=progress)
+    from melgan_tf.inference.vocode_files import vocode_files
+
+    return vocode_files(renderer, pairs, chunk_seconds, progress)

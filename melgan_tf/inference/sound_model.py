@@ -1,0 +1,132 @@
+"""A trained model that makes sounds from noise: in memory, or into a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from melgan_tf.config import Config
+from melgan_tf.errors import UsageError
+from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference.generated_sounds import GeneratedSounds
+from melgan_tf.inference.long_sounds import StreamRenderer
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.progress import Progress
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.output_folder import Shard
+
+
+@dataclass(frozen=True)
+class SoundModel:
+    """A trained model that makes sounds from noise.
+
+    Attributes:
+        sampler: noise -> mel -> waveform.
+        config: the configuration of its run.
+        step: training steps behind the weights.
+        weights: twelve hexadecimal digits that name the generator's weights.
+        source: what it was loaded from, for records.
+    """
+
+    sampler: Sampler
+    config: Config
+    step: int
+    weights: str
+    source: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of its classes; none if it was trained without."""
+        return tuple(self.sampler.classes.names) if self.sampler.classes else ()
+
+    @property
+    def vocoder_metadata(self) -> dict[str, object]:
+        """What turns its mels into sound, for records."""
+        return self.sampler.vocoder.metadata()
+
+    def label(self, text: str | None) -> np.ndarray | None:
+        """The label vector ``(classes,)`` that a request like ``kick`` or ``kick=0.7,snare=0.3`` means; None for None.
+
+        Raises:
+            UsageError: the model has no such class, or no classes at all.
+        """
+        if text is None:
+            return None
+        if not self.sampler.classes:
+            raise UsageError(f"label {text!r}: a model of preset {self.config.preset!r} has no classes")
+        return self.sampler.classes.label(text)
+
+    def generate(self, count: int = 16, seed: int = 0, label: str | None = None, *, seconds: float | None = None,
+                 loop: bool = False, start: int = 0, progress: Progress | None = None) -> GeneratedSounds:
+        """Makes sounds in memory. Sound ``i`` of a seed is always the same, however many are made.
+
+        Args:
+            count: how many.
+            seed: 0 to 2**63 - 1; decides the sounds.
+            label: class of all sounds, ``kick``, or a mixture, ``kick=0.7,snare=0.3``; by default every sound has a
+                class of its own, drawn as often as it occurred in training.
+            seconds: length of each, for a model that makes sounds of any length; by default 10.
+            loop: make seamless loops of the nearest possible length.
+            start: index of the first sound.
+            progress: reports sounds, or for long sounds their parts.
+
+        Returns:
+            Arrays by name: ``audio`` ``(count, samples)`` at the level of the model, ``mel``
+            ``(count, frames, mel_bins)``, and of a model of one length also ``noise`` and ``label``.
+
+        Raises:
+            UsageError: a number is out of range; the model has no such class, makes sounds of one length only, or
+                needs a vocoder that renders piece by piece.
+
+        Example:
+            >>> import melgan_tf as mt
+            >>> mt.load("pretrained:drums").generate(2, seed=1)["audio"].shape
+            (2, 8000)
+        """
+        _require(count, seed)
+        wanted, length = self.label(label), self.sampler.length(seconds, loop)
+        with (progress or Progress()).task("generating", count, "sounds") as advance:
+            if length is None:
+                arrays = self.sampler.generate(seed, count, start, advance, wanted)
+            else:
+                arrays = StreamRenderer(self.sampler, length).generate(seed, count, start, advance)
+        classes = self.sampler.classes
+        names = map(classes.describe, arrays["label"]) if classes else [""] * count
+        titles = [f"{start + i} {name}".strip() for i, name in enumerate(names)]
+        return GeneratedSounds(arrays, self.config.audio, titles)
+
+    def write(self, folder: str | Path, count: int = 16, seed: int = 0, label: str | None = None, *,
+              seconds: float | None = None, loop: bool = False, normalize: bool = True, shard: Shard | None = None,
+              progress: Progress | None = None) -> dict[str, Any]:
+        """Writes sounds as WAV files, with ``sounds.json``, ``sounds.png`` and ``index.html``, a page to hear them.
+
+        Memory does not grow with the number or the length of the sounds. Either all files are written or none.
+
+        Args:
+            folder: files of an earlier call in it are replaced, others stay.
+            count, seed, label, seconds, loop, progress: as for `generate`.
+            normalize: bring every sound that is not silent to a peak of -1 dB.
+            shard: write only this part of the sounds; see `melgan_tf.inference.generate.write_sounds`.
+
+        Returns:
+            The content of ``sounds.json`` (of its sounds the first thousand), ``made``, the number of sounds written,
+            and ``silent``, how many of these are silent.
+
+        Raises:
+            UsageError: as `generate`.
+            MelGANError: the folder cannot be written.
+        """
+        _require(count, seed)
+        length = self.sampler.length(seconds, loop)
+        return write_sounds(self, folder, count, seed, self.source, progress, normalize, label, shard, length)
+
+
+def _require(count: int, seed: int) -> None:
+    if count < 1:
+        raise UsageError(f"count is {count}: give 1 or more")
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed}: give 0 to {2**63 - 1}")

@@ -1,0 +1,98 @@
+"""Loads heavy libraries: late, without log noise, TensorFlow as the backend of Keras and with suitable threads."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from melgan_tf.errors import MelGANError
+
+
+def lazy_attributes(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` (PEP 562).
+
+    Args:
+        package: its ``__name__``.
+        modules: the module within the package, by the name of each attribute.
+    """
+    def getattr_of_package(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+
+    return getattr_of_package
+
+
+def mute_native_logs() -> None:
+    """Lowers the log level of TensorFlow and gRPC, unless the environment sets one."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False, joining: bool = False) -> None:
+    """Loads TensorFlow. Only the first call of a process can choose the threads.
+
+    Args:
+        threads_per_op: threads within one operation; None leaves it to TensorFlow.
+        compiling: the process will use XLA, which prints messages of its own.
+        joining: this process joins a cluster, which it must do before it uses a device; what native libraries write to
+            stderr is then discarded to the end, unless TF_CPP_MIN_LOG_LEVEL asks for it.
+
+    Raises:
+        MelGANError: Keras uses another backend.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if "keras" in sys.modules:
+        backend = sys.modules["keras"].backend.backend()
+    if backend != "tensorflow":
+        raise MelGANError(f"KERAS_BACKEND is {backend!r}: melgan-tf needs tensorflow")
+    if joining and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        mute()
+    mute_native_logs()
+    with muted():
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        if threads_per_op and not tf.config.threading.get_intra_op_parallelism_threads():  # nobody has chosen
+            with contextlib.suppress(RuntimeError):  # TensorFlow has started already
+                tf.config.threading.set_intra_op_parallelism_threads(threads_per_op)
+        if joining:
+            return
+        tf.config.list_logical_devices()
+        if compiling:
+            tf.function(lambda: tf.constant(0.0), jit_compile=True)()
+
+
+def mute() -> None:
+    """Discard writes to file descriptor 2 for the rest of the process; `sys.stderr` keeps its destination."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+        python_stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 2)
+        os.close(devnull)
+        sys.stderr = python_stderr
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Discard writes to file descriptor 2 within the block."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
+    os.close(devnull)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

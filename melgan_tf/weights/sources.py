@@ -1,0 +1,76 @@
+"""What a model is loaded from: a run directory, or the name of a model of the package. No TensorFlow."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from melgan_tf.config import Config, from_dict
+from melgan_tf.errors import UsageError
+from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
+
+
+def source_config(source: str | Path) -> Config:
+    """The configuration of a run, or of a model of the package.
+
+    Args:
+        source: a run directory, ``pretrained:NAME``, or the name of a vocoder; a run directory of that name goes first.
+
+    Raises:
+        UsageError: there is neither.
+        MelGANError: config.json is damaged.
+    """
+    directory, names = RunDirectory(source), [*shipped(), *shipped_models()]
+    if directory.path.exists():
+        return directory.config()
+    if str(source) in names:
+        return from_dict(Config, read_card(str(source).removeprefix(PRETRAINED))["config"])
+    if str(source).startswith(PRETRAINED):
+        raise UsageError(f"the package has no {source}: known are {', '.join(shipped_models()) or 'none'}")
+    if close := difflib.get_close_matches(str(source), names, n=1):
+        what = "model" if close[0].startswith(PRETRAINED) else "vocoder"
+        raise UsageError(f"run directory {source} does not exist: did you mean the {what} {close[0]!r}?")
+    return directory.config()
+
+
+def sound_model_config(source: str | Path) -> Config:
+    """The configuration of a sound model; see `source_config`.
+
+    Raises:
+        UsageError: there is no such model, or it is a vocoder.
+        MelGANError: config.json is damaged.
+    """
+    config = source_config(source)
+    if config.family.makes == "waveforms":
+        raise UsageError(f"{source} is a vocoder, which makes no sounds of its own: melgan-tf vocode SOUND "
+                         f"--vocoder {source}")
+    return config
+
+
+def vocoder_config(source: str | Path) -> Config:
+    """The configuration of a vocoder; see `source_config`.
+
+    Raises:
+        UsageError: there is no such vocoder, or it is a sound model.
+        MelGANError: config.json is damaged.
+    """
+    directory = RunDirectory(source)
+    if not directory.exists():
+        if str(source) in shipped():
+            return from_dict(Config, read_card(str(source))["config"])
+        raise unknown_vocoder(source, shipped())
+    config = directory.config()
+    if config.family.makes != "waveforms":
+        raise UsageError(f"{source} is a run of preset {config.preset!r}, which makes mels from noise: give the run of "
+                         "a vocoder")
+    return config
+
+
+def unknown_vocoder(source: str | Path, names: list[str]) -> UsageError:
+    """The error for a vocoder that does not exist; it names the nearest one."""
+    close = difflib.get_close_matches(str(source).lower(), names, n=1)
+    if source == "griffin-lim":
+        return UsageError("griffin-lim has no mels of its own: give a run, or the name of a vocoder")
+    hint = f"did you mean {close[0]!r}?" if close else f"names are {', '.join(names) or 'none'}"
+    return UsageError(f"{str(source)!r} is neither the run directory of a vocoder nor the name of one: {hint}")

@@ -1,0 +1,268 @@
+"""What the command line shows: progress in a terminal and elsewhere, tables, closed streams, and `melgan-tf info`."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import GRIFFIN_LIM, invoke, program, trained_once, write_sounds
+
+from melgan_tf.cli import console
+from melgan_tf.config import presets
+from melgan_tf.storage.run_directory import RunDirectory, with_training
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    return trained_once(tmp_path_factory)
+
+
+# -- programs of their own -------------------------------------------------------------------------------------------
+
+def test_generate_by_itself(run, tmp_path):
+    ended = program("generate", run.path, *GRIFFIN_LIM, "--out", "out", "--count", 2, cwd=tmp_path)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout == ("2 sounds in out, their spectrograms in out/sounds.png; to hear them: "
+                            "out/index.html\n")
+    here = invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "here", "--count", 3)
+    assert here.code == 0
+    first = "seed0-0000.wav"
+    assert (tmp_path / "out" / first).read_bytes() == (tmp_path / "here" / first).read_bytes()
+
+
+def test_evaluate_by_itself(run, tmp_path):
+    ended = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--json", tmp_path / "figures.json")
+    assert (ended.code, ended.stderr) == (0, "")
+    header, drums, statistics, _, faults, conclusion = ended.stdout.strip().split("\n\n")
+    assert header == ("8 sounds a set (of 8 generated, 16 reference), 0.5 s at 16000 Hz, seed 0, k 5; "
+                      "real vs real: two halves of the reference")  # trained on the reference: that is no floor
+    values = json.loads((tmp_path / "figures.json").read_text())
+    assert conclusion == values["conclusion"]
+    assert (values["preset"], values["step"], values["sounds"], values["reference"]) == ("seed", 6, 8, str(run.sounds))
+    for text, name in ((drums, "drums"), (statistics, "statistics")):
+        rows = [re.split(r"  +", line) for line in text.splitlines()]
+        assert rows[1] == ["figure", "generated", "real vs real", "better"]
+        assert [row[0] for row in rows[3:5]] == ["Fréchet distance", "kernel distance"]
+        assert float(rows[3][1]) == pytest.approx(values[name]["generated"]["frechet"], rel=1e-3)
+    assert faults.splitlines()[1].split() == ["waveforms", "generated", "real"]
+    again = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds)
+    assert (again.code, again.stdout) == (0, ended.stdout)
+
+
+def test_evaluate_warns_of_unusable_files_and_quiet_keeps_the_figures(run, tmp_path):
+    sounds = write_sounds(tmp_path / "sounds", 12)
+    (sounds / "bad.wav").write_bytes(b"")
+    ended = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", sounds, "--quiet")
+    assert (ended.code, ended.stderr) == (0, "warning: skipped bad.wav: an empty file\n")
+    assert ended.stdout.startswith("12 sounds a set ")
+    assert "12 of the 12 reference sounds are training sounds" in ended.stdout  # other files, equal sounds
+
+
+def test_debug_shows_where(tmp_path):
+    ended = program("--debug", "info", tmp_path / "none")
+    assert ended.code == 1
+    assert ended.stderr.startswith("Traceback ")
+    assert "UsageError" in ended.stderr
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.readline()"], stdin=subprocess.PIPE) as reader:
+        reader.stdin.write(b"\n")
+        reader.stdin.flush()
+        reader.wait()
+        ended = program("presets", "seed", stdout=reader.stdin)
+        assert (ended.code, ended.stderr) == (1, "")
+        reader.stdin.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_under_stdout_is_one_line():
+    with open("/dev/full", "w") as full:
+        ended = program("presets", "seed", stdout=full)
+    ended.one_line("No space left on device", code=1)
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
+def test_closed_streams_do_no_harm(closed, tmp_path):
+    """The next file to be opened must not be taken for stdout or stderr."""
+    script = ("import os\nfrom melgan_tf.cli.main import main\nfrom melgan_tf.cli.console import ConsoleProgress\n"
+              "try: main(['sing'])\nexcept SystemExit as ended: code = ended.code\n"
+              "with open('file', 'w'):\n"
+              " ConsoleProgress().warning('to nobody')\n ConsoleProgress().line('to nobody')\n"
+              " os.write(1, b'raw'); os.write(2, b'raw')\nraise SystemExit(code)")
+    done = subprocess.run(["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script], cwd=tmp_path,
+                          check=False, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_name_that_is_not_utf8(run, tmp_path):
+    odd = tmp_path / os.fsdecode(b"n\xff")
+    invoke("train", run.sounds, "--run-dir", odd).one_line("UTF-8", "another name", code=2)
+    invoke("generate", odd, "--out", tmp_path / "out").one_line("does not exist", code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- what progress looks like ----------------------------------------------------------------------------------------
+
+def test_without_a_terminal_progress_is_plain_lines(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(console, "_PLAIN_EVERY_SECONDS", 0.0)
+    ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 20)
+    lines = ended.stderr.splitlines()
+    assert "\x1b" not in ended.stderr + ended.stdout
+    assert "\r" not in ended.stderr
+    pattern = r"generating: (\d+)/20 sounds \((\d+) %\), [\d,.]+ sounds/s, \d+:\d\d left"
+    found = [re.fullmatch(pattern, line).groups() for line in lines]
+    assert found == [(str(i), f"{5 * i}") for i in range(1, 21)]
+
+
+def test_plain_lines_come_seldom(monkeypatch, capsys):
+    clock = iter(range(0, 1_000, 4))
+    monkeypatch.setattr(console.time, "perf_counter", lambda: next(clock))
+    with console.ConsoleProgress().task("training", 100, "steps", done=40) as advance:
+        for _ in range(8):
+            advance(5)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == ["training: 55/100 steps (55 %), 1.2 steps/s, 0:36 left",
+                                      "training: 70/100 steps (70 %), 1.2 steps/s, 0:24 left"]
+
+
+def test_quiet_progress_says_warnings_only(monkeypatch, capsys):
+    monkeypatch.setattr(console, "_PLAIN_EVERY_SECONDS", 0.0)
+    progress = console.ConsoleProgress(quiet=True)
+    with progress.task("training", 10, "steps") as advance:
+        advance(5)
+        progress.line("nothing")
+        progress.warning("something")
+    assert capsys.readouterr() == ("", "warning: something\n")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3_600, "1:00:00"),
+                                               (100_000, "27:46:40")])
+def test_time_left_reads_as_a_clock(seconds, text):
+    assert console.format_duration(seconds) == text
+
+
+_BARS = """
+from melgan_tf.cli.console import ConsoleProgress
+progress = ConsoleProgress()
+with progress.task("training", 10, "steps") as advance:
+    advance(5)
+    progress.line("[0/3]\\tLoss_D: 1.3854 [bold]" + "x" * 100)
+    progress.warning("mind the gap")
+    print("printed")
+progress.line("after")
+"""
+
+
+def in_terminal(stdout_too: bool, tmp_path: Path, **environment: str) -> tuple[str, str]:
+    """What 80 columns of terminal show, and what a file took that stdout was sent to."""
+    ours, theirs = pty.openpty()
+    with open(tmp_path / "stdout", "w+") as file, os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen([sys.executable, "-c", _BARS], stdin=theirs, stderr=theirs,
+                                   stdout=theirs if stdout_too else file,
+                                   env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment})
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := screen.read(65_536):
+                shown += chunk
+        except OSError:  # the other end is closed
+            pass
+        assert process.wait() == 0
+        file.seek(0)
+        return shown.decode(), file.read()
+
+
+def test_in_a_terminal_lines_appear_above_the_bar(tmp_path):
+    screen, _ = in_terminal(True, tmp_path)
+    assert "\x1b[" in screen
+    assert "5/10" in screen
+    assert "Loss_D: 1.3854 [bold]" + "x" * 100 in screen  # neither read as markup nor broken into two lines
+    for text in ("warning: mind the gap", "printed", "after"):
+        assert text in screen
+
+
+def test_results_sent_to_a_file_do_not_end_on_the_screen(tmp_path):
+    screen, file = in_terminal(False, tmp_path)
+    assert file == "[0/3]\tLoss_D: 1.3854 [bold]" + "x" * 100 + "\nprinted\nafter\n"
+    assert "5/10" in screen
+    assert "warning: mind the gap" in screen
+    assert "Loss_D" not in screen
+
+
+def test_a_terminal_that_can_do_nothing_gets_plain_lines(tmp_path):
+    screen, _ = in_terminal(True, tmp_path, TERM="dumb")
+    assert "\x1b" not in screen
+    assert "warning: mind the gap" in screen
+
+
+def test_a_table_has_numbers_to_the_right():
+    assert console.table(("name", "value"), [("a", "1.5"), ("longer", "10"), ("c", "1,000.25 MB")]).splitlines() == [
+        "name          value", "------  -----------", "a               1.5", "longer           10",
+        "c       1,000.25 MB"]
+
+
+# -- info ------------------------------------------------------------------------------------------------------------
+
+def test_info_tells_of_a_run(run):
+    values = json.loads(invoke("info", run.path, "--json").stdout)
+    recorded = json.loads((run.path / "config.json").read_text())
+    assert (values["kind"], values["preset"], values["trained"]) == ("run", "seed", "6 steps (3 epochs) of 3 epochs")
+    assert values["checkpoints"] == [2, 4, 6]
+    assert re.fullmatch("step [246]", values["best"])
+    assert values["sounds"] == recorded["data"]
+    assert (values["sounds"]["sounds"], values["sounds"]["folder"]) == (16, str(run.sounds))
+    assert values["config"] == recorded["config"]
+    assert values["audio_fingerprint"] == presets.get("seed").audio.fingerprint() == recorded["audio_fingerprint"]
+    ended = invoke("info", run.path)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[0].split() == ["run", str(run.path)]
+    assert re.search(r"^trained +6 steps \(3 epochs\) of 3 epochs$", ended.stdout, re.MULTILINE)
+    assert re.search(r"^config.training +.*batch_size=8,", ended.stdout, re.MULTILINE)
+
+
+def test_info_tells_of_a_run_that_has_not_begun(tmp_path):
+    RunDirectory(tmp_path / "run").write(with_training(presets.get("seed"), steps=70), {}, {})
+    values = json.loads(invoke("info", tmp_path / "run", "--json").stdout)
+    assert (values["trained"], values["checkpoints"], values["best"]) == ("0 steps of 70 steps", [], "none")
+
+
+def test_info_tells_of_a_checkpoint(run):
+    values = json.loads(invoke("info", run.path / "checkpoints/step-00000004.npz", "--json").stdout)
+    assert (values["kind"], values["step"], values["epoch"]) == ("checkpoint", 4, 1)
+    assert values["audio_fingerprint"] == presets.get("seed").audio.fingerprint()
+    assert values["numbers"] > 1_000_000  # two players, two moments each
+
+
+def test_info_tells_what_regenerates_a_wav(run, tmp_path):
+    invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 2, "--seed", 3)
+    values = json.loads(invoke("info", tmp_path / "out/seed3-0001.wav", "--json").stdout)
+    weights = json.loads((tmp_path / "out/sounds.json").read_text())["weights"]
+    assert values == {"kind": "generated WAV", "made_by": "melgan-tf", "weights": weights, "step": 6, "seed": 3,
+                      "index": 1}
+
+
+@pytest.mark.parametrize(("gpus", "left"), [(0, "SystemExit"), (1, "SystemExit"), (2, "at once")])
+def test_with_several_gpus_a_process_leaves_without_taking_tensorflow_down(monkeypatch, gpus, left):
+    """Which might never end."""
+    def leave(code):
+        raise KeyboardInterrupt(f"at once, {code}")
+
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    monkeypatch.setattr(console.atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as ended:
+        console.leave(3)
+    assert left in repr(ended)
+    assert "3" in str(ended.value)
