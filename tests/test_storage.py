@@ -18,6 +18,7 @@ from melgan_tf import storage
 from melgan_tf.audio.find import scan
 from melgan_tf.data.prepare import prepare
 from melgan_tf.data.sources import open_sounds
+from melgan_tf.data.survey import survey
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.evaluate import overlap, training_folder
 from melgan_tf.storage import StorageError, backend
@@ -104,6 +105,10 @@ def test_a_single_sound_is_read_from_a_web_server(web, folder, tmp_path):
     ours, theirs = (contents(tmp_path / name)["shard-00000.tfrecord"] for name in ("remote", "local"))
     assert ours == theirs
     assert not storage.needs_hard_exit()
+
+
+def test_a_survey_measures_remote_sounds(web):
+    assert str(survey(f"{web}/sounds/03.wav")) == "1 sounds, typically 0.5 seconds at 16000 Hz"
 
 
 def test_an_address_that_is_signed_for_reading_only_will_do(web, folder):
