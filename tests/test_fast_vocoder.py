@@ -21,14 +21,14 @@ SMALL = FastVocoderConfig(channels=32, sub_channels=32, dilations=(1, 2))
 #: Mels; overlap, subframes, corrections, rounds of phase retrieval for low frequencies (0 if absent).
 VARIANTS = [("vocoder-16k", (2, 1, 1)), ("vocoder-16k", (2, 4, 1)), ("vocoder-16k", (4, 1, 2)),
             ("vocoder-22k", (2, 2, 0)), ("vocoder-22k", (4, 2, 1)), ("vocoder-22k", (2, 1, 1, 2))]
-EVERY = pytest.mark.parametrize(("name", "variant"), VARIANTS, ids=str)
+VARIANT = pytest.mark.parametrize(("name", "variant"), VARIANTS, ids=str)
 PRESETS = pytest.mark.parametrize("name", AUDIO)
 
 _models: dict[tuple, FastVocoder] = {}
 
 
 def vocoder(name, variant=(2, 1, 1), seed=0, **changes):
-    """Built once: initial weights are not changed by any test."""
+    """Built once: no test changes the weights."""
     overlap, subframes, corrections, *rounds = variant
     config = dataclasses.replace(SMALL, overlap=overlap, subframes=subframes, corrections=corrections,
                                  low_rounds=sum(rounds), **changes)
@@ -39,7 +39,7 @@ def vocoder(name, variant=(2, 1, 1), seed=0, **changes):
 
 
 def random_mel(audio, frames, batch=1, seed=0):
-    """Loud and wild: every frame differs from the next."""
+    """Loud and random: every frame differs from the next."""
     return np.random.default_rng(seed).uniform(-2, 1, (batch, frames, audio.mel_bins)).astype("float32")
 
 
@@ -52,7 +52,7 @@ def render(model, mel, **options):
 
 
 def close(found, expected, tolerance=1e-5):
-    """To a share of the peak."""
+    """Relative to the peak."""
     assert found.shape == expected.shape
     peak = np.abs(expected).max()
     assert peak > 1e-3
@@ -66,19 +66,19 @@ def per_frame(samples, hop):
 
 # -- shape, weights, seed --------------------------------------------------------------------------------------------
 
-@EVERY
+@VARIANT
 def test_a_hop_of_samples_for_every_frame(name, variant):
     model, audio = vocoder(name, variant), AUDIO[name]
     assert model.hop_samples == audio.hop_samples
     for batch, frames in ((1, 1), (2, 2), (3, 9)):
-        made = render(model, random_mel(audio, frames, batch))
-        assert made.shape == (batch, frames * audio.hop_samples)
-        assert made.dtype == np.float32
-        assert np.isfinite(made).all()
-        assert np.abs(made).max() > 1e-2
+        rendered = render(model, random_mel(audio, frames, batch))
+        assert rendered.shape == (batch, frames * audio.hop_samples)
+        assert rendered.dtype == np.float32
+        assert np.isfinite(rendered).all()
+        assert np.abs(rendered).max() > 1e-2
 
 
-@EVERY
+@VARIANT
 def test_weights_are_as_many_as_the_layers_need(name, variant):
     overlap, subframes, corrections, *rounds = variant
     audio, width = AUDIO[name], 32
@@ -107,15 +107,15 @@ def test_weights_follow_the_seed(name):
 
 # -- what a sample depends on ----------------------------------------------------------------------------------------
 
-@EVERY
-def test_a_sound_does_not_depend_on_its_neighbours(name, variant):
+@VARIANT
+def test_a_sound_does_not_depend_on_its_neighbors(name, variant):
     model, mel = vocoder(name, variant), random_mel(AUDIO[name], 7, batch=3)
     together = render(model, mel)
     for i in range(3):
         close(render(model, mel[i:i + 1]), together[i:i + 1])
 
 
-@EVERY
+@VARIANT
 def test_context_is_as_far_as_a_frame_sees_and_not_much_farther(name, variant):
     model, audio = vocoder(name, variant), AUDIO[name]
     context = model.context_frames
@@ -132,7 +132,7 @@ def test_context_is_as_far_as_a_frame_sees_and_not_much_farther(name, variant):
         assert max(-reach.min(), reach.max()) == context  # only corrections are rounded up
 
 
-@EVERY
+@VARIANT
 def test_start_turns_the_clock(name, variant):
     model = vocoder(name, variant)
     mel, period = random_mel(AUDIO[name], 5), model.clock_period_frames
@@ -144,7 +144,7 @@ def test_start_turns_the_clock(name, variant):
         assert np.abs(render(model, mel, start=start) - whole).max() > 0.01 * np.abs(whole).max()
 
 
-@EVERY
+@VARIANT
 def test_a_start_is_that_of_a_piece(name, variant):
     """Frames from 5 on, rendered with ``start=5``, sound as in the whole beyond the context."""
     model, hop = vocoder(name, variant), AUDIO[name].hop_samples
@@ -156,7 +156,7 @@ def test_a_start_is_that_of_a_piece(name, variant):
 
 # -- padding ---------------------------------------------------------------------------------------
 
-@EVERY
+@VARIANT
 @pytest.mark.parametrize("padding", ["floor", "loud"])
 def test_a_padded_sound_is_the_sound_alone(name, variant, padding):
     """Two sounds of different length in a batch, two frames of padding before them, some after."""
@@ -166,20 +166,20 @@ def test_a_padded_sound_is_the_sound_alone(name, variant, padding):
     mask = ((number >= first) & (number < np.array(ends)[:, None])).astype("float32")
     fill = {"floor": np.log10(audio.floor), "loud": 2.0}[padding]
     filled = np.where(mask[:, :, None] > 0, mel, np.float32(fill))
-    made = render(model, filled, frame_mask=tf.constant(mask), start=-first)
+    rendered = render(model, filled, frame_mask=tf.constant(mask), start=-first)
     for i, end in enumerate(ends):
-        close(made[i:i + 1, first * hop:end * hop], render(model, mel[i:i + 1, first:end]))
-        assert not made[i, :first * hop].any()
-        assert not made[i, end * hop:].any()
+        close(rendered[i:i + 1, first * hop:end * hop], render(model, mel[i:i + 1, first:end]))
+        assert not rendered[i, :first * hop].any()
+        assert not rendered[i, end * hop:].any()
 
 
-@EVERY
+@VARIANT
 def test_a_mask_of_ones_changes_nothing(name, variant):
     model, mel = vocoder(name, variant), random_mel(AUDIO[name], 8, batch=2)
     close(render(model, mel, frame_mask=tf.ones((2, 8))), render(model, mel))
 
 
-@EVERY
+@VARIANT
 def test_matrix_products_equal_ffts(name, variant):
     model, mel = vocoder(name, variant), random_mel(AUDIO[name], 8, batch=2)
     close(render(model, mel, use_matmul_dft=True), render(model, mel))
@@ -187,13 +187,13 @@ def test_matrix_products_equal_ffts(name, variant):
 
 # -- silence ---------------------------------------------------------------------------------------------------------
 
-@EVERY
+@VARIANT
 def test_silence_is_zero(name, variant):
-    made = render(vocoder(name, variant), floor_mel(AUDIO[name], 6))
-    assert vocoder_metrics.idle(made[0]) == (0.0, 0.0)
+    rendered = render(vocoder(name, variant), floor_mel(AUDIO[name], 6))
+    assert vocoder_metrics.idle(rendered[0]) == (0.0, 0.0)
 
 
-@EVERY
+@VARIANT
 def test_silence_after_a_loud_sound_is_zero_and_before_it(name, variant):
     model, audio = vocoder(name, variant), AUDIO[name]
     context = model.context_frames
@@ -209,7 +209,7 @@ def test_silence_after_a_loud_sound_is_zero_and_before_it(name, variant):
 
 @PRESETS
 def test_loudness_follows_the_mel(name):
-    """A thousand times softer in, about a thousand times softer out, without a word from the network."""
+    """A mel a thousand times softer gives a sound about a thousand times softer, whatever the weights."""
     audio = AUDIO[name]
     noise = 0.3 * np.random.default_rng(0).normal(size=(1, 40 * audio.hop_samples)).astype("float32")
     loud, soft = (spectral.mel_spectrogram(tf.constant(gain * noise), dataclasses.replace(audio, floor=1e-10))
@@ -220,22 +220,22 @@ def test_loudness_follows_the_mel(name):
     assert 500 < levels[0] / levels[1] < 2_000
 
 
-@EVERY
+@VARIANT
 def test_no_direct_current_and_no_clicks_at_the_ends(name, variant):
     model, audio = vocoder(name, variant), AUDIO[name]
     samples = 24 * audio.hop_samples
     real = 0.3 * np.random.default_rng(0).normal(size=samples) * np.hanning(samples) ** 2
     mel = spectral.mel_spectrogram(tf.constant(real[None], tf.float32), audio)[:, :24]
-    made = render(model, mel)[0]
-    assert np.abs(made).max() > 0.1
-    assert vocoder_metrics.dc_offset(made, real) < 0.01
-    assert vocoder_metrics.edge_click(made, real) < 0.005
+    rendered = render(model, mel)[0]
+    assert np.abs(rendered).max() > 0.1
+    assert vocoder_metrics.dc_offset(rendered, real) < 0.01
+    assert vocoder_metrics.edge_click(rendered, real) < 0.005
 
 
 @PRESETS
 @pytest.mark.parametrize("variant", [(2, 1, 0), (4, 1, 1), (2, 4, 1)], ids=str)
 def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
-    """Equal frames, yet no buzz: the clock tells them apart. By chance some weights care little, so five are tried."""
+    """Equal frames without a buzz, thanks to the clock. Random weights use it to different degrees: mean of five."""
     audio, found = AUDIO[name], []
     hop = audio.hop_samples
     for seed in range(5):
@@ -243,9 +243,10 @@ def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
         context, period = model.context_frames, model.clock_period_frames
         mel = np.full((1, 2 * period + 2 * context, audio.mel_bins), -2.0, "float32")
         mel[:, :, audio.mel_bins // 6:audio.mel_bins // 6 + 3] = (0.5, 1.0, 0.5)
-        made = render(model, mel)[0, context * hop:-context * hop].astype(np.float64)
-        np.testing.assert_allclose(made[period * hop:], made[:period * hop], rtol=0, atol=1e-4 * np.abs(made).max())
-        frames = made.reshape(-1, hop) - made.reshape(-1, hop).mean(axis=1, keepdims=True)
+        rendered = render(model, mel)[0, context * hop:-context * hop].astype(np.float64)
+        tolerance = 1e-4 * np.abs(rendered).max()
+        np.testing.assert_allclose(rendered[period * hop:], rendered[:period * hop], rtol=0, atol=tolerance)
+        frames = rendered.reshape(-1, hop) - rendered.reshape(-1, hop).mean(axis=1, keepdims=True)
         frames /= np.sqrt((frames ** 2).mean(axis=1, keepdims=True))
         found.append((frames.mean(axis=0) ** 2).mean())  # energy of the mean frame, 1 if all are equal
     assert np.mean(found) < 0.55
@@ -253,15 +254,15 @@ def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
 
 # -- gradients -------------------------------------------------------------------------------------------------------
 
-@EVERY
+@VARIANT
 @pytest.mark.parametrize("sound", ["silent", "loud"])
 def test_gradients_are_finite(name, variant, sound):
     model, audio = vocoder(name, variant), AUDIO[name]
     mel = tf.constant(floor_mel(audio, 6) if sound == "silent" else random_mel(audio, 6))
     with tf.GradientTape() as tape:
         tape.watch(mel)
-        made = model(mel)
-        total = tf.reduce_mean(tf.abs(spectral.mel_spectrogram(made, audio))) + tf.reduce_sum(tf.square(made))
+        rendered = model(mel)
+        total = tf.reduce_mean(tf.abs(spectral.mel_spectrogram(rendered, audio))) + tf.reduce_sum(tf.square(rendered))
     gradients = tape.gradient(total, [mel, *(variable.value for variable in model.trainable_variables)])
     assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients)
     if sound == "loud":

@@ -21,11 +21,11 @@ SEED = AudioConfig()
 MELGAN = AudioConfig(sample_rate=22_050, hop_samples=256, mel_bins=80, max_hz=11_025.0, mel_scale="slaney",
                      mel_norm="slaney", power=1.0, padding="half-hop", compression="log10")
 MATMUL = pytest.mark.parametrize("use_matmul_dft", [False, True], ids=["fft", "matmul"])
-CONTRACTS = pytest.mark.parametrize("audio", [SEED, MELGAN], ids=["seed", "melgan"])
+CONFIGS = pytest.mark.parametrize("audio", [SEED, MELGAN], ids=["seed", "melgan"])
 
 
 def drums(count: int, samples: int = 8_000) -> np.ndarray:
-    """Made-up strokes that begin at once: a falling resonance and filtered noise, both decaying, at several levels."""
+    """Synthetic strokes without leading silence: a falling resonance and filtered noise, decaying, at many levels."""
     rng = np.random.default_rng(0)
     n = np.arange(samples)[None]
     decay = np.exp(-n / rng.uniform(150, 2_500, (count, 1)))
@@ -53,14 +53,14 @@ def relative_difference(ours, theirs) -> np.ndarray:
 
 # -- the mel filters -------------------------------------------------------------------------------------------------
 
-@CONTRACTS
+@CONFIGS
 def test_magnitude_has_the_given_mel(audio):
     mel = spectral.mel_spectrogram(drums(16), audio)
     magnitude = mel_to_magnitude(mel, audio).numpy()
     assert magnitude.min() >= 0
-    wanted = spectral.decompress(mel, audio).numpy()
+    target = spectral.decompress(mel, audio).numpy()
     present = magnitude ** audio.power @ spectral.mel_filterbank(audio)
-    assert np.max(norms(present - wanted) / norms(wanted)) < 5e-3
+    assert np.max(norms(present - target) / norms(target)) < 5e-3
     decibels = spectral.log_mel(spectral.compress(present, audio), audio) - spectral.log_mel(mel, audio)
     assert np.abs(decibels).mean() < 0.1  # the quiet bands as well
 
@@ -75,8 +75,8 @@ def test_magnitude_is_zero_where_there_is_nothing():
     assert np.all(mel_to_magnitude(tf.zeros((2, 3, 40)), audio).numpy() == 0)
 
 
-@CONTRACTS
-def test_whatever_a_generator_puts_out_gives_finite_magnitudes(audio):
+@CONFIGS
+def test_any_generator_output_gives_finite_magnitudes(audio):
     rng = np.random.default_rng(3)
     mel = rng.normal(scale=3.0, size=(2, 16, audio.mel_bins)).astype(np.float32)
     mel[:, :4] *= 1e-20
@@ -120,7 +120,7 @@ def test_momentum_and_iterations_help():
     assert error[32, 0.99] < error[32, 0.0] < 0.7 * error[0, 0.99]
 
 
-@CONTRACTS
+@CONFIGS
 @MATMUL
 def test_the_mel_of_the_sound_is_the_given_mel(audio, use_matmul_dft):
     samples = 8_000 if audio is SEED else 31 * 256
@@ -128,11 +128,11 @@ def test_the_mel_of_the_sound_is_the_given_mel(audio, use_matmul_dft):
     mel = spectral.mel_spectrogram(waves, audio)
     rendered = mel_to_waveform(mel, audio, length=samples, use_matmul_dft=use_matmul_dft).numpy()
     assert rendered.shape == waves.shape
-    wanted = spectral.log_mel(mel, audio).numpy()
-    decibels = spectral.log_mel(spectral.mel_spectrogram(rendered, audio), audio).numpy() - wanted
-    heard = wanted > wanted.max((1, 2), keepdims=True) - 60
-    assert np.abs(decibels[heard]).mean() < 1.2
-    assert np.abs(decibels[heard].mean()) < 0.4  # neither louder nor softer
+    target = spectral.log_mel(mel, audio).numpy()
+    decibels = spectral.log_mel(spectral.mel_spectrogram(rendered, audio), audio).numpy() - target
+    audible = target > target.max((1, 2), keepdims=True) - 60
+    assert np.abs(decibels[audible]).mean() < 1.2
+    assert np.abs(decibels[audible].mean()) < 0.4  # no bias in level
     energy = 10 * np.log10(np.sum(rendered**2, 1) / np.sum(waves**2, 1))
     assert np.abs(energy).max() < 2.0
 
@@ -149,7 +149,7 @@ def test_the_ends_do_not_blow_up(padding, hop, use_matmul_dft):
         assert np.sqrt(np.mean(end**2)) < 1.5 * inside
 
 
-@CONTRACTS
+@CONFIGS
 @MATMUL
 def test_silence_gives_exact_silence(audio, use_matmul_dft):
     silence = spectral.mel_spectrogram(tf.zeros((2, 8_192)), audio)
@@ -179,7 +179,7 @@ def test_a_sound_depends_on_its_mel_and_the_seed_only():
     assert np.abs(griffin_lim(magnitude, SEED, seed=8) - together).max() > 0.05
 
 
-def test_phases_are_random_and_their_beginning_is_stable():
+def test_phases_are_random_and_stable_in_their_first_frames():
     phase = initial_phase(200, SEED, 0).numpy()
     assert phase.min() >= 0
     assert phase.max() < 2 * np.pi + 1e-6
@@ -212,7 +212,7 @@ def test_saved_model_renders_any_batch(tmp_path):
 
 # -- without an FFT --------------------------------------------------------------------------------------------------
 
-@CONTRACTS
+@CONFIGS
 def test_fft_and_matrices_agree(audio):
     samples = 8_000 if audio is SEED else 31 * 256
     magnitude = np.abs(spectral.stft(drums(16, samples), audio))

@@ -38,62 +38,62 @@ def sounds() -> tf.Tensor:
 
 def test_the_seed_presets_mel_becomes_the_logarithm_that_the_vocoder_was_trained_on(sounds):
     assert spectral.differences_beyond_compression(SEED, LOG) == []
-    made = spectral.convert(spectral.mel_spectrogram(sounds, SEED), SEED, LOG)
-    np.testing.assert_allclose(made, spectral.mel_spectrogram(sounds, LOG), rtol=0, atol=2e-6)
+    converted = spectral.convert(spectral.mel_spectrogram(sounds, SEED), SEED, LOG)
+    np.testing.assert_allclose(converted, spectral.mel_spectrogram(sounds, LOG), rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])
 @pytest.mark.parametrize("compression", ["none", "log10"])
 @pytest.mark.parametrize("scale", ["htk", "slaney"])
-@pytest.mark.parametrize(("norm", "wanted"), [("none", "slaney"), ("slaney", "none")])
-def test_between_heights_and_areas_of_filters(sounds, power, compression, scale, norm, wanted):
+@pytest.mark.parametrize(("norm", "target"), [("none", "slaney"), ("slaney", "none")])
+def test_between_heights_and_areas_of_filters(sounds, power, compression, scale, norm, target):
     audio = like(SMALL, power=power, compression=compression, mel_scale=scale, mel_norm=norm, floor=1e-14)
-    other = like(audio, mel_norm=wanted)
-    made = spectral.convert(spectral.mel_spectrogram(sounds, audio), audio, other).numpy()
+    other = like(audio, mel_norm=target)
+    converted = spectral.convert(spectral.mel_spectrogram(sounds, audio), audio, other).numpy()
     direct = spectral.mel_spectrogram(sounds, other).numpy()
-    assert np.abs(direct - spectral.mel_spectrogram(sounds, audio)).max() > 1e-3  # there was something to do
+    assert np.abs(direct - spectral.mel_spectrogram(sounds, audio)).max() > 1e-3  # the configurations differ
     if compression == "none":
-        np.testing.assert_allclose(made, direct, rtol=1e-4, atol=1e-9)
-    else:  # what was at the floor before is unknown
+        np.testing.assert_allclose(converted, direct, rtol=1e-4, atol=1e-9)
+    else:  # values at the floor are unknown
         known = spectral.mel_spectrogram(sounds, audio).numpy() > np.log10(audio.floor)
         assert known.mean() > 0.5
-        np.testing.assert_allclose(made[known], direct[known], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(converted[known], direct[known], rtol=0, atol=1e-4)
 
 
 def test_to_a_higher_floor(sounds):
     other = like(LOG, floor=1e-2)
-    made = spectral.convert(spectral.mel_spectrogram(sounds, LOG), LOG, other).numpy()
-    np.testing.assert_allclose(made, spectral.mel_spectrogram(sounds, other), rtol=0, atol=1e-5)
-    assert made.min() == pytest.approx(-2.0)
+    converted = spectral.convert(spectral.mel_spectrogram(sounds, LOG), LOG, other).numpy()
+    np.testing.assert_allclose(converted, spectral.mel_spectrogram(sounds, other), rtol=0, atol=1e-5)
+    assert converted.min() == pytest.approx(-2.0)
 
 
-def test_silence_becomes_the_wanted_floor():
-    """At the floor of one contract is nothing, however low the other's floor."""
+def test_silence_becomes_the_target_floor():
+    """A mel at the floor counts as silence, however low the other floor."""
     for power in (1.0, 2.0):
         for norm in ("none", "slaney"):
             other = like(LOG, power=power, mel_norm=norm, floor=1e-8)
             for audio in (SEED, LOG):
-                made = spectral.convert(spectral.mel_spectrogram(tf.zeros((1, 4_096)), audio), audio, other)
-                np.testing.assert_allclose(made, -8.0, rtol=1e-6)
-            assert not np.any(spectral.convert(made, other, SEED))
+                converted = spectral.convert(spectral.mel_spectrogram(tf.zeros((1, 4_096)), audio), audio, other)
+                np.testing.assert_allclose(converted, -8.0, rtol=1e-6)
+            assert not np.any(spectral.convert(converted, other, SEED))
 
 
-def test_the_same_contract_changes_nothing(sounds):
+def test_the_same_configuration_changes_nothing(sounds):
     mel = spectral.mel_spectrogram(sounds, LOG)
     np.testing.assert_array_equal(spectral.convert(mel, LOG, LOG), mel)
 
 
-# -- near ------------------------------------------------------------------------------------------------------------
+# -- close ------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("audio", [SEED, MELGAN], ids=["seed", "melgan"])
-@pytest.mark.parametrize(("power", "wanted"), [(2.0, 1.0), (1.0, 2.0)])
-def test_between_magnitude_and_power_noise_is_near(sounds, audio, power, wanted):
-    audio, other = like(audio, power=power, compression="none"), like(audio, power=wanted, compression="none")
-    made = spectral.convert(spectral.mel_spectrogram(sounds[1:], audio), audio, other).numpy()
+@pytest.mark.parametrize(("power", "target"), [(2.0, 1.0), (1.0, 2.0)])
+def test_between_magnitude_and_power_noise_is_close(sounds, audio, power, target):
+    audio, other = like(audio, power=power, compression="none"), like(audio, power=target, compression="none")
+    converted = spectral.convert(spectral.mel_spectrogram(sounds[1:], audio), audio, other).numpy()
     direct = spectral.mel_spectrogram(sounds[1:], other).numpy()
-    decibels = 20 / wanted * np.log10(np.maximum(made, 1e-9) / np.maximum(direct, 1e-9))
+    decibels = 20 / target * np.log10(np.maximum(converted, 1e-9) / np.maximum(direct, 1e-9))
     assert np.abs(decibels).mean() < 1.5
-    assert abs(decibels.mean()) < 0.4  # neither louder nor softer by and large
+    assert abs(decibels.mean()) < 0.4  # no bias in level
 
 
 # -- there and back --------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_all_differing_fields_are_named_and_no_others():
 
 def test_every_field_is_either_converted_or_refused():
     compression = {"power", "mel_norm", "compression", "floor"}
-    fields = {field.name for field in dataclasses.fields(AudioConfig)} - {"window"}  # there is but one window
+    fields = {field.name for field in dataclasses.fields(AudioConfig)} - {"window"}  # there is only one window
     assert fields == compression | set(OTHERS)
     for name, value in (("power", 1.0), ("mel_norm", "slaney"), ("compression", "log10"), ("floor", 1e-3)):
         assert spectral.differences_beyond_compression(SEED, like(SEED, **{name: value})) == []
@@ -150,7 +150,7 @@ def test_mel_of_a_reflected_waveform_is_the_waveforms(sounds, audio):
     np.testing.assert_allclose(mel, spectral.mel_spectrogram(sounds, audio), rtol=1e-6, atol=1e-6)
 
 
-def test_its_frames_begin_at_multiples_of_the_hop(sounds):
+def test_its_frames_start_at_multiples_of_the_hop(sounds):
     mel = spectral.mel_of_padded(sounds, SMALL).numpy()
     for i in (0, 3):
         frame = spectral.mel_of_padded(sounds[:, i * 128:i * 128 + 512], SMALL)

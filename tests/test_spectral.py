@@ -1,4 +1,4 @@
-"""Mel analysis, held against librosa and a plain NumPy transform."""
+"""Mel analysis, compared with librosa and a plain NumPy transform."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_filterbank_is_librosas(scale, norm, rate, n_fft, bins, low, high):
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6 * expected.max())
 
 
-def test_filterbank_cannot_be_spoilt_by_a_caller():
+def test_filterbank_is_read_only():
     with pytest.raises(ValueError, match="read-only"):
         spectral.mel_filterbank(SEED)[0, 0] = 1.0
 
@@ -73,7 +73,7 @@ def test_mel_is_librosas(drums, power):
 @pytest.mark.parametrize("audio", [
     SEED, MELGAN, dataclasses.replace(SEED, hop_samples=333, padding="half-hop"),
     dataclasses.replace(SEED, n_fft=1000, hop_samples=300)], ids=["seed", "melgan", "odd hop", "no power of two"])
-def test_stft_is_numpys_and_has_the_frames_the_contract_promises(drums, audio):
+def test_stft_is_numpys_and_has_the_configured_frames(drums, audio):
     for samples in (8_000, 7_992, 7_681):  # 7992 is 24 odd hops
         ours = spectral.stft(drums[:, :samples], audio).numpy()
         assert ours.shape == (4, audio.frames(samples), audio.n_fft // 2 + 1)
@@ -97,18 +97,18 @@ def test_decompression_inverts_compression_and_is_never_negative(audio):
     assert spectral.decompress(spectral.compress(tf.zeros(3), audio), audio).numpy().tolist() == [0, 0, 0]
 
 
-def test_decibels_are_of_power_whatever_the_contract(drums):
+def test_decibels_are_of_power_in_any_configuration(drums):
     magnitudes = dataclasses.replace(SEED, power=1.0, compression="log10")
     for audio in (SEED, magnitudes):
         loud, soft = (spectral.log_mel(spectral.mel_spectrogram(gain * drums[:2], audio), audio).numpy()
                       for gain in (1.0, 0.1))
-        heard = soft > -60
-        assert heard.mean() > 0.3
-        np.testing.assert_allclose((loud - soft)[heard], 20.0, atol=0.05)
+        audible = soft > -60
+        assert audible.mean() > 0.3
+        np.testing.assert_allclose((loud - soft)[audible], 20.0, atol=0.05)
     assert spectral.log_mel(tf.zeros((1, 1, 64)), SEED).numpy().min() == pytest.approx(-100.0)
 
 
-def test_a_loud_neighbour_changes_nothing(drums):
+def test_a_loud_neighbor_changes_nothing(drums):
     alone = spectral.log_mel(spectral.mel_spectrogram(drums[2:3], SEED), SEED).numpy()
     together = spectral.log_mel(spectral.mel_spectrogram(drums, SEED), SEED).numpy()[2:3]
     np.testing.assert_allclose(together, alone, atol=1e-3)
@@ -137,12 +137,12 @@ def test_graph_and_xla_agree_with_eager(drums, audio, jit):
 
 def test_saved_model_takes_any_batch_and_length(drums, tmp_path):
     module = tf.Module()
-    module.analyse = tf.function(lambda wave: spectral.mel_spectrogram(wave, SEED),
+    module.analyze = tf.function(lambda wave: spectral.mel_spectrogram(wave, SEED),
                                  input_signature=[tf.TensorSpec((None, None), tf.float32)])
     tf.saved_model.save(module, str(tmp_path / "mel"))
-    analyse = tf.saved_model.load(str(tmp_path / "mel")).analyse
+    analyze = tf.saved_model.load(str(tmp_path / "mel")).analyze
     for waves in (drums, drums[:1, :5_000]):
-        np.testing.assert_allclose(analyse(waves), spectral.mel_spectrogram(waves, SEED), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(analyze(waves), spectral.mel_spectrogram(waves, SEED), rtol=1e-4, atol=1e-5)
 
 
 def test_rendered_length_is_whole_hops():

@@ -72,7 +72,7 @@ class Conv(NormalizedKernel):
         return ops.conv(x, self.kernel(), padding="valid", dilation_rate=self.dilation) + self.bias
 
 
-class UpConv(NormalizedKernel):
+class UpsamplingConv(NormalizedKernel):
     """Transposed convolution that upsamples by ``ratio``; its kernel has ``2 * ratio`` taps.
 
     The kernel is ``(2 * ratio, filters, in)``; the norm is taken for every *input* channel, as PyTorch's weight norm
@@ -143,32 +143,33 @@ class GroupedConv(NormalizedKernel):
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         rows, groups = self.ROWS, self.groups
-        each, made = self.inputs // groups, self.filters // groups
+        inputs, filters = self.inputs // groups, self.filters // groups
         length = -(-x.shape[1] // self.stride)  # of the output
         count = -(-length // rows)
         spans = -(-(10 + rows) // rows)  # pieces of rows * stride samples that a patch spans
         padded = (count + spans - 1) * rows * self.stride
         x = ops.pad(x, ((0, 0), (5 * self.stride, padded - x.shape[1] - 5 * self.stride), (0, 0)))
-        x = ops.reshape(x, (-1, count + spans - 1, rows * self.stride, groups, each))
-        x = ops.reshape(ops.transpose(x, (3, 0, 1, 2, 4)), (groups, -1, count + spans - 1, rows * self.stride * each))
+        x = ops.reshape(x, (-1, count + spans - 1, rows * self.stride, groups, inputs))
+        x = ops.reshape(ops.transpose(x, (3, 0, 1, 2, 4)), (groups, -1, count + spans - 1, rows * self.stride * inputs))
         patches = ops.concatenate([x[:, :, i:i + count] for i in range(spans)], axis=-1)
-        patches = ops.reshape(patches, (groups, -1, spans * rows * self.stride * each))
-        y = ops.reshape(ops.matmul(patches, self._matrix(spans * rows * self.stride)), (groups, -1, count * rows, made))
+        patches = ops.reshape(patches, (groups, -1, spans * rows * self.stride * inputs))
+        y = ops.matmul(patches, self._matrix(spans * rows * self.stride))
+        y = ops.reshape(y, (groups, -1, count * rows, filters))
         y = ops.reshape(ops.transpose(y, (1, 2, 0, 3)), (-1, count * rows, self.filters))
         return y[:, :length] + self.bias
 
     def _matrix(self, taps: int) -> keras.KerasTensor:
         """``(groups, taps * inputs per group, ROWS * filters per group)``: the kernel, shifted for each row."""
-        length, each, _ = self.v.shape
-        made = self.filters // self.groups
-        kernel = ops.transpose(ops.reshape(self.kernel(), (length, each, self.groups, made)), (2, 0, 1, 3))
+        length, inputs, _ = self.v.shape
+        filters = self.filters // self.groups
+        kernel = ops.transpose(ops.reshape(self.kernel(), (length, inputs, self.groups, filters)), (2, 0, 1, 3))
         shifted = [ops.pad(kernel, ((0, 0), (i * self.stride, taps - length - i * self.stride), (0, 0), (0, 0)))
                    for i in range(self.ROWS)]
-        return ops.reshape(ops.stack(shifted, axis=3), (self.groups, taps * each, self.ROWS * made))
+        return ops.reshape(ops.stack(shifted, axis=3), (self.groups, taps * inputs, self.ROWS * filters))
 
 
 class PatchConv(NormalizedKernel):
-    """Dense convolution with padding, as one matrix product over patches; the length stays."""
+    """Dense convolution with padding, as one matrix product over patches; keeps the length."""
 
     def __init__(self, inputs: int, filters: int, taps: int, seed: int, name: str) -> None:
         super().__init__((taps, inputs, filters), 2, filters, True, seed, name)

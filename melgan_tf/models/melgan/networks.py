@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from melgan_tf.config import Config
-from melgan_tf.models.layers.weight_norm import Conv, UpConv, leaky_relu, reflect
+from melgan_tf.models.layers.weight_norm import Conv, UpsamplingConv, leaky_relu, reflect
 
 _REACH = 3  # padding of the first and the last convolution, which have seven taps
 
@@ -72,7 +72,7 @@ class Generator(keras.Model):
         self.ups, self.residuals = [], []
         for stage, ratio in enumerate(self.ratios, 1):
             width //= 2
-            self.ups.append(UpConv(2 * width, width, ratio, weight_norm, start + 100 * stage, f"up_{stage}"))
+            self.ups.append(UpsamplingConv(2 * width, width, ratio, weight_norm, start + 100 * stage, f"up_{stage}"))
             self.residuals.append([
                 ResidualBlock(width, 3 ** j, weight_norm, start + 100 * stage + 10 * (j + 1), f"residual_{stage}_{j}")
                 for j in range(residual_layers)])
@@ -106,7 +106,7 @@ class Generator(keras.Model):
                 x = block(x)
         return ops.tanh(self.exit(reflect(leaky_relu(x), _REACH))[..., 0])
 
-    def convolutions(self) -> list[Conv | UpConv]:
+    def convolutions(self) -> list[Conv | UpsamplingConv]:
         """All convolutions in the order of computation, the shortcut of a residual block last."""
         found = [self.entry]
         for up, blocks in zip(self.ups, self.residuals, strict=True):
