@@ -34,9 +34,9 @@ def main() -> None:
     results.add_option(parser)
     arguments = parser.parse_args()
 
-    from melgan_tf.cli import options
+    from melgan_tf.runtime import start_tensorflow
 
-    options.start_tensorflow(threads_per_op=1, compiling=True)
+    start_tensorflow(threads_per_op=1, compiling=True)
     from melgan_tf import config as configuration
     from melgan_tf.cli.console import ConsoleProgress
     from melgan_tf.config import presets

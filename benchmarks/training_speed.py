@@ -21,34 +21,34 @@ BATCH = 128
 
 def ours(steps: int) -> dict[str, float]:
     """Milliseconds per step: the training loop with its data pipeline, and on one batch held in memory."""
-    from melgan_tf.cli import options
+    from melgan_tf.runtime import start_tensorflow
 
-    options.start_tensorflow(threads_per_op=1, compiling=True)
+    start_tensorflow(threads_per_op=1, compiling=True)
     import os
 
-    import keras
     import numpy as np
     import tensorflow as tf
 
     from melgan_tf.config import presets
     from melgan_tf.data.mel_dataset import batches
     from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
+    from melgan_tf.training.optimizers import adam
 
     config = presets.get("seed")
     model = SpectrogramGAN(config)
-    adams = [keras.optimizers.Adam(2e-4, 0.5, 0.999, 1e-8, name=name) for name in ("generator", "discriminator")]
-    model.compile(*adams, xla=True, shards=len(os.sched_getaffinity(0)))
+    optimizers = adam(config, "generator"), adam(config, "discriminator")
+    model.compile(*optimizers, xla=True, shards=len(os.sched_getaffinity(0)))
     images = np.random.default_rng(0).random((2_145, 64, 16, 1), dtype=np.float32)
     stream = iter(batches(images, BATCH, seed=0))
-    held = next(stream)
+    fixed = next(stream)
 
     @tf.function
     def run(count: tf.Tensor, streaming: tf.Tensor) -> None:
         for _ in tf.range(count):
-            model.train_step(next(stream) if streaming else held)
+            model.train_step(next(stream) if streaming else fixed)
 
     times = {}
-    for name, streaming in (("streaming", True), ("held", False)):
+    for name, streaming in (("streaming", True), ("fixed", False)):
         flag = tf.constant(streaming)
         run(tf.constant(3), flag)
         started = time.perf_counter()
@@ -71,7 +71,7 @@ def pytorch(steps: int) -> dict[str, float]:
     started = time.perf_counter()
     for _ in range(steps):
         trainer.step(real)
-    return {"held": 1000 * (time.perf_counter() - started) / steps}
+    return {"fixed": 1000 * (time.perf_counter() - started) / steps}
 
 
 def measure(name: str, steps: int) -> dict[str, float]:
@@ -94,8 +94,8 @@ def main() -> None:
     rows = []
     for pair in range(arguments.pairs):
         theirs, mine = measure("pytorch", arguments.steps), measure("ours", arguments.steps)
-        rows.append([pair + 1, theirs["held"], mine["streaming"], mine["held"], theirs["held"] / mine["streaming"],
-                     100 * (mine["streaming"] / mine["held"] - 1)])
+        rows.append([pair + 1, theirs["fixed"], mine["streaming"], mine["fixed"], theirs["fixed"] / mine["streaming"],
+                     100 * (mine["streaming"] / mine["fixed"] - 1)])
     pairs = results.table(["pair", "PyTorch, ms", "melgan-tf, ms", "melgan-tf, data in memory, ms", "times PyTorch",
                            "data pipeline, %"], rows)
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]

@@ -69,9 +69,9 @@ ROWS = {row.title: row for row in (
 
 def prepare(folder: Path) -> None:
     """Exports all vocoders, with initial weights: speed does not depend on them."""
-    from melgan_tf.cli import options
+    from melgan_tf.runtime import start_tensorflow
 
-    options.start_tensorflow()
+    start_tensorflow()
     from melgan_tf.config import presets
     from melgan_tf.config.registry import build_network
     from melgan_tf.exports.vocoder import export_saved_model, export_tflite, new_frames
@@ -114,10 +114,10 @@ def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float
         return _torch(mel, samples, threads)
     if row.kind == "librosa":
         return _librosa(mel, samples, audio)
-    from melgan_tf.cli import options
+    from melgan_tf.runtime import start_tensorflow
 
     # where pieces, or parts of a batch, run side by side, one thread for each is best, as the commands have it
-    options.start_tensorflow(threads_per_op=1 if row.kind in ("TensorFlow", "generate") else threads)
+    start_tensorflow(threads_per_op=1 if row.kind in ("TensorFlow", "generate") else threads)
     import tensorflow as tf
 
     if row.kind == "generate":
