@@ -16,7 +16,7 @@ from melgan_tf.cli.console import table
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
+from melgan_tf.weights import PRETRAINED, pretrained_models, pretrained_vocoders, read_card
 
 
 @click.command("info", short_help="Say what a run, a checkpoint or an export is.")
@@ -52,10 +52,10 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _card(name: str) -> dict[str, Any]:
-    models = shipped_models()
-    if name not in [*models, *shipped()]:
+    models = pretrained_models()
+    if name not in [*models, *pretrained_vocoders()]:
         raise UsageError(f"{name} does not exist: give a run directory, a checkpoint, an export or a generated WAV, or "
-                         f"one of {', '.join([*models, *shipped()])}")
+                         f"one of {', '.join([*models, *pretrained_vocoders()])}")
     return {"kind": "sound model" if name in models else "vocoder", **read_card(name.removeprefix(PRETRAINED))}
 
 

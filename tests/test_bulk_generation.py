@@ -18,7 +18,7 @@ from melgan_tf.evaluation.evaluate import with_recorded_labels
 from melgan_tf.evaluation.sounds import load_sounds
 from melgan_tf.inference import generate as generation
 from melgan_tf.inference.generate import write_sounds
-from melgan_tf.inference.output_folder import FileNames, Shard, file_name
+from melgan_tf.inference.output_folder import FileNames, Part, file_name
 from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
@@ -60,7 +60,7 @@ def record(path: Path) -> dict:
 def test_three_shards_in_one_folder_are_the_whole(trained, whole, tmp_path):
     out = tmp_path / "shards"
     for number in (2, 3, 1):
-        write_sounds(trained, out, COUNT, 5, "run", shard=Shard(number, 3))
+        write_sounds(trained, out, COUNT, 5, "run", part=Part(number, 3))
     assert wavs(out) == wavs(whole)
     assert len(wavs(out)) == COUNT
     of_one = record(whole / "sounds.json")
@@ -75,7 +75,7 @@ def test_three_shards_in_one_folder_are_the_whole(trained, whole, tmp_path):
 def test_shards_in_folders_of_their_own_are_the_whole(trained, whole, tmp_path):
     parts = {}
     for number in (1, 2):
-        write_sounds(trained, tmp_path / str(number), COUNT, 5, "run", shard=Shard(number, 2))
+        write_sounds(trained, tmp_path / str(number), COUNT, 5, "run", part=Part(number, 2))
         assert not parts.keys() & wavs(tmp_path / str(number)).keys()
         parts |= wavs(tmp_path / str(number))
     assert parts == wavs(whole)
@@ -84,7 +84,7 @@ def test_shards_in_folders_of_their_own_are_the_whole(trained, whole, tmp_path):
 def test_shards_side_by_side(trained, whole, tmp_path):
     """All find no folder, and one of them makes it."""
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda number: write_sounds(trained, tmp_path / "out", COUNT, 5, "run", shard=Shard(number, 3)),
+        list(pool.map(lambda number: write_sounds(trained, tmp_path / "out", COUNT, 5, "run", part=Part(number, 3)),
                       (1, 2, 3)))
     assert wavs(tmp_path / "out") == wavs(whole)
     assert len(list((tmp_path / "out").glob("sounds-*-of-3.json"))) == 3
@@ -93,7 +93,7 @@ def test_shards_side_by_side(trained, whole, tmp_path):
 
 @pytest.mark.parametrize(("count", "of"), [(1, 1), (16, 3), (17, 2), (70, 3), (1_000, 7), (1_000_000, 64), (99, 999)])
 def test_every_sound_belongs_to_one_shard_and_batches_stay_whole(count, of):
-    parts = [Shard(number, of).part(count, 16) for number in range(1, of + 1)]
+    parts = [Part(number, of).indices(count, 16) for number in range(1, of + 1)]
     assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
     assert (parts[0].start, parts[-1].stop) == (0, count)
     assert all(part.start % 16 == 0 or part.start == count for part in parts)
@@ -102,7 +102,7 @@ def test_every_sound_belongs_to_one_shard_and_batches_stay_whole(count, of):
 
 
 def test_a_shard_without_sounds_leaves_a_record_that_says_so(trained, tmp_path):
-    made = write_sounds(trained, tmp_path / "out", 20, 5, "run", shard=Shard(2, 5))
+    made = write_sounds(trained, tmp_path / "out", 20, 5, "run", part=Part(2, 5))
     assert made["made"] == 0
     assert list(contents(tmp_path / "out")) == ["sounds-2-of-5.json"]
     assert record(tmp_path / "out/sounds-2-of-5.json")["sounds"] == []
@@ -111,14 +111,14 @@ def test_a_shard_without_sounds_leaves_a_record_that_says_so(trained, tmp_path):
 @pytest.mark.parametrize(("number", "of"), [(0, 4), (5, 4), (1, 0), (-1, 4)])
 def test_there_are_no_other_shards(number, of):
     with pytest.raises(ValueError, match=f"no shard {number}/{of}"):
-        Shard(number, of)
+        Part(number, of)
 
 
 def test_names_sort_as_sounds_do():
     names = [file_name(1, index, 1_000_000) for index in (0, 9_999, 10_000, 999_999)]
     assert names == sorted(names)
     assert file_name(1, 9_999, 10_000) == "seed1-9999.wav"
-    assert FileNames.of(Shard(3, 12)).record == "sounds-03-of-12.json"
+    assert FileNames.of(Part(3, 12)).record == "sounds-03-of-12.json"
 
 
 def test_the_labels_of_shards_are_found(tmp_path, trained, whole):
@@ -135,9 +135,9 @@ def test_the_labels_of_shards_are_found(tmp_path, trained, whole):
 def test_a_shard_replaces_its_own_files_only(trained, tmp_path):
     out = tmp_path / "out"
     for number in (1, 2):
-        write_sounds(trained, out, 32, 5, "run", shard=Shard(number, 2))
+        write_sounds(trained, out, 32, 5, "run", part=Part(number, 2))
     kept = {name: data for name, data in contents(out).items() if "1-of-2" in name}
-    write_sounds(trained, out, 32, 6, "run", shard=Shard(2, 2))
+    write_sounds(trained, out, 32, 6, "run", part=Part(2, 2))
     assert sorted(wavs(out)) == [f"seed{5 + i // 16}-{i:04d}.wav" for i in range(32)]
     assert {name: contents(out)[name] for name in kept} == kept
 
@@ -145,7 +145,7 @@ def test_a_shard_replaces_its_own_files_only(trained, tmp_path):
 def test_a_whole_call_replaces_shards(trained, tmp_path):
     out = tmp_path / "out"
     for number in (1, 2):
-        write_sounds(trained, out, 32, 5, "run", shard=Shard(number, 2))
+        write_sounds(trained, out, 32, 5, "run", part=Part(number, 2))
     (out / "letter.txt").write_text("dear diary")
     write_sounds(trained, out, 1, 6, "run")
     assert sorted(contents(out)) == ["index.html", "letter.txt", "seed6-0000.wav", "sounds.json", "sounds.png"]
@@ -162,11 +162,11 @@ def test_a_record_of_many_lines_to_a_sound_is_understood(trained, tmp_path):
 
 def test_a_shard_that_fails_leaves_the_others(trained, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    write_sounds(trained, out, 32, 5, "run", shard=Shard(1, 2))
+    write_sounds(trained, out, 32, 5, "run", part=Part(1, 2))
     check = unchanged(tmp_path)
     monkeypatch.setattr(generation, "save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        write_sounds(trained, out, 32, 5, "run", shard=Shard(2, 2))
+        write_sounds(trained, out, 32, 5, "run", part=Part(2, 2))
     check()
 
 

@@ -13,7 +13,7 @@ from melgan_tf.audio.read import load
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.embeddings import drums as drum_embedding
 from melgan_tf.evaluation.embeddings.drums import CLASSES, DrumEmbedding, clips, log_mel
-from melgan_tf.weights import shipped
+from melgan_tf.weights import pretrained_vocoders
 
 RATE = 16_000
 
@@ -98,7 +98,7 @@ def test_weights_are_small_and_their_card_says_where_from():
 
 
 def test_it_is_not_taken_for_a_vocoder():
-    assert "drum-classes-1" not in shipped()
+    assert "drum-classes-1" not in pretrained_vocoders()
 
 
 def test_damaged_weights_are_one_line(tmp_path):

@@ -13,7 +13,7 @@ import melgan_tf
 from melgan_tf import weights
 from melgan_tf.config import Config, from_dict, presets
 
-MODELS = weights.shipped_models()
+MODELS = weights.pretrained_models()
 EACH = pytest.mark.parametrize("model", MODELS)
 #: Of a second, for models of any length.
 LENGTH = ("--seconds", 1.5)

@@ -55,9 +55,9 @@ def vocode(runs, loaded, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(vocoders, "load_vocoder", load)
-    vocoders.load_shipped.cache_clear()
+    vocoders.load_pretrained_vocoder.cache_clear()
     yield run
-    vocoders.load_shipped.cache_clear()
+    vocoders.load_pretrained_vocoder.cache_clear()
 
 
 def samples_of(path: Path | str) -> np.ndarray:
@@ -443,7 +443,7 @@ def test_without_a_choice_it_is_the_packages_own(vocode, monkeypatch, tmp_path):
     for out, choice in (("default", ()), ("named", ("--vocoder", "vocoder-22k"))):
         assert invoke("vocode", "a.wav", "--out", out, *choice).code == 0
     made = {out: json.loads(read_comment(f"{out}/a.wav"))["vocoder_weights"] for out in ("default", "named")}
-    assert made["default"] == vocoders.load_shipped("vocoder-22k").weights
+    assert made["default"] == vocoders.load_pretrained_vocoder("vocoder-22k").weights
     assert made["named"] == load_vocoder("./vocoder-22k").weights
     assert made["named"] != made["default"]
     assert len(samples_of("default/a.wav")) == round(900 * 22_050 / RATE)

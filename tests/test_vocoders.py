@@ -44,9 +44,9 @@ class Told(Progress):
 def _elsewhere(tmp_path, monkeypatch):
     """A relative name means nothing but what the test puts there; what was loaded under a name is forgotten."""
     monkeypatch.chdir(tmp_path)
-    vocoders.load_shipped.cache_clear()
+    vocoders.load_pretrained_vocoder.cache_clear()
     yield
-    vocoders.load_shipped.cache_clear()
+    vocoders.load_pretrained_vocoder.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def shipped(request):
 
 
 def test_nothing_else_is_shipped():
-    assert set(weights.shipped()) == set(SHIPPED)
+    assert set(weights.pretrained_vocoders()) == set(SHIPPED)
 
 
 def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):

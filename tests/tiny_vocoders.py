@@ -50,11 +50,11 @@ def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, **configs: Config) -> Pa
     folder.mkdir(exist_ok=True)
     for name, config in configs.items():
         state = collect(generator=build_network(config).variables)
-        weights.write_shipped(name.replace("_", "-"), state, {"step": STEP}, config, CARD, folder)
+        weights.package_weights(name.replace("_", "-"), state, {"step": STEP}, config, CARD, folder)
     for module in (weights, vocoders):
         monkeypatch.setattr(module, "WEIGHTS", folder)
-    fresh = functools.lru_cache(maxsize=4)(vocoders.load_shipped.__wrapped__)
-    monkeypatch.setattr(vocoders, "load_shipped", fresh)  # what is loaded from there is forgotten with the folder
+    fresh = functools.lru_cache(maxsize=4)(vocoders.load_pretrained_vocoder.__wrapped__)
+    monkeypatch.setattr(vocoders, "load_pretrained_vocoder", fresh)  # forgets this folder's
     return folder
 
 

@@ -21,7 +21,7 @@ from melgan_tf.inference.vocoder import load_vocoder
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import collect
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import PRETRAINED, write_shipped
+from melgan_tf.weights import PRETRAINED, package_weights
 
 
 @click.command()
@@ -59,7 +59,7 @@ def _ship_vocoder(run: Path, name: str, folders: tuple[Path, ...], card: dict[st
         figures[f"{folder.parent.name}/{folder.name}"] = {
             "vocoder": rounded(found.made), "griffin-lim 32": rounded(found.yardstick)}
         click.echo(json.dumps(figures, indent=1))
-    write_shipped(name, collect(generator=vocoder.model.variables), {"step": steps_before + vocoder.step},
+    package_weights(name, collect(generator=vocoder.model.variables), {"step": steps_before + vocoder.step},
                   vocoder.config, {**card, "figures": figures})
 
 
@@ -68,7 +68,7 @@ def _ship_sounds(run: Path, name: str, valid: Path, card: dict[str, Any], steps_
     if trained.sampler.classes:
         card["classes"] = trained.sampler.classes.counts
     state, meta = collect(generator=trained.sampler.generator.variables), {"step": steps_before + trained.step}
-    write_shipped(name, state, meta, trained.config, card)
+    package_weights(name, state, meta, trained.config, card)
 
     report = assess_run(load_sound_model(PRETRAINED + name), valid, RunDirectory(run).record()["data"]["folder"]).report
     figures = {"sounds": report.sounds, "floor": report.floor}
@@ -79,7 +79,7 @@ def _ship_sounds(run: Path, name: str, valid: Path, card: dict[str, Any], steps_
                                   dataclasses.asdict(getattr(comparison, which)).items()}
                           for which in ("generated", "floor")}
     click.echo(json.dumps(figures, indent=1))
-    write_shipped(name, state, meta, trained.config, {**card, "figures": {valid.name: figures}})
+    package_weights(name, state, meta, trained.config, {**card, "figures": {valid.name: figures}})
 
 
 if __name__ == "__main__":

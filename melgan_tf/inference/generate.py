@@ -1,4 +1,4 @@
-"""New sounds on disk: WAVs, a record of what regenerates each, a picture of them all and a page to hear them."""
+"""Writes generated sounds: WAVs, a record of how to regenerate each, a picture of them, and a page to hear them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from melgan_tf.audio.wav import save_wav, save_wav_pieces
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.html_page import page
+from melgan_tf.inference.html_page import listening_page
 from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
-from melgan_tf.inference.output_folder import WORKPLACE, FileNames, RecordWriter, Shard, file_name, move
+from melgan_tf.inference.output_folder import STAGING_PREFIX, FileNames, Part, RecordWriter, file_name, move
 from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
@@ -28,93 +28,92 @@ from melgan_tf.storage.run_directory import versions
 if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
 
-#: The picture and the page show so many sounds, the first; there is no limit to what else is written.
+#: The picture and the page show the first sounds, at most this number; all of them are written.
 SHOWN = 1_000
 
-#: Peak of a normalised sound: -1 dB of full scale.
+#: Peak of a normalized sound: -1 dB of full scale.
 _PEAK = 10 ** (-1 / 20)
 
-#: Steps of progress that a long sound is told in.
+#: Steps of progress of a long sound.
 _PARTS = 100
 
 
 def write_sounds(trained: SoundModel, out: str | Path, count: int, seed: int, source: str,
                  progress: Progress | None = None, normalize: bool = True, label: str | None = None,
-                 shard: Shard | None = None, length: Length | None = None) -> dict[str, Any]:
-    """Writes sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder, all or none.
+                 part: Part | None = None, length: Length | None = None) -> dict[str, Any]:
+    """Writes sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder: all files or none.
 
-    Sounds go to disk in batches as they are made, into a hidden folder that is moved in the end: memory does not grow
-    with their number.
+    Sounds are written in batches to a hidden folder, which is moved at the end: memory does not grow with their number.
 
     Args:
         trained: the model.
-        out: the folder; files of an earlier call in it are replaced, others are left alone.
-        count: how many sounds.
-        seed: decides them; sound ``i`` of a seed is always the same.
+        out: the folder; files of an earlier call in it are replaced, others stay.
+        count: number of sounds.
+        seed: decides the sounds; sound ``i`` of a seed is always the same.
         source: what the model was loaded from, for the record.
-        progress: told of every sound.
-        normalize: bring every sound that is not silent to a peak of -1 dB; its own peak stays in the record.
+        progress: reports every sound.
+        normalize: bring every sound that is not silent to a peak of -1 dB; the record has its original peak.
         label: the class, or mixture of classes, of all sounds, as `melgan_tf.data.labels.Classes.label` reads it;
             without it each has one of its own.
-        shard: make only this part of the sounds, under the names and with the bytes that they have in the whole. Its
-            record, picture and page have names of their own (``sounds-2-of-3.json``), so that all shards may use one
-            folder. A shard without sounds leaves but a record.
-        length: of the sounds, for a model that makes any, and for no other.
+        part: write only this part of the sounds, with the names and bytes that they have in the whole. Its record,
+            picture and page have their own names (``sounds-2-of-3.json``), so that all parts may use one folder. A part
+            without sounds writes only a record.
+        length: of sounds that are rendered piece by piece; see `melgan_tf.inference.sampler.Sampler.length`.
 
     Returns:
-        What the record holds, with the first `SHOWN` sounds only, and of all: ``made``, how many were written, and
-        ``silent``, how many of these are silent.
+        The record with the first `SHOWN` sounds only, ``made``, the number of sounds written, and ``silent``, how many
+        of them are silent.
 
     Raises:
-        UsageError: the model has no such class, or none at all; or no vocoder, which long sounds need.
+        UsageError: the model has no such class, or no classes; or long sounds need another vocoder.
         MelGANError: the folder cannot be written.
     """
-    out, progress, names = Path(out), progress or Progress(), FileNames.of(shard)
-    indices = shard.part(count, BATCH) if shard else range(count)
-    head = {**_head(trained, source), "normalized": normalize, **({"shard": str(shard)} if shard else {}),
+    out, progress, names = Path(out), progress or Progress(), FileNames.of(part)
+    indices = part.indices(count, BATCH) if part else range(count)
+    head = {**_head(trained, source), "normalized": normalize, **({"shard": str(part)} if part else {}),
             **(_described(length, trained) if length else {})}
     wanted, long = trained.label(label), StreamRenderer(trained.sampler, length) if length else None
     try:
         beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
         beside.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(prefix=WORKPLACE, dir=beside))
+        staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=beside))
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
     try:
-        os.chmod(workplace, 0o755)
+        os.chmod(staging, 0o755)
         total = len(indices) if long is None else len(indices) * _PARTS
         with progress.task("generating", total, "sounds" if long is None else "parts") as advance, \
-                RecordWriter(workplace / names.record, head) as record:
-            folder = _Folder(workplace, head, record)
+                RecordWriter(staging / names.record, head) as record:
+            folder = _Folder(staging, head, record)
             for sound, samples, mel in (_sounds(trained, indices, count, seed, wanted, advance) if long is None else
-                                        _long_sounds(long, workplace, indices, count, seed, advance)):
+                                        _long_sounds(long, staging, indices, count, seed, advance)):
                 folder.add(sound, samples, mel)
         if len(indices):
             folder.finish(trained, names)
-        move(workplace, out, names)
+        move(staging, out, names)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
-    except MelGANError as error:  # speaks of a place that is about to vanish
-        raise MelGANError(str(error).replace(str(workplace), str(out))) from None
+    except MelGANError as error:  # names the hidden folder
+        raise MelGANError(str(error).replace(str(staging), str(out))) from None
     finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     return {**head, "sounds": folder.shown, "made": len(indices), "silent": folder.silent}
 
 
 def _head(trained: SoundModel, source: str) -> dict[str, Any]:
-    """All of a record but its sounds."""
+    """The values of a record besides its sounds."""
     return {"source": source, "preset": trained.config.preset, "step": trained.step, "weights": trained.weights,
             "audio_fingerprint": trained.config.audio.fingerprint(), "sample_rate": trained.config.audio.sample_rate,
             "vocoder": trained.vocoder_metadata, "versions": versions()}
 
 
 def _described(length: Length, trained: SoundModel) -> dict[str, Any]:
-    return {"seconds": round(length.samples / trained.config.audio.sample_rate, 4), "loop": bool(length.period)}
+    return {"seconds": round(length.samples / trained.config.audio.sample_rate, 4), "loop": bool(length.loop_steps)}
 
 
 def _sounds(trained: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
             advance: Callable[[int], None]) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
-    """Sound by sound its entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)``."""
+    """For every sound its entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)``."""
     classes = trained.sampler.classes
     for first in range(indices.start, indices.stop, BATCH):
         made = trained.sampler.generate(seed, min(BATCH, indices.stop - first), first, label=label)
@@ -128,13 +127,13 @@ def _sounds(trained: SoundModel, indices: range, count: int, seed: int, label: n
 
 def _long_sounds(long: StreamRenderer, folder: Path, indices: range, count: int, seed: int,
                  advance: Callable[[int], None]) -> Iterator[tuple[dict[str, Any], LongSound, np.ndarray]]:
-    """The same of sounds of any length; each is gone when the next is asked for."""
+    """The same for sounds of any length; the file of each is deleted when the next is requested."""
     for index in indices:
         done = 0.0
 
-        def more(share: float) -> None:
+        def more(fraction: float) -> None:
             nonlocal done
-            before, done = round(done * _PARTS), done + share
+            before, done = round(done * _PARTS), done + fraction
             advance(round(done * _PARTS) - before)
 
         made = long.make(seed, index, folder, more)
@@ -144,12 +143,12 @@ def _long_sounds(long: StreamRenderer, folder: Path, indices: range, count: int,
 
 
 class _Folder:
-    """Takes sounds one by one and keeps of them what picture and page show.
+    """Writes sounds one by one and keeps what the picture and the page show.
 
     Args:
         path: the folder.
-        head: of the record.
-        record: takes their entries.
+        head: the values of the record besides its sounds.
+        record: receives an entry for each sound.
     """
 
     def __init__(self, path: Path, head: dict[str, Any], record: RecordWriter) -> None:
@@ -176,7 +175,7 @@ class _Folder:
     def _save(self, path: Path, samples: np.ndarray | LongSound, normalize: bool, comment: str) -> None:
         peak = samples.peak if isinstance(samples, LongSound) else float(np.max(np.abs(samples)))
         gain = _PEAK / peak if normalize else 1.0
-        if isinstance(samples, LongSound):  # what is made at once was turned down where it would clip
+        if isinstance(samples, LongSound):  # sounds of one length are turned down already
             gain = gain if normalize else 1.0 / max(1.0, peak)
             save_wav_pieces(path, samples.pieces(gain), samples.samples, self._head["sample_rate"], comment,
                             loop=self._head["loop"])
@@ -187,4 +186,5 @@ class _Folder:
         mels = spectral.log_mel(np.stack(self._mels), trained.config.audio).numpy()
         titles = [f"{sound['index']} {sound.get('label', '')}".strip() for sound in self.shown]
         save_png(contact_sheet(mels, titles=titles, of=self._made), self._path / names.picture)
-        write_text(self._path / names.page, page({**self._head, "sounds": self.shown}, names.picture, self._made))
+        record = {**self._head, "sounds": self.shown}
+        write_text(self._path / names.page, listening_page(record, names.picture, self._made))

@@ -17,13 +17,13 @@ audio { height: 2rem; width: 100% }
 """
 
 
-def page(record: dict[str, Any], picture: str, of: int | None = None) -> str:
-    """The page's HTML; it refers to the files beside it by relative names and needs no network.
+def listening_page(record: dict[str, Any], picture: str, of: int | None = None) -> str:
+    """The HTML of the page. It refers to the files beside it by relative names and needs no network.
 
     Args:
-        record: what sounds.json holds.
-        picture: name of the picture's file.
-        of: the record's sounds are the first of so many, which the page says; None: they are all.
+        record: the content of sounds.json.
+        picture: file name of the spectrograms.
+        of: the number of all sounds, if the record has only the first ones.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for sound in record["sounds"]:

@@ -188,7 +188,7 @@ class StreamRenderer:
         length, rate = self.length, self.sampler.audio.sample_rate
         fade, done = min(max(1, round(self.sampler.fade_seconds * rate)), length.samples), 0
         for waveform in self._waveform(seed, index, on_mel):
-            if not length.period and (done < fade or done + len(waveform) > length.samples - fade):
+            if not length.loop_steps and (done < fade or done + len(waveform) > length.samples - fade):
                 place = np.arange(done, done + len(waveform))
                 near = np.minimum(np.minimum(place + 1, length.samples - place) / fade, 1.0)
                 waveform = waveform * (0.5 - 0.5 * np.cos(np.pi * near)).astype(np.float32)
@@ -198,7 +198,7 @@ class StreamRenderer:
     def _waveform(self, seed: int, index: int, on_mel: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
         stream, hop, quantum = self.vocoder.stream(), self.sampler.audio.hop_samples, self.sampler.loop_quantum
         context = stream.context
-        lead = -(-context // quantum) * quantum if self.length.period else 0
+        lead = -(-context // quantum) * quantum if self.length.loop_steps else 0
         skip, left = lead * hop, self.length.samples
         for mel in self.mels(seed, index, -lead, lead + self.length.frames + context, on_mel):
             waveform = stream.push(mel)
@@ -221,7 +221,7 @@ class StreamRenderer:
 
     def _piece(self, seed: tf.Tensor, index: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
         steps = tf.constant(_PIECE_STEPS, tf.int64)
-        return self.sampler.mel(**self.sampler.stretch(seed, index[None, None], first, steps, self.length.period))
+        return self.sampler.mel(**self.sampler.stretch(seed, index[None, None], first, steps, self.length.loop_steps))
 
 
 class _Picture:

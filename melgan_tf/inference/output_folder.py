@@ -1,7 +1,7 @@
-"""A folder of generated sounds: what its files are called, how its record is written, how finished files get there.
+"""A folder of generated sounds: the names of its files, its record, and moving finished files into it.
 
-A call's record, picture and page lie beside its sounds. A shard, one call of several that share a job, has its own, so
-that all may write into one folder, also at the same time. No TensorFlow.
+The record, picture and page of a call are beside its sounds. Each part of a job that several calls share has its own,
+so that all can write into one folder, also at the same time. No TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 
 _FILE = re.compile(r'\s*\{?\s*"file": ("(?:[^"\\]|\\.)*\.wav")')
 _RECORDS = re.compile(r"sounds(-\d+-of-\d+)?\.json")
-#: How the name of a folder begins in which a call makes its files.
-WORKPLACE = ".sounds-"
+#: Prefix of the hidden folder in which a call writes its files before it moves them.
+STAGING_PREFIX = ".sounds-"
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Part ``number`` of ``of``, counted from 1, of the sounds that one call would make.
+class Part:
+    """Part ``number`` of ``of``, counted from 1, of a job: ``--shard 2/3``.
 
     Raises:
-        ValueError: there is no such part.
+        ValueError: the number is not between 1 and ``of``.
     """
 
     number: int
@@ -42,10 +42,10 @@ class Shard:
         return f"{self.number}/{self.of}"
 
     def part(self, count: int, batch: int) -> range:
-        """Which of ``count`` sounds are its own: whole batches, save for the last.
+        """The indices of its sounds among ``count``: whole batches, except the last.
 
         Example:
-            >>> [Shard(number, 3).part(70, 16) for number in (1, 2, 3)]
+            >>> [Part(number, 3).indices(70, 16) for number in (1, 2, 3)]
             [range(0, 16), range(16, 48), range(48, 70)]
         """
         batches = -(-count // batch)
@@ -55,21 +55,21 @@ class Shard:
 
 @dataclass(frozen=True)
 class FileNames:
-    """What a call's files are called, sounds apart."""
+    """The names of a call's files besides its sounds."""
 
     record: str
     picture: str
     page: str
 
     @classmethod
-    def of(cls, shard: Shard | None = None) -> FileNames:
-        """Of a whole call, or of a shard: ``sounds-2-of-3.json``."""
-        part = f"-{shard.number:0{len(str(shard.of))}d}-of-{shard.of}" if shard else ""
-        return cls(f"sounds{part}.json", f"sounds{part}.png", f"index{part}.html")
+    def of(cls, part: Part | None = None) -> FileNames:
+        """The names for a whole job, or for a part of it: ``sounds-2-of-3.json``."""
+        suffix = f"-{part.number:0{len(str(part.of))}d}-of-{part.of}" if part else ""
+        return cls(f"sounds{suffix}.json", f"sounds{suffix}.png", f"index{suffix}.html")
 
 
 def file_name(seed: int, index: int, count: int, label: str | None = None) -> str:
-    """A sound's file: four digits, or as many as the last of ``count`` sounds needs, so that names sort.
+    """The name of a sound's file, with enough digits for ``count`` sounds and at least four, so that names sort.
 
     Example:
         >>> file_name(1, 7, 16), file_name(1, 7, 1_000_000, "kick")
@@ -80,11 +80,11 @@ def file_name(seed: int, index: int, count: int, label: str | None = None) -> st
 
 
 class RecordWriter:
-    """Writes a record as its sounds come: an object whose ``sounds`` stand one to a line.
+    """Writes a record while its sounds are made: a JSON object whose ``sounds`` have one line each.
 
     Args:
         path: of the file.
-        head: all but the sounds.
+        head: the other values.
     """
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
@@ -107,46 +107,46 @@ class RecordWriter:
 
 
 def recorded_labels(folder: Path) -> dict[str, str]:
-    """The labels that a folder's records give its files, by name.
+    """The labels of a folder's files by file name, as its records state them.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: a record cannot be read, or names none.
+        OSError, ValueError, KeyError, TypeError: a record cannot be read, or has no labels.
     """
     records = [json.loads(path.read_text(encoding="utf-8")) for path in _records(folder)]
     return {sound["file"]: str(sound["label"]) for record in records for sound in record["sounds"]}
 
 
-def holds_other_shards_only(folder: Path, shard: Shard) -> bool:
-    """Whether a folder is one that a shard may add to: other shards of the same job wrote there, and nobody else."""
-    ours, others = FileNames.of(shard), re.compile(rf"(sounds|index)-\d+-of-{shard.of}\.(json|png|html)|.*\.wav")
+def has_only_other_parts(folder: Path, part: Part) -> bool:
+    """Whether a folder contains other parts of the same job and nothing else, so that a part may be added."""
+    ours, others = FileNames.of(part), re.compile(rf"(sounds|index)-\d+-of-{part.of}\.(json|png|html)|.*\.wav")
     found = os.listdir(folder)
-    names = [name for name in found if not name.startswith(WORKPLACE)]
-    begun = len(names) < len(found) or any(_RECORDS.fullmatch(name) for name in names)
-    return begun and ours.record not in names and all(others.fullmatch(name) for name in names)
+    names = [name for name in found if not name.startswith(STAGING_PREFIX)]
+    started = len(names) < len(found) or any(_RECORDS.fullmatch(name) for name in names)
+    return started and ours.record not in names and all(others.fullmatch(name) for name in names)
 
 
-def move(workplace: Path, out: Path, names: FileNames) -> None:
-    """Puts finished files in place; those of an earlier call go, whatever else is there stays.
+def move(staging: Path, out: Path, names: FileNames) -> None:
+    """Moves finished files to the folder. The files of an earlier call are deleted, all others stay.
 
-    The record comes last, so that it names nothing that is not there.
+    The record is moved last, so that it names no missing file.
     """
     if not out.exists():
         try:
-            os.rename(workplace, out)
+            os.rename(staging, out)
             return
         except OSError:
-            if not out.is_dir():  # else another shard came first
+            if not out.is_dir():  # otherwise another part created it first
                 raise
     for old in _earlier(out, names):
         (out / old).unlink(missing_ok=True)
     own = (names.page, names.picture, names.record)
-    with os.scandir(workplace) as files:
+    with os.scandir(staging) as files:
         for file in files:
             if file.name not in own:
                 os.replace(file.path, out / file.name)
     for name in own:
-        if (workplace / name).exists():
-            os.replace(workplace / name, out / name)
+        if (staging / name).exists():
+            os.replace(staging / name, out / name)
 
 
 def _records(folder: Path) -> list[Path]:
@@ -154,12 +154,12 @@ def _records(folder: Path) -> list[Path]:
 
 
 def _earlier(out: Path, names: FileNames) -> Iterator[str]:
-    """What an earlier call wrote: of a shard its own, of a whole call that of shards, too."""
+    """The files of an earlier call for the same part; for a whole job also those of all parts."""
     whole = names == FileNames.of()
     for record in _records(out) if whole else [out / names.record]:
         ours = False
         with contextlib.suppress(OSError, ValueError), open(record, encoding="utf-8") as lines:
-            for line in lines:  # never the whole record, which may be larger than memory
+            for line in lines:  # not the whole record, which may be larger than memory
                 ours = ours or line.startswith(' "audio_fingerprint": ')
                 name = json.loads(found[1]) if ours and (found := _FILE.match(line)) else ""
                 if name and name == Path(name).name and (out / name).is_file():

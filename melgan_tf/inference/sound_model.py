@@ -17,7 +17,7 @@ from melgan_tf.inference.sampler import Sampler
 from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
-    from melgan_tf.inference.output_folder import Shard
+    from melgan_tf.inference.output_folder import Part
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class SoundModel:
         return GeneratedSounds(arrays, self.config.audio, titles)
 
     def write(self, folder: str | Path, count: int = 16, seed: int = 0, label: str | None = None, *,
-              seconds: float | None = None, loop: bool = False, normalize: bool = True, shard: Shard | None = None,
+              seconds: float | None = None, loop: bool = False, normalize: bool = True, part: Part | None = None,
               progress: Progress | None = None) -> dict[str, Any]:
         """Writes sounds as WAV files, with ``sounds.json``, ``sounds.png`` and ``index.html``, a page to hear them.
 
@@ -110,7 +110,7 @@ class SoundModel:
             folder: files of an earlier call in it are replaced, others stay.
             count, seed, label, seconds, loop, progress: as for `generate`.
             normalize: bring every sound that is not silent to a peak of -1 dB.
-            shard: write only this part of the sounds; see `melgan_tf.inference.generate.write_sounds`.
+            part: write only this part of the sounds; see `melgan_tf.inference.generate.write_sounds`.
 
         Returns:
             The content of ``sounds.json`` (of its sounds the first thousand), ``made``, the number of sounds written,
@@ -122,7 +122,7 @@ class SoundModel:
         """
         _require(count, seed)
         length = self.sampler.length(seconds, loop)
-        return write_sounds(self, folder, count, seed, self.source, progress, normalize, label, shard, length)
+        return write_sounds(self, folder, count, seed, self.source, progress, normalize, label, part, length)
 
 
 def _require(count: int, seed: int) -> None:

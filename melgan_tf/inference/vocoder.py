@@ -27,7 +27,7 @@ from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import restore
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import WEIGHTS, digest, newest_state, read_card, read_weights, shipped
+from melgan_tf.weights import WEIGHTS, digest, newest_state, pretrained_vocoders, read_card, read_weights
 from melgan_tf.weights.sources import unknown_vocoder, vocoder_config
 
 
@@ -157,7 +157,7 @@ def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progres
     """
     config, directory = vocoder_config(source), RunDirectory(source)
     if not directory.exists():
-        return load_shipped(str(source))
+        return load_pretrained_vocoder(str(source))
     state, meta = newest_state(directory, config, checkpoint, progress)
     model = build_network(config, training=True)
     restore(state, generator=model.variables)
@@ -167,9 +167,9 @@ def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progres
 
 def vocoder_for(audio: AudioConfig) -> Renderer:
     """The package's own vocoder for a mel configuration, compression aside; Griffin-Lim where there is none."""
-    for name in shipped():
+    for name in pretrained_vocoders():
         if not spectral.differences_beyond_compression(audio, from_dict(Config, read_card(name)["config"]).audio):
-            return load_shipped(name)
+            return load_pretrained_vocoder(name)
     return GriffinLim()
 
 
@@ -193,8 +193,8 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
             (progress or Progress()).warning("no bundled vocoder matches this mel configuration; falling back to "
                                              "Griffin-Lim")
         return found
-    if choice not in shipped() and not RunDirectory(choice).exists():
-        raise unknown_vocoder(choice, [*shipped(), GRIFFIN_LIM])
+    if choice not in pretrained_vocoders() and not RunDirectory(choice).exists():
+        raise unknown_vocoder(choice, [*pretrained_vocoders(), GRIFFIN_LIM])
     vocoder = load_vocoder(choice, progress=progress)
     if differing := spectral.differences_beyond_compression(audio, vocoder.audio):
         raise UsageError(f"the vocoder {choice} understands other mels than the model makes (model / vocoder): "
@@ -203,11 +203,11 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
 
 
 @functools.lru_cache(maxsize=4)
-def load_shipped(name: str) -> Vocoder:
+def load_pretrained_vocoder(name: str) -> Vocoder:
     """Loads a vocoder that the package brings along.
 
     Args:
-        name: one of `melgan_tf.weights.shipped`.
+        name: one of `melgan_tf.weights.pretrained_vocoders`.
 
     Raises:
         MelGANError: its weights are damaged.

@@ -141,4 +141,4 @@ def _packaged(source: str | Path) -> str | None:
     name = str(source)
     if name.startswith(weights.PRETRAINED):
         return name.removeprefix(weights.PRETRAINED)
-    return name if name in weights.shipped() and not RunDirectory(source).exists() else None
+    return name if name in weights.pretrained_vocoders() and not RunDirectory(source).exists() else None

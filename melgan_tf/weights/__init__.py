@@ -22,12 +22,12 @@ WEIGHTS = Path(__file__).parent
 PRETRAINED = "pretrained:"
 
 
-def shipped() -> list[str]:
+def pretrained_vocoders() -> list[str]:
     """The names of the vocoders that the package brings along."""
     return [name for name in _cards() if _is_vocoder(name)]
 
 
-def shipped_models() -> list[str]:
+def pretrained_models() -> list[str]:
     """The names of the sound models that the package brings along, as commands take them: ``pretrained:NAME``."""
     return [PRETRAINED + name for name in _cards() if not _is_vocoder(name)]
 
@@ -72,7 +72,7 @@ def read_all_weights(name: str) -> State:
     return {**state, **read_weights(more)} if more.exists() else state
 
 
-def write_shipped(name: str, state: State, meta: dict[str, Any], config: Config, card: dict[str, Any],
+def package_weights(name: str, state: State, meta: dict[str, Any], config: Config, card: dict[str, Any],
                   folder: Path = WEIGHTS) -> None:
     """Writes weights and card of a vocoder or a sound model for the package.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import UsageError
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import PRETRAINED, read_card, shipped, shipped_models
+from melgan_tf.weights import PRETRAINED, pretrained_models, pretrained_vocoders, read_card
 
 
 def source_config(source: str | Path) -> Config:
@@ -21,13 +21,13 @@ def source_config(source: str | Path) -> Config:
         UsageError: there is neither.
         MelGANError: config.json is damaged.
     """
-    directory, names = RunDirectory(source), [*shipped(), *shipped_models()]
+    directory, names = RunDirectory(source), [*pretrained_vocoders(), *pretrained_models()]
     if directory.path.exists():
         return directory.config()
     if str(source) in names:
         return from_dict(Config, read_card(str(source).removeprefix(PRETRAINED))["config"])
     if str(source).startswith(PRETRAINED):
-        raise UsageError(f"the package has no {source}: known are {', '.join(shipped_models()) or 'none'}")
+        raise UsageError(f"the package has no {source}: known are {', '.join(pretrained_models()) or 'none'}")
     if close := difflib.get_close_matches(str(source), names, n=1):
         what = "model" if close[0].startswith(PRETRAINED) else "vocoder"
         raise UsageError(f"run directory {source} does not exist: did you mean the {what} {close[0]!r}?")
@@ -57,9 +57,9 @@ def vocoder_config(source: str | Path) -> Config:
     """
     directory = RunDirectory(source)
     if not directory.exists():
-        if str(source) in shipped():
+        if str(source) in pretrained_vocoders():
             return from_dict(Config, read_card(str(source))["config"])
-        raise unknown_vocoder(source, shipped())
+        raise unknown_vocoder(source, pretrained_vocoders())
     config = directory.config()
     if config.family.makes != "waveforms":
         raise UsageError(f"{source} is a run of preset {config.preset!r}, which makes mels from noise: give the run of "
