@@ -27,20 +27,20 @@ from melgan_tf.errors import UsageError
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
               help="Length of a clip.")
 @click.option("--onset/--no-onset", default=True, show_default=True,
-              help="Begin each sound where it comes within 40 dB of its peak.")
+              help="Start each sound where it first comes within 40 dB of its peak.")
 @click.option("--long", "long_sounds", type=click.Choice(get_args(Long)), default="beginning", show_default=True,
-              help="Of a longer sound: one clip, or as many as fit, one after the other or begun at random.")
+              help="Clips of a longer sound: one, or as many as fit, consecutive or at random positions.")
 @click.option("--fade", type=click.FloatRange(0), default=0.01, show_default=True, metavar="SECONDS",
-              help="Fade where the beginning is cut out of a longer sound.")
+              help="Fade at the end of a beginning that is cut from a longer sound.")
 @click.option("--format", "sample_format", type=click.Choice(get_args(SampleFormat)), default="int16",
-              show_default=True, help="Stored samples.")
+              show_default=True, help="Format of the stored samples.")
 @options.seed(0)
-@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one per core]")
 @click.option("--shard-size", type=click.IntRange(1), default=1024, show_default=True, metavar="FILES",
-              help="Files whose clips make a shard.")
-@click.option("--fresh", "--force", "fresh", is_flag=True, help="Forget what was prepared there and begin anew.")
+              help="Number of files whose clips form a shard.")
+@click.option("--fresh", "--force", "fresh", is_flag=True, help="Discard what was prepared there and start again.")
 @click.option("--runner", metavar="NAME", help="Run on Apache Beam: DirectRunner, FlinkRunner, SparkRunner, "
-              "DataflowRunner. Options of the pipeline follow after ` -- `.")
+              "DataflowRunner. Pipeline options follow ` -- `.")
 @options.quiet
 @click.argument("pipeline_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- PIPELINE OPTIONS]")
 def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_sounds: Long, fade: float,
@@ -48,17 +48,17 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
             runner: str | None, quiet: bool, pipeline_options: tuple[str, ...]) -> None:
     """Decode the sounds in the folder DATA once and write shards of clips to the folder OUT.
 
-    Sounds are mixed down, resampled, cut or padded to one length and labelled by folder. Silent sounds, exact
-    duplicates and what cannot be read are left out, and named. `train` and `evaluate` take OUT as they take a folder of
-    sounds.
+    Sounds are mixed down, resampled, cut or padded to one length and labeled by folder. Silent sounds, exact duplicates
+    and unreadable files are skipped and listed. `train` and `evaluate` accept OUT like a folder of sounds.
 
-    A preparation that was stopped goes on when the same command is given again.
+    To continue an interrupted preparation, run the same command again.
     """
     settings = ClipSettings(rate, round(seconds * rate), onset, fade, long_sounds, sample_format, seed)
     options.require_output(out, force=True)
-    by = _pipeline(runner, pipeline_options, workers)
+    pipeline = _pipeline(runner, pipeline_options, workers)
     with _interruptible():
-        result = prepare(data, out, settings, workers, shard_size, ConsoleProgress(quiet), fresh, by=by)
+        result = prepare(data, out, settings, workers, shard_size, ConsoleProgress(quiet), fresh,
+                         runner=pipeline)
     if quiet:
         for item in result.skipped():
             click.echo(f"skipped {item.name}: {item.reason}", err=True)
@@ -69,20 +69,20 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
 def _pipeline(runner: str | None, pipeline_options: tuple[str, ...], workers: int | None) -> Pipeline | None:
     if runner is None:
         if pipeline_options:
-            raise UsageError(f"{pipeline_options[0]} is an option of Apache Beam's: give a --runner with it")
+            raise UsageError(f"{pipeline_options[0]} is a pipeline option of Apache Beam: give --runner, too")
         return None
     if workers:
-        raise UsageError("--workers is for this machine alone: a --runner has pipeline options of its own")
+        raise UsageError("--workers applies to this machine only: use the pipeline options of the --runner")
     return Pipeline(runner, pipeline_options)
 
 
 class _Stopped(BaseException):
-    """The process was asked to end."""
+    """The process received a signal to stop."""
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Tells how to go on when SIGINT or SIGTERM comes, and ends with the exit code that belongs to it."""
+    """Say how to continue after SIGINT or SIGTERM, and exit with the corresponding code."""
     def stop(number: int, _: object) -> NoReturn:
         raise _Stopped(number)
 
@@ -91,7 +91,7 @@ def _interruptible() -> Iterator[None]:
         yield
     except _Stopped as stopped:
         again = shlex.join(["melgan-tf", *(word for word in sys.argv[1:] if word not in ("--fresh", "--force"))])
-        click.echo(f"stopped; what is finished is kept; to go on: {again}", err=True)
+        click.echo(f"stopped; finished shards are kept; to continue: {again}", err=True)
         raise click.exceptions.Exit(128 + stopped.args[0]) from None
     finally:
         for number, handler in before.items():
@@ -105,16 +105,16 @@ def _report(result: Result) -> None:
     click.echo(table(("files", "number", "what"), [(a, f"{b:,}", c) for a, b, c in rows]))
     for item in result.skipped():
         click.echo(f"skipped {item.name}: {item.reason}")
-    for number, what in ((counts.silent, "silent clips left out"), (counts.duplicates, "duplicate clips left out"),
-                         (counts.held, "clips with samples held to full scale (--format float32 keeps them)"),
+    for number, what in ((counts.silent, "silent clips skipped"), (counts.duplicates, "duplicate clips skipped"),
+                         (counts.clipped, "clips with samples clipped to full scale (--format float32 keeps them)"),
                          (sum(result.ignored.values()), f"other files ignored: {_extensions(result.ignored)}")):
         if number:
             click.echo(f"{number:,} {what}")
     if len(counts.labels) > 1:
         click.echo(table(("label", "clips"), [(label or "(none)", f"{clips:,}")
                                               for label, clips in sorted(counts.labels.items())]))
-    click.echo(f"all of it: {result.folder / 'report.json'}\n"
-               f"learn:     melgan-tf train {shlex.quote(str(result.folder))} --run-dir RUN")
+    click.echo(f"report: {result.folder / 'report.json'}\n"
+               f"train:  melgan-tf train {shlex.quote(str(result.folder))} --run-dir RUN")
 
 
 def _extensions(ignored: dict[str, int]) -> str:

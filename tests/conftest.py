@@ -10,7 +10,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the same numbers on every machine
 
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -47,6 +47,18 @@ def tiny_config() -> Config:
     config = presets.get("seed")
     return dataclasses.replace(config, training=dataclasses.replace(
         config.training, batch_size=8, epochs=4, checkpoint_every=1, log_every=1, preview_every=100, xla="off"))
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[..., Path]:
+    """Writes bytes to a file below tmp_path and returns its path."""
+    def write(content: bytes, name: str = "sound.wav") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    return write
 
 
 @pytest.fixture(autouse=True)

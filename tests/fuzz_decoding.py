@@ -27,7 +27,7 @@ from melgan_tf.data.prepare import prepare
 #: What one file may take.
 LIMITS = Limits(seconds=10, seconds_per_megabyte=0, megabytes=1024)
 #: Reasons that no file may be skipped for: the first four are faults that the processes contain, not verdicts.
-FAULTS = ("the decoder crashed", "took longer", "decoding it takes more", "an unforeseen error")
+FAULTS = ("the decoder crashed", "took longer", "decoding it takes more", "an unexpected error")
 _BATCH = 2000
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -141,7 +141,7 @@ def main() -> None:
         kept, skipped = found.kinds[name, "kept"], found.kinds[name, "skipped"]
         print(f"| {name} | {kept + skipped:,} | {kept:,} | {skipped:,} |")
     print(f"\n{found.files:,} files in {found.seconds:.0f} s, largest process {found.megabytes:.0f} MB; "
-          f"{len(found.faults)} crashed, hung, swelled or met an unforeseen error; {len(found.lost)} unaccounted for")
+          f"{len(found.faults)} crashed, hung, swelled or met an unexpected error; {len(found.lost)} unaccounted for")
     for name, reason in found.faults:
         print(f"{name}: {reason}")
     sys.exit(bool(found.faults or found.lost))

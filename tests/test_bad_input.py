@@ -77,8 +77,8 @@ def write_silence(folder: Path) -> None:
 
 @pytest.mark.parametrize(("make", "parts", "code"), [
     (None, ("does not exist", "give a folder"), 2),
-    (Path.mkdir, ("holds no sound files", "WAV", "FLAC"), 1),
-    (write_text, ("holds no sound files", "WAV", "FLAC"), 1),
+    (Path.mkdir, ("contains no sound files", "WAV", "FLAC"), 1),
+    (write_text, ("contains no sound files", "WAV", "FLAC"), 1),
     (write_silence, ("none of the 3 sound files", "0.wav: silent"), 1),
     (write_damaged, ("none of the 5 sound files", "empty.wav: an empty file"), 1),
     (Path.touch, ("none of the 1 sound files", "sounds: an empty file"), 1),
@@ -114,7 +114,7 @@ def test_too_few_sounds_to_evaluate(trained, tmp_path):
 def test_a_fresh_start_with_unusable_sounds_keeps_the_old_run(run, tmp_path):
     (tmp_path / "empty").mkdir()
     check = unchanged(run)
-    invoke("train", tmp_path / "empty", "--run-dir", run, "--fresh", *SHORT).one_line("holds no sound files", code=1)
+    invoke("train", tmp_path / "empty", "--run-dir", run, "--fresh", *SHORT).one_line("contains no sound files", code=1)
     invoke("train", write_sounds(tmp_path / "few", 3), "--run-dir", run, "--fresh", *SHORT).one_line("too few", code=1)
     check()
 

@@ -45,7 +45,7 @@ def test_labels_are_read(text, vector):
 
 
 @pytest.mark.parametrize(("text", "part"), [
-    ("kik", "did you mean 'kick'"), ("", "known are hat, kick, snare"), ("kick=0", "'0' is no number above 0"),
+    ("kik", "did you mean 'kick'"), ("", "known are hat, kick, snare"), ("kick=0", "'0' must be a positive number"),
     ("kick=nan", "'nan' is no number"), ("kick=inf", "no number"), ("kick=-1,snare=2", "'-1'"), ("kick,", "unknown")])
 def test_labels_that_cannot_be_are_refused(text, part):
     with pytest.raises(UsageError, match=part):

@@ -95,14 +95,14 @@ def test_whole_numbers_are_stored_unchanged_and_loud_ones_held(put):
     clip, = clips.clips(path, "x", ClipSettings(clip_samples=990, onset=False, fade_seconds=0))
     assert clip.samples.dtype == np.dtype("<i2")
     assert (clip.samples == whole).all()
-    assert clip.held == 0
+    assert clip.clipped == 0
     assert clip.digest == hashlib.sha256(whole.astype("<i2").tobytes()).digest()
     assert (clips.float_samples(clip.samples.tobytes(), "int16") == read.load(path, RATE)).all()
     clip, = clips.clips(put(np.r_[1.5, -1.5, 1.0, 0.5]), "x", ClipSettings(clip_samples=64, onset=False))
     assert clip.samples[:4].tolist() == [32767, -32768, 32767, 16384]
-    assert clip.held == 2
+    assert clip.clipped == 2
     clip, = clips.clips(put(np.r_[1.5, -1.5]), "x", ClipSettings(clip_samples=64, onset=False, format="float32"))
-    assert (clip.samples[:2].tolist(), clip.held) == ([1.5, -1.5], 0)
+    assert (clip.samples[:2].tolist(), clip.clipped) == ([1.5, -1.5], 0)
 
 
 @pytest.mark.parametrize("long", ["beginning", "consecutive", "random"])
@@ -154,10 +154,11 @@ def test_random_clips_are_pieces_of_the_sound_spread_over_it(put, samples):
 def test_windows_do_not_depend_on_blocks():
     stream = noise(10_300)
     for size, seed in ((700, None), (700, 5), (4000, 5), (20_000, 5)):
-        def cut(edges, size=size, seed=seed):
+        def windows(edges, size=size, seed=seed):
             rng = None if seed is None else np.random.default_rng(seed)
-            return [(start, window.tolist()) for start, window in clips.cut(np.split(stream, edges), size, rng)]
-        assert cut([]) == cut([1, 2, 3, 5000]) == cut(range(100, 10_300, 100))
+            found = clips.split_windows(np.split(stream, edges), size, rng)
+            return [(start, window.tolist()) for start, window in found]
+        assert windows([]) == windows([1, 2, 3, 5000]) == windows(range(100, 10_300, 100))
 
 
 def test_clips_of_a_long_sound_take_little_memory(tmp_path):

@@ -139,7 +139,7 @@ def test_a_folder_without_sounds_is_an_error(tmp_path):
     (tmp_path / "readme.txt").write_text("hello")
     with pytest.raises(MelGANError) as error:
         mel_dataset.load_folder(tmp_path, SEED)
-    assert str(error.value) == f"{tmp_path} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
+    assert str(error.value) == f"{tmp_path} contains no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
     with pytest.raises(UsageError, match="folder .*missing does not exist: give a folder"):
         mel_dataset.load_folder(tmp_path / "missing", SEED)
 

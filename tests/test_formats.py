@@ -60,7 +60,7 @@ def test_flac_that_holds_more_than_it_says(tmp_path):
     assert len(content) > 150_000
     content[22:26] = (9_600).to_bytes(4, "big")
     (tmp_path / "x.flac").write_bytes(content)
-    with pytest.raises(read.DecodeError, match=r"its header tells of 9600 samples, but there are more"):
+    with pytest.raises(read.DecodeError, match=r"more samples than the declared 9600"):
         read.load(tmp_path / "x.flac", RATE)
     whole = flac(tone(2.0), 16)
     (tmp_path / "x.flac").write_bytes(whole + b"TAG" + bytes(100_000))  # whatever a tagger left behind

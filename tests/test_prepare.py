@@ -1,4 +1,4 @@
-"""Preparing shards: what is in them, what is said about the rest, and whatever may come in between."""
+"""Preparing shards: their contents, the report, and reading them. For interruptions see test_prepare_resume.py."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-from command_line import _PROGRAM, contents, invoke, program, unchanged
-from drums import RATE, drum, write_drums
+from command_line import contents, invoke
+from drums import RATE, write_drums
+from prepared import flip, small_copy, visible
 
 from melgan_tf.audio.find import Skipped, find
 from melgan_tf.audio.read import load
@@ -27,16 +26,11 @@ from melgan_tf.data.clips import ClipSettings
 from melgan_tf.data.prepare import prepare
 from melgan_tf.data.shards import Prepared
 from melgan_tf.data.sources import open_sounds
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.errors import MelGANError
 
 DEMO = Path(__file__).parent.parent / "demo" / "drums"
 EXACT = ("--no-onset", "--fade", "0", "--format", "float32")
 PLAIN = ClipSettings(onset=False, fade_seconds=0)
-
-
-def visible(folder: Path) -> dict[str, bytes]:
-    """The output, without what is kept to go on."""
-    return {name: content for name, content in contents(folder).items() if not name.startswith(".prepare/")}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +58,11 @@ def prepared(messy, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("prepared") / "out"
     prepare(messy, out, workers=2, shard_files=10)
     return out
+
+@pytest.fixture
+def small(tmp_path, tmp_path_factory) -> tuple[Path, Path]:
+    """30 sounds prepared in three shards, in a place of the test's own."""
+    return small_copy(tmp_path_factory, tmp_path)
 
 
 # -- what comes out --------------------------------------------------------------------------------------------------
@@ -172,152 +171,6 @@ def test_a_sound_that_is_damaged_late_leaves_nothing(tmp_path):
     assert (tmp_path / "clean" / shard).read_bytes() == (tmp_path / "out" / shard).read_bytes()
 
 
-# -- interruptions ---------------------------------------------------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
-    """300 sounds, one of them twice, and what comes out if nothing comes in between; not to be written to."""
-    folder, rng = tmp_path_factory.mktemp("many"), np.random.default_rng(3)
-    (folder / "data/hat").mkdir(parents=True)
-    for index in range(300):
-        soundfile.write(folder / f"data/hat/{index:04d}.wav", drum("hat", rng)[:1600], RATE)
-    shutil.copy(folder / "data/hat/0000.wav", folder / "data/hat/same.wav")  # remembered over an interruption
-    result = prepare(folder / "data", folder / "straight", workers=1, shard_files=10)
-    assert (result.counts.clips, result.counts.duplicates) == (300, 1)
-    return folder / "data", visible(folder / "straight")
-
-
-def begun(out: Path, *arguments: object, shards: int = 2) -> subprocess.Popen:
-    """A real preparation, running, with some shards finished."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
-    process = subprocess.Popen([sys.executable, "-c", _PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
-    while len(list(out.glob(".prepare/0*.json"))) < shards:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.002)
-    return process
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_preparation_goes_on_and_ends_alike(many, tmp_path, number):
-    (data, straight), out = many, tmp_path / "out"
-    arguments = ("prepare", data, out, "--shard-size", 10, "--workers", 2)
-    process = begun(out, *arguments)
-    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)  # a terminal's Ctrl-C reaches the group
-    _, told = process.communicate(timeout=60)
-    if number != signal.SIGKILL:
-        assert process.returncode == 128 + number
-        assert told.splitlines()[-1] == ("stopped; what is finished is kept; to go on: melgan-tf "
-                                         + " ".join(map(str, arguments)))
-        assert not list(out.rglob("*.part"))
-    assert not (out / "index.json").exists()
-    with pytest.raises(MelGANError, match="not prepared to the end: give the `melgan-tf prepare` command again"):
-        open_sounds(out, 16_000, 8_000)
-    ended = invoke(*arguments)
-    assert ended.code == 0
-    finished = int(re.search(r"going on after (\d+) finished shards", ended.stdout)[1])
-    assert 2 <= finished < 30
-    assert visible(out) == straight
-
-
-@pytest.fixture
-def small(tmp_path) -> tuple[Path, Path]:
-    """30 sounds prepared in three shards, in a place of the test's own."""
-    data, out = write_drums(tmp_path / "data", each=10), tmp_path / "out"
-    prepare(data, out, workers=1, shard_files=10)
-    return data, out
-
-
-def again(data: Path, out: Path, **settings) -> int:
-    """Prepares once more; the number of shards that were kept."""
-    return prepare(data, out, workers=1, shard_files=10, **settings).found
-
-
-@pytest.mark.parametrize(("damage", "kept"), [
-    (lambda out: (out / "shard-00001.tfrecord").unlink(), 1),
-    (lambda out: os.truncate(out / "shard-00002.tfrecord", 1000), 2),
-    (lambda out: (out / ".prepare/00001.json").unlink(), 1),
-    (lambda out: (out / ".prepare/00000.json").write_text("{"), 0),
-    (lambda out: (out / "index.json").unlink(), 3),
-    (lambda out: (out / ".shard-00002.tfrecord.99.part").write_bytes(b"half"), 3),
-    (lambda out: flip(out / "shard-00002.tfrecord"), 2)])
-def test_whatever_was_damaged_is_made_anew(small, damage, kept):
-    data, out = small
-    before = visible(out)
-    assert again(data, out) == 3
-    damage(out)
-    assert again(data, out) == kept
-    assert visible(out) == before
-
-
-def flip(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
-def test_sounds_that_come_go_and_change_are_noticed(small, tmp_path):
-    data, out = small
-    (data / "kick/kick55.wav").write_bytes((data / "hat/hat0.wav").read_bytes())
-    assert again(data, out) == 1
-    assert len(Prepared.open(out)) == 30
-    for path in (data / "snare").iterdir():
-        path.unlink()
-    (data / "kick/kick55.wav").unlink()
-    assert again(data, out) == 1
-    assert sorted(path.name for path in out.glob("*.tfrecord")) == ["shard-00000.tfrecord", "shard-00001.tfrecord"]
-    prepare(data, tmp_path / "straight", workers=1, shard_files=10)
-    assert visible(out) == visible(tmp_path / "straight")
-    os.utime(data / "hat/hat0.wav", (1, 1))
-    assert again(data, out) == 0
-
-
-def test_half_renewed_is_not_whole(small):
-    """What was whole before is not taken for whole while it is made anew, if that ends early."""
-    data, out = small
-    os.utime(data / "kick/kick0.wav", (1, 1))
-    arguments = ("prepare", data, out, "--shard-size", 10, "--workers", 1, "-q")
-    program(*arguments, file_limit=100_000).one_line("cannot write", "shard-00001.tfrecord: File too large", code=1)
-    with pytest.raises(MelGANError, match="not prepared to the end"):
-        open_sounds(out, 16_000, 8_000)
-    assert invoke(*arguments).code == 0
-    assert len(open_sounds(out, 16_000, 8_000)) == 30
-
-
-def test_other_settings_need_another_folder_or_fresh(small):
-    data, out = small
-    check = unchanged(out)
-    with pytest.raises(UsageError, match=r"begun otherwise \(sample_rate: 22050 / 16000\): .* or --fresh"):
-        again(data, out, settings=ClipSettings(22_050))
-    check()
-    assert again(data, out, settings=ClipSettings(22_050), fresh=True) == 0
-    assert Prepared.open(out).index["sample_rate"] == 22_050
-
-
-def test_a_full_disk_is_told_and_can_be_made_good(tmp_path):
-    """Files may not grow beyond what two of the three shards need, as on a full disk."""
-    data, out = write_drums(tmp_path / "data", each=10), tmp_path / "out"
-    soundfile.write(data / "snare/z.wav", np.random.default_rng(0).uniform(-1, 1, 8_000 * 30), RATE)
-    arguments = ("prepare", data, out, "--shard-size", 10, "--workers", 1, "--long", "consecutive", "--quiet")
-    program(*arguments, file_limit=400_000).one_line(f"cannot write {out}/shard-0000", "File too large", code=1)
-    assert not (out / "index.json").exists()
-    assert not list(out.rglob("*.part"))
-    assert len(list(out.glob("*.tfrecord"))) == 3
-    ended = invoke(*arguments)
-    assert (ended.code, ended.stderr) == (0, "")
-    settings = ClipSettings(long="consecutive")
-    prepare(data, tmp_path / "straight", settings, workers=1, shard_files=10)
-    assert visible(out) == visible(tmp_path / "straight")
-
-
-def test_two_at_once_are_told(small):
-    data, out = small
-    from melgan_tf.data.journal import Journal
-
-    with Journal(out).lock(), pytest.raises(MelGANError, match=f"another process is preparing {out}"):
-        again(data, out)
-
-
 # -- refusals --------------------------------------------------------------------------------------------------------
 
 def test_wrong_requests(small, tmp_path):
@@ -329,9 +182,9 @@ def test_wrong_requests(small, tmp_path):
     (tmp_path / "damaged/x.wav").write_bytes(b"")
     for arguments, parts, code in (
             ((tmp_path / "gone", tmp_path / "new"), ("folder", "gone does not exist"), 2),
-            ((data, tmp_path / "mine"), ("mine holds something else",), 2),
+            ((data, tmp_path / "mine"), ("mine contains other files",), 2),
             ((data, tmp_path / "mine/diary.txt"), ("diary.txt",), 2),
-            ((out, tmp_path / "new"), ("holds prepared sounds",), 2),
+            ((out, tmp_path / "new"), ("contains prepared sounds",), 2),
             ((data, tmp_path / "new", "--rate", 1), ("rate 1: give 1000",), 2),
             ((data, tmp_path / "new", "--seconds", 0.001), ("16 samples a clip: give 64",), 2),
             ((data, tmp_path / "new", "--long", "middle"), ("middle",), 2),
@@ -339,7 +192,7 @@ def test_wrong_requests(small, tmp_path):
         invoke("prepare", *arguments).one_line(*parts, code=code)
         assert not (tmp_path / "new").exists()
     assert contents(tmp_path / "mine") == {"diary.txt": b"dear diary"}
-    invoke("prepare", tmp_path / "empty", tmp_path / "new", "-q").one_line("empty holds no sound files", code=1)
+    invoke("prepare", tmp_path / "empty", tmp_path / "new", "-q").one_line("empty contains no sound files", code=1)
     invoke("prepare", tmp_path / "damaged", tmp_path / "newer", "-q", "--workers", 1).one_line(
         "none of the 1 sound files", "x.wav: an empty file", code=1)
 
@@ -351,7 +204,7 @@ def test_what_is_shown(messy, tmp_path):
     assert re.search(r"^skipped +1  a duplicate$", ended.stdout, re.M)
     assert "skipped text.wav: text, not audio\n" in ended.stdout
     assert "skipped kick/same as kick3.flac: a duplicate: the same as kick/kick3.wav\n" in ended.stdout
-    assert "1 clips with samples held to full scale" in ended.stdout
+    assert "1 clips with samples clipped to full scale" in ended.stdout
     assert "1 other files ignored: 1 .txt" in ended.stdout
     quiet = invoke("prepare", messy, tmp_path / "out", "-q", "--workers", 1)
     assert (quiet.code, quiet.stdout, quiet.stderr.count("skipped ")) == (0, "", 7)
@@ -392,7 +245,7 @@ def test_an_index_of_another_program_does_not_make_shards_of_a_folder(small, tmp
 def test_damaged_shards_are_told(small):
     _, out = small
     flip(out / "shard-00001.tfrecord")
-    with pytest.raises(MelGANError, match=r"shard-00001\.tfrecord is damaged: a checksum is wrong; prepare it anew"):
+    with pytest.raises(MelGANError, match=r"shard-00001\.tfrecord is damaged: a checksum is wrong; prepare it again"):
         list(open_sounds(out, 16_000, 8_000).clips())
     os.truncate(out / "shard-00001.tfrecord", 1000)
     with pytest.raises(MelGANError, match=r"shard-00001\.tfrecord is missing or incomplete"):
@@ -429,15 +282,16 @@ def test_shards_that_do_not_fit_are_refused_in_one_line(small, tmp_path):
     other = tmp_path / "other"
     prepare(data, other, ClipSettings(22_050, 4_000), workers=1)
     invoke("train", other, "--run-dir", tmp_path / "run").one_line(
-        f"{other} holds clips of 22050 Hz and 4000 samples, not of 16000 Hz and 8000 samples", "--rate 16000",
+        f"{other} contains clips of 22050 Hz and 4000 samples, not of 16000 Hz and 8000 samples", "--rate 16000",
         "--seconds 0.5", "audio.sample_rate", code=2)
     assert not (tmp_path / "run").exists()
     (out / "index.json").unlink()
-    invoke("train", out, "--run-dir", tmp_path / "run").one_line("is not prepared to the end", code=1)
+    invoke("train", out, "--run-dir", tmp_path / "run").one_line("is not completely prepared", code=1)
 
 
 # -- size ------------------------------------------------------------------------------------------------------------
 
+@pytest.mark.nightly
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
     """Peak memory of the process that collects, for 100 and for 1,000 files."""
     rng = np.random.default_rng(0)

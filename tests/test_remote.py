@@ -222,11 +222,11 @@ def test_writing_that_fails_for_good_is_told_and_gone_on_with(silently, s3, soun
     assert "made/.prepare/00000.json" in keys
     assert not {"made/index.json", "made/.prepare/00001.json"} & set(keys)
     command("train", f"{S3}/made", "--run-dir", f"{S3}/run", "-q", *SHORT).one_line(
-        "is not prepared to the end", code=1)
+        "is not completely prepared", code=1)
 
     faults.clear()
     ended = command("prepare", sounds, f"{S3}/made", *EXACT[:-1])
-    assert "going on after 1 finished shards" in ended.stdout
+    assert "continuing after 1 finished shards" in ended.stdout
     assert visible(s3.contents("made")) == shards
 
 
@@ -256,6 +256,7 @@ def test_a_server_killed_in_the_middle_is_told(sounds, shards, s3, tmp_path):
 
 # -- what is wrong from the beginning ----------------------------------------------------------------------------------
 
+@pytest.mark.slow
 @on_both
 def test_wrong_buckets_keys_and_servers_are_told_in_one_line_within_a_minute(s3, command, sounds):
     s3.put("begun/config.json", b"{}")

@@ -8,7 +8,7 @@ import soundfile
 import tensorflow as tf
 from music import MUSIC, RATE, SHORT, TINY, tiny_sampler, write_notes
 
-from melgan_tf.data.window_dataset import load_windows, window_batches
+from melgan_tf.data.window_dataset import load_window_set, window_batches
 from melgan_tf.errors import ConfigError, MelGANError
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS, Discriminator, Encoder, Generator
 from melgan_tf.models.sequence_gan.noise import SequenceNoise
@@ -163,7 +163,7 @@ def notes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def windows(notes):
-    return load_windows(notes, TINY, 80)
+    return load_window_set(notes, TINY, 80)
 
 
 def test_windows_have_silence_around_their_sounds_and_none_is_soft(windows):
@@ -192,7 +192,7 @@ def test_every_window_is_at_one_level_above_one_floor(windows, notes):
     assert made.min() == -5.0
     np.testing.assert_allclose(windows.examples(7).max(axis=(1, 2)), 0.5, atol=1e-5)
     natural = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, level="natural"))
-    levels = load_windows(notes, natural, 80).examples(7).max(axis=(1, 2))
+    levels = load_window_set(notes, natural, 80).examples(7).max(axis=(1, 2))
     assert levels.std() > 0.05
 
 
@@ -202,8 +202,8 @@ def test_examples_come_from_all_sounds(windows):
 
 
 def test_a_folder_without_sounds(tmp_path):
-    with pytest.raises(MelGANError, match="holds no sound files"):
-        load_windows(tmp_path, TINY, 80)
+    with pytest.raises(MelGANError, match="contains no sound files"):
+        load_window_set(tmp_path, TINY, 80)
 
 
 # training

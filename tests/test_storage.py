@@ -139,7 +139,7 @@ def test_other_answers_are_told(web):
 
 def test_what_http_cannot_do_is_told_in_one_line(web, folder, tmp_path):
     invoke("prepare", f"{web}/sounds", tmp_path / "out").one_line(f"folder {web}/sounds does not exist", code=2)
-    invoke("prepare", f"{web}/shards", tmp_path / "out").one_line("holds prepared sounds", code=2)
+    invoke("prepare", f"{web}/shards", tmp_path / "out").one_line("contains prepared sounds", code=2)
     invoke("prepare", f"{web}/shards/report.json", tmp_path / "out").one_line(
         "HTTP has no folders, give the URL of one sound file or of prepared shards", code=2)
     invoke("prepare", folder / "sounds", f"{web}/out").one_line(

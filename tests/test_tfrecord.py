@@ -55,7 +55,7 @@ def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path, at):
         list(tfrecord.read_records(path))
     path.write_bytes(content[:at])
     if at not in (0, 66):
-        with pytest.raises(MelGANError, match=r"x\.tfrecord is truncated: prepare it anew"):
+        with pytest.raises(MelGANError, match=r"x\.tfrecord is truncated: prepare it again"):
             list(tfrecord.read_records(path))
 
 

@@ -246,7 +246,7 @@ def test_a_folder_without_sounds_is_an_error(tmp_path):
     (tmp_path / "readme.txt").write_text("hello")
     with pytest.raises(MelGANError) as error:
         load_waveforms(tmp_path, settings())
-    assert str(error.value) == f"{tmp_path} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
+    assert str(error.value) == f"{tmp_path} contains no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
     with pytest.raises(UsageError, match="folder .*missing does not exist: give a folder"):
         load_waveforms(tmp_path / "missing", settings())
 

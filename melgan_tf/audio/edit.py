@@ -6,7 +6,7 @@ import numpy as np
 
 from melgan_tf.errors import UsageError
 
-#: What stays below this, 80 dB below full scale, is silent.
+#: Peak below which a sound is silent: 80 dB below full scale.
 SILENT_PEAK = 1e-4
 
 
@@ -16,11 +16,11 @@ def is_silent(samples: np.ndarray, peak: float = SILENT_PEAK) -> bool:
 
 
 def fade_out(samples: np.ndarray, seconds: float, sample_rate: int) -> np.ndarray:
-    """A copy whose end falls to zero along half a cosine, so that it does not end with a click.
+    """Return a copy that ends with a half-cosine fade to zero, and so without a click.
 
     Args:
         samples: (..., samples).
-        seconds: length of the fade; a longer one than the sound takes all of it.
+        seconds: length of the fade; limited to that of the sound.
         sample_rate: Hz.
 
     Returns:
@@ -40,7 +40,7 @@ def fade_out(samples: np.ndarray, seconds: float, sample_rate: int) -> np.ndarra
 
 
 def onset_sample(samples: np.ndarray, threshold_db: float = -40.0) -> int:
-    """Index of the first sample within ``threshold_db`` of the peak: where the sound begins; 0 in silence.
+    """Return the index of the first sample within ``threshold_db`` of the peak; 0 for silence.
 
     Example:
         >>> onset_sample(np.array([0.0, 0.001, -0.5, 1.0]))

@@ -1,7 +1,6 @@
-"""Files <-> samples: decodes, resamples, fades, writes. No TensorFlow.
+"""Sound files -> samples: decoding, mixing down, resampling. No TensorFlow.
 
-Beside `melgan_tf.audio.decode`, its lower half, this is the only place that knows file formats; `melgan_tf.audio.find`
-finds the files. Samples are float32 of shape (samples,), one channel, full scale +-1.
+Samples are float32 of shape (samples,), one channel, full scale +-1.
 """
 
 from __future__ import annotations
@@ -28,27 +27,26 @@ from melgan_tf.errors import DecodeError, UsageError
 __all__ = ["EXTENSIONS", "DecodeError", "Skipped", "SoundFile", "decode_folder", "fade_out", "find", "is_silent",
            "load", "onset_sample", "read_comment", "resample", "resampled", "save_wav"]
 
-_QUALITY = "HQ"  # 20 bits of precision: finer than the 16 of most files, at two thirds of the time of "VHQ"
-_LOOK_AHEAD = 512  # output samples by which soxr's answer usually lags behind its input
+_QUALITY = "HQ"  # 20 bits of precision: more than the 16 of most files, in two thirds of the time of "VHQ"
+_LOOK_AHEAD = 512  # output samples by which soxr's output usually lags behind its input
 
 
 def load(path: str | Path, sample_rate: int, max_samples: int | None = None) -> np.ndarray:
-    """Decodes a sound file, mixes it down and resamples it.
+    """Decode a sound file, mix it down and resample it.
 
-    Channels are averaged. Samples above full scale, as floating-point files may have, are kept. Of a long file only
-    what ``max_samples`` needs is decoded (damage after that goes unnoticed); these samples are the same as if all
-    of it were.
+    Channels are averaged. Samples above full scale, which floating-point files may contain, are kept. Only the part
+    that ``max_samples`` needs is decoded (later damage is not detected), with the same result as decoding everything.
 
     Args:
-        path: the file; its contents decide how it is decoded, not its extension.
-        sample_rate: the wanted rate, Hz.
-        max_samples: most samples to return, counted at ``sample_rate``; None for all.
+        path: the file; its format is detected from its contents, not from its extension.
+        sample_rate: of the result, Hz.
+        max_samples: maximum number of samples to return, at ``sample_rate``; None for all.
 
     Returns:
         float32, (samples,), at least one sample.
 
     Raises:
-        DecodeError: the file gives no sound; its ``reason`` says why.
+        DecodeError: the file cannot be decoded; its ``reason`` says why.
     """
     if sample_rate < 1 or (max_samples is not None and max_samples < 1):
         raise UsageError(f"{sample_rate} Hz, {max_samples} samples: give 1 or more of each")
@@ -67,16 +65,16 @@ def load(path: str | Path, sample_rate: int, max_samples: int | None = None) -> 
 
 
 def resampled(blocks: Iterable[tuple[int, np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
-    """Resamples a stream, whose length comes out as ``round(samples * ratio)`` but at least 1."""
+    """Resample a stream; the result has ``max(1, round(samples * ratio))`` samples."""
     stream, count = None, 0
     for rate, block in blocks:
         if rate == sample_rate:
             yield block
             continue
         stream = stream or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality=_QUALITY)
-        answer = stream.resample_chunk(block)
-        count += len(answer)
-        yield answer
+        output = stream.resample_chunk(block)
+        count += len(output)
+        yield output
     if stream is not None:
         end = stream.resample_chunk(np.zeros(0, np.float32), last=True)
         if not count + len(end):
@@ -85,12 +83,12 @@ def resampled(blocks: Iterable[tuple[int, np.ndarray]], sample_rate: int) -> Ite
 
 
 def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
-    """Resamples a whole sound, whose length comes out as ``round(samples * ratio)`` but at least 1.
+    """Resample a whole sound; the result has ``max(1, round(samples * ratio))`` samples.
 
     Args:
         samples: float32, (samples,), not empty.
         rate: its rate, Hz.
-        sample_rate: the wanted rate, Hz.
+        sample_rate: of the result, Hz.
     """
     if rate == sample_rate:
         return samples
@@ -99,39 +97,39 @@ def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
 
 
 def _one_sample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
-    """Of a sound shorter than half an output sample: zeros follow it."""
+    """Resample a sound shorter than half an output sample, padded with zeros."""
     padded = np.pad(samples, (0, math.ceil(rate / sample_rate)))
     return soxr.resample(padded, rate, sample_rate, quality=_QUALITY)[:1]
 
 
 def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: int | None,
                   workers: int | None = None) -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
-    """Decodes many sounds to clips of one length, in order, several at a time.
+    """Decode many sounds to clips of one length, in order and in parallel.
 
-    The decoders and the resampler release Python's lock, so threads suffice. Only a few clips per worker are
-    under way at any time, however many sounds there are.
+    The decoders and the resampler release the global interpreter lock, so threads suffice. Only a few clips per worker
+    are in memory at any time.
 
     Args:
-        sounds: what `find` returned.
+        sounds: as returned by `find`.
         sample_rate: Hz.
-        clip_samples: samples of each clip; longer sounds are cut, shorter ones padded with zeros at the end. None: all
-            of each sound, whatever its length.
+        clip_samples: length of each clip; longer sounds are cut, shorter ones padded with zeros at the end. None: the
+            whole sound.
         workers: number of threads; None for one per available core.
 
     Yields:
-        Each sound with its clip, float32 of shape (samples,), or with the reason why it has none.
+        Each sound with its clip, float32 of shape (samples,), or the reason why it has none.
     """
     workers = workers or len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
-        sounds, under_way = iter(sounds), deque()
+        sounds, pending = iter(sounds), deque()
         for sound in itertools.islice(sounds, 4 * workers):
-            under_way.append((sound, pool.submit(_clip, sound, sample_rate, clip_samples)))
-        while under_way:
-            sound, future = under_way.popleft()
+            pending.append((sound, pool.submit(_clip, sound, sample_rate, clip_samples)))
+        while pending:
+            sound, future = pending.popleft()
             clip = future.result()
             for following in itertools.islice(sounds, 1):
-                under_way.append((following, pool.submit(_clip, following, sample_rate, clip_samples)))
+                pending.append((following, pool.submit(_clip, following, sample_rate, clip_samples)))
             yield sound, clip
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -141,7 +139,7 @@ def _clip(sound: SoundFile, sample_rate: int, clip_samples: int | None) -> np.nd
     try:
         with storage.local(sound.path) as file:
             samples = load(file, sample_rate, clip_samples)
-    except FileNotFoundError as error:  # gone since it was found
+    except FileNotFoundError as error:  # removed since it was found
         return Skipped(sound.name, f"cannot be read: {error.strerror}")
     except DecodeError as error:
         return Skipped(sound.name, error.reason)
@@ -152,5 +150,3 @@ def _clip(sound: SoundFile, sample_rate: int, clip_samples: int | None) -> np.nd
     clip = np.zeros(clip_samples, np.float32)
     clip[:len(samples)] = samples
     return clip
-
-

@@ -1,4 +1,4 @@
-"""Samples -> WAV files, all of a file or nothing. No TensorFlow."""
+"""Samples -> WAV files, written atomically. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy as np
 from melgan_tf.errors import MelGANError, UsageError, printable
 from melgan_tf.storage.atomic import atomic_write
 
-#: Samples of the longest WAV file.
-MAX_SAMPLES = 1_000_000_000  # of 4 bytes: a WAV file's lengths are 32-bit numbers
+#: Maximum number of samples in a WAV file: at 4 bytes each its length must fit into 32 bits.
+MAX_SAMPLES = 1_000_000_000
 
 
 def save_wav(path: str | Path, samples: np.ndarray, sample_rate: int, comment: str = "",
              subtype: Literal["PCM_16", "FLOAT"] = "PCM_16") -> None:
-    """Writes a WAV file, all of it or nothing: whoever reads ``path`` never sees half a file.
+    """Write a WAV file atomically.
 
-    Equal arguments give equal bytes, without a date or a program's version inside.
+    Equal arguments result in equal bytes: the file contains no date or version.
 
     Args:
-        path: where to; a file that is there is replaced.
-        samples: (samples,), finite. PCM_16 holds them to full scale, FLOAT keeps what is above.
+        path: the file; an existing one is replaced.
+        samples: (samples,), finite. PCM_16 clips them to full scale, FLOAT does not.
         sample_rate: Hz.
-        comment: text that `read_comment` and audio programs find.
-        subtype: 16-bit whole numbers or 32-bit floating point.
+        comment: metadata, which `read_comment` and audio programs read.
+        subtype: 16-bit integers or 32-bit floating point.
 
     Raises:
-        MelGANError: the samples cannot be written as sound, or the disk does not take the file.
+        MelGANError: the samples are not a valid sound, or the file cannot be written.
     """
     path, samples = Path(path), np.asarray(samples)
     save_wav_pieces(path, [samples], samples.size, sample_rate, comment, subtype)
@@ -38,20 +38,20 @@ def save_wav(path: str | Path, samples: np.ndarray, sample_rate: int, comment: s
 
 def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int, sample_rate: int, comment: str = "",
                     subtype: Literal["PCM_16", "FLOAT"] = "PCM_16", loop: bool = False) -> None:
-    """Writes a WAV file piece by piece, with no more than one piece in memory; else as `save_wav`.
+    """Write a WAV file piece by piece, with one piece in memory at a time; otherwise as `save_wav`.
 
     Args:
         path, sample_rate, comment, subtype: as for `save_wav`.
         pieces: ``(samples,)`` each.
-        count: samples of all of them together.
-        loop: tell samplers to play the whole of it again and again (a ``smpl`` chunk).
+        count: total number of samples.
+        loop: mark the whole sound as a loop for samplers (a ``smpl`` chunk).
 
     Raises:
         MelGANError: as `save_wav`.
     """
     path = Path(path)
     if count > MAX_SAMPLES:
-        raise MelGANError(f"cannot write {printable(path)}: {count} samples are more than a WAV file holds, "
+        raise MelGANError(f"cannot write {printable(path)}: {count} samples are more than the maximum of a WAV file, "
                           f"{MAX_SAMPLES}")
     with (atomic_write(path, parents=False, durable=False) as temporary, open(temporary, "xb") as file):
         file.write(_wav_head(count, sample_rate, comment, subtype, loop))
@@ -73,21 +73,21 @@ def encode_wav(samples: np.ndarray, sample_rate: int) -> bytes:
 
 
 def _wav_samples(samples: np.ndarray, subtype: str) -> bytes:
-    if subtype == "PCM_16":  # 32768, as decoders divide: what was loaded from 16 bits is written unchanged
+    if subtype == "PCM_16":  # 32768, as decoders divide: 16-bit samples that were loaded are written unchanged
         return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
     return samples.astype("<f4").tobytes()
 
 
 def _wav_head(count: int, sample_rate: int, comment: str, subtype: str, loop: bool) -> bytes:
-    """All of a WAV file that is before its samples."""
+    """Return the part of a WAV file before its samples."""
     if subtype not in ("PCM_16", "FLOAT"):
         raise UsageError(f"WAV subtype {subtype!r}: give PCM_16 or FLOAT")
     code, width = (1, 2) if subtype == "PCM_16" else (3, 4)
     chunks = [(b"fmt ", struct.pack("<HHIIHH", code, 1, sample_rate, sample_rate * width, width, 8 * width)
                + (b"" if code == 1 else b"\0\0"))]
-    if code == 3:  # asked for by the standard wherever samples are not whole numbers
+    if code == 3:  # required by the standard for samples that are not integers
         chunks.append((b"fact", struct.pack("<I", count)))
-    if loop:  # nanoseconds a sample, unity note 60, one loop: forwards, from the first sample to the last, for ever
+    if loop:  # ns per sample, unity note 60; one loop: forward, from the first sample to the last, infinite
         chunks.append((b"smpl", struct.pack("<9I6I", 0, 0, round(1e9 / sample_rate), 60, 0, 0, 0, 1, 0,
                                             0, 0, 0, count - 1, 0, 0)))
     if comment:

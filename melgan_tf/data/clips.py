@@ -1,7 +1,7 @@
-"""One sound file -> clips of one length, ready to be learned from. What `melgan-tf prepare` does to each file.
+"""One sound file -> clips of one length: the work of `melgan-tf prepare` on each file.
 
-Everything here is a function of the file's contents, its name and the settings alone, so it may run anywhere: in a
-process of this machine (`melgan_tf.data.prepare`) or in a cluster's worker.
+The result depends only on the contents of the file, its name and the settings, so it may be computed anywhere: in a
+process of this machine (`melgan_tf.data.prepare`) or in a worker of a cluster.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ import numpy as np
 
 from melgan_tf.audio.decode import decode
 from melgan_tf.audio.edit import fade_out, is_silent, onset_sample
-from melgan_tf.audio.headers import LOWEST_RATE
+from melgan_tf.audio.headers import MIN_RATE
 from melgan_tf.audio.read import load, resample, resampled
 from melgan_tf.errors import DecodeError, UsageError
 
 Long = Literal["beginning", "consecutive", "random"]
 SampleFormat = Literal["int16", "float32"]
 
-_FILTER_SAMPLES = 256  # of the lower rate: further away, soxr's filter hears nothing (from 128 on, at 20 bits)
-_ONSET_SECONDS = 10.0  # from the first sample that is not silence on, in which the peak is looked for
+_FILTER_SAMPLES = 256  # at the lower rate: length of soxr's filter (128 suffice at 20 bits of precision)
+_ONSET_SECONDS = 10.0  # searched for the peak, from the first sample that is not silent
 _SILENT_BELOW = 1e-4
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """What clips are to be like.
+    """The format of clips, and how they are cut.
 
     Attributes:
         sample_rate: Hz.
         clip_samples: samples of a clip at that rate; shorter sounds are padded with zeros at the end.
-        onset: whether a sound begins where it comes within 40 dB of its peak, without the silence before.
-        fade_seconds: where the "beginning" is cut out of a longer sound, its end falls to zero over this time.
-        long: the clips of a sound that is longer: its "beginning"; "consecutive" clips, as many as its length comes to
-            when rounded; or as many, each begun at "random" within one clip's length.
+        onset: whether to remove everything before the sound first comes within 40 dB of its peak.
+        fade_seconds: length of the fade at the end of a "beginning" that is cut from a longer sound.
+        long: the clips of a longer sound: its "beginning"; or "consecutive" clips, in number its length in clips,
+            rounded; or as many, each starting at a "random" position within one clip's length.
         format: of the stored samples.
-        seed: decides what is random.
+        seed: of the random positions.
 
     Raises:
         UsageError: a value is out of range.
@@ -58,7 +58,7 @@ class ClipSettings:
 
     def __post_init__(self) -> None:
         for good, what in (
-                (LOWEST_RATE <= self.sample_rate <= 384_000, f"rate {self.sample_rate}: give 1000 to 384000 Hz"),
+                (MIN_RATE <= self.sample_rate <= 384_000, f"rate {self.sample_rate}: give 1000 to 384000 Hz"),
                 (64 <= self.clip_samples <= 100_000_000, f"{self.clip_samples} samples a clip: give 64 to 100000000"),
                 (0 <= self.fade_seconds <= 60, f"a fade of {self.fade_seconds} seconds: give 0 to 60"),
                 (self.long in get_args(Long), f"long {self.long!r}: give one of {', '.join(get_args(Long))}"),
@@ -70,36 +70,36 @@ class ClipSettings:
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip as it is stored.
+    """A clip in its stored form.
 
     Attributes:
         samples: int16 or float32, ``(clip_samples,)``.
-        start: which sample of the sound (from its onset on, at the clips' rate) it begins with.
+        start: its first sample in the sound (counted from the onset, at the clips' rate).
         digest: SHA-256 of the samples' little-endian bytes: equal for exact duplicates.
-        held: how many samples were above full scale and had to be held to it.
+        clipped: number of samples above full scale, which were clipped to it.
     """
 
     samples: np.ndarray
     start: int
     digest: bytes
-    held: int
+    clipped: int
 
 
 def clips(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterator[Clip | None]:
-    """Decodes a sound, mixes it down, resamples it, finds its onset and cuts it into clips.
+    """Decode a sound, mix it down, resample it, find its onset and cut it into clips.
 
-    Memory is bounded however long the sound is.
+    Memory is bounded, whatever the length of the sound.
 
     Args:
         path: the file.
-        name: its name in the collection; together with the seed it decides where random clips begin.
-        settings: what clips are to be like.
+        name: its name in the collection; random positions depend on it and on the seed.
+        settings: format of the clips.
 
     Yields:
-        The clips in order; None for one that is silent.
+        The clips in order; None for a silent one.
 
     Raises:
-        DecodeError: the file gives no sound, or not to its end. What was yielded before should be dropped.
+        DecodeError: the file cannot be decoded, or not to its end. Discard what was yielded before.
     """
     pieces = _beginning(path, settings) if settings.long == "beginning" else _windows(path, name, settings)
     with contextlib.closing(pieces):
@@ -107,12 +107,12 @@ def clips(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterato
             if is_silent(samples, _SILENT_BELOW):
                 yield None
                 continue
-            stored, held = stored_samples(samples, settings.format)
-            yield Clip(stored, start, hashlib.sha256(stored).digest(), held)
+            stored, clipped = stored_samples(samples, settings.format)
+            yield Clip(stored, start, hashlib.sha256(stored).digest(), clipped)
 
 
 def stored_samples(samples: np.ndarray, sample_format: SampleFormat) -> tuple[np.ndarray, int]:
-    """float32 samples as they are stored, little-endian, and how many of them were above full scale.
+    """Convert float32 samples to the stored form, little-endian; returns them and how many were above full scale.
 
     Example:
         >>> stored_samples(np.array([0.5, 1.5]), "int16")
@@ -121,15 +121,15 @@ def stored_samples(samples: np.ndarray, sample_format: SampleFormat) -> tuple[np
     if sample_format == "float32":
         return np.ascontiguousarray(samples, "<f4"), 0
     scaled = np.rint(samples * np.float32(32768))  # as decoders divide: 16-bit sounds are stored unchanged
-    held = 0
+    clipped = 0
     if scaled.max() > 32767 or scaled.min() < -32768:
-        held = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))  # full scale itself is no loss
+        clipped = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))  # full scale itself is not a loss
         scaled = np.clip(scaled, -32768, 32767)
-    return scaled.astype("<i2"), held
+    return scaled.astype("<i2"), clipped
 
 
 def float_samples(content: bytes, sample_format: SampleFormat) -> np.ndarray:
-    """The inverse of `stored_samples`: float32 with full scale +-1 from the stored bytes."""
+    """Do the inverse of `stored_samples`: float32 with full scale +-1 from the stored bytes."""
     if sample_format == "float32":
         return np.frombuffer(content, "<f4").astype(np.float32)
     return np.frombuffer(content, "<i2").astype(np.float32) / 32768
@@ -139,7 +139,7 @@ def _beginning(path: str | os.PathLike, settings: ClipSettings) -> Iterator[tupl
     size = settings.clip_samples
     if settings.onset:
         samples = _from_onset(path, settings)
-    else:  # with one sample more than needed it would show whether more follows, if that matters
+    else:  # one sample more than needed shows whether the sound is longer, if that matters
         samples = load(path, settings.sample_rate, size + 1 if settings.fade_seconds else size)
     clip = np.zeros(size, np.float32)
     clip[:len(samples)] = samples[:size]
@@ -149,7 +149,7 @@ def _beginning(path: str | os.PathLike, settings: ClipSettings) -> Iterator[tupl
 
 
 def _from_onset(path: str | os.PathLike, settings: ClipSettings) -> np.ndarray:
-    """The sound from its onset on, resampled, at least as much as a clip takes if there is so much."""
+    """Return the sound from its onset on, resampled: at least one clip and a sample, if it is that long."""
     pieces, count = [], 0
     with contextlib.closing(_onset_blocks(path)) as blocks:
         for rate, block in blocks:
@@ -166,7 +166,7 @@ def _from_onset(path: str | os.PathLike, settings: ClipSettings) -> np.ndarray:
 
 
 def _onset_blocks(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks at the file's own rate from the onset on; none of a silent sound."""
+    """Yield blocks at the file's own rate from the onset on; none for a silent sound."""
     waiting, count, decoded = [], 0, False
     with contextlib.closing(decode(path)) as blocks:
         for rate, block in blocks:
@@ -190,7 +190,7 @@ def _windows(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iter
         rng = np.random.default_rng([settings.seed, *hashlib.sha256(name.encode()).digest()])
     with contextlib.closing(_onset_blocks(path) if settings.onset else decode(path)) as blocks:
         empty = True
-        for start, samples in cut(resampled(blocks, settings.sample_rate), settings.clip_samples, rng):
+        for start, samples in split_windows(resampled(blocks, settings.sample_rate), settings.clip_samples, rng):
             empty = False
             yield start, samples
     if empty and not settings.onset:
@@ -199,23 +199,23 @@ def _windows(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iter
         yield 0, np.zeros(settings.clip_samples, np.float32)
 
 
-def cut(blocks: Iterable[np.ndarray], size: int, rng: np.random.Generator | None = None
-        ) -> Iterator[tuple[int, np.ndarray]]:
-    """Cuts a stream into windows: as many as its length comes to in windows, rounded, and at least one.
+def split_windows(blocks: Iterable[np.ndarray], size: int, rng: np.random.Generator | None = None
+                  ) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut a stream into windows; their number is its length in windows, rounded, and at least one.
 
     Args:
         blocks: the stream, in blocks of any length.
         size: samples of a window.
-        rng: if given, every window begins at random within one window's length of where it would have begun.
+        rng: if given, the start of every window is moved at random by up to one window.
 
     Yields:
-        Where each window begins, and its samples, ``(size,)``: a last one that is not full is padded with zeros.
+        The start of each window and its samples, ``(size,)``; the last one is padded with zeros.
 
     Example:
-        >>> [(start, window.tolist()) for start, window in cut([np.arange(3), np.arange(3, 6)], size=4)]
+        >>> [(start, window.tolist()) for start, window in split_windows([np.arange(3), np.arange(3, 6)], 4)]
         [(0, [0.0, 1.0, 2.0, 3.0]), (4, [4.0, 5.0, 0.0, 0.0])]
     """
-    buffer, first, index = np.zeros(0, np.float32), 0, 0  # `first` is the place of the buffer's first sample
+    buffer, first, index = np.zeros(0, np.float32), 0, 0  # `first` is the position of the buffer's first sample
 
     def draw() -> int:
         return int(rng.integers(size)) if rng else 0
@@ -227,7 +227,7 @@ def cut(blocks: Iterable[np.ndarray], size: int, rng: np.random.Generator | None
             start = index * size + shift
             yield start, buffer[start - first:start - first + size]
             index, shift = index + 1, draw()
-        spare = max(0, (index - 1) * size - first)  # a last window may have to begin before its place
+        spare = max(0, (index - 1) * size - first)  # the last window may have to start earlier
         buffer, first = buffer[spare:], first + spare
     length = first + len(buffer)
     for late in range(index, max(1, math.floor(length / size + 0.5)) if length else 0):

@@ -1,7 +1,7 @@
-"""Work on many files in processes of their own, so that a decoder that crashes, hangs or swells costs one file.
+"""A pool of processes that run a task on many files; a decoder that crashes, hangs or exhausts memory costs one file.
 
-Results come in the order of the files, whatever the number of processes and whichever is done first. Only a bounded
-number of results waits at any time; a process whose results nobody takes yet waits itself.
+Results are in the order of the files, whatever the number of processes. The size of buffered results is bounded: a
+process whose results are not consumed blocks.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ from melgan_tf.errors import MelGANError
 
 Item = TypeVar("Item")
 
-_AHEAD = 6  # files that a process has been given beyond the one it works on
-_WINDOW = 64  # files a process whose results may be waiting for an earlier file's
-_MAX_WAITING = 64 << 20  # bytes of results that may wait before processes are made to wait
-_MAX_TAKEN = 4 << 20  # bytes that are taken from one process before it is another's turn
-_MAX_TOGETHER = 16  # results in a message
-_LONGEST_HELD = 0.5  # seconds until a message is sent in any case
+_QUEUED_FILES = 6  # submitted to a process beyond the one in progress
+_WINDOW = 64  # files per process whose results may be buffered until those of an earlier file arrive
+MAX_BUFFERED_BYTES = 64 << 20  # of results; beyond, only the process of the next file is read from
+_MAX_RECEIVED = 4 << 20  # bytes received from one process before the next one is served
+_MAX_BATCH = 16  # results in a message
+_MAX_BATCH_SECONDS = 0.5  # after which an incomplete message is sent
 _START_SECONDS = 60.0
-_MAX_FALSE_STARTS = 3
-_PARENT_DIED = 1  # PR_SET_PDEATHSIG
+_MAX_FAILED_STARTS = 3
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
-class Done:
-    """The end of a file that could be worked on; `value` is what the task returned."""
+class Success:
+    """The last result of a processed file; `value` is the return value of the task."""
 
     value: Any
 
 
 @dataclass(frozen=True)
-class Failed:
-    """The end of a file that could not; results that came before should be dropped."""
+class Failure:
+    """The last result of a file that could not be processed; discard its earlier results."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Again:
-    """A process died over the file, which begins once more; results that came before should be dropped."""
+class Retry:
+    """The process died, and the file is processed again from its start; discard its earlier results."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may take.
+    """Resource limits for one file.
 
     Attributes:
-        seconds: without any result.
-        seconds_per_megabyte: more of them for every megabyte that the file has.
-        megabytes: of memory, all in all, that a process may hold.
+        seconds: without a result.
+        seconds_per_megabyte: added to ``seconds`` for every megabyte of the file.
+        megabytes: memory of a process.
     """
 
     seconds: float = 60.0
@@ -82,15 +82,15 @@ class _Job(Generic[Item]):
     died: bool = False
 
 
-class Pool:
+class DecoderPool:
     """Processes that run a task on one file after the other.
 
     Args:
-        task: where the function is, ``module:name``. It is called with a file's arguments, the settings and a function
-            that takes results, as many as there are, and its return value ends the file.
+        task: ``module:function``. It is called with the arguments of a file, the settings and a function ``emit`` to
+            be called with each result; its return value completes the file.
         settings: passed to every call; picklable.
         workers: number of processes.
-        limits: what a file may take.
+        limits: for each file.
     """
 
     def __init__(self, task: str, settings: Any, workers: int, limits: Limits | None = None) -> None:
@@ -98,10 +98,10 @@ class Pool:
         self.size = workers
         self.workers: list[_Worker] = []
         self.unassigned: deque[_Job] = deque()
-        self.waiting = 0  # bytes of results that nobody took yet
-        self.false_starts = 0
+        self.buffered = 0  # bytes of results that were received and not yet consumed
+        self.failed_starts = 0
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> DecoderPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,13 +110,14 @@ class Pool:
         self.workers.clear()
 
     def results(self, items: Iterable[tuple[Item, Any, int]]) -> Iterator[tuple[Item, Any]]:
-        """Runs the task on every item.
+        """Run the task on every item.
 
         Args:
-            items: what the results are called by, the task's arguments (None: nothing to do), the size in bytes.
+            items: an identifier of any type, the arguments of the task (None: there is nothing to do) and the size of
+                the file in bytes.
 
         Yields:
-            Each item with its results, in order, the last of which is `Done` or `Failed`.
+            The identifier with each result, in order; the last result of an item is `Success` or `Failure`.
 
         Raises:
             MelGANError: no process can be started.
@@ -129,7 +130,7 @@ class Pool:
             head = order[0]
             while head.results:
                 result, size = head.results.popleft()
-                self.waiting -= size
+                self.buffered -= size
                 yield head.item, result
             if head.ended:
                 order.popleft()
@@ -144,7 +145,7 @@ class Pool:
             limit = self.limits.seconds + self.limits.seconds_per_megabyte * size / 1e6
             job = _Job(item, arguments, limit)
             if arguments is None:
-                job.results.append((Done(None), 0))
+                job.results.append((Success(None), 0))
                 job.ended = True
             else:
                 self.unassigned.append(job)
@@ -157,50 +158,50 @@ class Pool:
             if len(self.workers) < self.size:
                 self.workers.append(_Worker(self.task, self.settings, self.limits))
             worker = min(self.workers, key=lambda worker: len(worker.jobs))
-            if len(worker.jobs) > _AHEAD:
+            if len(worker.jobs) > _QUEUED_FILES:
                 return
             job = self.unassigned.popleft()
-            if not worker.give(job):
-                self._bury(worker)
+            if not worker.submit(job):
+                self._replace_worker(worker)
 
     def _receive(self, head: _Job) -> None:
-        """Waits for results, of the first file above all."""
+        """Wait for results; those of the first file have priority."""
         now = time.monotonic()
-        heard, all_of_them = {}, self.waiting < _MAX_WAITING or head in self.unassigned
+        reading, read_all = {}, self.buffered < MAX_BUFFERED_BYTES or head in self.unassigned
         for worker in self.workers:
-            if worker.jobs and (all_of_them or head in worker.jobs):
-                heard[worker.pipe] = worker
+            if worker.jobs and (read_all or head in worker.jobs):
+                reading[worker.pipe] = worker
             else:
-                worker.rest(now)  # time only counts while somebody listens
-        soonest = min(worker.deadline for worker in heard.values())
-        for pipe in wait(list(heard), max(0.0, soonest - now)):
-            worker = heard.pop(pipe)
-            size = worker.take()
+                worker.reset_deadline(now)  # a blocked process must not time out
+        earliest = min(worker.deadline for worker in reading.values())
+        for pipe in wait(list(reading), max(0.0, earliest - now)):
+            worker = reading.pop(pipe)
+            size = worker.receive()
             if size is None:
-                self._bury(worker)
+                self._replace_worker(worker)
             else:
-                self.waiting += size
+                self.buffered += size
         now = time.monotonic()
-        for worker in heard.values():
+        for worker in reading.values():
             if now > worker.deadline:
-                self._bury(worker, f"took longer than {worker.jobs[0].seconds:.0f} s to decode")
+                self._replace_worker(worker, f"took longer than {worker.jobs[0].seconds:.0f} s to decode")
 
-    def _bury(self, worker: _Worker, reason: str | None = None) -> None:
-        """Replaces a process that died or was killed; its first file is tried once more unless that took too long."""
+    def _replace_worker(self, worker: _Worker, reason: str | None = None) -> None:
+        """Replace a process that died or exceeded its time; after a first crash its file is retried."""
         code = worker.kill()
         self.workers.remove(worker)
         jobs = list(worker.jobs)
         if not worker.ready:
-            self.false_starts += 1
-            if self.false_starts >= _MAX_FALSE_STARTS:
-                raise MelGANError(f"processes for decoding do not start: {worker.last_words or _cause(code)}")
+            self.failed_starts += 1
+            if self.failed_starts >= _MAX_FAILED_STARTS:
+                raise MelGANError(f"processes for decoding do not start: {worker.last_line or _cause(code)}")
         elif jobs:
-            self.false_starts, first = 0, jobs[0]
+            self.failed_starts, first = 0, jobs[0]
             if reason is None and not first.died:
                 first.died = True
-                first.results.append((Again(), 0))
+                first.results.append((Retry(), 0))
             else:
-                first.results.append((Failed(reason or f"the decoder crashed on it ({_cause(code)})"), 0))
+                first.results.append((Failure(reason or f"the decoder crashed on it ({_cause(code)})"), 0))
                 first.ended = True
                 jobs.pop(0)
         self.unassigned.extendleft(reversed(jobs))
@@ -214,78 +215,79 @@ def _cause(code: int) -> str:
 
 
 class _Worker:
-    """One process, and the files that it was given."""
+    """One process and the files submitted to it."""
 
     def __init__(self, task: str, settings: Any, limits: Limits) -> None:
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self.deadline = time.monotonic() + limits.seconds
-        self.words = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
-        self.pipe, theirs = Pipe()
+        self.stderr_file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+        self.pipe, remote_end = Pipe()
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", f"from melgan_tf.data.decoder_pool import serve; serve({theirs.fileno()})"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.words, pass_fds=[theirs.fileno()],
-                env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+        code = f"from melgan_tf.data.decoder_pool import serve; serve({remote_end.fileno()})"
+        environment = {**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with remote_end:
+            self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, env=environment,
+                                            stdout=subprocess.DEVNULL, stderr=self.stderr_file,
+                                            pass_fds=[remote_end.fileno()])
         with contextlib.suppress(OSError):
             self.pipe.send((os.getpid(), task, settings, limits.megabytes))
 
-    def give(self, job: _Job) -> bool:
+    def submit(self, job: _Job) -> bool:
         self.jobs.append(job)
         if len(self.jobs) == 1:
-            self.rest(time.monotonic())
+            self.reset_deadline(time.monotonic())
         try:
             self.pipe.send(job.arguments)
         except OSError:
             return False
         return True
 
-    def rest(self, now: float) -> None:
-        """Sets the clock back."""
+    def reset_deadline(self, now: float) -> None:
+        """Restart the time limit of the file in progress."""
         if self.jobs:
             self.deadline = now + (self.jobs[0].seconds if self.ready else _START_SECONDS)
 
-    def take(self) -> int | None:
-        """Takes what there is; the number of bytes, or None if the process is no more."""
-        taken = 0
+    def receive(self) -> int | None:
+        """Receive the available results; returns the number of bytes, or None if the process has ended."""
+        received = 0
         try:
-            while taken < _MAX_TAKEN:
+            while received < _MAX_RECEIVED:
                 message = self.pipe.recv_bytes()
                 ended, values = pickle.loads(message)
                 self.ready = True
                 if values:
                     self.jobs[0].results.extend((value, 0) for value in values[:-1])
                     self.jobs[0].results.append((values[-1], len(message)))
-                    taken += len(message)
+                    received += len(message)
                 if ended:
                     self.jobs.popleft().ended = True
                 if not self.jobs or not self.pipe.poll():
                     break
-        except Exception:  # the pipe ended; or, from a process whose memory is damaged, anything
+        except Exception:  # end of file; from a process with corrupt memory, any other error
             return None
-        self.rest(time.monotonic())
-        return taken
+        self.reset_deadline(time.monotonic())
+        return received
 
     def kill(self) -> int:
-        """Ends the process, if it has not ended; returns its exit code, or minus the signal."""
+        """Kill the process unless it has ended; returns its exit code, or the negative signal number."""
         self.process.kill()
         self.pipe.close()
         code = self.process.wait()
-        with self.words:
-            self.words.seek(max(0, self.words.seek(0, os.SEEK_END) - 4000))
-            self.last_words = self.words.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+        with self.stderr_file:
+            self.stderr_file.seek(max(0, self.stderr_file.seek(0, os.SEEK_END) - 4000))
+            self.last_line = self.stderr_file.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
         return code
 
 
 def serve(descriptor: int) -> None:
-    """What a process does: reads arguments from a pipe, runs the task, writes results, until the pipe ends."""
+    """Entry point of a process: read arguments from a pipe, run the task, write results, until the pipe is closed."""
     pipe = Connection(descriptor)
     parent, task, settings, megabytes = pipe.recv()
-    ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent handles it
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     module, _, name = task.partition(":")
     function = getattr(importlib.import_module(module), name)
@@ -295,31 +297,31 @@ def serve(descriptor: int) -> None:
         while True:
             arguments, results = pipe.recv(), _Results(pipe)
             end = _answer(function, arguments, settings, megabytes, results)
-            pipe.send((True, [*results.held, end]))
+            pipe.send((True, [*results.batch, end]))
 
 
 class _Results:
-    """Takes a file's results and passes them on, a few together."""
+    """Sends the results of a file in batches."""
 
     def __init__(self, pipe: Connection) -> None:
-        self.pipe, self.held, self.since = pipe, [], time.monotonic()
+        self.pipe, self.batch, self.since = pipe, [], time.monotonic()
 
     def __call__(self, value: Any) -> None:
-        self.held.append(value)
-        if len(self.held) >= _MAX_TOGETHER or time.monotonic() - self.since > _LONGEST_HELD:
-            self.pipe.send((False, self.held))
-            self.held, self.since = [], time.monotonic()
+        self.batch.append(value)
+        if len(self.batch) >= _MAX_BATCH or time.monotonic() - self.since > _MAX_BATCH_SECONDS:
+            self.pipe.send((False, self.batch))
+            self.batch, self.since = [], time.monotonic()
 
 
 def _answer(function: Callable[..., Any], arguments: Any, settings: Any, megabytes: int, results: _Results
-            ) -> Done | Failed:
+            ) -> Success | Failure:
     try:
-        return Done(function(arguments, settings, results))
+        return Success(function(arguments, settings, results))
     except MemoryError:
-        return Failed(f"decoding it takes more than {megabytes} MB of memory")
+        return Failure(f"decoding it takes more than {megabytes} MB of memory")
     except MelGANError as error:
-        return Failed(getattr(error, "reason", str(error)))
+        return Failure(getattr(error, "reason", str(error)))
     except BrokenPipeError:
         raise
     except Exception as error:
-        return Failed(f"an unforeseen error: {type(error).__name__}: {' '.join(str(error).split())}")
+        return Failure(f"an unexpected error: {type(error).__name__}: {' '.join(str(error).split())}")

@@ -1,4 +1,4 @@
-"""What a preparation writes down beside its shards: settings, a receipt for every finished shard, report and index."""
+"""The records of a preparation beside its shards: settings, a receipt for every finished shard, report and index."""
 
 from __future__ import annotations
 
@@ -32,35 +32,35 @@ class Journal:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the folder for one process and sweeps out what a killed one left half-written.
+        """Lock the folder and remove incomplete files of a killed process.
 
         Raises:
-            MelGANError: another process has it, or it cannot be written.
+            MelGANError: another process has locked it, or it cannot be written.
         """
-        made = not self.out.exists()
+        created = not self.out.exists()
         with file_lock(self.folder / "lock", str(self.out), f"another process is preparing {self.out}"):
-            for left in itertools.chain(self.out.glob(".*.part"), self.folder.glob(".*.part")):
-                left.unlink(missing_ok=True)
+            for leftover in itertools.chain(self.out.glob(".*.part"), self.folder.glob(".*.part")):
+                leftover.unlink(missing_ok=True)
             try:
                 yield
             finally:
-                if not self.settings_file.exists():  # nothing was begun
+                if not self.settings_file.exists():  # nothing was started
                     with contextlib.suppress(OSError):
                         storage.remove_tree(self.folder)
-                        if made:
+                        if created:
                             self.out.rmdir()
 
     def clear(self) -> None:
-        """Removes what a preparation wrote, and nothing else; the index first."""
+        """Remove the files of the preparation, and no others; the index first."""
         for file in (self.out / shards.INDEX, self.out / shards.REPORT, *self.out.glob("shard-*.tfrecord"),
                      *self.folder.glob("*.json")):
             file.unlink(missing_ok=True)
 
     def begin(self, wanted: dict[str, Any]) -> bool:
-        """Writes down what is to be made, or holds it against what was begun; tells whether something was.
+        """Store the settings, or compare them with the stored ones; returns whether a preparation was started before.
 
         Raises:
-            UsageError: something else was begun here.
+            UsageError: it was started with other settings.
         """
         if not self.settings_file.exists():
             write_text(self.settings_file, json.dumps(wanted, indent=2) + "\n")
@@ -68,41 +68,41 @@ class Journal:
         found = _read(self.settings_file)
         differing = [f"{key}: {value} / {found.get(key)}" for key, value in wanted.items() if found.get(key) != value]
         if differing:
-            raise UsageError(f"{self.out} was begun otherwise ({'; '.join(differing)}): give another folder, or "
-                             "--fresh to begin anew")
+            raise UsageError(f"{self.out} was prepared with other settings ({'; '.join(differing)}): give another "
+                             "folder, or --fresh to start again")
         return True
 
     def _receipt_file(self, number: int) -> Path:
         return self.folder / f"{number:05d}.json"
 
     def write_receipt(self, number: int, receipt: dict[str, Any]) -> None:
-        """Enters a finished shard."""
+        """Store the receipt of a finished shard."""
         write_text(self._receipt_file(number), json.dumps(receipt, ensure_ascii=False) + "\n")
 
     def receipt(self, number: int) -> dict[str, Any]:
-        """What was entered for a shard.
+        """Return the receipt of a shard.
 
         Raises:
-            MelGANError: nothing, or it is damaged.
+            MelGANError: it is missing or damaged.
         """
         return _read(self._receipt_file(number))
 
     def skipped(self, count: int) -> Iterator[Skipped]:
-        """Every file of the first ``count`` shards that was skipped, in the order of names."""
+        """Yield every skipped file of the first ``count`` shards, sorted by name."""
         for receipt in self._receipts(count):
             for name, reason in receipt["skipped"]:
                 yield Skipped(name, reason)
 
     def _receipts(self, count: int) -> Iterator[dict[str, Any]]:
-        with Prefetcher() as copies:
-            for file, copy, missing in copies.prefetch(map(self._receipt_file, range(count)), lambda file: file):
+        with Prefetcher() as prefetcher:
+            for file, copy, missing in prefetcher.prefetch(map(self._receipt_file, range(count)), lambda file: file):
                 if missing:
-                    raise MelGANError(f"{file} {missing}: begin anew with --fresh")
+                    raise MelGANError(f"{file} {missing}: start again with --fresh")
                 yield _read(copy)
-                copies.release(file)
+                prefetcher.release(file)
 
     def remove_from(self, number: int) -> None:
-        """Removes shards, from one on."""
+        """Remove the shards from ``number`` on."""
         for leftover in itertools.count(number):
             if not self._receipt_file(leftover).exists():
                 return
@@ -110,7 +110,7 @@ class Journal:
             self._receipt_file(leftover).unlink()
 
     def write_report(self, count: int, counts: Counts, ignored: dict[str, int]) -> None:
-        """Writes report.json: what became of the files of the first ``count`` shards."""
+        """Write report.json, about the files of the first ``count`` shards."""
         values = counts.to_dict()
         summary = {"files": values.pop("files"), "kept": values.pop("kept"), "skipped": counts.skipped, **values,
                    "ignored": ignored}
@@ -120,7 +120,7 @@ class Journal:
         self._write(shards.REPORT, summary, {"skipped_files": skipped, "partly_kept": partly})
 
     def write_index(self, count: int, counts: Counts, settings: dict[str, Any]) -> None:
-        """Writes index.json: with it the folder is complete."""
+        """Write index.json, which marks the folder as complete."""
         values = {**settings, "clips": counts.clips, "labels": dict(sorted(counts.labels.items()))}
         entries = ({"file": shards.shard_name(number), "clips": receipt["counts"]["clips"], "bytes": receipt["bytes"],
                     "sha256": receipt["sha256"]} for number, receipt in enumerate(self._receipts(count)))
@@ -135,7 +135,7 @@ class Journal:
 
 
 def _write_list(file: TextIO, key: str, items: Iterable[Any]) -> None:
-    """A JSON list, one line an item, that need not be in memory."""
+    """Write a JSON list, one line per item, without having it in memory."""
     file.write(f',\n  "{key}": [')
     empty = True
     for item in items:
@@ -148,4 +148,4 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MelGANError(f"{file} is damaged ({error}): begin anew with --fresh") from None
+        raise MelGANError(f"{file} is damaged ({error}): start again with --fresh") from None

@@ -1,4 +1,4 @@
-"""The classes of sounds that a model was trained on: the folders that they lay in. No TensorFlow."""
+"""The classes of the sounds that a model was trained on: the folders of the files. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from melgan_tf.errors import UsageError
 
-#: What people call the class of sounds that lie in no folder.
+#: Name of the class of sounds that are not in a sub-folder.
 UNLABELLED = "unlabelled"
 
 
@@ -19,14 +19,14 @@ class Classes:
     """The classes of a model, in the order of its label vectors.
 
     Attributes:
-        counts: sounds that the model learned from, by class name; "" is the class of those in no folder.
+        counts: number of training sounds, by class name; "" is the class of those that are not in a sub-folder.
     """
 
     counts: dict[str, int]
 
     @property
     def names(self) -> list[str]:
-        """As people see and type them."""
+        """The names that users see and type."""
         return [name or UNLABELLED for name in self.counts]
 
     def __len__(self) -> int:
@@ -34,21 +34,21 @@ class Classes:
 
     @property
     def shares(self) -> np.ndarray:
-        """How much of the training sounds each class is: ``(classes,)`` float32, sums to 1."""
+        """The fraction of training sounds in each class: ``(classes,)`` float32, sums to 1."""
         counts = np.array(list(self.counts.values()), np.float32)
         return counts / counts.sum()
 
     def label(self, text: str) -> np.ndarray:
-        """The label vector that a request asks for: one class, or a mixture of several.
+        """Parse a label: one class, or a mixture of several.
 
         Args:
-            text: ``kick``, or ``kick=0.7,snare=0.3``; weights are brought to a sum of 1.
+            text: ``kick``, or ``kick=0.7,snare=0.3``; the weights are normalized to a sum of 1.
 
         Returns:
             ``(classes,)`` float32, sums to 1.
 
         Raises:
-            UsageError: an unknown class, or a weight that is no number above 0.
+            UsageError: a class is unknown, or a weight is not a positive number.
 
         Example:
             >>> Classes({"kick": 3, "snare": 1}).label("kick=3, snare=1").tolist()
@@ -65,7 +65,7 @@ class Classes:
         return vector / vector.sum()
 
     def describe(self, label: np.ndarray) -> str:
-        """The request that `label` reads as this vector.
+        """Format a label vector as the text that `label` parses.
 
         Example:
             >>> Classes({"kick": 3, "snare": 1}).describe(np.array([0.75, 0.25]))
@@ -81,5 +81,5 @@ def _weight(text: str, whole: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise UsageError(f"--label {whole!r}: the weight {text!r} is no number above 0")
+        raise UsageError(f"--label {whole!r}: weight {text!r} must be a positive number")
     return value

@@ -1,8 +1,8 @@
 """From a folder of sounds to batches of mel spectrograms.
 
-The folder is decoded once; the mels, small, stay in memory (4 kB a sound with the seed preset), so a training step
-never waits for a file. The order of every epoch is a function of the seed and the epoch's number alone, so a resumed
-run sees the sounds in the order that it would have seen them in.
+The folder is decoded once; the mels stay in memory (4 kB per sound with the seed preset), so a training step never
+waits for a file. The order of an epoch depends only on the seed and the epoch's number, so a resumed run continues in
+the same order.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class SoundSet:
     Attributes:
         mels: ``(sounds, frames, mel_bins)`` float32, as the configuration's `AudioConfig` defines.
         sounds: the file of each, in order.
-        skipped: the files that were left out, and why.
-        fingerprint: sixteen hexadecimal digits that change if any sample of any clip does.
+        skipped: the skipped files, and the reasons.
+        fingerprint: sixteen hexadecimal digits that depend on every sample of every clip.
     """
 
     mels: np.ndarray
@@ -47,45 +47,45 @@ class SoundSet:
 
     @property
     def classes(self) -> dict[str, int]:
-        """How many sounds each folder holds, by name; sounds that lie in no folder are of class ""."""
+        """The number of sounds in each sub-folder, by name; sounds that are not in one are of class ""."""
         return dict(sorted(Counter(sound.label for sound in self.sounds).items()))
 
     @property
     def labels(self) -> np.ndarray:
-        """The class of each sound: ``(sounds,)`` int32, positions in `classes`."""
+        """The class of each sound: ``(sounds,)`` int32, indices into `classes`."""
         positions = {name: index for index, name in enumerate(self.classes)}
         return np.array([positions[sound.label] for sound in self.sounds], np.int32)
 
     def images(self) -> np.ndarray:
-        """The mels as the patch GAN sees them: ``(sounds, mel_bins, frames, 1)``."""
+        """Return the mels in the layout of the patch GAN: ``(sounds, mel_bins, frames, 1)``."""
         return np.ascontiguousarray(np.transpose(self.mels, (0, 2, 1)))[..., None]
 
 
 def load_folder(folder: str | Path, config: Config, progress: Progress | None = None) -> SoundSet:
-    """Decodes every sound below a folder and computes its mel spectrogram in-graph.
+    """Decode every sound in a folder and compute its mel spectrogram in-graph.
 
     Args:
-        folder: searched at any depth.
+        folder: searched recursively.
         config: its ``audio`` and ``data`` parts are used.
-        progress: told of every file.
+        progress: reports every file.
 
     Raises:
-        MelGANError: the folder is missing or holds no readable, audible sound.
+        MelGANError: the folder is missing or contains no readable, audible sound.
     """
     audio, samples = config.audio, config.data.clip_samples
     reading = ClipReader(folder, audio.sample_rate, samples, progress)
     clips = reading.clips(to_peak if config.data.level == "peak" else None)
-    analyse = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
+    analyze = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((None, samples), tf.float32)])
     mels = []
     with tf.device("CPU"):  # a GPU may round products of float32 to 10 bits
         while batch := list(itertools.islice(clips, _ANALYSIS_BATCH)):
-            mels.append(analyse(np.stack(batch)).numpy())
+            mels.append(analyze(np.stack(batch)).numpy())
     return SoundSet(np.concatenate(mels), reading.kept, reading.skipped, reading.fingerprint)
 
 
 def to_peak(samples: np.ndarray) -> np.ndarray:
-    """Brings a sound that is not silent to a peak of 1."""
+    """Scale a sound that is not silent to a peak of 1."""
     return samples / np.max(np.abs(samples))
 
 
@@ -135,16 +135,15 @@ def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0)
 
 def labelled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed: int, start_step: int = 0,
                      balance: float = 0.0) -> tf.data.Dataset:
-    """Endless batches of sounds drawn at random, each with its class; every batch a function of seed and step.
+    """Return endless batches of random sounds with their classes; a batch depends only on seed and step.
 
     Args:
         mels: ``(sounds, frames, mel_bins)``.
         labels: ``(sounds,)``, class numbers.
-        batch_size: any; a small set's sounds come several times in a batch.
-        seed: decides what is drawn.
-        start_step: batches to leave out, as if they had been consumed.
-        balance: 0 draws every sound as often as every other; 1 every class as often as every other; see
-            `class_shares`.
+        batch_size: any; sounds of a small set occur several times in a batch.
+        seed: of the random choice.
+        start_step: batches to skip, as if they had been consumed.
+        balance: 0 draws all sounds with equal probability, 1 all classes; see `class_shares`.
 
     Returns:
         A dataset of ``(mels, labels)``: ``(batch_size, frames, mel_bins)`` and ``(batch_size,)`` int32.
@@ -163,7 +162,7 @@ def labelled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed
 
 
 def class_shares(counts: np.ndarray, balance: float) -> np.ndarray:
-    """How often each class is drawn: ``counts ** (1 - balance)``, divided by its sum.
+    """Return the probability of each class: ``counts ** (1 - balance)``, divided by its sum.
 
     Example:
         >>> class_shares(np.array([90, 10]), 0.5).round(2).tolist()

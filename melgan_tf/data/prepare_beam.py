@@ -1,13 +1,12 @@
-"""`melgan-tf prepare` on Apache Beam: the same shards, made by a cluster.
+"""`melgan-tf prepare` on Apache Beam: the same shards, written by a cluster.
 
 ::
 
-    files in order ─► decode ─┬─► files of each shard ──────────┬─► shard, receipt
-                              └─► who had each clip first? ─────┘
+    sorted files ─► decode ─┬─► files by shard ────────────────┬─► shard, receipt
+                            └─► first occurrence of each clip ─┘
 
-Decoding and writing run anywhere; the sounds and the folder of the shards must be readable, and writable, by every
-machine under the same names. What needs one place, the order of the files, the report and the index, stays with the
-process that starts the pipeline. Nothing here imports Beam before it is asked for.
+Decoding and writing run on all machines, which need access to the sounds and to the output folder under the same names.
+The process that starts the pipeline sorts the files and writes the report and the index. Beam is imported lazily.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.runtime import muted
 
 RUNNERS = ("DirectRunner", "FlinkRunner", "SparkRunner", "DataflowRunner")
-_CHUNK = 16  # files that are handed out together
+_CHUNK = 16  # files per element of the pipeline
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Where a preparation runs.
+    """Runs a preparation on Apache Beam.
 
     Args:
-        runner: one of `RUNNERS`, or another that Beam knows.
-        options: of the pipeline, as on Beam's own command lines.
+        runner: one of `RUNNERS`, or another one of Beam.
+        options: pipeline options, as on Beam's own command lines.
 
     Raises:
-        UsageError: Beam is not installed, or does not understand the options.
+        UsageError: Beam is not installed, or rejects the options.
     """
 
     runner: str
@@ -53,21 +52,21 @@ class Pipeline:
         self.parsed()
 
     def parsed(self) -> Any:
-        """The options as Beam's own object."""
+        """Return the options as Beam's own object."""
         try:
             with _unlogged():
                 from apache_beam.options.pipeline_options import PipelineOptions
         except ImportError:
             raise UsageError(f"--runner {self.runner} needs Apache Beam, which is not installed: pip install "
                              "'melgan-tf[beam]'") from None
-        said = io.StringIO()
+        stderr = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said), _unlogged():
+            with contextlib.redirect_stderr(stderr), _unlogged():
                 options = PipelineOptions([f"--runner={self.runner}", *self.options])
                 options.get_all_options()
         except SystemExit:
-            reason = (said.getvalue().strip().splitlines() or ["no reason given"])[-1]
-            raise UsageError(f"Apache Beam does not understand {' '.join(self.options)}: "
+            reason = (stderr.getvalue().strip().splitlines() or ["no reason given"])[-1]
+            raise UsageError(f"Apache Beam rejects {' '.join(self.options)}: "
                              f"{reason.rpartition('error: ')[2]}") from None
         return options
 
@@ -76,7 +75,7 @@ class Pipeline:
 
 
 class _OnBeam(prepare.Preparation):
-    """A preparation whose shards are all made by one pipeline."""
+    """A preparation whose shards are all written by one pipeline."""
 
     def __init__(self, pipeline: Pipeline, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -86,17 +85,17 @@ class _OnBeam(prepare.Preparation):
                 advance: Callable[[int], None]) -> tuple[int, Iterator[prepare.Entry]]:
         return 0, entries
 
-    def _make(self, entries: Iterator[prepare.Entry], number: int, advance: Callable[[int], None]) -> int:
-        (self.out / shards.INDEX).unlink(missing_ok=True)  # until all is whole again
+    def _write_shards(self, entries: Iterator[prepare.Entry], number: int, advance: Callable[[int], None]) -> int:
+        (self.out / shards.INDEX).unlink(missing_ok=True)  # until all shards are complete again
         chunks, files = list(_chunks(entries, self.wanted["shard_files"])), 0
         if chunks:
             self._run(chunks)
             files = chunks[-1].first + len(chunks[-1].entries)
-        made = -(-files // self.wanted["shard_files"])
-        for shard in range(made):
+        total = -(-files // self.wanted["shard_files"])
+        for shard in range(total):
             self.counts.add(Counts.from_dict(self.journal.receipt(shard)["counts"]))
         advance(files)
-        return made
+        return total
 
     def _run(self, chunks: list[_Chunk]) -> None:
         import apache_beam as beam
@@ -106,21 +105,21 @@ class _OnBeam(prepare.Preparation):
         files = (pipeline | "files" >> beam.Create(chunks) | "spread" >> beam.Reshuffle()
                  | "decode" >> beam.FlatMap(decode))
         repeated = (files | "clips" >> beam.FlatMap(_occurrences) | "by samples" >> beam.GroupByKey()
-                    | "repeated" >> beam.FlatMap(_repetitions))
+                    | "repeated" >> beam.FlatMap(_repeats))
         ({"files": files | "shard of file" >> beam.Map(lambda file: (file.shard, file)), "repeated": repeated}
          | "by shard" >> beam.CoGroupByKey() | "write" >> beam.Map(_write, out=str(self.out)))
         try:
-            with _unlogged(), muted():  # processes of the runner's own write to stderr, too
+            with _unlogged(), muted():  # the runner's own processes write to stderr, too
                 state = pipeline.run().wait_until_finish()
         except Exception as error:
             raise MelGANError(f"the pipeline failed on {self.pipeline.runner}: {_last_line(error)}") from error
         if state not in (None, "DONE"):
-            raise MelGANError(f"the pipeline ended as {state} on {self.pipeline.runner}: look there for why")
+            raise MelGANError(f"the pipeline ended as {state} on {self.pipeline.runner}: see the log of the runner")
 
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keeps Beam from logging what becomes one line anyway."""
+    """Disable logging: Beam logs errors that are reported in one line anyway."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -140,7 +139,7 @@ class _Chunk:
 
 @dataclass
 class _File:
-    """What became of a file."""
+    """The results of a file."""
 
     shard: int
     index: int
@@ -161,12 +160,10 @@ def _chunks(entries: Iterator[prepare.Entry], shard_files: int) -> Iterator[_Chu
 
 
 @functools.cache
-def _decoder(settings: ClipSettings, limits: decoder_pool.Limits) -> tuple[ThreadPoolExecutor, decoder_pool.Pool]:
-    """One process for decoding, as long as this one lives.
-
-    It is only spoken to from one thread of its own: it ends with the thread that has begun it.
-    """
-    return ThreadPoolExecutor(1), decoder_pool.Pool("melgan_tf.data.prepare:clips_of", settings, 1, limits)
+def _decoder(settings: ClipSettings, limits: decoder_pool.Limits
+             ) -> tuple[ThreadPoolExecutor, decoder_pool.DecoderPool]:
+    """Start the decoding process of this worker, and the thread that uses it: it ends with that thread."""
+    return ThreadPoolExecutor(1), decoder_pool.DecoderPool("melgan_tf.data.prepare:clips_of", settings, 1, limits)
 
 
 def _decode(chunk: _Chunk, settings: ClipSettings, limits: decoder_pool.Limits) -> list[_File]:
@@ -174,16 +171,16 @@ def _decode(chunk: _Chunk, settings: ClipSettings, limits: decoder_pool.Limits) 
     return executor.submit(_decode_here, chunk, pool).result()
 
 
-def _decode_here(chunk: _Chunk, pool: decoder_pool.Pool) -> list[_File]:
+def _decode_here(chunk: _Chunk, pool: decoder_pool.DecoderPool) -> list[_File]:
     files = [_File(chunk.shard, chunk.first + place, entry) for place, entry in enumerate(chunk.entries)]
-    jobs = ((file, prepare.arguments(file.entry.found), file.entry.size) for file in files)
+    jobs = ((file, prepare.task_arguments(file.entry.found), file.entry.size) for file in files)
     with contextlib.closing(pool.results(jobs)) as results:
         for file, result in results:
             if isinstance(result, tuple):
                 file.clips.append(result)
                 continue
             file.end = result
-            if not isinstance(result, decoder_pool.Done):  # it begins once more, or failed
+            if not isinstance(result, decoder_pool.Success):  # retried or failed
                 file.clips.clear()
     return files
 
@@ -193,20 +190,20 @@ def _occurrences(file: _File) -> Iterator[tuple[bytes, tuple[int, int, int, str]
         yield digest, (file.index, place, file.shard, file.entry.found.name)
 
 
-def _repetitions(same: tuple[bytes, Iterable[tuple[int, int, int, str]]]) -> Iterator[tuple[int, tuple]]:
-    """For each shard the clips that are in an earlier place already, with the name of the file that had them first."""
+def _repeats(same: tuple[bytes, Iterable[tuple[int, int, int, str]]]) -> Iterator[tuple[int, tuple]]:
+    """Yield by shard all occurrences of a clip but the first, with the name of the file of the first."""
     (_, _, _, name), *others = sorted(same[1])
     for index, place, shard, _ in others:
         yield shard, ((index, place), name)
 
 
-class _Earlier:
-    """Tells a shard's writer which file had a clip before, as `melgan_tf.data.shard_writer.Seen` does."""
+class _KnownRepeats:
+    """A `melgan_tf.data.shard_writer.DedupIndex` of duplicates that are known in advance."""
 
     def __init__(self, repeated: dict[tuple[int, int], str]) -> None:
         self.repeated, self.file, self.place = repeated, -1, 0
 
-    def begin(self, file: int) -> None:
+    def start_file(self, file: int) -> None:
         self.file, self.place = file, 0
 
     def add(self, digest: bytes, name: str) -> str | None:
@@ -219,12 +216,12 @@ class _Earlier:
 
 def _write(shard: tuple[int, dict[str, Iterable]], out: str) -> None:
     number, parts = shard
-    earlier = _Earlier(dict(parts["repeated"]))
-    with writing(Path(out) / shards.shard_name(number), earlier) as writer:
+    dedup = _KnownRepeats(dict(parts["repeated"]))
+    with writing(Path(out) / shards.shard_name(number), dedup) as writer:
         for file in sorted(parts["files"], key=lambda file: file.index):
-            earlier.begin(file.index)
+            dedup.start_file(file.index)
             for result in (*file.clips, file.end):
-                prepare.enter(writer, file.entry, result)
+                prepare.add_result(writer, file.entry, result)
     Journal(Path(out)).write_receipt(number, writer.receipt())
 
 

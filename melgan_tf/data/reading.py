@@ -1,4 +1,4 @@
-"""Sounds to learn from or to compare with, be they a folder of files or prepared shards: one way to read both."""
+"""Reading the clips of a folder of files or of prepared shards."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from melgan_tf.progress import Progress
 
 
 class ClipReader:
-    """All clips of some sounds, once, in order; what was left out, and a digest of all that was read.
+    """Reads all clips of a source once, in order; collects the skipped files and a digest of the samples.
 
     Args:
-        source: the folder or the shards.
+        source: the folder of files or shards.
         sample_rate: of the clips, Hz.
-        clip_samples: samples of a clip; None for all of each sound.
-        progress: told of every file, under the name ``title``.
-        include_silent: silent sounds are kept, as one sample of zero.
+        clip_samples: length of a clip; None: the whole sound.
+        progress: reports every file, under the name ``title``.
+        include_silent: yield silent sounds as one sample of zero instead of skipping them.
 
     Attributes:
         kept: the sound of each clip so far.
-        skipped: the sounds that were left out so far, and why.
+        skipped: the skipped sounds so far, and the reasons.
 
     Raises:
         UsageError, MelGANError: as `open_sounds`.
@@ -43,18 +43,18 @@ class ClipReader:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change if any sample of any clip does."""
+        """Sixteen hexadecimal digits that depend on every sample of every clip."""
         return self._digest.hexdigest()[:16]
 
     def clips(self, transform: Callable[[np.ndarray], np.ndarray] | None = None) -> Iterator[np.ndarray]:
-        """The clips that can be used, float32 ``(samples,)``.
+        """Yield the usable clips, float32 ``(samples,)``.
 
         Args:
-            transform: applied to every clip before it is returned and enters the digest.
+            transform: applied to every clip before it is returned and added to the digest.
 
         Raises:
-            MelGANError: there is none, or a shard is damaged.
-            """
+            MelGANError: no clip is usable, or a shard is damaged.
+        """
         with self.progress.task(self.title, len(self.found), "files") as advance:
             for sound, clip in self.found.clips():
                 advance(1)
@@ -66,7 +66,7 @@ class ClipReader:
                 clip = transform(clip) if transform else clip
                 self.kept.append(sound)
                 self._digest.update(np.ascontiguousarray(clip, "<f4"))
-                if self.found.clip_samples is None:  # where one sound ends
+                if self.found.clip_samples is None:  # the end of a sound
                     self._digest.update(b"|")
                 yield clip
         if not self.kept:
@@ -74,8 +74,8 @@ class ClipReader:
 
 
 def _nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:
-    """Why a folder gives no sound, in one line: it has no files of sound, or these were skipped."""
+    """Return the one-line reason why a folder has no usable sound."""
     if not sounds and not skipped:
-        return f"{folder} holds no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
+        return f"{folder} contains no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
     first = skipped[0]
     return f"none of the {len(skipped)} sound files in {folder} can be used; the first, {first.name}: {first.reason}"

@@ -1,11 +1,11 @@
-"""A folder of prepared sounds: what is in it, and reading it.
+"""A folder of prepared sounds: its format, and reading it.
 
 ::
 
-    OUT/shard-00000.tfrecord   tf.train.Example: audio, label, name, start, sample_rate, sha256; one for each clip
-    OUT/index.json             rate, length and format of the clips, labels, sizes and checksums of the shards; last
-    OUT/report.json            what was kept, what was skipped, and why
-    OUT/.prepare/              what is needed to go on after an interruption
+    OUT/shard-00000.tfrecord   tf.train.Example: audio, label, name, start, sample_rate, sha256
+    OUT/index.json             rate, length and format of the clips; sizes and checksums of the shards; written last
+    OUT/report.json            statistics; skipped files and the reasons
+    OUT/.prepare/              the journal, for resuming after an interruption
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from melgan_tf.data.clips import Clip, ClipSettings, float_samples
 from melgan_tf.errors import MelGANError, UsageError
 
 INDEX, REPORT, JOURNAL = "index.json", "report.json", ".prepare"
-_HEAD_CHARACTERS = 256  # of an index, which begins with its kind
+_HEAD_CHARACTERS = 256  # of an index, which starts with its kind
 KIND, VERSION = "melgan-tf prepared sounds", 1
 
 
 def shard_name(number: int) -> str:
-    """The file name of a shard.
+    """Return the file name of a shard.
 
     Example:
         >>> shard_name(7)
@@ -40,18 +40,18 @@ def shard_name(number: int) -> str:
 
 
 def record(clip: Clip, sound: SoundFile, settings: ClipSettings) -> bytes:
-    """A clip as one record of a shard."""
+    """Serialize a clip as a record of a shard."""
     return tfrecord.frame(tfrecord.example({
         "audio": clip.samples.tobytes(), "label": sound.label.encode(), "name": sound.name.encode(),
         "start": clip.start, "sample_rate": settings.sample_rate, "sha256": clip.digest.hex().encode()}))
 
 
 def is_prepared(folder: str | Path) -> bool:
-    """Whether a folder holds prepared sounds, be it only begun."""
+    """Whether a folder contains prepared sounds, complete or not."""
     folder = storage.path(folder)
     if (folder / JOURNAL).is_dir():
         return True
-    try:  # other programs write an index.json as well
+    try:  # other programs write an index.json, too
         with storage.local(folder / INDEX) as index, open(index, encoding="utf-8", errors="replace") as file:
             return f'"{KIND}"' in file.read(_HEAD_CHARACTERS)
     except OSError:
@@ -60,11 +60,11 @@ def is_prepared(folder: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A finished folder of prepared sounds.
+    """A complete folder of prepared sounds.
 
     Attributes:
-        folder: where.
-        index: what index.json holds.
+        folder: its path.
+        index: the contents of index.json.
     """
 
     folder: Path
@@ -72,10 +72,10 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: str | Path) -> Prepared:
-        """Reads the index and checks that the shards are there.
+        """Read the index and check that the shards exist.
 
         Raises:
-            MelGANError: the preparation was not finished, or files are missing or of another size.
+            MelGANError: the preparation is not complete, or files are missing or of another size.
         """
         folder = storage.path(folder)
         try:
@@ -85,10 +85,10 @@ class Prepared:
             files = [folder / shard["file"] for shard in index["shards"]]
             for shard, file, size in zip(index["shards"], files, storage.sizes(files), strict=True):
                 if size != shard["bytes"]:
-                    raise MelGANError(f"{file} is missing or incomplete: give the `melgan-tf prepare` command again")
+                    raise MelGANError(f"{file} is missing or incomplete: run the `melgan-tf prepare` command again")
             _ = index["clips"], index["sample_rate"], index["clip_samples"], index["format"]
         except FileNotFoundError:
-            raise MelGANError(f"{folder} is not prepared to the end: give the `melgan-tf prepare` command again"
+            raise MelGANError(f"{folder} is not completely prepared: run the `melgan-tf prepare` command again"
                               ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MelGANError(f"{folder / INDEX} is damaged: {error}") from None
@@ -98,25 +98,20 @@ class Prepared:
         return self.index["clips"]
 
     def require(self, sample_rate: int, clip_samples: int | None) -> None:
-        """Checks that the clips are of the wanted rate and length; of any length if that is None.
+        """Check the sample rate of the clips, Hz, and their length in samples unless ``clip_samples`` is None.
 
         Raises:
-            UsageError: they are not.
+            UsageError: they differ.
         """
         rate, samples = self.index["sample_rate"], self.index["clip_samples"]
         if rate != sample_rate or clip_samples not in (None, samples):
             wanted = f"{sample_rate} Hz" + (f" and {clip_samples} samples" if clip_samples else "")
             again = f"--rate {sample_rate}" + (f" --seconds {clip_samples / sample_rate:g}" if clip_samples else "")
-            raise UsageError(f"{self.folder} holds clips of {rate} Hz and {samples} samples, not of {wanted}: prepare "
-                             f"the sounds with {again}, or change audio.sample_rate and data.clip_samples")
-
-    def parts(self) -> list[Prepared]:
-        """The same clips, shard by shard."""
-        return [Prepared(self.folder, {**self.index, "shards": [shard], "clips": shard["clips"]})
-                for shard in self.index["shards"]]
+            raise UsageError(f"{self.folder} contains clips of {rate} Hz and {samples} samples, not of {wanted}: "
+                             f"prepare the sounds with {again}, or change audio.sample_rate and data.clip_samples")
 
     def clips(self) -> Iterator[tuple[SoundFile, np.ndarray]]:
-        """Every clip with its file: float32 of shape ``(clip_samples,)``, full scale +-1.
+        """Yield every clip with its file: float32 of shape ``(clip_samples,)``, full scale +-1.
 
         Raises:
             MelGANError: a shard is damaged.
@@ -127,15 +122,15 @@ class Prepared:
             for features in examples(file):
                 samples = float_samples(features["audio"], self.index["format"])
                 if len(samples) != self.index["clip_samples"]:
-                    raise MelGANError(f"{file} is damaged: a clip of {len(samples)} samples; prepare it anew")
+                    raise MelGANError(f"{file} is damaged: a clip of {len(samples)} samples; prepare it again")
                 yield SoundFile(file, features["name"].decode(), features["label"].decode()), samples
                 count += 1
             if count != shard["clips"]:
-                raise MelGANError(f"{file} is damaged: {count} clips of {shard['clips']}; prepare it anew")
+                raise MelGANError(f"{file} is damaged: {count} clips of {shard['clips']}; prepare it again")
 
 
 def examples(file: Path) -> Iterator[dict[str, Any]]:
-    """The features of every record of a shard.
+    """Yield the features of every record of a shard.
 
     Raises:
         MelGANError: the shard is damaged.
@@ -145,5 +140,5 @@ def examples(file: Path) -> Iterator[dict[str, Any]]:
             features = tfrecord.parse_example(message)
             _ = features["audio"], features["name"], features["label"], features["sha256"]
         except (ValueError, KeyError, TypeError) as error:
-            raise MelGANError(f"{file} is damaged: {error}; prepare it anew") from None
+            raise MelGANError(f"{file} is damaged: {error}; prepare it again") from None
         yield features

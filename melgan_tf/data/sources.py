@@ -1,4 +1,4 @@
-"""Where sounds come from: a folder of files, or prepared shards."""
+"""Sources of sounds: a folder of files, or prepared shards."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from melgan_tf.data.shards import Prepared, is_prepared
 
 
 @dataclass(frozen=True)
-class Sounds:
-    """What `open_sounds` found.
+class SoundSource:
+    """A folder of sound files, or prepared shards.
 
     Attributes:
-        files: the sound files of a folder; none of prepared shards, whose clips come from `prepared`.
-        skipped: what could not be looked into.
-        prepared: the shards, if it is shards.
+        files: the sound files of a folder; empty for prepared shards.
+        skipped: what could not be accessed.
+        prepared: the shards; None for a folder of files.
         sample_rate: of the clips, Hz.
-        clip_samples: of each clip; None for all of each sound.
+        clip_samples: length of each clip; None: the whole sound.
     """
 
     files: list[SoundFile]
@@ -37,14 +37,14 @@ class Sounds:
         return len(self.prepared) if self.prepared else len(self.files)
 
     def listing(self) -> str:
-        """What there is, without looking into it: names and sizes, or what the index says of the shards."""
+        """Return names and sizes of the files, or the index of the shards, as JSON, without reading any sound."""
         if self.prepared:
             return json.dumps(self.prepared.index)
         sizes = storage.sizes([file.path for file in self.files])
         return json.dumps([(file.name, file.label, size) for file, size in zip(self.files, sizes, strict=True)])
 
     def clips(self) -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
-        """Each sound (its ``label`` is its class) with its clip, float32 ``(samples,)``, or why it has none.
+        """Yield each sound (its ``label`` is its class) with its clip, float32 ``(samples,)``, or why it has none.
 
         Raises:
             MelGANError: a shard is damaged.
@@ -54,21 +54,21 @@ class Sounds:
         return decode_folder(self.files, self.sample_rate, self.clip_samples)
 
 
-def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None) -> Sounds:
-    """Finds the sounds in a folder, or opens prepared shards.
+def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None) -> SoundSource:
+    """Find the sounds in a folder, or open prepared shards.
 
     Args:
-        source: a folder of sounds, searched at any depth, or one that `melgan-tf prepare` made.
-        sample_rate: wanted rate of the clips, Hz.
-        clip_samples: samples of a clip; None for all of each sound.
+        source: a folder of sounds, searched recursively, or one written by `melgan-tf prepare`.
+        sample_rate: of the clips, Hz.
+        clip_samples: length of a clip; None: the whole sound.
 
     Raises:
-        UsageError: there is no such folder, or its prepared clips are of another rate or length.
-        MelGANError: the folder cannot be read, or was not prepared to the end.
+        UsageError: the folder does not exist, or its prepared clips have another rate or length.
+        MelGANError: the folder cannot be read, or is not completely prepared.
     """
     if is_prepared(source):
         prepared = Prepared.open(source)
         prepared.require(sample_rate, clip_samples)
-        return Sounds([], [], prepared, sample_rate, clip_samples)
+        return SoundSource([], [], prepared, sample_rate, clip_samples)
     files, skipped = find(source)
-    return Sounds(files, skipped, None, sample_rate, clip_samples)
+    return SoundSource(files, skipped, None, sample_rate, clip_samples)

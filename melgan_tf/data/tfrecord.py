@@ -1,8 +1,8 @@
-"""TFRecord files of tf.train.Example messages, without TensorFlow, which takes seconds to load and a process's memory.
+"""TFRecord files of tf.train.Example messages, without TensorFlow, which takes seconds and hundreds of MB to load.
 
-Both formats are small and frozen: a record is its length, a checksum of that, the message and a checksum of that
+Both formats are small and stable: a record is its length, a checksum of that, the message and a checksum of that
 (tensorflow/core/lib/io/record_writer.h); an Example is a protocol buffer (tensorflow/core/example/example.proto). Equal
-features give equal bytes, which protocol buffers with maps do not promise.
+features result in equal bytes, which protocol buffers with maps do not guarantee.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of Feature
-_MAX_BYTES = 1 << 31  # a protocol buffer holds no more
+_MAX_BYTES = 1 << 31  # the limit of protocol buffers
 
 
 def example(features: Mapping[str, bytes | int]) -> bytes:
-    """A serialized tf.train.Example.
+    """Serialize a tf.train.Example.
 
     Args:
         features: bytes become a bytes_list of one value, integers an int64_list of one.
@@ -58,10 +58,10 @@ def _varint(value: int) -> bytes:
 
 
 def parse_example(message: bytes) -> dict[str, bytes | int]:
-    """The features of an Example as `example` writes them: one value each.
+    """Parse an Example as `example` writes it, with one value per feature.
 
     Raises:
-        ValueError: the message holds something else.
+        ValueError: the message has another form.
     """
     features = {}
     for entries in _contents(memoryview(message), 1):
@@ -98,7 +98,7 @@ def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(message) or shift > 63:
-            raise ValueError("a number that does not end")
+            raise ValueError("an unterminated number")
         byte = message[at]
         value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
         if byte < 0x80:
@@ -106,7 +106,7 @@ def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def frame(message: bytes) -> bytes:
-    """A message as a record of a TFRecord file."""
+    """Frame a message as a record of a TFRecord file."""
     length = struct.pack("<Q", len(message))
     return b"".join((length, _checksum(length), message, _checksum(message)))
 
@@ -117,13 +117,13 @@ def _checksum(content: bytes) -> bytes:
 
 
 def read_records(path: str | Path) -> Iterator[bytes]:
-    """The messages of a TFRecord file, checked.
+    """Yield the messages of a TFRecord file, with their checksums verified.
 
     Raises:
-        MelGANError: the file cannot be read, is damaged or ends too early.
+        MelGANError: the file cannot be read, is damaged or truncated.
     """
     try:
-        with storage.local(path) as whole, open(whole, "rb") as file:
+        with storage.local(path) as local_file, open(local_file, "rb") as file:
             while header := file.read(12):
                 yield _message(path, file, header)
     except OSError as error:
@@ -132,13 +132,13 @@ def read_records(path: str | Path) -> Iterator[bytes]:
 
 def _message(path: str | Path, file: BinaryIO, header: bytes) -> bytes:
     if len(header) < 12:
-        raise MelGANError(f"{path} is truncated: prepare it anew")
+        raise MelGANError(f"{path} is truncated: prepare it again")
     if _checksum(header[:8]) != header[8:]:
-        raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it anew")
+        raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it again")
     length, = struct.unpack("<Q", header[:8])
     content = file.read(length + 4) if length < _MAX_BYTES else b""
     if len(content) < length + 4:
-        raise MelGANError(f"{path} is truncated: prepare it anew")
+        raise MelGANError(f"{path} is truncated: prepare it again")
     if _checksum(content[:-4]) != content[-4:]:
-        raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it anew")
+        raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it again")
     return content[:-4]

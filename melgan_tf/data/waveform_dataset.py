@@ -1,7 +1,7 @@
-"""From a folder of sounds to batches of random clips: what vocoders learn from.
+"""From a folder of sounds to batches of random clips, the training data of vocoders.
 
-Every sound is decoded once, at full length, and stays in memory as float32 (88 kB a second at 22.05 kHz). Which clips a
-batch holds is a function of the seed and the step alone, so a resumed run sees what it would have seen.
+Every sound is decoded once, at full length, and stays in memory as float32 (88 kB per second at 22.05 kHz). A batch
+depends only on the seed and the step, so a resumed run continues with the same clips.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class WaveformSet:
     Attributes:
         waveforms: one float32 array ``(samples,)`` for each sound; lengths differ.
         sounds: the file of each, in order.
-        skipped: the files that were left out, and why.
-        fingerprint: sixteen hexadecimal digits that change if any sample does.
-        clip_samples: samples of a clip.
+        skipped: the skipped files, and the reasons.
+        fingerprint: sixteen hexadecimal digits that depend on every sample.
+        clip_samples: length of a clip.
     """
 
     waveforms: list[np.ndarray]
@@ -42,30 +42,30 @@ class WaveformSet:
 
     @property
     def clips(self) -> int:
-        """Clips that make an epoch: as many as fit into each sound, at least one."""
+        """The number of clips in an epoch: for each sound its length in clips, at least one."""
         return sum(clip_count(len(waveform), self.clip_samples) for waveform in self.waveforms)
 
     def examples(self, count: int) -> np.ndarray:
-        """The beginnings of sounds spread evenly over the folder: ``(count or fewer, clip_samples)``."""
+        """Return the first clips of sounds at regular intervals: ``(count or fewer, clip_samples)``."""
         chosen = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int))
         return np.stack([_clip(self.waveforms[index], 0, self.clip_samples) for index in chosen])
 
 
 def clip_count(samples: int, clip_samples: int) -> int:
-    """How often a sound counts in an epoch."""
+    """Return the number of clips of a sound in an epoch."""
     return max(1, round(samples / clip_samples))
 
 
 def load_waveforms(folder: str | Path, config: Config, progress: Progress | None = None) -> WaveformSet:
-    """Decodes every sound below a folder, at full length.
+    """Decode every sound in a folder, at full length.
 
     Args:
-        folder: searched at any depth.
+        folder: searched recursively.
         config: its ``audio`` and ``data`` parts are used.
-        progress: told of every file.
+        progress: reports every file.
 
     Raises:
-        MelGANError: the folder is missing or holds no readable, audible sound.
+        MelGANError: the folder is missing or contains no readable, audible sound.
     """
     reading = ClipReader(folder, config.audio.sample_rate, None, progress)
     waveforms = list(reading.clips())
@@ -73,12 +73,12 @@ def load_waveforms(folder: str | Path, config: Config, progress: Progress | None
 
 
 def clip_batches(sounds: WaveformSet, config: Config, start_step: int = 0) -> tf.data.Dataset:
-    """Endless batches of random clips, every sound in every epoch, in an order of its own each time.
+    """Return endless batches of random clips, of every sound in every epoch, in a new order each time.
 
     Args:
-        sounds: where from.
-        config: its ``data`` and ``training`` parts decide window, gain, batch size and seed.
-        start_step: batches to leave out, as if they had been consumed.
+        sounds: the waveforms.
+        config: its ``data`` and ``training`` parts set window, gain, batch size and seed.
+        start_step: batches to skip, as if they had been consumed.
 
     Returns:
         A dataset of float32 ``(batch_size, clip_samples)``.

@@ -21,7 +21,7 @@ from melgan_tf.evaluation.report import ClassFit, Comparison, Figures, Projectio
 
 DUPLICATE_SHARE = 0.05  # of the mean distance between two real sounds
 MAX_SOUNDS = 5_000
-LOWEST_RATE = 4_000
+MIN_RATE = 4_000
 _FADE_SECONDS = 0.005
 
 
@@ -110,8 +110,8 @@ def _check(fake: np.ndarray, fake_rate: int, reference: np.ndarray, train: np.nd
            fake_labels: Sequence[str] | None, reference_labels: Sequence[str] | None, seed: int, k: int) -> None:
     if k < 1 or seed < 0:
         raise UsageError(f"k is {k} and seed is {seed}: give 1 or more and 0 or more")
-    if fake_rate < LOWEST_RATE:
-        raise UsageError(f"the generated sounds' rate is {fake_rate!r}: give {LOWEST_RATE} Hz or more")
+    if fake_rate < MIN_RATE:
+        raise UsageError(f"the generated sounds' rate is {fake_rate!r}: give {MIN_RATE} Hz or more")
     counts = [("real", len(reference), (k + 1) * (2 if train is None else 1)), ("generated", len(fake), k + 1)]
     if train is not None:
         counts.append(("training", len(train), k + 1))

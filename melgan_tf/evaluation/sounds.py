@@ -12,7 +12,7 @@ import numpy as np
 from melgan_tf import storage
 from melgan_tf.audio.decode import decode
 from melgan_tf.audio.find import find
-from melgan_tf.data.clips import cut
+from melgan_tf.data.clips import split_windows
 from melgan_tf.data.reading import ClipReader
 from melgan_tf.data.shards import Prepared, is_prepared
 from melgan_tf.errors import DecodeError, MelGANError
@@ -85,7 +85,7 @@ def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float
     reading, windows, names = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}"), [], []
     for whole in reading.clips():
         least = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
-        for start, window in cut([whole], samples):
+        for start, window in split_windows([whole], samples):
             if np.max(np.abs(window)) >= least:
                 windows.append(window.astype(np.float32))
                 names.append(f"{reading.kept[-1].name} at {start / rate:.2f} s")

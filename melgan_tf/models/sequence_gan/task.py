@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.data.window_dataset import WindowSet, load_windows, window_batches
+from melgan_tf.data.window_dataset import WindowSet, load_window_set, window_batches
 from melgan_tf.models.sequence_gan.config import STEP_FRAMES
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS
 from melgan_tf.models.sequence_gan.train_step import SequenceGAN
@@ -25,7 +25,7 @@ class SequenceTask(VAEGANTask):
     sounds: WindowSet
 
     def load(self, data: str | Path, progress: Progress) -> WindowSet:
-        return load_windows(data, self.config, _CONTEXT_FRAMES, progress)
+        return load_window_set(data, self.config, _CONTEXT_FRAMES, progress)
 
     def check(self, progress: Progress) -> None:
         if self.clips < FEW_EXAMPLES:

@@ -1,0 +1,89 @@
+"""Sound files as bytes, whole or damaged, for the tests of decoding."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import soundfile as sf
+
+from melgan_tf.audio import read as audio
+from melgan_tf.errors import DecodeError
+
+RATE = 44_100
+
+
+def tone(seconds=0.5, hz=440.0, rate=RATE, level=0.5):
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def noise(samples, seed=0, level=0.1):
+    return (level * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def encoded(samples, fmt="WAV", subtype="PCM_16", rate=RATE, endian=None):
+    """The bytes of a sound file, by libsndfile."""
+    file = io.BytesIO()
+    sf.write(file, samples, rate, format=fmt, subtype=subtype, endian=endian)
+    return file.getvalue()
+
+
+def by_ffmpeg(path, samples, codec, container, sample_format, rate=RATE, options=None, muxer=None):
+    """Writes a mono sound file by FFmpeg and returns its bytes."""
+    kind = {"s16": np.int16, "s16p": np.int16, "s32": np.int32, "fltp": np.float32}[sample_format]
+    scale = 1 if kind == np.float32 else 2.0 ** (8 * np.dtype(kind).itemsize - 1)
+    values = (samples * scale).astype(kind)
+    with av.open(str(path), "w", format=container, options=muxer or {}) as out:
+        stream = out.add_stream(codec, rate=rate, options=options or {})
+        stream.codec_context.format, stream.codec_context.layout = sample_format, "mono"
+        for start in range(0, len(values), 1024):
+            frame = av.AudioFrame.from_ndarray(values[None, start:start + 1024], format=sample_format, layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def chunk(name, content):
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def wav(chunks, riff=None):
+    """A WAV file from its chunks, with a truthful outer length unless another is given."""
+    body = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body) if riff is None else riff) + body
+
+
+def fmt_chunk(rate=RATE, code=1, bits=16, channels=1):
+    width = bits // 8 * channels
+    return chunk(b"fmt ", struct.pack("<HHIIHH", code, channels, rate, rate * width % 2**32, width, bits))
+
+
+def with_data_length(content, length):
+    """The WAV file with another length in the header of its data chunk."""
+    at = content.index(b"data") + 4
+    return content[:at] + struct.pack("<I", length) + content[at + 4:]
+
+
+def strongest_hz(samples, rate):
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return np.argmax(spectrum) * rate / len(samples)
+
+
+def db(ratio):
+    return 20 * np.log10(ratio)
+
+
+def refused(path, reason, function=lambda path: audio.load(path, 16_000)):
+    """Checks that the file is refused for that reason, in one line that names it."""
+    with pytest.raises(DecodeError) as caught:
+        function(path)
+    assert re.search(reason, caught.value.reason)
+    assert str(caught.value) == f"{path}: {caught.value.reason}"
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 1

@@ -1,0 +1,71 @@
+"""The documentation says what is there: every command and preset has a page, every command line parses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from melgan_tf.cli.main import main
+from melgan_tf.config import presets
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+TEXTS = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in [ROOT / "README.md", *PAGES]}
+
+
+def command_lines():
+    for name, text in TEXTS.items():
+        for block in re.findall(r"^```(?:bash)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("melgan-tf "):
+                    yield pytest.param(line, id=f"{name}: {line[:60]}")
+
+
+@pytest.mark.parametrize("line", list(command_lines()))
+def test_every_command_line_parses(line, tmp_path, monkeypatch):
+    words = shlex.split(line, comments=True)[1:]
+    command = main.get_command(click.Context(main), words[0])
+    assert command, words[0]
+    assert command.make_context(words[0], [word.replace("~", str(tmp_path)) for word in words[1:]])
+
+
+def test_a_wrong_command_line_would_be_found():
+    with pytest.raises(click.UsageError):
+        main.get_command(click.Context(main), "train").make_context("train", ["sounds", "--run", "runs/x"])
+
+
+def test_every_preset_and_command_has_a_page():
+    pages = "".join(text for name, text in TEXTS.items() if name.startswith("docs/presets/"))
+    assert [name for name in presets.names() if f"{{{{ preset {name} }}}}" not in pages] == []
+    assert "melgan_tf.cli.main" in TEXTS["docs/reference/cli.md"]
+    prose = "".join(text for name, text in TEXTS.items() if "reference" not in name)
+    assert [name for name in main.list_commands(click.Context(main)) if f"melgan-tf {name}" not in prose] == []
+
+
+def test_the_readme_is_short_and_names_every_preset():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 150
+    assert [name for name in presets.names() if f"`{name}`" not in readme] == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_somewhere(name):
+    text = re.sub(r"^```.*?^```", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("http://", "https://", "#")):
+            assert (ROOT / name).parent.joinpath(target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_python_compiles(name):
+    for block in re.findall(r"^```python\n(.*?)^```", TEXTS[name], re.MULTILINE | re.DOTALL):
+        compile(block, name, "exec")
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page for page in PAGES if str(page.relative_to(ROOT / "docs")) not in navigation] == []
