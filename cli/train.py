@@ -14,7 +14,7 @@ from melgan_tf import config as configuration
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.errors import ConfigError, UsageError
-from melgan_tf.training.cluster import place_from_environment
+from melgan_tf.training.cluster import worker_from_environment
 
 
 @click.command("train", short_help="Learn from a folder of sounds.")
@@ -51,7 +51,7 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
     Where the environment variable TF_CONFIG names several workers, this is one of them: give every one the same
     command.
     """
-    place = place_from_environment()
+    spec = worker_from_environment()
     if epochs and steps:
         raise UsageError("--epochs and --steps exclude each other: give one")
     changes = _changes(config_file, assignments, {
@@ -63,14 +63,14 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
         raise UsageError(f"--valid {valid} does not exist: give a folder of sounds")
     if run_dir.is_file():
         raise UsageError(f"{run_dir} is a file: give a folder for the run")
-    if place is None or place.is_chief:
+    if spec is None or spec.is_chief:
         options.require_output(run_dir, force=True)
     options.require_utf8(run_dir)
     result = api.train(data, run_dir, preset=preset, changes=changes, init_from=init_from, valid=valid, fresh=fresh,
                        wait_seconds=wait_seconds, progress=ConsoleProgress(quiet))
     if not result.is_chief and not result.signal:
         if not quiet:
-            click.echo(f"{place.name(place.index)}: trained {result.epochs} epochs ({result.steps} steps)")
+            click.echo(f"{spec.name(spec.index)}: trained {result.epochs} epochs ({result.steps} steps)")
         return
     _report(result, run_dir, quiet)
 
@@ -80,7 +80,7 @@ def _changes(config_file: Path | None, assignments: tuple[str, ...], training: d
     changes = configuration.merge({}, configuration.read_json(config_file)) if config_file else {}
     for assignment in assignments:
         changes = configuration.merge(changes, configuration.parse_assignment(assignment))
-    if not isinstance(changes.get("training", {}), dict):  # the options would quietly take its place
+    if not isinstance(changes.get("training", {}), dict):  # the options would quietly replace it
         raise ConfigError(f"training is {changes['training']!r}: give an object with named values")
     return configuration.merge(changes, {"training": {k: v for k, v in training.items() if v is not None}})
 

@@ -127,13 +127,13 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
         >>> mt.train("sounds", "runs/mine", init_from="pretrained:drums",
         ...          changes={"training": {"steps": 2000}})  # doctest: +SKIP
     """
-    from melgan_tf.training.cluster import place_from_environment
+    from melgan_tf.training.cluster import worker_from_environment
     from melgan_tf.training.resolve import resolve
 
-    place = place_from_environment()
+    spec = worker_from_environment()
     config = resolve(data, run, preset, changes, init_from, fresh, progress)
     # training runs its programs side by side, one a core (see melgan_tf.models.spectrogram_gan.train_step)
-    runtime.start_tensorflow(threads_per_op=1, compiling=True, joining=place is not None)
+    runtime.start_tensorflow(threads_per_op=1, compiling=True, joining=spec is not None)
     from melgan_tf.training import run as training
 
     return training.run(config, data, run, progress, fresh, valid, wait_seconds, init_from)

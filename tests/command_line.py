@@ -25,7 +25,7 @@ RATE = 16_000
 SHORT = ("--preset", "seed", "--no-xla", "--set", "training.batch_size=8", "--set", "training.checkpoint_every=1")
 #: What renders where the sound itself does not matter: the same, whatever vocoders the package has.
 GRIFFIN_LIM = ("--vocoder", "griffin-lim")
-_PROGRAM = "from melgan_tf.cli.main import main; main(prog_name='melgan-tf')"
+PROGRAM = "from melgan_tf.cli.main import main; main(prog_name='melgan-tf')"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def program(*arguments: object, file_limit: int | None = None, **popen: object) 
         file_limit: most bytes that a file may have: writing more fails as on a full disk.
         popen: for `subprocess.run`.
     """
-    return python("-c", _PROGRAM, *arguments, file_limit=file_limit, **popen)
+    return python("-c", PROGRAM, *arguments, file_limit=file_limit, **popen)
 
 
 def python(*arguments: object, file_limit: int | None = None, **popen: object) -> Ended:

@@ -12,6 +12,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import keras
 import pytest
@@ -67,3 +68,20 @@ def _float32_afterwards() -> Iterator[None]:
     yield
     if keras.mixed_precision.dtype_policy().name != "float32":
         keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture(scope="module")
+def small_discriminators() -> Iterator[None]:
+    """Vocoders learn from two scales of three layers in place of three of seven: 5 thousand weights, not 17 million."""
+    from melgan_tf.models.vocoder_training import train_step
+    from melgan_tf.models.vocoder_training.discriminator import MultiScaleDiscriminator
+
+    with mock.patch.object(train_step, "MultiScaleDiscriminator",
+                           lambda seed: MultiScaleDiscriminator(scales=2, channels=4, layers=2, seed=seed)):
+        yield
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps one operation at a time: for few of them, that is sooner done than tracing them."""
+    monkeypatch.setattr(tf, "function", lambda function=None, **options: function or (lambda f: f))

@@ -23,7 +23,7 @@ from melgan_tf.config import Config, from_dict
 from melgan_tf.storage.checkpoints import collect
 from melgan_tf.training import loop
 from melgan_tf.training import run as run_module
-from melgan_tf.training.cluster import place_from_environment
+from melgan_tf.training.cluster import worker_from_environment
 
 
 def recording_optimizer(network: str) -> keras.optimizers.Optimizer:
@@ -32,7 +32,7 @@ def recording_optimizer(network: str) -> keras.optimizers.Optimizer:
 
 
 def main(job: dict) -> None:
-    out, index = Path(job["out"]), place_from_environment().index
+    out, index = Path(job["out"]), worker_from_environment().index
     train = loop.train
 
     def keeping(model: keras.Model, *arguments: object) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from command_line import _PROGRAM, invoke, program, unchanged
+from command_line import PROGRAM, invoke, program, unchanged
 from drums import RATE, drum, write_drums
 from prepared import again, flip, small_copy, visible
 
@@ -42,7 +42,7 @@ def many(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
 def begun(out: Path, *arguments: object, shards: int = 2) -> subprocess.Popen:
     """A real preparation, running, with some shards finished."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
-    process = subprocess.Popen([sys.executable, "-c", _PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE,
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     while len(list(out.glob(".prepare/0*.json"))) < shards:
         assert process.poll() is None, process.stderr.read()

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_families import compiled, small_discriminators, step, task_of, tiny
+from tiny_families import compiled, step, task_of, tiny
 
 from melgan_tf.config import registry
 from melgan_tf.training.plan import mirrored
@@ -35,15 +35,15 @@ def one_step(task, strategy=None):
     return model, metrics, gradients(model.generator_optimizer), gradients(model.discriminator_optimizer)
 
 
+@pytest.mark.usefixtures("small_discriminators")
 @pytest.mark.parametrize("kind", registry.families())
 def test_two_devices_have_the_gradients_of_one(kind, sound_folder):
     """One device computes the same two shards, so what differs is rounding: of the sum of two shards, and of the
     spectral norm's products, which add up at most 256 terms. Each addition rounds by a unit of the sum so far."""
     close = 256 * UNIT
     task = task_of(tiny(kind), sound_folder)
-    with small_discriminators():
-        two, metrics_of_two, *gradients_of_two = one_step(task, mirrored(["CPU:0", "CPU:1"]))
-        one, metrics_of_one, *gradients_of_one = one_step(task)
+    two, metrics_of_two, *gradients_of_two = one_step(task, mirrored(["CPU:0", "CPU:1"]))
+    one, metrics_of_one, *gradients_of_one = one_step(task)
     assert int(two.step.numpy()) == int(one.step.numpy()) == 1
     assert metrics_of_two == pytest.approx(metrics_of_one, rel=close)
     for ours, theirs in zip(gradients_of_two, gradients_of_one, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import os
 import random
@@ -17,13 +16,14 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from run_contents import Lines
+from run_contents import history as read_history
 
 from melgan_tf.cli.main import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
 from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
-from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 from melgan_tf.storage.run_directory import RunDirectory, with_training
 from melgan_tf.training import callbacks, loop
@@ -33,24 +33,12 @@ SIX = with_training(presets.get("seed"), batch_size=8, epochs=6, checkpoint_ever
                     xla="off")
 
 
-class Lines(Progress):
-    def __init__(self):
-        self.lines, self.warnings = [], []
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def warning(self, text):
-        self.warnings.append(text)
-
-
 def store(path):
     return CheckpointStore(path / "checkpoints")
 
 
 def history(path):
-    with open(path / "history.csv", newline="") as file:
-        return [(int(row["epoch"]), *(row[name] for name in SpectrogramGAN.METRICS)) for row in csv.DictReader(file)]
+    return [(int(row["epoch"]), *(row[name] for name in SpectrogramGAN.METRICS)) for row in read_history(path)]
 
 
 def assert_same_end(path, other, step):
@@ -112,7 +100,7 @@ def test_a_stop_in_the_middle_of_an_epoch_is_exact(sound_folder, tmp_path, whole
 @pytest.mark.slow
 def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypatch):
     """The second run goes on from the first one's checkpoint of step 3: each of them compiles anew."""
-    monkeypatch.setattr(SpectrogramTask, "min_shard", 2)
+    monkeypatch.setattr(SpectrogramTask, "min_shard_size", 2)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     config, whole, path = with_training(SIX, xla="on", epochs=2), tmp_path / "whole", tmp_path / "run"
     run(config, sound_folder, whole)
@@ -166,7 +154,7 @@ def test_a_second_interruption_is_immediate():
     with callbacks.Interruption(lines) as interruption:
         interruption.on_train_batch_end(1)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert interruption.heard == signal.SIGTERM
+        assert interruption.received == signal.SIGTERM
         with pytest.raises(loop.Stop):
             interruption.on_train_batch_end(2)
         assert interruption.signal == signal.SIGTERM
@@ -203,8 +191,8 @@ def test_changed_sounds_are_told_and_fresh_forgets(sound_folder, tmp_path, whole
     (folder / "hat" / "hat0.wav").unlink()
     lines = Lines()
     run(with_training(SIX, epochs=7), folder, tmp_path / "run", lines)
-    assert lines.warnings == ["the sounds have changed since this run began (24 then, 23 now): it goes on with the "
-                              "new ones"]
+    assert lines.warnings == ["the sounds have changed since this run started (24 then, 23 now): training "
+                              "continues with the new ones"]
     lines = Lines()
     assert run(with_training(SIX, epochs=1, seed=5), folder, tmp_path / "run", lines, fresh=True).steps == 3
     assert lines.warnings == []
@@ -239,8 +227,8 @@ def test_another_configuration_is_refused(sound_folder, tmp_path, arguments, tol
     before = directory.config_file.read_bytes()
     result = CliRunner().invoke(main, ["train", str(sound_folder), "--run-dir", str(directory.path), *arguments])
     assert result.exit_code == 2
-    assert result.stderr == (f"melgan-tf: {directory.path} holds a run that was begun otherwise ({told}): give another "
-                             "--run-dir, or --fresh to begin anew\n")
+    assert result.stderr == (f"melgan-tf: {directory.path} contains a run started with a different "
+                             f"configuration ({told}): give another --run-dir, or --fresh to start over\n")
     assert directory.config_file.read_bytes() == before
     assert not directory.checkpoints.exists()
 
@@ -256,7 +244,7 @@ def test_another_preset_is_refused(sound_folder, tmp_path):
 
 def test_the_library_refuses_another_configuration_too(sound_folder, tmp_path):
     RunDirectory(tmp_path).write(SIX, {}, {})
-    with pytest.raises(UsageError, match=r"begun otherwise \(training.batch_size: 4 / 8; training.seed: 1 / 0\)"):
+    with pytest.raises(UsageError, match=r"configuration \(training.batch_size: 4 / 8; training.seed: 1 / 0\)"):
         run(with_training(SIX, batch_size=4, seed=1, epochs=9), sound_folder, tmp_path)
 
 

@@ -1,8 +1,7 @@
-"""The training step against a plain one, and what a run leaves on disk."""
+"""The training step against a plain one, optimizers, and how a run decides where to compute."""
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 
@@ -10,28 +9,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from drums import write_drums
-from tensorboard.compat.proto import event_pb2
+from run_contents import Lines
 
 from melgan_tf.config import presets
 from melgan_tf.data.mel_dataset import batches, load_folder
-from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.models.frame_gan.task import FrameTask
-from melgan_tf.models.spectrogram_gan import task as spectrogram_task
 from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
 from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
 from melgan_tf.models.vocoder_training.task import VocoderTask
-from melgan_tf.progress import Progress
-from melgan_tf.storage.checkpoints import CheckpointStore, load
-from melgan_tf.storage.run_directory import RunDirectory, with_training
-from melgan_tf.training import callbacks, loop, optimizers
-from melgan_tf.training import run as run_module
+from melgan_tf.storage.run_directory import with_training
+from melgan_tf.training import optimizers
 from melgan_tf.training.plan import plan
-from melgan_tf.training.run import run
 from melgan_tf.training.sharding import shard_sizes
 
 BATCH = 8
-FIGURE = SpectrogramTask.score_name
 SEED = with_training(presets.get("seed"), batch_size=BATCH)
 
 
@@ -100,7 +91,7 @@ class PaperAdam:
             variable.assign(np.asarray(variable) - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon))
 
 
-def randomised(variables, seed=0):
+def randomized(variables, seed=0):
     """Weights of a trained network's size: those that training begins with give gradients of next to nothing."""
     rng = np.random.default_rng(seed)
     for variable in variables:
@@ -112,7 +103,7 @@ def randomised(variables, seed=0):
 def gan(players=None, xla=False, shards=1, config=SEED, random_weights=True):
     model = SpectrogramGAN(config)
     if random_weights:
-        randomised([*model.generator.variables, *model.discriminator.variables])
+        randomized([*model.generator.variables, *model.discriminator.variables])
     players = players or (optimizers.adam(config, "generator"), optimizers.adam(config, "discriminator"))
     model.compile(*players, xla=xla, shards=shards)
     return model
@@ -121,7 +112,7 @@ def gan(players=None, xla=False, shards=1, config=SEED, random_weights=True):
 def plain_copy():
     """The variables of both players, as `gan` begins."""
     model = SpectrogramGAN(SEED)
-    randomised([*model.generator.variables, *model.discriminator.variables])
+    randomized([*model.generator.variables, *model.discriminator.variables])
     return model.generator.variables, model.discriminator.variables
 
 
@@ -213,30 +204,6 @@ def test_fillers_have_no_influence():
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * np.abs(b).max())
 
 
-@pytest.mark.parametrize("preset", [n for n in presets.names() if presets.get(n).model.kind == "spectrogram-gan"])
-def test_every_preset_takes_a_step_that_changes_every_weight(preset):
-    config = with_training(presets.get(preset), batch_size=BATCH)
-    model = gan(config=config, random_weights=False)
-    before = values(model)
-    mels, weights, _ = batch()
-    figures = tf.function(model.train_step)((mels, weights))
-    assert all(np.isfinite(float(value)) for value in figures.values())
-    for variable, old, new in zip([*model.generator.variables, *model.discriminator.variables], before, values(model),
-                                  strict=True):
-        assert np.mean(old != new) > 0.99, variable.path
-
-
-@pytest.mark.parametrize(("rates", "moving"), [((0.0, 0.1), "discriminator"), ((0.1, 0.0), "generator")])
-def test_each_player_moves_by_its_own_optimizer_alone(rates, moving):
-    model = gan(tuple(keras.optimizers.SGD(rate) for rate in rates))
-    before = {name: [np.asarray(v) for v in getattr(model, name).variables] for name in ("generator", "discriminator")}
-    stepped(model)
-    for name, old in before.items():
-        changed = [not np.array_equal(a, np.asarray(b)) for a, b in zip(old, getattr(model, name).variables,
-                                                                        strict=True)]
-        assert all(changed) if name == moving else not any(changed)
-
-
 def test_figures_begin_where_nobody_knows_anything(sound_folder):
     """ln 2 for each of the discriminator's two questions and for the generator's one; probabilities of a half."""
     model = gan(random_weights=False)
@@ -282,37 +249,6 @@ def test_mixed_precision_takes_finite_steps_near_the_full_ones(precision):
         assert isinstance(model.generator_optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-def trained_on(strategy, noise, steps=4):
-    """The model and the figures after some steps of the loop on a strategy."""
-    images = np.abs(np.random.default_rng(5).normal(size=(14, 64, 16, 1))).astype("float32")  # a batch and one of 6
-    with strategy.scope():
-        model = gan()
-
-    def known(count):
-        context = tf.distribute.get_replica_context()
-        return noise[context.replica_id_in_sync_group * count:][:count]
-
-    model.draw_noise = known
-    logs = []
-    recording = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, figures: logs.append(figures))
-    loop.train(model, batches(images, BATCH, 0), 0, steps, 2, keras.callbacks.CallbackList([recording]), strategy)
-    return model, logs
-
-
-@pytest.mark.slow
-def test_two_devices_learn_what_one_does():
-    """Same global batches, and the noise of one device cut in two: the same weights, to rounding."""
-    noise = batch(3)[2]
-    two, logs_of_two = trained_on(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), noise)
-    one, logs_of_one = trained_on(tf.distribute.get_strategy(), noise)
-    assert two.step.numpy() == one.step.numpy() == 4
-    close(values(two), values(one), 1e-5)
-    for variable in [*two.generator.variables, *two.discriminator.variables]:
-        np.testing.assert_array_equal(*map(np.asarray, variable.value.values), err_msg=variable.path)  # both copies
-    for ours, theirs in zip(logs_of_two, logs_of_one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
-
-
 def test_replicas_draw_together_what_one_draws():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
@@ -324,208 +260,7 @@ def test_replicas_draw_together_what_one_draws():
     np.testing.assert_array_equal(np.concatenate(drawn), alone.draw_noise(8))
 
 
-@pytest.mark.slow
-def test_a_run_on_two_devices_is_saved_and_goes_on(sound_folder, tmp_path, tiny_config, monkeypatch):
-    def on_two(*args):
-        return plan(*args, strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-
-    monkeypatch.setattr(run_module, "plan", on_two)
-    monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
-    assert run(with_training(tiny_config, epochs=1), sound_folder, tmp_path / "run").steps == 3
-    assert run(with_training(tiny_config, epochs=2), sound_folder, tmp_path / "run").steps == 6
-    assert CheckpointStore(tmp_path / "run" / "checkpoints").steps() == [3, 6]
-    assert RunDirectory(tmp_path / "run").record()["resolved"]["replicas"] == 2
-    assert len(history(tmp_path / "run")) == 2
-
-
-# -- a run -----------------------------------------------------------------------------------------------------------
-
-class Lines(Progress):
-    def __init__(self):
-        self.lines, self.warnings = [], []
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def warning(self, text):
-        self.warnings.append(text)
-
-
-def history(path):
-    with open(path / "history.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def events(path):
-    """Tag -> [(step, value)] of every TensorBoard file of a run."""
-    found = {}
-    for file in sorted((path / "tensorboard").iterdir()):
-        for record in tf.data.TFRecordDataset(str(file)):
-            event = event_pb2.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                found.setdefault(value.tag, []).append((event.step, value))
-    return found
-
-
-@pytest.fixture(scope="module")
-def finished(_sound_folder, tmp_path_factory):
-    """A run of four epochs, and what it said."""
-    path, lines = tmp_path_factory.mktemp("finished") / "run", Lines()
-    config = with_training(SEED, epochs=4, checkpoint_every=1, keep_checkpoints=2, log_every=2, preview_every=2,
-                           xla="off")
-    return path, config, run(config, _sound_folder, path, lines), lines
-
-
-@pytest.mark.slow
-def test_a_run_tells_what_it_did(finished):
-    path, config, result, lines = finished
-    assert (result.steps, result.epochs, result.signal, len(result.sounds)) == (12, 4, 0, 24)
-    shown = [line for line in lines.lines if line.startswith("[")]
-    assert [line.split("\t")[0] for line in shown] == ["[0/4]", "[2/4]", "[3/4]"]
-    rows = history(path)
-    wanted = "Loss_D: {:.4f} Loss_G: {:.4f} D(x): {:.4f} D(G(z)): {:.4f} / {:.4f}".format(
-        *(float(rows[2][name]) for name in SpectrogramGAN.METRICS))
-    assert shown[1].split("\t")[1:] == [part.strip() for part in wanted.replace(" Loss_G", "\tLoss_G").replace(
-        " D(", "\tD(").split("\t")]
-    assert lines.warnings == []
-
-
-@pytest.mark.slow
-def test_history_has_one_row_an_epoch(finished):
-    rows = history(finished[0])
-    assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
-    seconds = [float(row["seconds"]) for row in rows]
-    assert seconds == sorted(seconds)
-    for row in rows:
-        assert all(0 < float(row[name]) < 3 for name in SpectrogramGAN.METRICS)
-
-
-@pytest.mark.slow
-def test_tensorboard_shows_figures_pictures_and_sounds(finished):
-    path, config, *_ = finished
-    found, rows = events(path), history(path)
-    assert set(found) == {*SpectrogramGAN.METRICS, FIGURE, "mel/real", "mel/fake", "audio/real", "audio/fake"}
-    for name in SpectrogramGAN.METRICS:
-        assert [step for step, _ in found[name]] == [0, 1, 2, 3]
-        shown = [float(tf.make_ndarray(value.tensor)) for _, value in found[name]]
-        assert shown == pytest.approx([float(row[name]) for row in rows], rel=1e-5)
-    assert [step for step, _ in found["audio/real"]] == [0]
-    assert [step for step, _ in found["audio/fake"]] == [1, 3]
-    for tag in ("audio/real", "audio/fake"):
-        clips = tf.make_ndarray(found[tag][0][1].tensor)[:, 0]
-        assert len(clips) == 16
-        waveform, rate = tf.audio.decode_wav(clips[0])
-        assert (int(rate), waveform.shape) == (16_000, (8_000, 1))
-    for tag in ("mel/real", "mel/fake"):
-        width, height, *pictures = tf.make_ndarray(found[tag][0][1].tensor)
-        assert len(pictures) == 16
-        assert tf.io.decode_png(pictures[0]).shape[:2] == (int(height), int(width))
-    assert all(value.metadata.plugin_data.plugin_name == "audio" for _, value in found["audio/fake"])
-    assert all(value.metadata.plugin_data.plugin_name == "images" for _, value in found["mel/fake"])
-
-
-@pytest.mark.slow
-def test_checkpoints_on_disk_are_the_newest_and_the_best(finished):
-    path, config, *_ = finished
-    store = CheckpointStore(path / "checkpoints")
-    assert store.steps() == [9, 12]
-    distances = [float(tf.make_ndarray(value.tensor)) for _, value in events(path)[FIGURE]]
-    assert len(distances) == 4
-    best = store.best_meta()
-    assert best[FIGURE] == pytest.approx(min(distances), rel=1e-6)
-    assert best["step"] == 3 * (int(np.argmin(distances)) + 1)
-    state, meta = load(store.file(12))
-    assert meta["audio_fingerprint"] == config.audio.fingerprint()
-    assert meta["epoch"] == 3
-    assert {name.split("/")[0] for name in state} == {"run", "generator", "discriminator", "generator_optimizer",
-                                                      "discriminator_optimizer"}
-    assert state["run/step"] == 12
-
-
-@pytest.mark.slow
-def test_config_json_is_complete(finished, sound_folder):
-    path, config, result, _ = finished
-    record = RunDirectory(path).record()
-    assert RunDirectory(path).config() == config
-    assert record["data"] == {"folder": str(sound_folder.resolve()), "sounds": 24, "skipped": 0,
-                              "fingerprint": result.sounds.fingerprint}
-    assert record["resolved"] == {"xla": False, "shards": 1, "steps_per_epoch": 3, "replicas": 1}
-    assert (path / "skipped.txt").read_text() == ""
-
-
-@pytest.mark.slow
-def test_a_finished_run_has_nothing_to_do(finished, sound_folder):
-    path, config, *_ = finished
-    before = {file: file.stat().st_mtime_ns for file in (path / "checkpoints").iterdir()}
-    lines = Lines()
-    assert run(config, sound_folder, path, lines).steps == 12
-    assert any("already trained for 12 steps (4 epochs): nothing to do" in line for line in lines.lines)
-    assert {file: file.stat().st_mtime_ns for file in (path / "checkpoints").iterdir()} == before
-    assert len(history(path)) == 4
-
-
-def test_config_json_is_there_before_the_first_step_and_skipped_sounds_are_told(tmp_path, tiny_config, monkeypatch):
-    folder = write_drums(tmp_path / "drums", each=4)
-    (folder / "broken.wav").write_bytes(b"RIFF")
-
-    class Halt(Exception):  # noqa: N818
-        pass
-
-    def halt(*args, **kwargs):
-        raise Halt
-
-    monkeypatch.setattr(loop, "train", halt)
-    with pytest.raises(Halt):
-        run(tiny_config, folder, tmp_path / "run")
-    assert RunDirectory(tmp_path / "run").config() == tiny_config
-    name, reason = (tmp_path / "run" / "skipped.txt").read_text().strip().split("\t")
-    assert name == "broken.wav"
-    assert reason
-
-
-@pytest.mark.parametrize("moment", ["mean", "weights"])
-def test_a_non_finite_loss_or_weight_stops_the_run_and_keeps_the_last_checkpoint(
-        sound_folder, tmp_path, tiny_config, monkeypatch, moment):
-    """A loss shows in the epoch's mean; a weight spoilt by the last step of an epoch shows in no figure yet."""
-    monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
-    if moment == "mean":
-        def poisoned(images, batch_size, seed, start_step=0):
-            whole = batches(images, batch_size, seed, start_step)
-            return whole.enumerate(start_step).map(
-                lambda step, pair: (tf.where(step == 7, math.nan, pair[0]), pair[1]))  # in the third epoch
-
-        monkeypatch.setattr(spectrogram_task, "batches", poisoned)
-        message = r"discriminator/loss became nan in epoch 3: stopped; lower the learning rates"
-    else:
-        def spoil(self, epoch, logs=None):
-            if epoch == 2:
-                bias = self.model.generator.up_3.bias
-                bias.assign(bias * math.nan)
-
-        monkeypatch.setattr(callbacks.LogLine, "on_epoch_end", spoil)
-        message = r"generator/up_3/bias became infinite or not a number in epoch 3: stopped; lower the learning rates"
-    with pytest.raises(MelGANError, match=message + "; the last good checkpoint is .*step-00000006.npz"):
-        run(tiny_config, sound_folder, tmp_path / "run")
-    store = CheckpointStore(tmp_path / "run" / "checkpoints")
-    assert store.steps() == [3, 6]
-    state, _, damaged = store.newest()
-    assert not damaged
-    assert all(np.isfinite(value).all() for value in state.values())
-    assert [int(row["epoch"]) for row in history(tmp_path / "run")][:2] == [0, 1]
-
-
-def test_too_few_sounds_are_refused_and_nothing_is_written(sound_folder, tmp_path, tiny_config):
-    with pytest.raises(MelGANError, match="24 sounds are too few for batches of 25: add sounds or set"):
-        run(with_training(tiny_config, batch_size=25), sound_folder, tmp_path / "run")
-    with pytest.raises(UsageError, match="folder .* does not exist"):
-        run(tiny_config, tmp_path / "missing", tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_two_runs_in_one_directory_are_refused(sound_folder, tmp_path, tiny_config):
-    with RunDirectory(tmp_path).lock(), pytest.raises(MelGANError, match="another process is training in"):
-        run(tiny_config, sound_folder, tmp_path)
-
+# -- how to compute
 
 @pytest.mark.parametrize(("steps", "wanted"), [(199, False), (200, True)])
 def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tiny_config, steps, wanted):

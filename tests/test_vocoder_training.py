@@ -1,74 +1,36 @@
-"""A vocoder's training step against a plain one, its two phases, and its runs."""
+"""A vocoder's training step against a plain one, and its two phases."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import os
-import re
-import types
-from unittest import mock
 
 import keras
 import librosa
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
-from click.testing import CliRunner
-from tensorboard.compat.proto import event_pb2
+from vocoder_settings import (
+    BATCH,
+    CLIP,
+    JUDGED,
+    OBJECTIVE,
+    SPECTRAL,
+    settings,
+)
 
-from melgan_tf.cli.maintain import start
 from melgan_tf.config import Config, DataConfig, from_dict, presets, to_dict
-from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import ConfigError, MelGANError, UsageError
-from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
-from melgan_tf.models.melgan.config import MelGANConfig
+from melgan_tf.errors import ConfigError, MelGANError
 from melgan_tf.models.vocoder_training import train_step as vocoder
 from melgan_tf.models.vocoder_training.config import VocoderObjective
 from melgan_tf.models.vocoder_training.discriminator import MultiScaleDiscriminator
-from melgan_tf.models.vocoder_training.task import VocoderTask
 from melgan_tf.models.vocoder_training.train_step import VocoderGAN
-from melgan_tf.progress import Progress
-from melgan_tf.storage.checkpoints import CheckpointStore, collect, load
-from melgan_tf.storage.run_directory import RunDirectory, with_training
-from melgan_tf.training import callbacks, loop, optimizers
-from melgan_tf.training.plan import mirrored
-from melgan_tf.training.run import run
+from melgan_tf.storage.run_directory import with_training
+from melgan_tf.training import loop, optimizers
 from melgan_tf.training.stft_loss import multi_resolution_stft
 
-CLIP, BATCH = 1_024, 5
-OBJECTIVE = VocoderObjective(adversarial_start=5, adversarial=1.0, feature_matching=10.0, stft=5.0, mel=15.0)
-SPECTRAL = dataclasses.replace(OBJECTIVE, adversarial_start=0, adversarial=0.0, feature_matching=0.0)
-JUDGED = VocoderObjective(adversarial=0.7, feature_matching=9.0)
-FAST = FastVocoderConfig(channels=16, sub_channels=8)
-MODELS = {"fast": FAST, "smallest": dataclasses.replace(FAST, dilations=(1,), sub_blocks=0, corrections=0),
-          "melgan": MelGANConfig(ratios=(8, 4, 4), channels=4, residual_layers=2)}
 BOTH = pytest.mark.parametrize("model", ["fast", "melgan"])
-
-
-def settings(model="fast", objective=OBJECTIVE, **training):
-    preset = presets.get("vocoder-16k")
-    audio = dataclasses.replace(preset.audio, n_fft=512, hop_samples=128, mel_bins=32)
-    config = dataclasses.replace(preset, audio=audio, data=DataConfig(CLIP, "random", 6.0),
-                                 model=dataclasses.replace(MODELS[model], objective=objective))
-    return with_training(config, **{"batch_size": BATCH, "steps": 0, "learning_rate_decay": 0.5, "xla": "off",
-                                    "checkpoint_every": 1_000, "preview_every": 1_000} | training)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_discriminators():
-    """Two scales of three layers in place of three of seven: 5 thousand weights in place of 17 million."""
-    with mock.patch.object(vocoder, "MultiScaleDiscriminator",
-                           lambda seed: MultiScaleDiscriminator(scales=2, channels=4, layers=2, seed=seed)):
-        yield
-
-
-@pytest.fixture
-def _eager(monkeypatch):
-    """Steps one operation at a time: for few of them, that is sooner done than tracing them."""
-    monkeypatch.setattr(tf, "function", lambda function=None, **options: function or (lambda f: f))
+pytestmark = pytest.mark.usefixtures("small_discriminators")
 
 
 class Recording(keras.optimizers.SGD):
@@ -207,7 +169,7 @@ def test_silent_clips_leave_everything_finite(model, adversarial, silent):
         assert all(np.isfinite(value).all() for value in values_of)
 
 
-@pytest.mark.usefixtures("_eager")
+@pytest.mark.usefixtures("eager")
 def test_a_figure_that_is_not_finite_stops_the_loop():
     model = gan(settings("smallest", SPECTRAL))
     dataset = tf.data.Dataset.from_tensors(clips() * np.nan).repeat()
@@ -242,15 +204,6 @@ def test_every_preset_takes_steps_that_change_every_weight_of_who_learns(preset,
         assert all(moved) if adversarial else not any(moved)
 
 
-@pytest.mark.parametrize(("rates", "moving"), [((0.0, 0.1), "discriminator"), ((0.1, 0.0), "generator")])
-def test_each_player_moves_by_its_own_optimizer_alone(rates, moving):
-    model = gan(settings(), tuple(keras.optimizers.SGD(rate) for rate in rates))
-    before = {name: values(getattr(model, name)) for name in ("generator", "discriminator")}
-    model.train_step(clips(), True)
-    for name, old in before.items():
-        assert any(changed(getattr(model, name), old)) is (name == moving)
-
-
 @pytest.mark.parametrize(("objective", "switches", "phases"), [
     (OBJECTIVE, (5,), [False, False, True, True]), (JUDGED, (), [True] * 4), (SPECTRAL, (), [False] * 4),
     (dataclasses.replace(SPECTRAL, adversarial_start=5), (), [False] * 4),
@@ -278,7 +231,7 @@ class Watching(keras.callbacks.Callback):
         self.logs.append(logs)
 
 
-@pytest.mark.usefixtures("_eager")
+@pytest.mark.usefixtures("eager")
 def test_discriminators_join_at_their_step_and_not_before():
     model, watching = gan(settings("smallest")), Watching()
     previous = values(model.discriminator)
@@ -321,198 +274,6 @@ def test_calls_grow_but_never_run_past_a_switch_or_an_epoch(start, calls, monkey
                tf.distribute.get_strategy())
     assert ends == calls
     assert [int(variable) for variable in model.steps] == [20 - start - 2, 2]
-
-
-def trained_on(strategy):
-    """The model and the figures after two steps of both players."""
-    with strategy.scope():
-        model = gan(settings("smallest", dataclasses.replace(OBJECTIVE, adversarial_start=0)),
-                    (keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3)))
-    logs = []
-    recording = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, figures: logs.append(figures))
-    sounds = np.concatenate([clips(seed, 4) for seed in range(2)]).reshape(2, 4, CLIP)
-    loop.train(model, tf.data.Dataset.from_tensor_slices(sounds), 0, 2, 1, keras.callbacks.CallbackList([recording]),
-               strategy)
-    return model, logs
-
-
-def test_two_devices_learn_what_one_does(monkeypatch):
-    """Same global batches: the same weights, to rounding, in both copies."""
-    monkeypatch.setattr(vocoder, "MultiScaleDiscriminator",
-                        lambda seed: MultiScaleDiscriminator(scales=1, channels=4, layers=1, seed=seed))
-    two, logs_of_two = trained_on(mirrored(["CPU:0", "CPU:1"]))
-    one, logs_of_one = trained_on(tf.distribute.get_strategy())
-    for player in ("generator", "discriminator"):
-        for ours, theirs in zip(getattr(two, player).variables, getattr(one, player).variables, strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5, err_msg=ours.path)
-            np.testing.assert_array_equal(*map(np.asarray, ours.value.values), err_msg=ours.path)
-    for ours, theirs in zip(logs_of_two, logs_of_one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3)
-
-
-# -- runs ------------------------------------------------------------------------------------------------------------
-
-class Lines(Progress):
-    def __init__(self):
-        self.lines, self.warnings = [], []
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def warning(self, text):
-        self.warnings.append(text)
-
-
-def store(path):
-    return CheckpointStore(path / "checkpoints")
-
-
-def history(path):
-    with open(path / "history.csv", newline="") as file:
-        return [(int(row["epoch"]), *(row[name] for name in VocoderGAN.METRICS)) for row in csv.DictReader(file)]
-
-
-@pytest.fixture
-def _no_previews(monkeypatch):
-    monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
-
-
-def stopped_and_not(config, folder, path, stops):
-    """Asserts that a run with stops ends as one without, both at the last of the stops."""
-    run(with_training(config, steps=stops[-1]), folder, path / "whole")
-    for stop, before in zip(stops, [None, *stops], strict=False):
-        lines = Lines()
-        assert run(with_training(config, steps=stop), folder, path / "run", lines).steps == stop
-        assert lines.warnings == []
-        assert before is None or any(line.startswith(f"resuming at step {before} ") for line in lines.lines)
-    (ours, meta), (theirs, other_meta) = (load(store(path / name).file(stops[-1])) for name in ("run", "whole"))
-    assert set(ours) == set(theirs)
-    assert {name.split("/")[0] for name in ours} == {"run", "generator", "discriminator", "generator_optimizer",
-                                                     "discriminator_optimizer"}
-    for name in ours:
-        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-    assert meta == other_meta
-    assert ours["generator_optimizer/generator_adam/iteration"] == stops[-1]
-    assert ours["discriminator_optimizer/discriminator_adam/iteration"] == stops[-1] - 5
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("_no_previews", "_eager")
-def test_stops_in_either_phase_are_exact(sound_folder, tmp_path):
-    stopped_and_not(settings("melgan", batch_size=16), sound_folder, tmp_path, [3, 8, 10])
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("_no_previews")
-def test_a_stop_at_the_switch_is_exact_compiled_and_in_shards(sound_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    monkeypatch.setattr(vocoder, "MultiScaleDiscriminator",
-                        lambda seed: MultiScaleDiscriminator(scales=1, channels=4, layers=1, seed=seed))
-    stopped_and_not(settings("smallest", batch_size=4, xla="on"), sound_folder, tmp_path, [5, 6])
-    resolved = RunDirectory(tmp_path / "run").record()["resolved"]
-    assert (resolved["xla"], resolved["shards"]) == (True, 2)
-
-
-@pytest.mark.usefixtures("_no_previews", "_eager")
-def test_a_run_of_a_generator_alone_trains_on_with_the_rest_new(sound_folder, tmp_path):
-    """As `import-torch` makes it, and `melgan_tf.cli.maintain.start`."""
-    config = settings("melgan", JUDGED, batch_size=16, generator_learning_rate=1e-4)
-    imported = build_network(with_training(config, seed=9), training=True)
-    store(tmp_path).save(collect(generator=imported.variables), 0,
-                         {"epoch": 0, "audio_fingerprint": config.audio.fingerprint()})
-    RunDirectory(tmp_path).write(config, {"imported_from": "elsewhere"}, {})
-    for steps, words in ((1, "starting from the generator that is there"), (2, "resuming at step 1 ")):
-        lines = Lines()
-        assert run(with_training(config, steps=steps), sound_folder, tmp_path, lines).steps == steps
-        assert lines.warnings == []
-        assert any(line.startswith(words) for line in lines.lines)
-    state = load(store(tmp_path).file(1))[0]
-    fresh = collect(discriminator=vocoder.MultiScaleDiscriminator(seed=config.training.seed).variables)
-    for begun in (collect(generator=imported.variables), fresh):
-        for name, value in begun.items():
-            moved = np.abs(state[name] - value).max()
-            assert 0 < moved < 5e-4 or name.endswith("logits/bias"), name  # by a step of each player's Adam
-
-
-@pytest.mark.usefixtures("_no_previews", "_eager")
-def test_a_generator_alone_is_not_enough_later(sound_folder, tmp_path):
-    config = settings("melgan", JUDGED, batch_size=16)
-    store(tmp_path).save(collect(generator=build_network(config, training=True).variables), 3, {"epoch": 0})
-    RunDirectory(tmp_path).write(config, {}, {})
-    with pytest.raises(MelGANError, match="discriminator/.* is missing"):
-        run(with_training(config, steps=4), sound_folder, tmp_path)
-
-
-def test_a_run_starts_with_what_fits_of_another_vocoder(tmp_path):
-    source, out = tmp_path / "old", tmp_path / "new"
-    old = settings("fast", SPECTRAL)
-    model = build_network(with_training(old, seed=3), training=True)
-    store(source).save(collect(generator=model.variables), 0, {"audio_fingerprint": old.audio.fingerprint()})
-    RunDirectory(source).write(old, {}, {})
-    options = ["--vocoder", str(source), "--set", "model.low_rounds=1", "--set", "model.kernel=5"]
-    result = CliRunner().invoke(start.main, [str(out), *options])
-    assert result.exit_code == 0, result.output
-    assert RunDirectory(out).config().model == dataclasses.replace(old.model, low_rounds=1, kernel=5)
-    state, known = load(store(out).file(0))[0], collect(generator=model.variables)
-    fresh = {name for name, value in state.items() if name not in known or value.shape != known[name].shape}
-    assert len(fresh) == 3  # the first kernel, and the new layer's kernel and bias
-    assert f"{len(state) - 3} of {len(state)} variables" in result.output
-    for name in set(state) - fresh:
-        np.testing.assert_array_equal(state[name], known[name], err_msg=name)
-    again = CliRunner().invoke(start.main, [str(out), *options])
-    assert isinstance(again.exception, UsageError)
-
-
-def events(path):
-    """Tag -> steps of every TensorBoard file of a run."""
-    found = {}
-    for file in sorted((path / "tensorboard").iterdir()):
-        for record in tf.data.TFRecordDataset(str(file)):
-            event = event_pb2.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                found.setdefault(value.tag, []).append((event.step, value))
-    return found
-
-
-@pytest.mark.slow
-def test_a_run_comes_nearer_to_the_sounds_and_shows_it(sound_folder, tmp_path):
-    """Without corrections, which bring even an untrained model near."""
-    config = settings("smallest", SPECTRAL, batch_size=8, epochs=4, checkpoint_every=1, preview_every=4, log_every=3,
-                      generator_learning_rate=3e-3)
-    lines = Lines()
-    result = run(config, sound_folder, tmp_path, lines)
-    per_epoch = -(-result.sounds.clips // 8)
-    assert (result.steps, result.epochs, len(result.sounds)) == (4 * per_epoch, 4, 24)
-    found, rows = events(tmp_path), history(tmp_path)
-    assert set(found) == {*VocoderGAN.METRICS, "evaluation/mel_db", "mel/real", "mel/fake", "audio/real", "audio/fake"}
-    distances = [float(tf.make_ndarray(value.tensor)) for _, value in found["evaluation/mel_db"]]
-    assert [step for step, _ in found["evaluation/mel_db"]] == [0, 1, 2, 3]
-    assert distances[3] < 0.9 * distances[0]
-    assert store(tmp_path).best_meta()["evaluation/mel_db"] == pytest.approx(min(distances), rel=1e-6)
-    assert not any(name.startswith("discriminator") for name in load(store(tmp_path).file(result.steps))[0])
-    assert ([step for step, _ in found["audio/real"]], [step for step, _ in found["audio/fake"]]) == ([0], [3])
-    for tag in ("audio/real", "audio/fake"):
-        sounds = tf.make_ndarray(found[tag][0][1].tensor)[:, 0]
-        waveform, rate = tf.audio.decode_wav(sounds[0])
-        assert (len(sounds), int(rate), waveform.shape) == (16, 16_000, (CLIP, 1))
-    shown = [line for line in lines.lines if line.startswith("[")]
-    assert (len(shown), [row[0] for row in rows]) == (2, [0, 1, 2, 3])
-    figures = dict(zip(VocoderGAN.METRICS, map(float, rows[3][1:]), strict=True))
-    numbers = [float(number) for number in re.findall(r": (-?\d+\.\d{4})", shown[1])]
-    wanted = [figures[f"generator/{name}"] for name in ("loss", "stft", "mel", "feature_matching")]
-    np.testing.assert_allclose(numbers, [*wanted, figures["discriminator/loss"]], atol=1e-3)
-
-
-@pytest.mark.parametrize("power", [1.0, 2.0])
-@pytest.mark.parametrize(("gain", "decibels"), [(1.0, 0.0), (0.5, 6.02), (-2.0, 6.02), (0.1, 20.0)])
-def test_a_copy_is_judged_in_decibels(tmp_path, power, gain, decibels):
-    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).uniform(-0.9, 0.9, 4_000), 16_000)
-    config = settings()
-    config = dataclasses.replace(config, audio=dataclasses.replace(config.audio, power=power))
-    task = VocoderTask(config, tmp_path, Progress())
-    task.model = types.SimpleNamespace(generator=lambda mels: tf.pad(gain * task.clip, [[0, 0], [0, 128]]))
-    task.setup_validation()
-    assert task.validation_score() == pytest.approx(decibels, abs=0.01)
 
 
 # -- wrong settings --------------------------------------------------------------------------------------------------

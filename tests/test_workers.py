@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import _PROGRAM, invoke
+from command_line import PROGRAM, invoke
 from drums import write_drums
 from one_worker import recording_optimizer
 
@@ -27,8 +28,9 @@ from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 from melgan_tf.storage.run_directory import with_training
+from melgan_tf.training import kill_after
 from melgan_tf.training import run as run_module
-from melgan_tf.training.cluster import Place, meet, place_from_environment
+from melgan_tf.training.cluster import WorkerSpec, wait_for_peers, worker_from_environment
 from melgan_tf.training.plan import plan
 from melgan_tf.training.run import run
 from melgan_tf.training.workers import Workers
@@ -40,8 +42,8 @@ CLOSE = 24 * 64 * 16 * 2.0**-24
 LONGEST = 900  # seconds for anything; on a busy machine three processes take minutes to trace their graphs
 
 
-def places(count: int) -> list[dict]:
-    """``TF_CONFIG`` of each of so many workers, on ports that are free."""
+def specs(count: int) -> list[dict]:
+    """``TF_CONFIG`` of each worker, on ports that are free."""
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(socket.create_server(("localhost", 0))) for _ in range(count)]
         workers = [f"localhost:{server.getsockname()[1]}" for server in servers]
@@ -50,14 +52,14 @@ def places(count: int) -> list[dict]:
 
 @contextlib.contextmanager
 def started(count: int, *arguments: object) -> Iterator[list[subprocess.Popen]]:
-    """So many workers, each the same Python command."""
+    """Workers that run the same Python command."""
     processes = []
     try:
-        for place in places(count):
+        for spec in specs(count):
             environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
             processes.append(subprocess.Popen(
                 [sys.executable, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env=environment | {"TF_CONFIG": json.dumps(place), "PYTHONPATH": str(HERE)}))
+                env=environment | {"TF_CONFIG": json.dumps(spec), "PYTHONPATH": str(HERE)}))
         yield processes
     finally:
         for process in processes:
@@ -126,7 +128,7 @@ def test_a_worker_that_is_lost_costs_no_more_than_its_last_checkpoint(sounds, tm
     path, settings = tmp_path / "run-of-0", tmp_path / "config.json"
     settings.write_text(json.dumps(to_dict(with_training(SEED, epochs=1000))))
     store, until = CheckpointStore(path / "checkpoints"), time.monotonic() + LONGEST
-    with started(3, "-c", _PROGRAM, "train", sounds, "--run-dir", path, "--config", settings) as (*left, lost):
+    with started(3, "-c", PROGRAM, "train", sounds, "--run-dir", path, "--config", settings) as (*left, lost):
         while not store.steps():
             assert time.monotonic() < until
             assert left[0].poll() is None, ended(left[0])
@@ -142,7 +144,7 @@ def test_a_worker_that_is_lost_costs_no_more_than_its_last_checkpoint(sounds, tm
             assert code == 1
         assert time.monotonic() - killed < 60
     last = store.steps()[-1]
-    with started(2, "-c", _PROGRAM, "train", sounds, "--run-dir", path, "--config", settings, "--steps",
+    with started(2, "-c", PROGRAM, "train", sounds, "--run-dir", path, "--config", settings, "--steps",
                  last + 4) as processes:
         for process in processes:
             code, out, err = ended(process)
@@ -175,50 +177,59 @@ def test_a_bad_tf_config_is_one_line(sounds, tmp_path, monkeypatch, text, told):
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'])
-def test_a_cluster_of_one_is_no_cluster(monkeypatch, text):
+def test_a_cluster_of_one_is_not_a_cluster(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    assert place_from_environment() is None
+    assert worker_from_environment() is None
 
 
 def test_the_chief_is_the_chief_or_worker_0(monkeypatch):
     cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
     for job, number, index in (("chief", 0, 0), ("worker", 0, 1), ("worker", "1", 2)):
         monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": job, "index": number}}))
-        place = place_from_environment()
-        assert (place.index, place.is_chief, place.tasks[0]) == (index, index == 0, ("chief", 0, "a:1"))
+        spec = worker_from_environment()
+        assert (spec.index, spec.is_chief, spec.tasks[0]) == (index, index == 0, ("chief", 0, "a:1"))
 
 
 def test_peers_that_are_not_there_are_named(sounds, tmp_path, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", json.dumps(places(2)[0]))
+    monkeypatch.setenv("TF_CONFIG", json.dumps(specs(2)[0]))
     ended = invoke("train", sounds, "--run-dir", tmp_path / "run", "--wait", "0.5", "--quiet")
     ended.one_line("worker 1 (localhost:", "is not there after 0.5 s (Connection refused)", "--wait", code=1)
     assert list(tmp_path.iterdir()) == []
 
 
-def tasks_of(place: dict) -> tuple[tuple[str, int, str], ...]:
-    return tuple(("worker", index, address) for index, address in enumerate(place["cluster"]["worker"]))
+def tasks_of(spec: dict) -> tuple[tuple[str, int, str], ...]:
+    return tuple(("worker", index, address) for index, address in enumerate(spec["cluster"]["worker"]))
 
 
 def test_workers_meet_in_any_order():
-    tasks = tasks_of(places(3)[0])
+    tasks = tasks_of(specs(3)[0])
     with futures.ThreadPoolExecutor() as pool:
         met = []
         for index in (2, 0, 1):
             assert not any(future.done() for future in met)  # nobody goes on before all are there
-            met.append(pool.submit(meet, Place(tasks, index), 10.0))
+            met.append(pool.submit(wait_for_peers, WorkerSpec(tasks, index), 10.0))
             time.sleep(0.5)
         for future in met:
             future.result()
 
 
-def test_a_worker_left_from_an_earlier_start_is_not_met_and_a_port_that_is_taken_is_told():
-    tasks = tasks_of(places(2)[0])
+def test_a_worker_left_from_an_earlier_start_is_not_accepted_and_a_taken_port_is_reported():
+    tasks = tasks_of(specs(2)[0])
     port = int(tasks[1][2].rpartition(":")[2])
     with socket.create_server(("", port)):
         with pytest.raises(MelGANError, match="can be reached, but does not call: it may be left from an earlier"):
-            meet(Place(tasks, 0), 1.0)
+            wait_for_peers(WorkerSpec(tasks, 0), 1.0)
         with pytest.raises(MelGANError, match=f"port {port}: Address already in use"):
-            meet(Place(tasks, 1), 1.0)
+            wait_for_peers(WorkerSpec(tasks, 1), 1.0)
+
+
+def test_a_process_that_cannot_be_interrupted_is_killed_in_time():
+    program = ("import subprocess, sys, time; guard = subprocess.Popen([sys.executable, '-IS', *sys.argv[1:]], "
+               "stdin=subprocess.PIPE); time.sleep(1); guard.stdin.close(); guard.wait()")
+    for seconds, code, said in (("0.2", -signal.SIGKILL, "too late\n"), ("30", 0, "")):
+        done = subprocess.run([sys.executable, "-c", program, kill_after.__file__, seconds, "too late"], check=False,
+                              text=True, stderr=subprocess.PIPE, timeout=60)
+        assert (done.returncode, done.stderr) == (code, said)
 
 
 # -- what is divided -------------------------------------------------------------------------------------------------
@@ -238,30 +249,30 @@ def test_a_batch_that_cannot_be_divided_is_refused(task, replicas, size, told):
         plan(task, with_training(SEED, batch_size=size), 8, {}, Progress(), strategy=Replicas(replicas))
 
 
-@pytest.mark.parametrize(("begun", "replicas", "shards"), [
+@pytest.mark.parametrize(("previous", "replicas", "shards"), [
     ({"shards": 4}, 2, 2), ({"shards": 2, "replicas": 2}, 1, 4), ({"shards": 1, "replicas": 2}, 2, 1),
     ({"shards": 3}, 2, 1)])
-def test_a_resumed_run_has_as_many_shards_in_all_as_before(monkeypatch, begun, replicas, shards):
+def test_a_resumed_run_has_as_many_shards_in_all_as_before(monkeypatch, previous, replicas, shards):
     """So the frame GAN compares the same groups, however many workers go on with it."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
     config = with_training(SEED, batch_size=64)
-    assert plan(FrameTask, config, 8, begun, Progress(), strategy=Replicas(replicas)).shards == shards
+    assert plan(FrameTask, config, 8, previous, Progress(), strategy=Replicas(replicas)).shards == shards
 
 
-def test_other_settings_are_told_before_sounds_are_read_together(sounds, tmp_path, monkeypatch):
-    """Whoever is set up otherwise would divide the files otherwise, and wait for ever."""
+def test_other_settings_are_refused_before_sounds_are_read(sounds, tmp_path, monkeypatch):
+    """Reading takes minutes."""
     def refusing(workers, facts):
         raise UsageError(f"other {', '.join(facts)}")
 
-    monkeypatch.setattr(Workers, "require_same", refusing)
-    monkeypatch.setattr(run_module, "task_for", None)
+    monkeypatch.setattr(Workers, "assert_equal", refusing)
+    monkeypatch.setattr(SpectrogramTask, "load", None)
     with pytest.raises(UsageError, match="other settings, versions"):
         run(SEED, sounds, tmp_path / "run")
 
 
-def test_workers_begun_in_another_way_are_refused(monkeypatch):
+def test_workers_with_other_settings_are_refused(monkeypatch):
     workers = Workers()
-    workers.count, workers.place = 3, Place((("worker", 0, "a:1"), ("worker", 1, "b:1"), ("worker", 2, "c:1")), 0)
-    monkeypatch.setattr(workers, "rows", lambda *values: np.array([values, values, [values[0], 0]]))
+    workers.count, workers.spec = 3, WorkerSpec((("worker", 0, "a:1"), ("worker", 1, "b:1"), ("worker", 2, "c:1")), 0)
+    monkeypatch.setattr(workers, "all_gather", lambda *values: np.array([values, values, [values[0], 0]]))
     with pytest.raises(UsageError, match=r"worker 2 \(c:1\) has other sounds than worker 0 \(a:1\)"):
-        workers.require_same({"settings": "x", "sounds": "y"})
+        workers.assert_equal({"settings": "x", "sounds": "y"})

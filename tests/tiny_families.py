@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from unittest import mock
 
 import keras
 import tensorflow as tf
@@ -14,9 +11,7 @@ import tensorflow as tf
 from melgan_tf.config import Config, DataConfig, presets
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.melgan.config import MelGANConfig
-from melgan_tf.models.vocoder_training import train_step as vocoder
 from melgan_tf.models.vocoder_training.config import VocoderObjective
-from melgan_tf.models.vocoder_training.discriminator import MultiScaleDiscriminator
 from melgan_tf.progress import Progress
 from melgan_tf.storage.run_directory import with_training
 from melgan_tf.training.gan import GAN
@@ -52,14 +47,6 @@ def tiny(kind: str, **training: object) -> Config:
     """The smallest configuration of a family that is of use; with batches of 16, uncompiled."""
     return with_training(_CONFIGS[kind], **{"batch_size": 16, "epochs": 5_000, "steps": 0, "xla": "off", "log_every": 1,
                                             "checkpoint_every": 1_000, "preview_every": 1_000} | training)
-
-
-@contextmanager
-def small_discriminators() -> Iterator[None]:
-    """Vocoders learn from five thousand weights in place of 17 million."""
-    with mock.patch.object(vocoder, "MultiScaleDiscriminator",
-                           lambda seed: MultiScaleDiscriminator(scales=2, channels=4, layers=1, seed=seed)):
-        yield
 
 
 def task_of(config: Config, sounds: Path) -> Task:

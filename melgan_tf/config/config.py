@@ -57,7 +57,7 @@ class TrainingConfig:
         seed: decides initial weights, noise and the order of the data.
         log_every: epochs between two log lines.
         checkpoint_every: epochs between two checkpoints.
-        keep_checkpoints: how many of the newest checkpoints stay on disk (the best one stays besides).
+        keep_checkpoints: how many of the newest checkpoints stay on disk (and the best one).
         preview_every: epochs between two sets of pictures and sounds in TensorBoard.
         precision: float32, mixed_float16 (GPU) or mixed_bfloat16.
         xla: compile the training step with XLA: "on", "off", or "auto" (where it pays).
@@ -89,7 +89,7 @@ class Config:
     """A complete training configuration; see the attributes' own classes.
 
     Attributes:
-        preset: the name of the preset that it began as.
+        preset: the name of the preset that it started from.
         audio, data, model, training: its parts.
     """
 

@@ -103,7 +103,8 @@ class Family:
 
 
 _BUNDLED = "melgan_tf.models.families"  # imported when the first family is needed
-_FAMILIES: dict[str, Family] = {}
+#: By kind, without those of entry points: see `families`.
+FAMILIES: dict[str, Family] = {}
 
 
 def register(family: Family) -> None:
@@ -113,12 +114,12 @@ def register(family: Family) -> None:
         ConfigError: its kind, or the name of one of its presets, is taken by another family.
     """
     importlib.import_module(_BUNDLED)  # the families of the package come first
-    others = [other for other in _FAMILIES.values() if other.kind != family.kind]
-    if _FAMILIES.get(family.kind, family).config is not family.config:
+    others = [other for other in FAMILIES.values() if other.kind != family.kind]
+    if FAMILIES.get(family.kind, family).config is not family.config:
         raise ConfigError(f"model family {family.kind!r} is registered already: choose another kind")
     if taken := [name for other in others for name in other.presets if name in family.presets]:
         raise ConfigError(f"preset {taken[0]!r} of family {family.kind!r} exists already: choose another name")
-    _FAMILIES[family.kind] = family
+    FAMILIES[family.kind] = family
 
 
 @functools.cache
@@ -131,7 +132,7 @@ def families() -> dict[str, Family]:
     """All families by kind: the package's own, and those that other packages announce."""
     importlib.import_module(_BUNDLED)
     _load_entry_points()
-    return dict(_FAMILIES)
+    return dict(FAMILIES)
 
 
 def family(kind: str) -> Family:
@@ -140,7 +141,7 @@ def family(kind: str) -> Family:
     Raises:
         ConfigError: there is none.
     """
-    known = _FAMILIES if kind in _FAMILIES else families()
+    known = FAMILIES if kind in FAMILIES else families()
     if kind not in known:
         raise ConfigError(f"model.kind is {kind!r}: give one of {', '.join(known)}")
     return known[kind]

@@ -17,8 +17,8 @@ from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.vocoder import vocoder_for
 from melgan_tf.training.task import PREVIEWS, Task
 
-#: Sounds that a model is judged by at every checkpoint.
-JUDGED_SOUNDS = 512
+#: Sounds that the score of a checkpoint is computed from.
+SCORED_SOUNDS = 512
 
 #: Fewer examples than this give a warning.
 FEW_EXAMPLES = 100
@@ -27,7 +27,7 @@ FEW_EXAMPLES = 100
 class SoundTask(Task):
     """Noise to mel spectrogram. The score is the Fréchet distance of log-mel statistics to real sounds.
 
-    That is cheap enough to take at every checkpoint, and blind to nothing that the ear would call the same.
+    That is cheap enough to compute at every checkpoint.
     """
 
     score_name = "evaluation/frechet"
@@ -38,7 +38,7 @@ class SoundTask(Task):
 
     @property
     def trained_generator(self) -> Any:
-        """The network to be judged and shown."""
+        """The network that is scored and previewed."""
         return self.model.networks["generator"]
 
     @property
@@ -52,7 +52,7 @@ class SoundTask(Task):
                                                   vocoder=vocoder_for(self.config.audio))
 
     def setup_validation(self) -> None:
-        mels = self.examples(self.validation_sounds, JUDGED_SOUNDS)
+        mels = self.examples(self.validation_sounds, SCORED_SOUNDS)
         self.sampler = self.new_sampler()
         self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64),
                                                                         tf.constant(len(mels)))

@@ -32,7 +32,7 @@ Logs = dict[str, float]
 class RemoteWriter:
     """Writes for TensorBoard into a local folder that goes with the process, and copies that when it is flushed.
 
-    TensorFlow's own writer would upload the whole file anew after every epoch.
+    TensorFlow's own writer would upload the whole file again after every epoch.
 
     Args:
         place: the remote folder.
@@ -59,7 +59,7 @@ def summary_writer(run: RunDirectory) -> tf.summary.SummaryWriter | RemoteWriter
 
 
 class LogLine(keras.callbacks.Callback):
-    """Every ``every`` epochs, and after the last, a line of figures: for the seed recipe the original program's."""
+    """Every ``every`` epochs, and after the last one, a line of metrics."""
 
     def __init__(self, progress: Progress, every: int, epochs: int, describe: Callable[[Logs], str]) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class History(keras.callbacks.Callback):
         self.run, self.writer, self.metrics = run, writer, metrics
         self.columns = ["epoch", "seconds", *metrics]
         self.rows = [row for row in self._stored() if int(row["epoch"]) < first_epoch]
-        self.began, self.flushed = time.perf_counter(), 0.0
+        self.started, self.flushed = time.perf_counter(), 0.0
         self.flush_seconds = 60 if storage.is_remote(run.path) else 10
         self.before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
 
@@ -94,8 +94,8 @@ class History(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         now = time.perf_counter()
-        figures = {name: f"{logs[name]:.6g}" for name in self.metrics}
-        self.rows.append({"epoch": epoch, "seconds": f"{self.before + now - self.began:.2f}", **figures})
+        values = {name: f"{logs[name]:.6g}" for name in self.metrics}
+        self.rows.append({"epoch": epoch, "seconds": f"{self.before + now - self.started:.2f}", **values})
         with self.writer.as_default(epoch):
             for name in self.metrics:
                 tf.summary.scalar(name, logs[name])
@@ -106,7 +106,7 @@ class History(keras.callbacks.Callback):
         self.flush()
 
     def flush(self) -> None:
-        """Puts the figures so far on disk."""
+        """Writes what was recorded so far to disk."""
         text = io.StringIO()
         table = csv.DictWriter(text, self.columns, lineterminator="\n", extrasaction="ignore")
         table.writeheader()
@@ -182,7 +182,7 @@ class Interruption(keras.callbacks.Callback):
     """Turns the first Ctrl-C (or SIGTERM) into an orderly end; a second one ends the process at once.
 
     Args:
-        progress: told of the signal.
+        progress: reports the signal.
         agree: from a signal that came here, or 0, makes the one that all workers stop for, or 0.
 
     Attributes:
@@ -191,7 +191,7 @@ class Interruption(keras.callbacks.Callback):
 
     def __init__(self, progress: Progress, agree: Callable[[int], int] = lambda number: number) -> None:
         super().__init__()
-        self.progress, self.agree, self.heard, self.signal = progress, agree, 0, 0
+        self.progress, self.agree, self.received, self.signal = progress, agree, 0, 0
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -203,12 +203,12 @@ class Interruption(keras.callbacks.Callback):
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.heard:
+        if self.received:
             raise KeyboardInterrupt
-        self.heard = number
+        self.received = number
         self.progress.warning("stopping after this step and saving; once more to stop at once")
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self.signal = self.agree(self.heard)
+        self.signal = self.agree(self.received)
         if self.signal:
             raise Stop

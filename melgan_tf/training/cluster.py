@@ -1,4 +1,4 @@
-"""Which process of a cluster this is, by ``TF_CONFIG``, and waiting until the others are there. No TensorFlow.
+"""Reads ``TF_CONFIG`` and waits for the other processes of a cluster. No TensorFlow.
 
 ::
 
@@ -27,7 +27,7 @@ _EXAMPLE = """'{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"typ
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerSpec:
     """This process among the workers of a cluster.
 
     Attributes:
@@ -47,14 +47,14 @@ class Place:
         """A worker, for messages.
 
         Example:
-            >>> Place((("chief", 0, "a:1"), ("worker", 0, "b:1")), 0).name(1)
+            >>> WorkerSpec((("chief", 0, "a:1"), ("worker", 0, "b:1")), 0).name(1)
             'worker 0 (b:1)'
         """
         job, number, address = self.tasks[index]
         return f"{job} {number} ({address})"
 
 
-def place_from_environment() -> Place | None:
+def worker_from_environment() -> WorkerSpec | None:
     """Reads ``TF_CONFIG``; None if it names no other worker.
 
     Raises:
@@ -82,7 +82,7 @@ def place_from_environment() -> Place | None:
         known = ", ".join(f"{name} {position}" for name, position, _ in tasks) or "none"
         raise UsageError(f"TF_CONFIG says that this is {job} {number}, but its cluster has no such task (it has "
                          f"{known})")
-    return Place(tasks, found[0]) if len(tasks) > 1 else None
+    return WorkerSpec(tasks, found[0]) if len(tasks) > 1 else None
 
 
 def _tasks(cluster: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
@@ -109,50 +109,50 @@ def _split(address: str) -> tuple[str, int] | None:
     return host.strip("[]"), int(port)
 
 
-def meet(place: Place, seconds: float) -> None:
+def wait_for_peers(spec: WorkerSpec, seconds: float) -> None:
     """Waits until every other worker has been reached and has reached this one.
 
-    So a worker that is left from an earlier start, with other things to do, is not taken for one that is ready.
+    So a worker that is left over from an earlier start is not taken for one that is ready.
 
     Args:
-        place: this process.
+        spec: this process.
         seconds: how long to wait.
 
     Raises:
-        MelGANError: this worker's port is taken, or others are not there in time; one of them is named.
+        MelGANError: this worker's port is taken, or others are not there in time; the message names one of them.
     """
     deadline = time.monotonic() + seconds
-    others = [index for index in range(len(place.tasks)) if index != place.index]
+    others = [index for index in range(len(spec.tasks)) if index != spec.index]
     refused, came = dict.fromkeys(others, "not tried"), set()
-    with _listening(place) as server:
+    with _listening(spec) as server:
         while refused or len(came) < len(others):
             if time.monotonic() > deadline:
-                raise MelGANError(_missing(place, others, refused, came, seconds))
+                raise MelGANError(_missing(spec, others, refused, came, seconds))
             for index in list(refused):
                 try:
-                    _call(place, index)
+                    _call(spec, index)
                     del refused[index]
                 except OSError as error:
                     refused[index] = error.strerror or str(error)
             came.update(_callers(server, others))
 
 
-def _missing(place: Place, others: list[int], refused: dict[int, str], came: set[int], seconds: float) -> str:
+def _missing(spec: WorkerSpec, others: list[int], refused: dict[int, str], came: set[int], seconds: float) -> str:
     missing = [index for index in others if index in refused or index not in came]
     first = missing[0]
     why = refused.get(first, "it can be reached, but does not call: it may be left from an earlier start")
-    return (f"{place.name(first)} is not there after {seconds:g} s ({why}); missing: {len(missing)} of "
-            f"{len(place.tasks)} workers. Start all of them, with the same cluster in TF_CONFIG, or wait longer with "
+    return (f"{spec.name(first)} is not there after {seconds:g} s ({why}); missing: {len(missing)} of "
+            f"{len(spec.tasks)} workers. Start all of them, with the same cluster in TF_CONFIG, or wait longer with "
             "--wait")
 
 
-def _call(place: Place, index: int) -> None:
-    with socket.create_connection(_split(place.tasks[index][2]), timeout=_CALL_SECONDS) as connection:
-        connection.sendall(_GREETING + b"%d\n" % place.index)
+def _call(spec: WorkerSpec, index: int) -> None:
+    with socket.create_connection(_split(spec.tasks[index][2]), timeout=_CALL_SECONDS) as connection:
+        connection.sendall(_GREETING + b"%d\n" % spec.index)
 
 
 def _callers(server: socket.socket, others: list[int]) -> Iterator[int]:
-    """Who calls, until nobody has for a moment."""
+    """The workers that have called."""
     while True:
         try:
             connection, _ = server.accept()
@@ -166,14 +166,14 @@ def _callers(server: socket.socket, others: list[int]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _listening(place: Place) -> Iterator[socket.socket]:
+def _listening(spec: WorkerSpec) -> Iterator[socket.socket]:
     """Listens on this worker's port."""
-    port = _split(place.tasks[place.index][2])[1]
+    port = _split(spec.tasks[spec.index][2])[1]
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     try:
         server = socket.create_server(("", port), family=family, dualstack_ipv6=family == socket.AF_INET6, backlog=1024)
     except OSError as error:
-        raise MelGANError(f"{place.name(place.index)}, which TF_CONFIG says this is, cannot be begun: port {port}: "
+        raise MelGANError(f"{spec.name(spec.index)}, which TF_CONFIG says this is, cannot start: port {port}: "
                           f"{error.strerror}") from None
     with server:
         server.settimeout(_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""What the training of every GAN of this package has in common: two optimizers, one step, sharded gradients.
+"""The base of all GANs of this package: two optimizers, one step, sharded gradients.
 
 How a step is cut up: the programs that compute gradients are pure functions of tensors (weights come as arguments),
 each compiled by XLA. On a CPU the batch is cut into shards, one per core, whose programs run side by side, each on one
@@ -27,14 +27,14 @@ class GAN(keras.Model):
 
     Args:
         config: shapes, loss weights and seed.
-        networks: what a checkpoint keeps, by the names that checkpoints use. "discriminator" may be None: then there
-            is none.
+        networks: what a checkpoint keeps, by the names that checkpoints use. "discriminator" may be None, for
+            training without one.
         name: of the Keras model.
 
     Attributes:
         METRICS: the names of what a step measures, the same in logs, history and TensorBoard.
         step: number of steps taken.
-        networks: as given, without those that are None.
+        networks: those that are not None.
     """
 
     METRICS: ClassVar[tuple[str, ...]]
@@ -101,7 +101,7 @@ class GAN(keras.Model):
         return parts
 
     def finish_step(self, values: Iterable[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Counts the step and returns the means of its metrics since they were reset.
+        """Counts the step and returns the means of the metrics since they were reset.
 
         Args:
             values: this replica's part of each metric's mean over the global batch, in the order of `METRICS`.

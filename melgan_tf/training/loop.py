@@ -14,7 +14,7 @@ from melgan_tf.errors import MelGANError
 
 #: Most steps in one call into TensorFlow.
 STEPS_PER_CALL = 32
-#: And no more than take about this long, so that Ctrl-C is heard within a second or two.
+#: And no more than take about this long, so that Ctrl-C takes effect within a second or two.
 _SECONDS_PER_CALL = 1.0
 
 
@@ -32,19 +32,19 @@ def train(model: keras.Model, dataset: tf.data.Dataset, start: int, end: int, pe
           agree: Callable[[int], int] = lambda count: count) -> None:
     """Takes the steps from ``start`` to ``end``.
 
-    `keras.Model.fit` begins and ends with whole epochs and would average a resumed one wrongly; this does not.
-    Callbacks see what ``fit`` would show them: ``on_epoch_end(epoch, logs)`` once an epoch, with its mean figures.
+    `keras.Model.fit` starts and ends with whole epochs and would average a resumed one wrongly; this does not.
+    Callbacks see what ``fit`` would show them: ``on_epoch_end(epoch, logs)`` once an epoch, with its mean metrics.
 
     Args:
         model: a compiled model with a ``train_step``. If it has ``switches``, steps at which its way of learning
-            changes, ``train_step`` is told by a second argument whether the last of them has passed.
+            changes, ``train_step`` takes what `phase` says of a step as a second argument.
         dataset: endless, of whole batches; its first one is that of step ``start``.
         start, end: numbers of the first step and of the first not to take.
         per_epoch: steps per epoch.
         callbacks: Keras callbacks.
         strategy: where to run.
-        advance: told how many more steps are done.
-        agree: from how many steps suit this process makes how many all workers take in the next call.
+        advance: takes the number of steps that were just done.
+        agree: takes the number of steps that suits this process, returns the one that suits all workers.
 
     Raises:
         NonFiniteError: a loss became infinite or not a number.
@@ -121,8 +121,8 @@ class _Pace:
 
     @contextlib.contextmanager
     def measure(self, count: int) -> Iterator[None]:
-        began = time.perf_counter()
+        started = time.perf_counter()
         yield
-        each = (time.perf_counter() - began) / count
+        each = (time.perf_counter() - started) / count
         # not more than doubled at once: a call that compiles, or is held up, says little of the next
         self.count = max(1, min(STEPS_PER_CALL, 2 * self.count, round(_SECONDS_PER_CALL / each)))

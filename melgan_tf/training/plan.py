@@ -1,4 +1,4 @@
-"""What "auto" comes to: on which devices a run computes, whether compiled, in how many shards."""
+"""What "auto" resolves to: on which devices a run computes, whether compiled, in how many shards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MIN_COMPILED_STEPS = 200
 
 @dataclass(frozen=True)
 class Plan:
-    """What "auto" comes to on this machine.
+    """What "auto" resolves to on this machine.
 
     Attributes:
         strategy: one device, several, or several workers.
@@ -35,9 +35,9 @@ class Plan:
     shards: int
 
 
-def plan(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, Any], progress: Progress,
+def plan(task: type[Task] | Task, config: Config, steps: int, previous: dict[str, Any], progress: Progress,
          workers: Workers | None = None, strategy: tf.distribute.Strategy | None = None) -> Plan:
-    """Decides where and how to compute; a resumed run keeps to what it began with, if it can.
+    """Decides where and how to compute; a resumed run keeps what it started with, if it can.
 
     Among several workers the chief decides for all.
 
@@ -45,10 +45,10 @@ def plan(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, A
         task: what kind of training it is.
         config: the resolved configuration.
         steps: of the whole run.
-        begun: what it came to when the run was begun; empty for a new one.
-        progress: told why XLA is off.
-        workers: who trains; only this process without.
-        strategy: to be used instead of what follows from the devices that are there.
+        previous: the plan that the run started with, as config.json records it; empty for a new run.
+        progress: reports why XLA is off.
+        workers: all that train; by default only this process.
+        strategy: overrides the one that follows from the devices.
 
     Raises:
         UsageError: the batch cannot be divided among the replicas.
@@ -62,20 +62,20 @@ def plan(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, A
         compared = f", each of which compares sounds in groups of {group}" if group > 1 else ""
         raise UsageError(f"training.batch_size is {size}: give a multiple of {replicas * group}, for {replicas} "
                          f"replicas (GPUs or workers){compared}")
-    xla = _xla(task, config, steps, begun, progress, workers, bool(gpus))
+    xla = _xla(task, config, steps, previous, progress, workers, bool(gpus))
     own = size // replicas
     cores = len(os.sched_getaffinity(0))
-    shards = 1 if gpus else max(1, min(cores // _neighbours(workers), own // task.min_shard_size))
-    if begun.get("shards"):  # in all they stay as many, whatever the number of replicas
-        before = begun["shards"] * begun.get("replicas", 1)
+    shards = 1 if gpus else max(1, min(cores // _neighbors(workers), own // task.min_shard_size))
+    if previous.get("shards"):  # their total stays the same, whatever the number of replicas
+        before = previous["shards"] * previous.get("replicas", 1)
         shards = before // replicas if before % replicas == 0 else shards
     if task.minibatch_group > 1 and own % (task.minibatch_group * shards):
         shards = 1  # whole groups that the discriminator compares
-    xla, shards = workers.rows(xla, shards)[0]
+    xla, shards = workers.all_gather(xla, shards)[0]
     return Plan(strategy, bool(xla), int(shards))
 
 
-def _xla(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, Any], progress: Progress,
+def _xla(task: type[Task] | Task, config: Config, steps: int, previous: dict[str, Any], progress: Progress,
          workers: Workers, gpus: bool) -> bool:
     if workers.count > 1 and not gpus:
         if workers.is_chief:
@@ -84,17 +84,17 @@ def _xla(task: type[Task] | Task, config: Config, steps: int, begun: dict[str, A
     if config.training.xla != "auto":
         return config.training.xla == "on"
     pays = task.compiles_on_cpu or gpus
-    xla = begun.get("xla", steps >= _MIN_COMPILED_STEPS and pays)
+    xla = previous.get("xla", steps >= _MIN_COMPILED_STEPS and pays)
     if not xla and pays:
         progress.line(f"XLA is off: {steps} steps are over before compiling pays (--xla forces it)")
     return xla
 
 
-def _neighbours(workers: Workers) -> int:
+def _neighbors(workers: Workers) -> int:
     """Workers on this one's machine, which share its cores."""
-    if workers.place is None:
+    if workers.spec is None:
         return 1
-    hosts = [address.rpartition(":")[0] for _, _, address in workers.place.tasks]
+    hosts = [address.rpartition(":")[0] for _, _, address in workers.spec.tasks]
     return hosts.count(hosts[workers.index])
 
 
@@ -103,7 +103,7 @@ def mirrored(devices: list[str] | None = None) -> tf.distribute.Strategy:
 
     Gradients are added up on one of them. TensorFlow's own choice, collective operations, aborts now and then ("Shape
     mismatch in the collective instance") where a step has two optimizers: the devices of one process do not always
-    begin the two reductions in the same order.
+    start the two reductions in the same order.
 
     Args:
         devices: by name; all GPUs without.

@@ -1,7 +1,7 @@
-"""Several copies of a model in one step, on the devices of one machine or of several: what is each one's part.
+"""Several copies of a model in one step (replicas), on the devices of one machine or of several.
 
-What is random is drawn as for one copy alone, and every copy takes its rows: so a step is the same, to rounding,
-whatever the number of copies.
+Random numbers are drawn as for one replica alone, and every replica takes its rows: so a step is the same, to rounding,
+whatever the number of replicas.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Tensors = list[tf.Tensor]
 
 
 def replica_count() -> int:
-    """How many copies share the present step."""
+    """How many replicas share this step."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
@@ -23,7 +23,7 @@ def replica_slice(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
     """This replica's rows of what all replicas draw.
 
     Args:
-        draw: draws so many rows; the same ones in every replica.
+        draw: draws a number of rows; the same ones in every replica.
         count: rows of one replica.
 
     Example:
@@ -38,10 +38,10 @@ def replica_slice(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
 
 
 def disable_optimizer_all_reduce(*optimizers: keras.optimizers.Optimizer) -> None:
-    """Tells optimizers that their gradients come summed over replicas, by `all_reduce_sum`.
+    """For optimizers whose gradients have been summed over replicas already, by `all_reduce_sum`.
 
-    Half precision needs that besides: whether gradients overflowed, and the step is left out, must be decided by their
-    sum, or one replica would leave out what another waits for.
+    Half precision needs this too: whether gradients overflowed, so that the step is skipped, must be decided from their
+    sum, or one replica would skip what another waits for.
     """
     for optimizer in optimizers:
         getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = lambda pairs: pairs
@@ -50,8 +50,8 @@ def disable_optimizer_all_reduce(*optimizers: keras.optimizers.Optimizer) -> Non
 def all_reduce_sum(*players: Tensors) -> list[Tensors]:
     """The gradients of each player, added up over all replicas in one operation.
 
-    Workers must begin such operations in the same order, and two of which neither needs the other's outcome might be
-    begun in any: one step's independent gradients go together.
+    Workers must start such operations in the same order, but TensorFlow may start two independent ones in any order:
+    therefore one step's independent gradients go together.
     """
     if replica_count() == 1:
         return list(players)

@@ -1,4 +1,4 @@
-"""One training run, from a configuration and a folder to a run directory; begun or resumed."""
+"""One training run, from a configuration and a folder to a run directory; new or resumed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ import tensorflow as tf
 
 from melgan_tf import storage
 from melgan_tf.config import Config, to_dict
-from melgan_tf.data.labels import Classes
-from melgan_tf.data.mel_dataset import SoundSet, steps_per_epoch
-from melgan_tf.data.waveform_dataset import WaveformSet
+from melgan_tf.data.mel_dataset import steps_per_epoch
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
@@ -25,11 +23,11 @@ from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, resto
 from melgan_tf.storage.run_directory import RunDirectory, conflicts, versions
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
-from melgan_tf.training.cluster import place_from_environment
+from melgan_tf.training.cluster import worker_from_environment
 from melgan_tf.training.initial_weights import InitialWeights, apply_initial_weights, load_initial_weights
 from melgan_tf.training.optimizers import adam
 from melgan_tf.training.plan import plan
-from melgan_tf.training.task import Task
+from melgan_tf.training.task import Task, TrainingSounds
 from melgan_tf.training.workers import WAIT_SECONDS, Workers
 
 
@@ -49,7 +47,7 @@ class Result:
     steps: int
     epochs: int
     signal: int
-    sounds: SoundSet | WaveformSet
+    sounds: TrainingSounds
     config: Config
     is_chief: bool = True
 
@@ -67,28 +65,28 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         config: the resolved configuration.
         data: folder of sounds.
         run_directory: created if missing; everything is written below it.
-        progress: told what happens.
-        fresh: forget what is in the run directory and start anew.
+        progress: reports what happens.
+        fresh: delete what is in the run directory and start over.
         valid: folder of sounds that training does not see; the best checkpoint is the one nearest to them. Without it,
-            the one that the run was begun with, or else the training sounds.
+            the one that the run was started with, or else the training sounds.
         wait_seconds: how long to wait for other workers.
         init_from: a run or a model of the package whose weights a new run starts from: fine-tuning.
 
     Raises:
-        UsageError: the run that is there was begun with another configuration; or ``TF_CONFIG`` is of no use.
-        MelGANError: unusable data or run directory, damaged checkpoints, non-finite losses, another worker is gone.
-            What was saved stays.
+        UsageError: the run directory contains a run with another configuration; or ``TF_CONFIG`` is invalid.
+        MelGANError: unusable data or run directory, damaged checkpoints, non-finite losses, a lost worker. What was
+            saved stays.
     """
     progress = progress or Progress()
     directory = RunDirectory(run_directory)
-    place = place_from_environment()
+    spec = worker_from_environment()
     with contextlib.ExitStack() as stack:
-        if place is None or place.is_chief:
+        if spec is None or spec.is_chief:
             stack.enter_context(directory.lock())
             valid = _prepare(config, directory, fresh, valid)
-        workers = Workers(place, wait_seconds)
-        stack.enter_context(workers.watching())
-        workers.require_same({"settings": json.dumps(to_dict(config)), "versions": json.dumps(versions())})
+        workers = Workers(spec, wait_seconds)
+        stack.enter_context(workers.translate_errors())
+        workers.assert_equal({"settings": json.dumps(to_dict(config)), "versions": json.dumps(versions())})
         initial = load_initial_weights(init_from, config, progress) if init_from else None
         task = config.family.load("task")(config, data, progress, valid if workers.is_chief else None)
         if fresh and workers.is_chief:
@@ -103,12 +101,12 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
 
 
 def _prepare(config: Config, directory: RunDirectory, fresh: bool, valid: str | Path | None) -> str | Path | None:
-    """Refuses a run that was begun otherwise; returns the sounds to judge by."""
+    """Refuses a run with another configuration; returns the folder of validation sounds."""
     if not directory.exists() or fresh:
         return valid
     if differing := conflicts(config, directory.config()):
-        raise UsageError(f"{directory.path} holds a run that was begun otherwise ({'; '.join(differing)}): give "
-                         "another run directory, or begin anew")
+        raise UsageError(f"{directory.path} contains a run started with a different configuration "
+                         f"({'; '.join(differing)}): give another run directory, or start over with fresh")
     return directory.record()["data"].get("valid") if valid is None else valid
 
 
@@ -120,11 +118,11 @@ class _Session:
         self.config, self.data, self.directory, self.progress = config, data, directory, progress
         self.task, self.sounds, self.workers, self.initial = task, task.sounds, workers, initial
         settings = config.training
-        workers.require_same({"sounds": task.sounds.fingerprint})
+        workers.assert_equal({"sounds": task.sounds.fingerprint})
         self.per_epoch = steps_per_epoch(task.clips, settings.batch_size)
         self.end = settings.steps or settings.epochs * self.per_epoch
-        begun = directory.record()["resolved"] if workers.is_chief and directory.exists() else {}
-        self.plan = plan(task, config, self.end, begun, progress, workers)
+        previous = directory.record()["resolved"] if workers.is_chief and directory.exists() else {}
+        self.plan = plan(task, config, self.end, previous, progress, workers)
         keras.mixed_precision.set_global_policy(settings.precision)
         self.store = CheckpointStore(directory.checkpoints, settings.keep_checkpoints)
         with self.plan.strategy.scope():
@@ -145,12 +143,12 @@ class _Session:
             listed = keras.callbacks.CallbackList([*callbacks, interruption], model=self.model)
             with self.progress.task("training", self.end, "steps", start) as advance, contextlib.suppress(loop.Stop):
                 loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy, advance,
-                           lambda count: int(self.workers.rows(count).min()))
+                           lambda count: int(self.workers.all_gather(count).min()))
         self.workers.wait()  # until the chief has saved
         return self._result(interruption.signal)
 
-    def _agreed_signal(self, heard: int) -> int:
-        return int(self.workers.rows(heard).max())
+    def _agreed_signal(self, received: int) -> int:
+        return int(self.workers.all_gather(received).max())
 
     def _result(self, signal: int) -> Result:
         step = self._step()
@@ -184,7 +182,7 @@ class _Session:
                                cb.Preview(self.task, writer, settings.preview_every, first_epoch)]
 
     def _resume(self) -> int:
-        state = self.workers.from_chief(self._found() if self.workers.is_chief else None)
+        state = self.workers.broadcast_state(self._found() if self.workers.is_chief else None)
         if state is None:
             if self.initial:
                 self.progress.line(apply_initial_weights(self.initial, self.task))
@@ -192,7 +190,7 @@ class _Session:
         step = int(state.pop("meta/step"))
         if _is_start(state, step):
             restore(state, generator=self.model.generator.variables)
-            self.progress.line("starting from the generator that is there; everything else begins anew")
+            self.progress.line("starting from the generator in the checkpoint; everything else is new")
             return 0
         restore(state, **self.model.parts())
         self.progress.line(f"resuming at step {step} (epoch {step // self.per_epoch})")
@@ -208,20 +206,12 @@ class _Session:
             self.progress.warning(f"{line}: going back to step {meta['step']}")
         if not _is_start(state, meta["step"]):
             record = self.directory.record()
-            self._require_classes(record["data"].get("classes"))
+            self.task.check_resumable(record["data"])
             if record["data"].get("fingerprint") != self.sounds.fingerprint:
-                self.progress.warning(f"the sounds have changed since this run began "
-                                      f"({record['data'].get('sounds')} then, {len(self.sounds)} now): it goes on with "
-                                      "the new ones")
+                self.progress.warning(f"the sounds have changed since this run started "
+                                      f"({record['data'].get('sounds')} then, {len(self.sounds)} now): training "
+                                      "continues with the new ones")
         return {**state, "meta/step": np.array(meta["step"])}
-
-    def _require_classes(self, begun: dict[str, int] | None) -> None:
-        """Refuses folders of other names than the run began with: a label's places are theirs."""
-        now = self.task.metadata().get("classes")
-        if begun and now and list(begun) != list(now):
-            names = [", ".join(Classes(counts).names) for counts in (begun, now)]
-            raise UsageError(f"{self.directory.path} was begun with the classes {names[0]}, but the sounds are of "
-                             f"{names[1]}: give the same folders, or another run directory")
 
     def _describe(self) -> None:
         sounds = self.sounds

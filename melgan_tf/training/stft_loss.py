@@ -1,4 +1,4 @@
-"""Distances between two waveforms as heard through Fourier transforms of several lengths, to train vocoders with."""
+"""The distance between two waveforms through Fourier transforms of several lengths: a loss of vocoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a family of models tells the training engine: its data, model, log line, score and previews.
+"""What a family of models brings to the training engine: its data, model, log line, score and previews.
 
 `melgan_tf.training.run` asks a task for these and treats all families alike.
 """
@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -24,13 +25,28 @@ from melgan_tf.training.gan import GAN
 PREVIEWS = 16
 
 
+class TrainingSounds(Protocol):
+    """Sounds that were read: what the engine needs to know of them.
+
+    Attributes:
+        fingerprint: hexadecimal digits of the names and contents of the files.
+        skipped: files that were not used, each with ``name`` and ``reason``.
+    """
+
+    fingerprint: str
+    skipped: Sequence[Any]
+
+    def __len__(self) -> int:
+        """Number of sounds."""
+
+
 class Task(ABC):
     """One kind of training.
 
     Args:
         config: the run's configuration.
         data: folder of sounds.
-        progress: told of every file.
+        progress: reports every file.
         valid: folder of sounds that training does not see, for the score; without it those of ``data``.
 
     Attributes:
@@ -56,25 +72,32 @@ class Task(ABC):
         self.validation_sounds = self.load(valid, progress) if valid else self.sounds
 
     @abstractmethod
-    def load(self, data: str | Path, progress: Progress) -> Any:
-        """Reads sounds: an object with ``len``, ``fingerprint`` and ``skipped``."""
+    def load(self, data: str | Path, progress: Progress) -> TrainingSounds:
+        """Reads sounds."""
 
     @abstractmethod
     def check(self, progress: Progress) -> None:
-        """Refuses too few sounds, or warns of them."""
+        """Raises an error for too few sounds, or warns."""
 
     @property
     @abstractmethod
     def clips(self) -> int:
-        """Examples that make an epoch."""
+        """Number of examples in an epoch."""
 
     def metadata(self) -> dict[str, Any]:
-        """What else config.json records of the sounds."""
+        """What else config.json records about the sounds."""
         return {"valid": str(storage.path(self.valid).resolve())} if self.valid else {}
+
+    def check_resumable(self, before: dict[str, Any]) -> None:  # noqa: B027  most families accept any sounds
+        """Raises a `UsageError` if a run cannot go on with these sounds; families with classes override it.
+
+        Args:
+            before: what config.json recorded about the sounds when the run started.
+        """
 
     @abstractmethod
     def build(self) -> GAN:
-        """Makes `model`, not compiled."""
+        """Builds `model`, not compiled."""
 
     def adapt_weights(self, state: State, classes: tuple[str, ...]) -> State:
         """The weights of another run, rearranged for the sounds of this one; families with classes override it.

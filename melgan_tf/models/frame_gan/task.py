@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.mel_dataset import SoundSet, class_shares, labelled_batches, load_folder
+from melgan_tf.errors import UsageError
 from melgan_tf.models.frame_gan.train_step import FrameGAN
 from melgan_tf.models.sound_task import FEW_EXAMPLES, spaced
 from melgan_tf.models.vae_gan.task import VAEGANTask
@@ -46,7 +46,15 @@ class FrameTask(VAEGANTask):
     def metadata(self) -> dict[str, Any]:
         return {**super().metadata(), "classes": self.sounds.classes}
 
-    def build(self) -> keras.Model:
+    def check_resumable(self, before: dict[str, Any]) -> None:
+        """Requires folders of the same names: each has its place in a label."""
+        started = before.get("classes")
+        if started and list(started) != list(self.sounds.classes):
+            names = [", ".join(Classes(counts).names) for counts in (started, self.sounds.classes)]
+            raise UsageError(f"the run was started with the classes {names[0]}, but the sounds have the classes "
+                             f"{names[1]}: give the same folders, or another run directory")
+
+    def build(self) -> FrameGAN:
         counts = np.array(list(self.sounds.classes.values()))
         self.model = FrameGAN(self.config, class_shares(counts, self.config.model.class_balance))
         return self.model

@@ -9,7 +9,7 @@ One noise vector stands for a *step* of 16 frames. The generator is a convolutio
 Nothing in it looks further than `CONTEXT_STEPS` steps to either side, and it sees no ends: all convolutions are valid
 ones (what they lose at the borders is asked for as additional steps), and nothing is normalized over time. So a long
 spectrogram may be made piece by piece, and the pieces joined are the whole. The style is a second vector for every
-step, one that moves slowly: what stays the same in a sound for seconds is told by it, what happens by the noise.
+step, one that moves slowly: it decides what stays the same in a sound for seconds; the noise decides what happens.
 
 Encoder and discriminator serve training as in the frame GAN (`melgan_tf.models.frame_gan.networks`): the first finds
 noise and style that make a real window, so that the generator cannot forget any; the second keeps windows from being

@@ -1,9 +1,9 @@
 """Noise and style of the sequence GAN, step by step: of any stretch of a sound, and of loops.
 
-Both are functions of the seed, the sound's number and the step alone, so a sound may begin to be made anywhere, in
+Both are functions of the seed, the sound's number and the step alone, so a sound may be made from anywhere, in
 pieces of any length, and its beginning does not depend on where it ends.
 
-The style is drawn anew every few seconds; between two draws it turns from one to the other by a quarter of a circle::
+A new style is drawn every few seconds; between two draws it turns from one to the other by a quarter of a circle::
 
     style = cos(a) * one + sin(a) * other,  a from 0 to 90 degrees
 
@@ -24,7 +24,7 @@ from melgan_tf.models.sequence_gan.config import STEP_FRAMES
 
 _STYLE_SEED = 2**62  # styles are drawn from another stream than noise
 _STEPS_OF_A_SOUND = 2**32
-_BEFORE = 2**16  # steps of the neighbourhood before the first have negative numbers
+_BEFORE = 2**16  # steps of the neighborhood before the first have negative numbers
 
 
 @dataclass(frozen=True)

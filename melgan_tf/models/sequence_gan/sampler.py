@@ -25,7 +25,7 @@ DEFAULT_SECONDS = 10.0
 class SequenceSampler(Sampler):
     """Makes sounds of noise and style.
 
-    A sound of ``steps`` steps takes ``steps + 2 * CONTEXT_STEPS`` vectors of each: the neighbourhood on either side
+    A sound of ``steps`` steps takes ``steps + 2 * CONTEXT_STEPS`` vectors of each: the neighborhood on either side
     counts, but is not heard. As with every `Sampler`, sound ``i`` of a seed is always the same.
 
     Args: as for `Sampler`.
@@ -105,7 +105,7 @@ class SequenceSampler(Sampler):
 
     def stretch(self, seed: tf.Tensor | int, sound: tf.Tensor | int, first: tf.Tensor, steps: tf.Tensor,
                 period: int = 0) -> dict[str, tf.Tensor]:
-        """What makes steps ``first`` to ``first + steps - 1`` of sounds, with their neighbourhood."""
+        """What makes steps ``first`` to ``first + steps - 1`` of sounds, with their neighborhood."""
         numbers = first - CONTEXT_STEPS + tf.range(steps + 2 * CONTEXT_STEPS, dtype=tf.int64)
         return {"noise": self.source.noise(seed, sound, numbers, period),
                 "style": self.source.style(seed, sound, numbers, period)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,7 +19,7 @@ _CONTEXT_FRAMES = CONTEXT_STEPS * STEP_FRAMES
 
 
 class SequenceTask(VAEGANTask):
-    """Sequences of noise to mel spectrograms of any length; judged, and shown, by windows."""
+    """Sequences of noise to mel spectrograms of any length; scored and previewed by windows."""
 
     sounds: WindowSet
 
@@ -37,7 +36,7 @@ class SequenceTask(VAEGANTask):
     def clips(self) -> int:
         return int(self.sounds.clips.sum())
 
-    def build(self) -> keras.Model:
+    def build(self) -> SequenceGAN:
         self.model = SequenceGAN(self.config)
         return self.model
 

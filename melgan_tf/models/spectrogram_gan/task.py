@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -32,7 +31,7 @@ class SpectrogramTask(SoundTask):
     def clips(self) -> int:
         return len(self.sounds)
 
-    def build(self) -> keras.Model:
+    def build(self) -> SpectrogramGAN:
         self.model = SpectrogramGAN(self.config)
         return self.model
 

@@ -70,4 +70,4 @@ def check_log_mels(config: Config, name: str) -> None:
             f"give more than the logarithm of audio.floor ({math.log10(audio.floor):g})")
     require(training.precision == "float32", "training.precision", training.precision, f"{name} needs float32")
     require(training.batch_size % COMPARED_SOUNDS == 0, "training.batch_size", training.batch_size,
-            f"give a multiple of {COMPARED_SOUNDS}: the discriminator compares so many sounds with each other")
+            f"give a multiple of {COMPARED_SOUNDS}: the discriminator compares this many sounds with each other")

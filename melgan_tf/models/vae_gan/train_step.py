@@ -29,7 +29,7 @@ class Forward(NamedTuple):
         real, fake, reconstruction: ``(batch, frames, mel_bins)`` in [-1, 1]: sounds of the data, sounds of noise, and
             what the generator makes of the encoder's outcome.
         kl: the mean divergence of the encoder's outcome from the distribution of noise; a scalar.
-        real_condition, fake_condition: what the discriminator is told besides, of the real and of the fake sounds.
+        real_condition, fake_condition: further inputs of the discriminator, for real and for fake sounds.
     """
 
     real: tf.Tensor
@@ -124,7 +124,7 @@ class VAEGAN(GAN):
         return self.finish_step(tf.unstack(tf.add_n([metrics for _, _, metrics in results])))
 
     def seeds(self, count: int) -> list[tf.Tensor]:
-        """So many seeds of this step's own."""
+        """``count`` seeds that no other step has."""
         return [tf.stack([tf.cast(self.config.training.seed, tf.int64), step_seed(self.step) * count + index])
                 for index in range(count)]
 

@@ -16,7 +16,7 @@ class VocoderObjective:
     """What a vocoder learns from: the weights of its losses, and when the discriminators join.
 
     Attributes:
-        adversarial_start: the step from which the discriminators learn and judge; before it, only `stft` and `mel`
+        adversarial_start: the first step with discriminators; before it, only `stft` and `mel`
             count.
         adversarial: weight of the hinge loss against the discriminators.
         feature_matching: weight of the distance between the discriminators' feature maps.

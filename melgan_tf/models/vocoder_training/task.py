@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from melgan_tf.data.waveform_dataset import WaveformSet, clip_batches, load_waveforms
@@ -13,7 +12,7 @@ from melgan_tf.models.vocoder_training.train_step import VocoderGAN
 from melgan_tf.progress import Progress
 from melgan_tf.training.task import PREVIEWS, Task
 
-_JUDGED_CLIPS = 64
+_SCORED_CLIPS = 64
 
 
 class VocoderTask(Task):
@@ -34,12 +33,12 @@ class VocoderTask(Task):
     def clips(self) -> int:
         return self.sounds.clips
 
-    def build(self) -> keras.Model:
+    def build(self) -> VocoderGAN:
         self.model = VocoderGAN(self.config)
         return self.model
 
     def setup_validation(self) -> None:
-        self.clip = self.validation_sounds.examples(_JUDGED_CLIPS)
+        self.clip = self.validation_sounds.examples(_SCORED_CLIPS)
         self.mels = spectral.mel_spectrogram(tf.constant(self.clip), self.config.audio)
         self._vocode = tf.function(lambda mels: self.model.generator(mels), autograph=False)
 
