@@ -9,6 +9,7 @@ import pytest
 from command_line import invoke
 from drums import write_drums
 
+from melgan_tf.config import presets
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.training.initial_weights import map_class_rows
@@ -84,6 +85,13 @@ def test_fine_tuning_takes_the_configuration_of_its_source(source, other_sounds,
     assert ended.code == 0, ended.stderr
     config = RunDirectory(tmp_path / "run").config()
     assert (config.preset, config.model.channels) == ("drums", 8)
+
+
+def test_fine_tuning_continues_at_the_rates_that_the_source_had_arrived_at():
+    training = presets.get("drums").fine_tuning(29_534).training
+    assert training.steps == 6_000
+    assert training.generator_learning_rate == pytest.approx(2e-4 * 0.95 ** 29.534, rel=0.05)
+    assert training.discriminator_learning_rate == pytest.approx(4e-4 * 0.95 ** 29.534, rel=0.05)
 
 
 def test_the_packages_models_bring_encoder_and_discriminator():

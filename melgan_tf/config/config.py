@@ -6,6 +6,7 @@ one), wrong types and values out of range when it is built, so that no run start
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -113,6 +114,23 @@ class Config:
     def family(self) -> Family:
         """The family of the model."""
         return registry.family(self.model.kind)
+
+    def fine_tuning(self, step: int) -> Config:
+        """The configuration of a run that starts from the weights of this one.
+
+        A sixth of the steps, at the learning rates that training had arrived at: at the initial ones fine-tuning first
+        destroys what the weights know (measured with `pretrained:drums`: the Fréchet distance rises from 67 to 112 in
+        1,000 steps, at the later rates it stays at 69).
+
+        Args:
+            step: training steps behind the weights.
+        """
+        training = self.training
+        factor = training.learning_rate_decay ** (step / 1000)
+        return dataclasses.replace(self, training=dataclasses.replace(
+            training, steps=training.steps // 6,
+            generator_learning_rate=float(f"{training.generator_learning_rate * factor:.2g}"),
+            discriminator_learning_rate=float(f"{training.discriminator_learning_rate * factor:.2g}")))
 
     @property
     def mel_shape(self) -> tuple[int, int]:

@@ -10,11 +10,8 @@ from melgan_tf.config import Config, from_dict, merge, presets, to_dict
 from melgan_tf.data.survey import survey
 from melgan_tf.errors import ConfigError, UsageError
 from melgan_tf.progress import Progress
-from melgan_tf.storage.run_directory import RunDirectory, conflicts, with_training
-from melgan_tf.weights.sources import source_config
-
-#: Fine-tuning takes this fraction of a preset's steps unless another number is requested.
-FINE_TUNING_SHARE = 6
+from melgan_tf.storage.run_directory import RunDirectory, conflicts
+from melgan_tf.weights.sources import source_config, trained_steps
 
 
 def resolve(data: str | Path, run: str | Path, preset: str | None = None, changes: Mapping[str, Any] | None = None,
@@ -46,7 +43,7 @@ def resolve(data: str | Path, run: str | Path, preset: str | None = None, change
         name = _suggested(data, progress or Progress())
     base = existing or (presets.get(name) if name else source_config(init_from))
     if init_from and not existing:
-        base = with_training(base, steps=base.training.steps // FINE_TUNING_SHARE)
+        base = base.fine_tuning(trained_steps(init_from))
     config = from_dict(Config, merge(to_dict(base), changes))
     if existing and (differing := conflicts(config, existing)):
         raise UsageError(f"{directory.path} contains a run started with a different configuration "

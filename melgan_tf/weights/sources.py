@@ -7,6 +7,7 @@ from pathlib import Path
 
 from melgan_tf.config import Config, from_dict
 from melgan_tf.errors import UsageError
+from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import PRETRAINED, pretrained_models, pretrained_vocoders, read_card
 
@@ -32,6 +33,14 @@ def source_config(source: str | Path) -> Config:
         what = "model" if close[0].startswith(PRETRAINED) else "vocoder"
         raise UsageError(f"run directory {source} does not exist: did you mean the {what} {close[0]!r}?")
     return directory.config()
+
+
+def trained_steps(source: str | Path) -> int:
+    """Training steps behind the newest weights of a run, or behind a model of the package."""
+    directory, name = RunDirectory(source), str(source).removeprefix(PRETRAINED)
+    if not directory.path.exists() and str(source) in [*pretrained_vocoders(), *pretrained_models()]:
+        return read_card(name)["step"]
+    return max(CheckpointStore(directory.checkpoints).steps(), default=0)
 
 
 def sound_model_config(source: str | Path) -> Config:
