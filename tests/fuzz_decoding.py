@@ -101,7 +101,7 @@ def write(folder: Path, first: int, count: int, seed: int, sounds: dict[str, byt
 
 def fuzz(count: int, seed: int, folder: Path, workers: int | None = None, progress: bool = False) -> Outcome:
     """Puts damaged files through `prepare` and accounts for every one."""
-    outcome, sounds, began = Outcome(), originals(), time.perf_counter()
+    outcome, sounds, started = Outcome(), originals(), time.perf_counter()
     for first in range(0, count, _BATCH):
         with tempfile.TemporaryDirectory(dir=folder) as place:
             files, out = Path(place, "files"), Path(place, "out")
@@ -122,7 +122,7 @@ def fuzz(count: int, seed: int, folder: Path, workers: int | None = None, progre
                 outcome.kinds[name.split("/")[0], "skipped" if name in skipped else "kept"] += 1
         if progress:
             print(f"{outcome.files} files, {len(outcome.faults)} faults", file=sys.stderr)
-    outcome.seconds = time.perf_counter() - began
+    outcome.seconds = time.perf_counter() - started
     outcome.megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return outcome
 

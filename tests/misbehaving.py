@@ -1,5 +1,4 @@
-"""A task for `melgan_tf.data.decoder_pool` that goes wrong as it is told: decoders that crash on demand are hard to
-come by."""
+"""A task for `melgan_tf.data.decoder_pool` that fails on demand, as real decoders do not."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def encode(name: str, samples: np.ndarray, rate: int = 48_000) -> bytes:
 
 
 def integers(samples: np.ndarray, bits: int) -> np.ndarray:
-    """Samples as whole numbers of so many bits."""
+    """Samples as integers of that many bits."""
     return np.clip(np.rint(samples * 2.0 ** (bits - 1)), -2 ** (bits - 1), 2 ** (bits - 1) - 1).astype(np.int64)
 
 

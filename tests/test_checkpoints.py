@@ -184,7 +184,7 @@ def test_going_back_before_damaged_checkpoints_they_do_not_count_as_the_newest(t
     assert store.newest()[1]["step"] == 4
 
 
-def test_a_missing_checkpoint_is_told(tmp_path):
+def test_a_missing_checkpoint_is_reported(tmp_path):
     with pytest.raises(MelGANError, match=r"checkpoint .*best\.npz does not exist"):
         load(tmp_path / "best.npz")
 

@@ -89,7 +89,7 @@ def test_only_what_is_cut_is_faded(put):
     assert (clip[839], clip[-1]) == (1, 0)
 
 
-def test_whole_numbers_are_stored_unchanged_and_loud_ones_held(put):
+def test_integers_are_stored_unchanged_and_loud_samples_clipped(put):
     whole = np.arange(-32768, 32768, 66, dtype=np.int16)[:990]
     path = put(whole, subtype="PCM_16")
     clip, = clips.clips(path, "x", ClipSettings(clip_samples=990, onset=False, fade_seconds=0))
@@ -125,7 +125,7 @@ def test_consecutive_clips(put, samples, count):
         assert (clip == expected).all()
 
 
-def test_consecutive_clips_leave_out_silence(put):
+def test_consecutive_clips_skip_silence(put):
     found = made(put(np.r_[noise(1000), np.zeros(1000), noise(1000, 1)]), long="consecutive", onset=False)
     assert [clip is None for clip in found] == [False, True, False]
 

@@ -78,7 +78,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_unusable_files_are_told_apart(put, case, capfd, recwarn):
+def test_every_unusable_file_has_its_own_reason(put, case, capfd, recwarn):
     make, reason = UNUSABLE[case]
     path = put(make())
     refused(path, reason)
@@ -87,12 +87,12 @@ def test_unusable_files_are_told_apart(put, case, capfd, recwarn):
 
 
 @pytest.mark.parametrize("values", [(np.nan,), (np.inf,)])
-def test_numbers_that_are_none_are_found_by_ffmpeg_too(put, values):
+def test_nan_is_found_through_ffmpeg_too(put, values):
     content = b"RIFF\0\0\0\0" + with_data_length(with_values(*values), 0)[8:]
     refused(put(content), "NaN")
 
 
-def test_damaged_mp3_in_wav_is_told_without_noise(put, tmp_path, capfd):
+def test_damaged_mp3_in_wav_is_reported_without_output(put, tmp_path, capfd):
     content = bytearray(by_ffmpeg(tmp_path / "x.wav", tone(1.0), "libmp3lame", "wav", "fltp"))
     for at in range(1000, len(content) - 1000, 97):
         content[at] ^= 0xFF

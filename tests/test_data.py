@@ -87,7 +87,7 @@ class Listening(Progress):
         self.done += count
 
 
-def test_progress_is_told_of_every_file(sound_folder):
+def test_progress_counts_every_file(sound_folder):
     listening = Listening()
     mel_dataset.load_folder(sound_folder, SEED, listening)
     assert listening.tasks == [("reading sounds", 24, "files")]
@@ -167,7 +167,7 @@ def numbered(count):
 
 
 def taken(count, batch_size, steps, seed=0, start_step=0):
-    """The numbers and the weights of so many batches."""
+    """The numbers and the weights of the first ``steps`` batches."""
     dataset = mel_dataset.batches(numbered(count), batch_size, seed, start_step)
     pairs = list(dataset.take(steps).as_numpy_iterator())
     for images, _ in pairs:

@@ -115,7 +115,7 @@ def test_only_the_beginning_of_a_long_file_is_read(put):
 
 
 @pytest.mark.parametrize(("rate", "count"), [(0, 100), (16_000, 0), (16_000, -1)])
-def test_load_refuses_a_senseless_request(put, rate, count):
+def test_load_refuses_invalid_arguments(put, rate, count):
     with pytest.raises(UsageError, match="give 1 or more"):
         audio.load(put(encoded(tone())), rate, count)
 

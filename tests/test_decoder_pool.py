@@ -27,7 +27,7 @@ def ends(results):
     return {number: result for number, result in results if isinstance(result, Success | Failure)}
 
 
-def test_results_come_in_order_whoever_is_done_first():
+def test_results_are_in_order():
     jobs = [("give", number % 4) if number % 5 else ("sleep", 0.02) for number in range(60)]
     jobs[30] = None  # nothing to do
     for workers in (1, 3):
@@ -54,21 +54,21 @@ def test_a_crash_costs_one_file():
     assert [result for result in found[:-1] if result != "half"] == [Retry()]
 
 
-def test_what_crashed_once_is_tried_again(tmp_path):
+def test_a_file_is_retried_after_one_crash(tmp_path):
     results = run([("give", 1), ("crash once", str(tmp_path / "mark")), ("give", 1)])
     assert [type(r) if isinstance(r, Success) else r for number, r in results if number == 1] == [
         *range(16), Retry(), *range(20), Success]
 
 
 def test_a_hang_costs_one_file_and_no_more_time_than_allowed():
-    began = time.monotonic()
+    started = time.monotonic()
     results = run([("give", 1), ("hang", None), *[("give", 1)] * 20])
     assert ends(results)[1] == Failure("took longer than 2 s to decode")
     assert sum(isinstance(end, Success) for end in ends(results).values()) == 21
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - started < 20
 
 
-def test_time_only_counts_while_somebody_listens():
+def test_a_blocked_process_does_not_time_out():
     with DecoderPool("misbehaving:act", None, 1, QUICK) as pool:
         results = pool.results(iter([(0, ("big", 200), 0), (1, ("give", 1), 0)]))
         next(results)
@@ -128,7 +128,7 @@ def test_no_process_outlives_a_parent_that_is_killed():
         time.sleep(0.01)
 
 
-def test_a_task_that_does_not_load_is_told():
+def test_a_task_that_does_not_load_is_reported():
     with pytest.raises(MelGANError, match="processes for decoding do not start: .*no_such_module"), \
             DecoderPool("no_such_module:x", None, 1, QUICK) as pool:
         list(pool.results(iter([(0, ("give", 1), 0)])))

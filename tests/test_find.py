@@ -93,7 +93,7 @@ def test_scan_comes_in_the_order_of_names_and_counts_the_rest(put, tmp_path):
     assert scan.count(tmp_path) == len(names) + 1
 
 
-def test_find_tells_which_folders_it_could_not_look_into(put, tmp_path):
+def test_find_reports_folders_that_cannot_be_opened(put, tmp_path):
     put(b"x", "fine/x.wav")
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(20):  # deeper than a path may be long: to be entered step by step only
@@ -109,7 +109,7 @@ def test_find_tells_which_folders_it_could_not_look_into(put, tmp_path):
     assert skipped[0].reason == "cannot be opened: File name too long"
 
 
-def test_find_tells_which_folders_it_may_not_enter(put, tmp_path, monkeypatch):
+def test_find_reports_folders_without_permission(put, tmp_path, monkeypatch):
     put(b"x", "fine/x.wav")
     put(b"x", "locked/x.wav")
     scandir = os.scandir
@@ -130,7 +130,7 @@ def test_find_accepts_one_file(put):
     assert audio.find(path) == ([SoundFile(path, "x.wav", "")], [])
 
 
-def test_find_refuses_what_is_no_folder(put, tmp_path):
+def test_find_refuses_missing_folders(put, tmp_path):
     file = put(b"x")
     for missing in (tmp_path / "gone", file / "below"):
         with pytest.raises(UsageError, match=f"folder {missing} does not exist: give a folder"):

@@ -63,7 +63,7 @@ def test_flac_that_holds_more_than_it_says(tmp_path):
     with pytest.raises(read.DecodeError, match=r"more samples than the declared 9600"):
         read.load(tmp_path / "x.flac", RATE)
     whole = flac(tone(2.0), 16)
-    (tmp_path / "x.flac").write_bytes(whole + b"TAG" + bytes(100_000))  # whatever a tagger left behind
+    (tmp_path / "x.flac").write_bytes(whole + b"TAG" + bytes(100_000))  # left by a tagger
     assert len(read.load(tmp_path / "x.flac", RATE)) == 96_000
 
 

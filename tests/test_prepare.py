@@ -87,7 +87,7 @@ def test_every_file_is_accounted_for(messy, prepared):
     assert (report["held"], report["duplicates"], report["silent"], report["partly_kept"]) == (1, 1, 1, [])
 
 
-def test_the_index_tells_what_is_there(prepared):
+def test_the_index_lists_the_shards(prepared):
     index = json.loads((prepared / "index.json").read_text())
     facts = [index[key] for key in ("sample_rate", "clip_samples", "format", "clips")]
     assert facts == [16_000, 8_000, "int16", 25]
@@ -151,8 +151,8 @@ def test_long_sounds_become_many_clips(tmp_path):
     assert 8 <= len(Prepared.open(tmp_path / "random")) <= 10
 
 
-def test_a_sound_that_is_damaged_late_leaves_nothing(tmp_path):
-    """Its first clips were written before the damage was found; a later sound with the same clips is no duplicate."""
+def test_a_sound_that_is_damaged_late_leaves_no_clips(tmp_path):
+    """Its first clips were written before the damage was found; a later sound with these clips is not a duplicate."""
     data = tmp_path / "data"
     data.mkdir()
     sound = np.random.default_rng(0).integers(-9000, 9000, 1_300_000).astype("int16")
@@ -242,7 +242,7 @@ def test_an_index_of_another_program_does_not_make_shards_of_a_folder(small, tmp
     assert open_sounds(out, 16_000, 8_000).prepared
 
 
-def test_damaged_shards_are_told(small):
+def test_damaged_shards_are_reported(small):
     _, out = small
     flip(out / "shard-00001.tfrecord")
     with pytest.raises(MelGANError, match=r"shard-00001\.tfrecord is damaged: a checksum is wrong; prepare it again"):

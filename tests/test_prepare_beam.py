@@ -54,13 +54,13 @@ def test_beam_makes_the_same_files(messy, tmp_path):
         assert made[name] == wanted[name], name
     assert b"c whole.wav" not in wanted["report.json"]
     report = wanted["report.json"].decode()
-    for told in ("a duplicate: the same as a like kick3.flac", "damaged", "silent", "cannot be read"):
-        assert told in report
+    for part in ("a duplicate: the same as a like kick3.flac", "damaged", "silent", "cannot be read"):
+        assert part in report
     assert '{"name": "d repeats itself.wav", "silent": 0, "duplicates": 2}' in report
 
 
 @pytest.mark.nightly
-def test_a_shard_that_cannot_be_written_is_one_line_and_what_is_there_goes_on(messy, tmp_path):
+def test_a_shard_that_cannot_be_written_is_one_line_and_can_be_resumed(messy, tmp_path):
     """The local path takes over what a pipeline has left, and makes the rest."""
     ended = program("prepare", messy, tmp_path / "out", "--shard-size", 7, "--quiet", "--runner", "DirectRunner",
                     file_limit=100_000)
@@ -71,16 +71,16 @@ def test_a_shard_that_cannot_be_written_is_one_line_and_what_is_there_goes_on(me
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (("--runner", "DirectRunner", "--", "--direct_num_workers=many"), "rejects --direct_num_workers=many"),
     (("--runner", "DirectRunner", "--workers", "2"), "--workers applies to this machine only"),
     (("--", "--direct_num_workers=2"), "--direct_num_workers=2 is a pipeline option of Apache Beam: give --runner")])
-def test_options_that_mean_nothing_are_refused(messy, tmp_path, arguments, told):
-    invoke("prepare", messy, tmp_path / "out", *arguments).one_line(told, code=2)
+def test_invalid_options_are_refused(messy, tmp_path, arguments, message):
+    invoke("prepare", messy, tmp_path / "out", *arguments).one_line(message, code=2)
     assert not (tmp_path / "out").exists()
 
 
-def test_without_beam_it_is_said_what_to_install(messy, tmp_path, monkeypatch):
+def test_without_beam_the_error_says_what_to_install(messy, tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "apache_beam"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "apache_beam", None)

@@ -39,7 +39,7 @@ def many(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
     return folder / "data", visible(folder / "straight")
 
 
-def begun(out: Path, *arguments: object, shards: int = 2) -> subprocess.Popen:
+def started(out: Path, *arguments: object, shards: int = 2) -> subprocess.Popen:
     """A real preparation, running, with some shards finished."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE,
@@ -51,15 +51,15 @@ def begun(out: Path, *arguments: object, shards: int = 2) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_preparation_goes_on_and_ends_alike(many, tmp_path, number):
+def test_an_interrupted_preparation_resumes_to_the_same_output(many, tmp_path, number):
     (data, straight), out = many, tmp_path / "out"
     arguments = ("prepare", data, out, "--shard-size", 10, "--workers", 2)
-    process = begun(out, *arguments)
+    process = started(out, *arguments)
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)  # a terminal's Ctrl-C reaches the group
-    _, told = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     if number != signal.SIGKILL:
         assert process.returncode == 128 + number
-        assert told.splitlines()[-1] == ("stopped; finished shards are kept; to continue: melgan-tf "
+        assert stderr.splitlines()[-1] == ("stopped; finished shards are kept; to continue: melgan-tf "
                                          + " ".join(map(str, arguments)))
         assert not list(out.rglob("*.part"))
     assert not (out / "index.json").exists()
@@ -86,7 +86,7 @@ def small(tmp_path, tmp_path_factory) -> tuple[Path, Path]:
     (lambda out: (out / "index.json").unlink(), 3),
     (lambda out: (out / ".shard-00002.tfrecord.99.part").write_bytes(b"half"), 3),
     (lambda out: flip(out / "shard-00002.tfrecord"), 2)])
-def test_whatever_was_damaged_is_made_anew(small, damage, kept):
+def test_damaged_files_are_written_again(small, damage, kept):
     data, out = small
     before = visible(out)
     assert again(data, out) == 3
@@ -111,8 +111,8 @@ def test_sounds_that_come_go_and_change_are_noticed(small, tmp_path):
     assert again(data, out) == 0
 
 
-def test_half_renewed_is_not_whole(small):
-    """What was whole before is not taken for whole while it is made anew, if that ends early."""
+def test_a_half_rewritten_folder_is_incomplete(small):
+    """A complete folder does not count as complete while it is being rewritten, if that is interrupted."""
     data, out = small
     os.utime(data / "kick/kick0.wav", (1, 1))
     arguments = ("prepare", data, out, "--shard-size", 10, "--workers", 1, "-q")
@@ -133,7 +133,7 @@ def test_other_settings_need_another_folder_or_fresh(small):
     assert Prepared.open(out).index["sample_rate"] == 22_050
 
 
-def test_a_full_disk_is_told_and_can_be_made_good(tmp_path):
+def test_a_full_disk_is_reported_and_recovered_from(tmp_path):
     """Files may not grow beyond what two of the three shards need, as on a full disk."""
     data, out = write_drums(tmp_path / "data", each=10), tmp_path / "out"
     soundfile.write(data / "snare/z.wav", np.random.default_rng(0).uniform(-1, 1, 8_000 * 30), RATE)
@@ -149,7 +149,7 @@ def test_a_full_disk_is_told_and_can_be_made_good(tmp_path):
     assert visible(out) == visible(tmp_path / "straight")
 
 
-def test_two_at_once_are_told(small):
+def test_a_second_process_is_refused(small):
     data, out = small
     with Journal(out).lock(), pytest.raises(MelGANError, match=f"another process is preparing {out}"):
         again(data, out)

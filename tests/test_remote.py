@@ -23,7 +23,7 @@ from s3_server import BUCKET, Fault, Proxy, S3Server
 from melgan_tf.data.prepare import prepare
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("tensorflow_io") is None,
-                                reason="there is no tensorflow-io for this TensorFlow")
+                                reason="tensorflow-io does not support this TensorFlow")
 S3 = f"s3://{BUCKET}"
 on_both = pytest.mark.parametrize("backend", ["GFileBackend", pytest.param("FsspecBackend", marks=pytest.mark.skipif(
     importlib.util.find_spec("s3fs") is None, reason="s3fs is not installed"))])
@@ -84,7 +84,7 @@ def sounds(tmp_path_factory) -> Path:
 def shards(s3, sounds, tmp_path_factory) -> dict[str, bytes]:
     """The sounds prepared by a program of its own, for S3: at s3://BUCKET/shards; not to be changed."""
     ended = program("prepare", sounds, f"{S3}/shards", *EXACT, env=s3.environment())
-    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")  # 134, and "pure virtual method called", unless told
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")  # a normal exit would abort (134)
     return visible(s3.contents("shards"))
 
 
@@ -179,7 +179,7 @@ def test_a_run_in_s3_killed_within_a_checkpoint_ends_like_a_local_one_that_never
 # -- lost connections ------------------------------------------------------------------------------------------------
 
 @on_both
-def test_a_read_that_is_cut_short_is_tried_again_and_never_taken_for_whole(shards, sounds, command, faults, proxy,
+def test_a_truncated_read_is_retried_and_never_accepted(shards, sounds, command, faults, proxy,
                                                                            tmp_path):
     """The verifying pass reads every shard and looks at its SHA-256."""
     (tmp_path / "tmp").mkdir()
@@ -192,7 +192,7 @@ def test_a_read_that_is_cut_short_is_tried_again_and_never_taken_for_whole(shard
 
 
 @on_both
-def test_reading_that_fails_for_good_is_told_in_one_line(shards, sounds, command, faults, s3, tmp_path):
+def test_permanent_read_failures_are_reported_in_one_line(shards, sounds, command, faults, s3, tmp_path):
     faults.append(Fault(SHARD, 50_000))
     for arguments in (("prepare", sounds, f"{S3}/shards", *EXACT),
                       ("train", f"{S3}/shards", "--run-dir", tmp_path / "run", "-q", *SHORT)):
@@ -204,7 +204,7 @@ def test_reading_that_fails_for_good_is_told_in_one_line(shards, sounds, command
 
 @on_both
 @pytest.mark.parametrize("silently", [False, True], ids=["connection lost", "half is stored as if it were all"])
-def test_a_write_that_is_cut_short_is_done_again(silently, s3, sounds, shards, command, faults):
+def test_a_truncated_write_is_retried(silently, s3, sounds, shards, command, faults):
     again(s3)
     faults.append(Fault(PUT_SHARD, 50_000, times=1, silently=silently))
     assert command("prepare", sounds, f"{S3}/made", *EXACT).code == 0
@@ -214,7 +214,7 @@ def test_a_write_that_is_cut_short_is_done_again(silently, s3, sounds, shards, c
 
 @on_both
 @pytest.mark.parametrize("silently", [False, True], ids=["connection lost", "half is stored as if it were all"])
-def test_writing_that_fails_for_good_is_told_and_gone_on_with(silently, s3, sounds, shards, command, faults):
+def test_permanent_write_failures_are_reported_and_resumed_after(silently, s3, sounds, shards, command, faults):
     again(s3)
     faults.append(Fault(PUT_SHARD, 50_000, silently=silently))
     command("prepare", sounds, f"{S3}/made", *EXACT).one_line(f"cannot write {S3}/made/shard-00001.tfrecord", code=1)
@@ -231,15 +231,15 @@ def test_writing_that_fails_for_good_is_told_and_gone_on_with(silently, s3, soun
 
 
 @on_both
-def test_what_could_not_be_asked_for_is_not_taken_for_absent(s3, command, faults):
-    """The plug-in itself says "not found" then, and a run that is there would be begun anew over it."""
-    s3.put("begun/config.json", b"{}")
+def test_a_failed_request_is_not_mistaken_for_a_missing_file(s3, command, faults):
+    """tensorflow-io reports "not found" then, and an existing run would be overwritten by a new one."""
+    s3.put("existing/config.json", b"{}")
     for pattern in (r"HEAD ", rf"GET /{BUCKET}\?", r"(HEAD|GET) "):
         faults[:] = [Fault(pattern)]
-        command("info", f"{S3}/begun").one_line(f"cannot read {S3}/begun", "the connection failed", code=1)
+        command("info", f"{S3}/existing").one_line(f"cannot read {S3}/existing", "the connection failed", code=1)
 
 
-def test_a_server_killed_in_the_middle_is_told(sounds, shards, s3, tmp_path):
+def test_a_server_that_dies_is_reported(sounds, shards, s3, tmp_path):
     for name, pattern in (("written", PUT_SHARD), ("read", SHARD)):
         server = S3Server(tmp_path / f"log-{name}")
         for key, content in s3.contents("shards").items():
@@ -258,31 +258,31 @@ def test_a_server_killed_in_the_middle_is_told(sounds, shards, s3, tmp_path):
 
 @pytest.mark.slow
 @on_both
-def test_wrong_buckets_keys_and_servers_are_told_in_one_line_within_a_minute(s3, command, sounds):
-    s3.put("begun/config.json", b"{}")
+def test_wrong_buckets_keys_and_servers_are_reported_in_one_line_within_a_minute(s3, command, sounds):
+    s3.put("existing/config.json", b"{}")
     silent = socket.socket()
     silent.bind(("127.0.0.1", 0))
     silent.listen()
     nowhere = socket.socket()
     nowhere.bind(("127.0.0.1", 0))  # and does not listen
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": "/nowhere"}
-    begun = time.monotonic()
+    started = time.monotonic()
     command("info", "s3://no-such-bucket/run").one_line("cannot read s3://no-such-bucket/run",
                                                         "the bucket does not exist", code=1)
     command("prepare", sounds, "s3://no-such-bucket/out", "-q").one_line("the bucket does not exist", code=1)
-    command("info", f"{S3}/begun/config.json", **nobody).one_line("access is denied", "AWS_ACCESS_KEY_ID", code=1)
-    command("info", f"{S3}/begun", S3_ENDPOINT=f"http://127.0.0.1:{nowhere.getsockname()[1]}").one_line(
+    command("info", f"{S3}/existing/config.json", **nobody).one_line("access is denied", "AWS_ACCESS_KEY_ID", code=1)
+    command("info", f"{S3}/existing", S3_ENDPOINT=f"http://127.0.0.1:{nowhere.getsockname()[1]}").one_line(
         "the connection failed", "connect", code=1)
-    command("info", f"{S3}/begun", S3_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
+    command("info", f"{S3}/existing", S3_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
             S3_REQUEST_TIMEOUT_MSEC="1000").one_line("the connection failed", "imeout", code=1)
     s3.require_credentials(True)
     try:
-        command("info", f"{S3}/begun", AWS_ACCESS_KEY_ID="nobody").one_line("access is denied", code=1)
+        command("info", f"{S3}/existing", AWS_ACCESS_KEY_ID="nobody").one_line("access is denied", code=1)
     finally:
         s3.require_credentials(False)
     silent.close()
     nowhere.close()
-    assert time.monotonic() - begun < 180  # for six
+    assert time.monotonic() - started < 180  # for six
 
 
 @on_both

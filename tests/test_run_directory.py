@@ -24,7 +24,7 @@ from melgan_tf.storage.run_directory import CHANGEABLE, RunDirectory, conflicts,
 SEED = presets.get("seed")
 
 
-def begun(tmp_path, config=SEED):
+def started(tmp_path, config=SEED):
     directory = RunDirectory(tmp_path / "run")
     directory.write(config, {"sounds": 24}, {"xla": False})
     return directory
@@ -34,7 +34,7 @@ def begun(tmp_path, config=SEED):
 
 def test_config_json_says_everything(tmp_path):
     config = with_training(SEED, batch_size=16, seed=5)
-    directory = begun(tmp_path, config)
+    directory = started(tmp_path, config)
     assert directory.exists()
     assert directory.config() == config
     record = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -60,15 +60,15 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"config": {}}', '{"config": 1}', "\xff"])
-def test_a_damaged_config_json_is_told(tmp_path, text):
-    directory = begun(tmp_path)
+def test_a_damaged_config_json_is_reported(tmp_path, text):
+    directory = started(tmp_path)
     directory.config_file.write_bytes(text.encode("latin-1"))
     with pytest.raises(MelGANError, match=r"config\.json is damaged: ."):
         directory.config()
 
 
-def test_a_key_of_another_version_is_told(tmp_path):
-    directory = begun(tmp_path)
+def test_a_key_of_another_version_is_reported(tmp_path):
+    directory = started(tmp_path)
     record = directory.record()
     record["config"]["training"]["momentum"] = 0.9
     write_text(directory.config_file, json.dumps(record))
@@ -77,7 +77,7 @@ def test_a_key_of_another_version_is_told(tmp_path):
 
 
 def test_clear_takes_away_what_a_run_wrote_and_nothing_else(tmp_path):
-    directory = begun(tmp_path)
+    directory = started(tmp_path)
     directory.history_file.write_text("epoch\n")
     directory.skipped_file.write_text("")
     for folder in (directory.checkpoints, directory.tensorboard):
@@ -148,7 +148,7 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path, failure):
     assert os.listdir(tmp_path) == ["text"]
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path):
+def test_an_unwritable_path_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MelGANError, match="cannot write .*text: "):
         write_text(tmp_path / "file" / "text", "x")
@@ -184,14 +184,14 @@ def test_the_lock_goes_with_a_killed_process(tmp_path):
         pass
 
 
-def test_a_run_directory_that_cannot_be_made_is_told(tmp_path):
+def test_a_run_directory_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MelGANError, match="cannot write run directory .*: "), RunDirectory(tmp_path / "file").lock():
         pass
 
 
-def test_what_a_killed_process_left_half_written_is_swept_up(tmp_path):
-    directory = begun(tmp_path)
+def test_incomplete_files_of_a_killed_process_are_removed(tmp_path):
+    directory = started(tmp_path)
     directory.checkpoints.mkdir()
     left = [directory.path / ".config.json.7.part", directory.checkpoints / ".step-00000003.npz.7.part"]
     for file in left:
@@ -205,7 +205,7 @@ def test_what_a_killed_process_left_half_written_is_swept_up(tmp_path):
     assert directory.config() == Config()
 
 
-def test_a_run_that_never_began_leaves_nothing_behind(tmp_path):
+def test_a_run_that_never_started_leaves_no_files(tmp_path):
     with RunDirectory(tmp_path / "run").lock():
         assert (tmp_path / "run").is_dir()
     assert os.listdir(tmp_path) == []

@@ -28,7 +28,7 @@ from melgan_tf.storage.run_directory import RunDirectory
 
 
 class _Web(SimpleHTTPRequestHandler):
-    """Serves files; of those that ``torn`` names, only half of the next so many answers."""
+    """Serves files; ``torn`` is the number of responses, by path, that are cut in half."""
 
     torn: dict[str, int] = {}
     broken: set[str] = set()
@@ -111,13 +111,13 @@ def test_a_survey_measures_remote_sounds(web):
     assert str(survey(f"{web}/sounds/03.wav")) == "1 sounds, typically 0.5 seconds at 16000 Hz"
 
 
-def test_an_address_that_is_signed_for_reading_only_will_do(web, folder):
+def test_urls_signed_for_get_only_work(web, folder):
     place = storage.path(f"{web}/sounds/03.wav?signed")
     assert place.is_file()
     assert place.read_bytes() == (folder / "sounds/03.wav").read_bytes()
 
 
-def test_half_an_answer_is_asked_for_again_and_then_told(web, folder):
+def test_a_truncated_response_is_retried_and_then_reported(web, folder):
     _Web.torn["/shards/shard-00001.tfrecord"] = 2
     assert len(clips(f"{web}/shards")) == 16
     _Web.torn["/shards/shard-00001.tfrecord"] = 3
@@ -127,7 +127,7 @@ def test_half_an_answer_is_asked_for_again_and_then_told(web, folder):
         clips(f"{web}/shards")
 
 
-def test_other_answers_are_told(web):
+def test_other_responses_are_reported(web):
     with pytest.raises(UsageError, match="does not exist"):
         scan(f"{web}/nothing.wav")
     _Web.broken.add("/shards/index.json")
@@ -137,7 +137,7 @@ def test_other_answers_are_told(web):
         scan("http://127.0.0.1:9/sounds")
 
 
-def test_what_http_cannot_do_is_told_in_one_line(web, folder, tmp_path):
+def test_unsupported_http_operations_are_reported_in_one_line(web, folder, tmp_path):
     invoke("prepare", f"{web}/sounds", tmp_path / "out").one_line(f"folder {web}/sounds does not exist", code=2)
     invoke("prepare", f"{web}/shards", tmp_path / "out").one_line("contains prepared sounds", code=2)
     invoke("prepare", f"{web}/shards/report.json", tmp_path / "out").one_line(
@@ -172,7 +172,7 @@ def test_remote_paths_are_like_paths():
     assert storage.path(place) is place
     assert storage.path("sounds") == Path("sounds")
     assert not storage.is_remote("pretrained:drums")
-    with pytest.raises(TypeError):  # lest it is taken for a local one
+    with pytest.raises(TypeError):  # not mistaken for a local path
         Path(place)
 
 
@@ -182,14 +182,14 @@ def test_remote_folders_overlap_by_name():
     assert not overlap("s3://bucket/a", "local/a")
 
 
-def test_training_sounds_that_cannot_be_reached_are_done_without(monkeypatch):
+def test_unreachable_training_sounds_are_ignored(monkeypatch):
     monkeypatch.setattr(backend, "RETRY_PAUSES", ())
     monkeypatch.setattr(RunDirectory, "exists", lambda self: True)
     monkeypatch.setattr(RunDirectory, "record", lambda self: {"data": {"folder": "http://127.0.0.1:9/shards"}})
     assert training_folder("run", "reference") is None
 
 
-def test_a_failure_that_lasts_is_not_waited_for_twice(monkeypatch):
+def test_a_permanent_failure_is_waited_for_only_once(monkeypatch):
     slept = []
     monkeypatch.setattr(backend.time, "sleep", slept.append)
     for count in (3, 3):

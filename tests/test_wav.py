@@ -112,7 +112,7 @@ def test_save_takes_the_longest_name(tmp_path):
     assert len(os.listdir(tmp_path)) == 1
 
 
-def test_save_refuses_what_is_no_sound(tmp_path):
+def test_save_refuses_invalid_samples(tmp_path):
     for samples, message in ((np.array([0.0, np.nan]), "NaN or infinity"), (np.array([np.inf]), "NaN or infinity"),
                              (np.zeros((2, 5)), r"shape \(2, 5\)"),
                              (np.broadcast_to(np.float32(0), 2_000_000_000), "2000000000 samples are more")):

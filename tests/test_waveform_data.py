@@ -34,7 +34,7 @@ def numbered(*lengths):
 
 
 def taken(sounds, config, steps, start_step=0):
-    """The clips of so many batches, in order."""
+    """The clips of the first ``steps`` batches, in order."""
     taken = list(clip_batches(sounds, config, start_step).take(steps).as_numpy_iterator())
     for batch in taken:
         assert (batch.shape, batch.dtype) == ((config.training.batch_size, CLIP), np.float32)
@@ -85,7 +85,7 @@ def test_batches_are_a_function_of_the_seed():
 
 @pytest.mark.parametrize("data", [{"window": "random"}, {"gain_db": 6.0}], ids=str)
 def test_places_and_gains_are_others_with_every_seed_and_step(data):
-    """Of a single sound, whose order is no chance."""
+    """Of a single sound, whose order is not random."""
     firsts = [taken(numbered(50 * CLIP), settings(4, seed, **{"window": "beginning"} | data), 3)[:, 0]
               for seed in (0, 1)]
     assert len(np.unique(firsts)) == 24
@@ -171,7 +171,7 @@ def test_sounds_come_at_the_rate_of_the_configuration(tmp_path):
     assert len(load_waveforms(tmp_path, settings()).waveforms[0]) == RATE
 
 
-def test_progress_is_told_of_every_file(sound_folder):
+def test_progress_counts_every_file(sound_folder):
     class Listening(Progress):
         done = 0
 
