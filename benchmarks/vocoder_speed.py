@@ -74,15 +74,16 @@ def prepare(folder: Path) -> None:
     start_tensorflow()
     from melgan_tf.config import presets
     from melgan_tf.config.registry import build_network
-    from melgan_tf.exports.vocoder import export_saved_model, export_tflite, new_frames
+    from melgan_tf.exports import export
     from melgan_tf.inference.vocoder import Vocoder
 
     for preset in ("melgan", "vocoder-22k", "vocoder-16k"):
         config = presets.get(preset)
         vocoder = Vocoder(build_network(config), config, preset, 0, "0" * 12)
-        export_saved_model(vocoder, folder / preset, version=1)
-        export_tflite(vocoder, folder / f"{preset}.tflite")
-        (folder / f"{preset}.new").write_text(str(new_frames(vocoder) * vocoder.audio.hop_samples))
+        export(vocoder, folder / preset, version=1)
+        window = export(vocoder, folder / f"{preset}.tflite", "tflite").origin
+        new_frames = window["frames"] - 2 * window["context_frames"]
+        (folder / f"{preset}.new").write_text(str(new_frames * window["hop_samples"]))
 
 
 def timed(call: Callable[[], object], samples: float, seconds: float = 3.0) -> tuple[float, float]:

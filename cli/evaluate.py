@@ -48,11 +48,9 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
     for name, given in (("--vocoder", vocoder), ("--count", count)):
         if given and folder:
             raise UsageError(f"{run} is a folder of sounds: leave {name} away")
-    if config and config.family.makes == "waveforms":
-        for name, given in (("--vocoder", vocoder), ("--count", count), ("--train", train),
-                            ("--markdown", markdown_file), ("--png", png_file)):
-            if given:
-                raise UsageError(f"{run} is a vocoder itself: leave {name} away")
+    if config:
+        options.require_no_vocoder(run, config, vocoder=vocoder, count=count, train=train, markdown=markdown_file,
+                                   png=png_file)
     if config and config.family.makes == "streams" and png_file:
         raise UsageError(f"{run} (preset {config.preset}) makes no drums, which the picture shows: leave --png away")
     for name, given in (("reference", reference), ("train", train)):

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from melgan_tf import storage
+from melgan_tf import exports, storage
 from melgan_tf.cli import options
 from melgan_tf.cli.console import table
 from melgan_tf.config import to_dict
@@ -27,25 +27,23 @@ def command(path: Path, as_json: bool) -> None:
 
     A name of the package's own models, pretrained:drums or vocoder-22k, shows the model's card.
     """
-    facts = _facts(path) if path.exists() else _card(str(path))
+    description = _describe(path) if path.exists() else _card(str(path))
     if as_json:
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(description, indent=2, ensure_ascii=False))
         return
-    kind = facts.pop("kind")
-    click.echo(table((kind, str(path)), list(_rows(facts))))
+    kind = description.pop("kind")
+    click.echo(table((kind, str(path)), list(_rows(description))))
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _describe(path: Path) -> dict[str, Any]:
+    if path.is_dir() and RunDirectory(path).exists():
+        return _run(path)
+    for name in exports.FORMATS:
+        if description := exports.get_format(name).describe(path):
+            return description
     if path.is_dir():
-        if RunDirectory(path).exists():
-            return _run(path)
-        versions = sorted((f for f in path.iterdir() if f.name.isdecimal() and (f / "saved_model.pb").exists()),
-                          key=lambda folder: int(folder.name))
-        model = path if (path / "saved_model.pb").exists() else versions[-1] if versions else None
-        if model:
-            return _saved_model(model, [folder.name for folder in versions])
         raise UsageError(f"{path} is neither a run directory nor a SavedModel")
-    kinds = {".npz": _checkpoint, ".tflite": _tflite, ".wav": _wav}
+    kinds = {".npz": _checkpoint, ".wav": _wav}
     if path.suffix not in kinds:
         raise UsageError(f"{path} is none of: run directory, checkpoint (.npz), SavedModel, .tflite, generated .wav")
     return kinds[path.suffix](path)
@@ -83,23 +81,6 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     return {"kind": "checkpoint", **meta, "variables": len(state), "numbers": sum(int(v.size) for v in state.values())}
 
 
-def _saved_model(path: Path, versions: list[str]) -> dict[str, Any]:
-    try:
-        facts = json.loads((path / "assets.extra" / "config.json").read_text(encoding="utf-8"))
-        report = json.loads((path / "export_report.json").read_text(encoding="utf-8"))
-        return {"kind": "SavedModel", "version": path.name, "versions": versions, **facts,
-                "signatures": report["signatures"], "size_bytes": report["size_bytes"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise MelGANError(f"{path} is a SavedModel, but not one that melgan-tf made") from None
-
-
-def _tflite(path: Path) -> dict[str, Any]:
-    from melgan_tf.exports.tflite_metadata import read
-
-    with storage.local(path) as file:
-        return {"kind": "TFLite", "size_bytes": file.stat().st_size, **read(file)}
-
-
 def _wav(path: Path) -> dict[str, Any]:
     from melgan_tf.audio.decode import read_comment
 
@@ -113,9 +94,9 @@ def _wav(path: Path) -> dict[str, Any]:
         raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it") from None
 
 
-def _rows(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _rows(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """One row for each value; a record of plain values is one row."""
-    for key, value in facts.items():
+    for key, value in values.items():
         if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
             yield from _rows(value, f"{prefix}{key}.")
         elif isinstance(value, dict):

@@ -66,6 +66,22 @@ def run_config(run: Path) -> Config:
     return source_config(run)
 
 
+def require_no_vocoder(run: Path, config: Config, **given: Any) -> None:
+    """Checks that options of sound models are not used with a vocoder.
+
+    Args:
+        run: as given.
+        config: its configuration.
+        given: the options' values by name.
+
+    Raises:
+        UsageError: the run is a vocoder, and a value was given.
+    """
+    for name, value in given.items():
+        if value and config.family.makes == "waveforms":
+            raise UsageError(f"{run} is a vocoder itself: remove --{name}")
+
+
 def require_utf8(path: Path) -> None:
     """Raises a `UsageError` for a name that TensorFlow cannot write to."""
     try:

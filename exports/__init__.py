@@ -1,0 +1,113 @@
+"""Trained models in the formats that servers and phones run, each in a module of its own. No TensorFlow at import.
+
+A further format is one module with what `Format` asks for, and one line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from melgan_tf.errors import UsageError
+
+if TYPE_CHECKING:
+    from melgan_tf.exports.receipt import Receipt
+    from melgan_tf.inference.exportable import Exportable, ExportableModel
+
+#: The module of each format, by the name that ``--format`` takes.
+FORMATS = {"saved-model": "melgan_tf.exports.saved_model", "tflite": "melgan_tf.exports.tflite"}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The paths of an export.
+
+    Attributes:
+        model: a file, or a folder.
+        receipt: its receipt, in the folder or beside the file.
+        option: the option that chooses another path.
+    """
+
+    model: Path
+    receipt: Path
+    option: str
+
+
+class Format(Protocol):
+    """The module of a format.
+
+    Attributes:
+        OPTIONS: the options that it takes, besides the path.
+        RUNNER: a script that runs a model without this package; see `melgan_tf.exports.check.run_standalone`.
+    """
+
+    OPTIONS: frozenset[str]
+    RUNNER: Path
+
+    def destination(self, path: Path, **options: Any) -> Destination:
+        """The paths of an export to ``path``; raises a `UsageError` if it cannot be made there."""
+
+    def view(self, model: ExportableModel, **options: Any) -> Exportable:
+        """The model as this format holds it."""
+
+    def write(self, exportable: Exportable, path: Path) -> None:
+        """Writes the model, without a receipt; raises a `MelGANError` or an `OSError`."""
+
+    def describe(self, path: Path) -> dict[str, Any] | None:
+        """What is known of the export at a path, for `melgan-tf info`; None if it is not of this format."""
+
+
+def get_format(name: str) -> Format:
+    """The module of a format.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"unknown export format {name!r}: use one of {', '.join(FORMATS)}")
+    return importlib.import_module(FORMATS[name])
+
+
+def destination(path: str | Path, format: str = "saved-model", **options: Any) -> Destination:
+    """The paths of an export; checks the options, without TensorFlow.
+
+    Args: as for `export`.
+
+    Raises:
+        UsageError: the options or the path do not suit the format.
+    """
+    module = get_format(format)
+    for name, value in options.items():
+        if name not in module.OPTIONS:
+            others = [other for other in FORMATS if name in get_format(other).OPTIONS]
+            raise UsageError(f"--{name} {value} is for --format {' or '.join(others)}" if others
+                             else f"unknown export option {name!r}")
+    return module.destination(Path(path), **options)
+
+
+def export(model: ExportableModel, path: str | Path, format: str = "saved-model", force: bool = False,
+           **options: Any) -> Receipt:
+    """Writes a trained model in a format, runs it in a bare process, and keeps it if the results agree.
+
+    Args:
+        model: a sound model or a vocoder.
+        path: of a SavedModel its base path on the server; of a TFLite file the file, or a folder for it.
+        format: one of `FORMATS`.
+        force: replace what exists there.
+        options: of the format: ``version`` of a SavedModel, by default the next one; ``quantize`` of a TFLite file
+            ("none", "float16", "dynamic" or "int8") and, of a vocoder's, ``seconds`` of new sound in a window.
+
+    Raises:
+        UsageError: the options do not suit the model or the format, or something exists there.
+        MelGANError: it cannot be written, or differs from the model by more than the tolerance; nothing is kept.
+
+    Example::
+
+        export(load("pretrained:drums"), "drums.tflite", "tflite", quantize="float16")
+    """
+    paths = destination(path, format, **options)
+    from melgan_tf.exports.publish import publish
+
+    return publish(get_format(format).view(model, **options), format, paths, force)

@@ -207,7 +207,8 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *
 
 
 def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format: str = "saved-model",
-           force: bool = False, vocoder: str | None = None, checkpoint: Checkpoint = "last", **options: Any) -> Receipt:
+           force: bool = False, vocoder: str | None = None, checkpoint: Checkpoint = "last",
+           progress: Progress | None = None, **options: Any) -> Receipt:
     """Writes a model for a server or a phone, and keeps it if it runs and agrees with the original.
 
     Args:
@@ -215,8 +216,8 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
         path: of a SavedModel its base path: the version becomes a folder in it; of a TFLite file the file or a folder.
         format: "saved-model" or "tflite".
         force: replace an existing export.
-        vocoder, checkpoint: as for `load`.
-        options: of the format: ``version`` of a SavedModel, ``quantize`` of a TFLite file.
+        vocoder, checkpoint, progress: as for `load`.
+        options: of the format; see `melgan_tf.exports.export`.
 
     Returns:
         The receipt: signatures, size, speed, and the largest difference from the model.
@@ -225,17 +226,12 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
         UsageError: the options do not suit the format, or something exists at the path.
         MelGANError: the export differs from the model, or cannot be written; nothing is kept.
     """
-    loaded = load(model, checkpoint=checkpoint, vocoder=vocoder) if isinstance(model, str | Path) else model
-    from melgan_tf.exports import saved_model, tflite
-    from melgan_tf.exports import vocoder as vocoders
-    from melgan_tf.inference.vocoder import Vocoder
+    from melgan_tf import exports
 
-    tflite_options = {"quantize": options.pop("quantize", "none")} if format == "tflite" else {}
-    if isinstance(loaded, Vocoder):
-        export = vocoders.export_tflite if format == "tflite" else vocoders.export_saved_model
-    else:
-        export = tflite.export if format == "tflite" else saved_model.export
-    return export(loaded, path, **options, **tflite_options, force=force)
+    if isinstance(model, str | Path):
+        exports.destination(path, format, **options)  # refuses before anything is loaded
+        model = load(model, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
+    return exports.export(model, path, format, force, **options)
 
 
 def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocoder: str | Path = DEFAULT_VOCODER,

@@ -1,8 +1,8 @@
 """Runs a TFLite file as a phone would: with LiteRT alone, on one thread.
 
-``python run_tflite.py MODEL IN.npz OUT.npz``: noise, and label if any, of 32 sounds in, or all inputs of a vocoder's
-windows; mel, and audio if the file makes it, out. Prints one line of JSON: operations, signatures, milliseconds per
-sound, threads.
+``python run_tflite.py MODEL IN.npz OUT.npz BATCHES``: inputs of calls (``signature/name``) in, one row a call, their
+outputs (likewise) out. BATCHES is JSON: by signature, the batch sizes to time, which is 1. Prints one line of JSON:
+operations, signatures, milliseconds per sound, threads.
 """
 
 import json
@@ -13,33 +13,37 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-model_path, given, made = sys.argv[1:]
+model_path, inputs_path, outputs_path, batches = sys.argv[1:]
 REPEATS = 20
 
 
 def main() -> None:
     interpreter = Interpreter(model_path=model_path, num_threads=1)
     ops = operations()
-    inputs = dict(np.load(given))
-    results, timing = {}, {}
-    for name, output in (("mel", "mel"), ("generate", "audio"), ("vocode", "audio")):
-        if name not in interpreter.get_signature_list():
-            continue
+    inputs = dict(np.load(inputs_path))
+    outputs, times = {}, {}
+    for name, sizes in json.loads(batches).items():
         runner = interpreter.get_signature_runner(name)
-        count = len(next(iter(inputs.values())))
-        calls = [{key: value[i:i + 1] for key, value in inputs.items()} for i in range(count)]
-        results[output] = np.concatenate([runner(**call)[output] for call in calls])
-        times = []
-        for call in calls[:REPEATS]:
-            began = time.perf_counter()
-            runner(**call)
-            times.append(time.perf_counter() - began)
-        timing[output] = 1000 * float(np.median(times))
+        given = {key: inputs[f"{name}/{key}"] for key in runner.get_input_details()}
+        count = len(next(iter(given.values())))
+        calls = [{key: value[i:i + 1] for key, value in given.items()} for i in range(count)]
+        results = [runner(**call) for call in calls]
+        outputs |= {f"{name}/{key}": np.concatenate([result[key] for result in results]) for key in results[0]}
+        times[name] = [milliseconds(runner, calls[:REPEATS]) for _ in sizes]
     if "tensorflow" in sys.modules:
         raise SystemExit("running it needed TensorFlow")
-    np.savez(made, **results)
+    np.savez(outputs_path, **outputs)
     print(json.dumps({"ops": ops, "signatures": interpreter.get_signature_list(), "threads": 1,
-                      "milliseconds_per_sound": timing}))
+                      "milliseconds_per_sound": times}))
+
+
+def milliseconds(runner, calls: list[dict[str, np.ndarray]]) -> float:
+    times = []
+    for call in calls:
+        started = time.perf_counter()
+        runner(**call)
+        times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times))
 
 
 def operations() -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -14,6 +14,7 @@ from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
+from melgan_tf.inference.exportable import Signature
 from melgan_tf.inference.renderer import GriffinLim, Renderer
 
 if TYPE_CHECKING:
@@ -177,6 +178,39 @@ class Sampler:
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
         """Waveform ``(batch, samples)`` -> the mel ``(batch, frames, mel_bins)`` that this model speaks."""
         return spectral.mel_spectrogram(waveform, self.audio)
+
+    def tracked(self) -> list[keras.Model]:
+        """The networks whose weights an export stores."""
+        return [self.generator, *([self.vocoder.model] if self.vocoder.model else [])]
+
+    def metadata(self) -> dict[str, Any]:
+        """What exports state of the inputs and the rendering."""
+        return {"noise_dim": self.config.model.noise_dim, "vocoder": self.vocoder.metadata(),
+                **({"classes": self.classes.names} if self.classes else {})}
+
+    def signatures(self) -> dict[str, Signature]:
+        """The functions of an export, for any batch."""
+        generate = Signature(self.__call__, list(self.input_signature(None).values()))
+        return {"serving_default": generate, "generate": generate,
+                "sample": Signature(self.sample, [tf.TensorSpec((), tf.int64, name="seed"),
+                                                  tf.TensorSpec((), tf.int32, name="count")]),
+                "analyze": Signature(lambda audio: {"mel": self.analyze(audio)},
+                                     [tf.TensorSpec((None, self.samples), tf.float32, name="audio")])}
+
+    def fixed_signatures(self) -> dict[str, Signature]:
+        """The functions of an export with fixed shapes: one sound a call, no Fourier transforms."""
+        specs = list(self.input_signature(1).values())
+
+        def generate(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            mel = self.mel(*inputs)
+            return {"audio": self.render(mel, use_matmul_dft=True), "mel": mel}
+
+        return {"mel": Signature(lambda *inputs: {"mel": self.mel(*inputs)}, specs),
+                "generate": Signature(generate, specs)}
+
+    def sample_inputs(self, seed: int, count: int) -> dict[str, np.ndarray]:
+        """The inputs with which the signature ``sample`` makes sounds like those of `inputs`."""
+        return {"seed": np.int64(seed), "count": np.int32(count)}
 
     def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
                  label: np.ndarray | None = None) -> dict[str, np.ndarray]:

@@ -10,10 +10,12 @@ import numpy as np
 
 from melgan_tf.config import Config
 from melgan_tf.errors import UsageError
+from melgan_tf.inference.exportable import Exportable, Quantize
 from melgan_tf.inference.generate import write_sounds
 from melgan_tf.inference.generated_sounds import GeneratedSounds
 from melgan_tf.inference.long_sounds import StreamRenderer
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_export import sound_exportable
 from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
@@ -123,6 +125,10 @@ class SoundModel:
         _require(count, seed)
         length = self.sampler.length(seconds, loop)
         return write_sounds(self, folder, count, seed, self.source, progress, normalize, label, part, length)
+
+    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
+        """The model as `melgan_tf.exports` writes it; see `melgan_tf.inference.exportable.ExportableModel`."""
+        return sound_exportable(self, fixed, quantize, seconds)
 
 
 def _require(count: int, seed: int) -> None:

@@ -2,8 +2,8 @@
 
 A vocoder is a callable model: mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, frames * hop)``. Its attributes:
 ``hop_samples``; ``context_frames``, the frames on either side that a frame's samples depend on; ``min_frames``, the
-fewest that it takes; ``clock_period_frames``, the period of its clock in frames (1: it has none). Its argument
-``start`` tells the number of the first frame, for the clock.
+fewest that it takes; ``clock_period_frames``, the period of its clock in frames (1: it has none); ``accepts_mask``,
+whether it takes ``frame_mask``. Its argument ``start`` is the number of the first frame, for the clock.
 """
 
 from __future__ import annotations

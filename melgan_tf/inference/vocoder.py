@@ -22,8 +22,10 @@ from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.griffin_lim import fit_length
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.exportable import Exportable, Quantize, Signature
 from melgan_tf.inference.renderer import GRIFFIN_LIM, GriffinLim, Renderer
 from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in_chunks, pieces
+from melgan_tf.inference.vocoder_export import vocoder_exportable
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import restore
 from melgan_tf.storage.run_directory import RunDirectory
@@ -140,6 +142,34 @@ class Vocoder:
         """What records and receipts say of it."""
         return {"name": self.name, "preset": self.config.preset, "step": self.step, "weights": self.weights,
                 "audio_fingerprint": self.audio.fingerprint()}
+
+    def tracked(self) -> list[keras.Model]:
+        """The networks whose weights an export stores."""
+        return [self.model]
+
+    def signatures(self) -> dict[str, Signature]:
+        """The functions of an export, for any batch and length."""
+        mel = tf.TensorSpec((None, None, self.audio.mel_bins), tf.float32, name="mel")
+        vocode = Signature(lambda mel: {"audio": self.model(mel)}, [mel])
+        return {"serving_default": vocode, "vocode": vocode,
+                "vocode_from": Signature(lambda mel, start: {"audio": self.model(mel, start=start)},
+                                         [mel, tf.TensorSpec((), tf.int32, name="start")]),
+                "analyze": Signature(lambda audio: {"mel": spectral.mel_spectrogram(audio, self.audio)},
+                                     [tf.TensorSpec((None, None), tf.float32, name="audio")])}
+
+    def fixed_signatures(self, frames: int) -> dict[str, Signature]:
+        """The function of an export that renders windows of so many frames, without Fourier transforms."""
+        mel = tf.TensorSpec((1, frames, self.audio.mel_bins), tf.float32, name="mel")
+        if not self.model.accepts_mask:
+            return {"vocode": Signature(lambda mel: {"audio": self.model(mel)}, [mel])}
+        return {"vocode": Signature(
+            lambda mel, present, start: {"audio": self.model(mel, frame_mask=present, start=start[0],
+                                                             use_matmul_dft=True)},
+            [mel, tf.TensorSpec((1, frames), tf.float32, name="present"), tf.TensorSpec((1,), tf.int32, name="start")])}
+
+    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
+        """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
+        return vocoder_exportable(self, fixed, quantize, seconds)
 
 
 def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progress | None = None) -> Vocoder:

@@ -93,6 +93,7 @@ class FastVocoder(keras.Model):
         self.built = True
 
     min_frames = 1
+    accepts_mask = True
 
     @property
     def hop_samples(self) -> int:

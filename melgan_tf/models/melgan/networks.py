@@ -85,6 +85,7 @@ class Generator(keras.Model):
         return math.prod(self.ratios)
 
     clock_period_frames = 1
+    accepts_mask = False
     min_frames = _REACH + 1
 
     @property

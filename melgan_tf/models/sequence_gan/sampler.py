@@ -7,9 +7,12 @@ made piece by piece: `melgan_tf.inference.long_sounds`.
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from melgan_tf.inference.exportable import Signature
 from melgan_tf.inference.long_sounds import Length
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models.sequence_gan.config import STEP_FRAMES
@@ -53,14 +56,13 @@ class SequenceSampler(Sampler):
         """What noise and style are drawn from."""
         return SequenceNoise.of(self.config)
 
-    def input_signature(self, batch: int | None, steps: int | None = -1) -> dict[str, tf.TensorSpec]:
+    def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
         """What a call takes, by name: ``noise`` and ``style``.
 
         Args:
-            batch: sounds; None for any number.
-            steps: of each sound; None for any number, -1 for those of a training window.
+            batch: sounds of a training window; None for any number of sounds, of any length.
         """
-        length = None if steps is None else (self.steps if steps == -1 else steps) + 2 * CONTEXT_STEPS
+        length = None if batch is None else self.steps + 2 * CONTEXT_STEPS
         model = self.config.model
         return {name: tf.TensorSpec((batch, length, size), tf.float32, name=name)
                 for name, size in (("noise", model.noise_dim), ("style", model.style_dim))}
@@ -109,6 +111,22 @@ class SequenceSampler(Sampler):
         numbers = first - CONTEXT_STEPS + tf.range(steps + 2 * CONTEXT_STEPS, dtype=tf.int64)
         return {"noise": self.source.noise(seed, sound, numbers, period),
                 "style": self.source.style(seed, sound, numbers, period)}
+
+    def metadata(self) -> dict[str, Any]:
+        """See `Sampler.metadata`."""
+        return {**super().metadata(), "style_dim": self.config.model.style_dim}
+
+    def signatures(self) -> dict[str, Signature]:
+        """As `Sampler.signatures`, for sounds of any length; ``sample`` takes ``steps`` as well."""
+        signatures = super().signatures()
+        sample, analyze = signatures["sample"], signatures["analyze"]
+        return {**signatures,
+                "sample": Signature(sample.function, [*sample.inputs, tf.TensorSpec((), tf.int32, name="steps")]),
+                "analyze": Signature(analyze.function, [tf.TensorSpec((None, None), tf.float32, name="audio")])}
+
+    def sample_inputs(self, seed: int, count: int) -> dict[str, np.ndarray]:
+        """See `Sampler.sample_inputs`."""
+        return {**super().sample_inputs(seed, count), "steps": np.int32(self.steps)}
 
     def sample(self, seed: tf.Tensor | int, count: tf.Tensor | int,
                steps: tf.Tensor | int | None = None) -> dict[str, tf.Tensor]:

@@ -1,0 +1,68 @@
+"""From a draft in a temporary folder to an export that is checked and has its receipt: the same for every format."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.exports import Destination, get_format
+from melgan_tf.exports.check import run_examples
+from melgan_tf.exports.receipt import Receipt
+from melgan_tf.inference.exportable import Exportable
+from melgan_tf.storage.atomic import write_text
+
+
+def publish(exportable: Exportable, format: str, destination: Destination, force: bool) -> Receipt:
+    """Writes a model and its receipt, if a bare process computes what the model does.
+
+    Args:
+        exportable: the model, as the format holds it.
+        format: its name.
+        destination: the paths.
+        force: replace what exists there.
+
+    Raises:
+        UsageError, MelGANError: as `melgan_tf.exports.export`.
+    """
+    module, target = get_format(format), destination.model
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists: give another {destination.option}, or --force to replace it")
+    try:
+        with _temporary_folder(target.parent) as folder:
+            draft = folder / target.name
+            module.write(exportable, draft)
+            receipt = _check(exportable, format, draft, target)
+            inside = destination.receipt.is_relative_to(target)
+            report = draft / destination.receipt.relative_to(target) if inside else folder / "receipt"
+            write_text(report, receipt.to_json())
+            if draft.is_dir() and target.exists():
+                target.rename(folder / "replaced")
+            draft.replace(target)
+            if not inside:
+                report.replace(destination.receipt)
+    except OSError as error:
+        raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
+    return receipt
+
+
+def _check(exportable: Exportable, format: str, draft: Path, target: Path) -> Receipt:
+    report, times, differences = run_examples(get_format(format).RUNNER, draft, exportable)
+    size = sum(file.stat().st_size for file in (draft, *draft.rglob("*")) if file.is_file())
+    return Receipt(format, str(target), exportable.quantize, size, report["ops"], report["signatures"], times,
+                   report["threads"], differences, exportable.tolerance, exportable.origin, exportable.scale)
+
+
+@contextlib.contextmanager
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """An empty folder in `parent`, removed at the end; `parent` is made, and removed if nothing came into it."""
+    made = not parent.exists()
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    finally:
+        if made and parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()

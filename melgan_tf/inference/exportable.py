@@ -1,0 +1,103 @@
+"""What an export holds of a model and is checked with, whatever the model is and whatever the format.
+
+Models offer it as ``exportable(...)``; `melgan_tf.exports` writes it. No TensorFlow at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from melgan_tf.config import Config
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+#: How weights are stored: as float32, as float16, as int8, or as int8 with activations in int8 as well.
+Quantize = Literal["none", "float16", "dynamic", "int8"]
+#: Whose peak a difference is measured by: that of the sound itself, or that of the loudest of all.
+Scale = Literal["own", "loudest"]
+#: Seeds whose first sounds an export of a sound model is checked with.
+SEEDS = 32
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function of an export.
+
+    Attributes:
+        function: tensors by position -> tensors by name.
+        inputs: their shapes, types and names.
+    """
+
+    function: Callable[..., Mapping[str, tf.Tensor]]
+    inputs: Sequence[tf.TensorSpec]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call of a signature whose results are known.
+
+    Attributes:
+        signature: the name of the signature.
+        inputs: arrays by name. Examples lie along the first axis; a format with fixed shapes takes one at a time.
+        outputs: the model's results by name, sounds along the first axis. Other results are not compared.
+        timings: batch sizes that are timed -> the name of the timing in the receipt. Results of such a call must not
+            depend on the batch.
+        suffix: appended to the names of the outputs in the receipt.
+        select: picks from a result what is compared with the output.
+    """
+
+    signature: str
+    inputs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+    timings: Mapping[int, str] = field(default_factory=dict)
+    suffix: str = ""
+    select: Callable[[np.ndarray], np.ndarray] = lambda result: result
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A model as an export holds it.
+
+    Attributes:
+        config: its configuration.
+        origin: where it comes from, as every export states it.
+        networks: the Keras models whose weights are stored.
+        signatures: its functions by name.
+        examples: computes the calls that the export is checked with.
+        tolerance: by output, the largest difference to the examples that is accepted, in parts of a peak.
+        scale: whose peak.
+        quantize: how weights are stored.
+        calibration: signature and inputs that show the range of activations; "int8" needs them.
+    """
+
+    config: Config
+    origin: dict[str, Any]
+    networks: Sequence[keras.Model]
+    signatures: dict[str, Signature]
+    examples: Callable[[], list[Example]]
+    tolerance: dict[str, float]
+    scale: Scale = "own"
+    quantize: Quantize = "none"
+    calibration: Callable[[], tuple[str, dict[str, np.ndarray]]] | None = None
+
+
+class ExportableModel(Protocol):
+    """A trained model that can be exported."""
+
+    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
+        """The model as an export holds it.
+
+        Args:
+            fixed: with fixed shapes, one sound a call and no Fourier transforms, for phones.
+            quantize: how weights are stored; only with ``fixed``.
+            seconds: of new sound in a window, for models that render windows; only with ``fixed``.
+
+        Raises:
+            UsageError: the model cannot be exported like this.
+        """

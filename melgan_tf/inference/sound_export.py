@@ -1,0 +1,86 @@
+"""A sound model as exports hold it, and the sounds that they are checked with."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.errors import UsageError
+from melgan_tf.inference.exportable import SEEDS, Example, Exportable, Quantize
+from melgan_tf.inference.sampler import Sampler
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.sound_model import SoundModel
+
+#: In parts of each sound's peak. The operations are the same, so only their rounding differs; phase retrieval
+#: magnifies it.
+TOLERANCE = {"mel": 1e-4, "audio": 5e-2, "audio_by_seed": 5e-2, "mel_analyzed": 1e-4}
+
+#: The same for fixed shapes, by how weights are stored; "audio" compares the same algorithm with another Fourier
+#: transform. Phase retrieval with smaller weights fails: already as float16 its guards against division by zero become
+#: zero. So smaller files make mels only.
+FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
+    "none": {"mel": 1e-4, "audio": 5e-2},
+    "float16": {"mel": 1e-2},
+    "dynamic": {"mel": 0.15},
+    "int8": {"mel": 0.1},
+}
+
+_CALIBRATION_SOUNDS = 256
+
+
+def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds: float | None) -> Exportable:
+    """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
+    if seconds is not None:
+        raise UsageError(f"a window of {seconds} seconds is for vocoders: remove it")
+    if quantize not in FIXED_TOLERANCE:
+        raise UsageError(f"--quantize {quantize}: use one of {', '.join(FIXED_TOLERANCE)}")
+    sampler, config = model.sampler, model.config
+    origin = {"made_by": "melgan-tf", "preset": config.preset, "step": model.step, "weights": model.weights,
+              "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
+              **sampler.metadata()}
+    if not fixed:
+        return Exportable(config, origin, sampler.tracked(), sampler.signatures(), partial(_examples, sampler),
+                          TOLERANCE)
+    tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.fixed_signatures()
+    if "audio" not in tolerance:
+        del signatures["generate"]
+    return Exportable(
+        config, {**origin, "quantize": quantize}, sampler.tracked(), signatures,
+        partial(_fixed_examples, sampler, tuple(tolerance)), tolerance, quantize=quantize,
+        # int8 arithmetic has one scale for all sounds, 256 steps up to the loudest
+        scale="loudest" if quantize == "int8" else "own",
+        calibration=lambda: ("mel", _numpy(sampler.inputs(1, _CALIBRATION_SOUNDS))))
+
+
+def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _inputs(sampler: Sampler) -> dict[str, np.ndarray]:
+    """The inputs of the first sound of every seed."""
+    firsts = [_numpy(sampler.inputs(seed, 1)) for seed in range(SEEDS)]
+    return {name: np.concatenate([first[name] for first in firsts]) for name in firsts[0]}
+
+
+def _examples(sampler: Sampler) -> list[Example]:
+    inputs = _inputs(sampler)
+    outputs = _numpy(sampler(**inputs))
+    first, audio = {"audio": outputs["audio"][:1]}, {"audio": outputs["audio"]}
+    mel = sampler.analyze(tf.constant(outputs["audio"])).numpy()
+    return [Example("generate", inputs, outputs, {batch: f"audio, batch {batch}" for batch in (1, 16)}),
+            Example("sample", sampler.sample_inputs(0, 2), first, suffix="_by_seed", select=lambda audio: audio[:1]),
+            Example("analyze", audio, {"mel": mel}, suffix="_analyzed")]
+
+
+def _fixed_examples(sampler: Sampler, outputs: tuple[str, ...]) -> list[Example]:
+    """One example for each output."""
+    inputs = _inputs(sampler)
+    if outputs == ("mel",):
+        return [Example("mel", inputs, {"mel": sampler.mel(*inputs.values()).numpy()}, {1: "mel"})]
+    results = _numpy(sampler(**inputs))
+    signatures = {"mel": "mel", "audio": "generate"}
+    return [Example(signatures[name], inputs, {name: results[name]}, {1: name}) for name in outputs]

@@ -1,0 +1,76 @@
+"""A vocoder as exports hold it, and the mels that they are checked with.
+
+With fixed shapes it renders a **window** of frames. The metadata say how many (``frames``), how many at either end are
+only context (``context_frames``) and how many samples a frame has (``hop_samples``); see `melgan_tf.inference.windows`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.config import AudioConfig
+from melgan_tf.dsp import spectral
+from melgan_tf.errors import UsageError
+from melgan_tf.inference.exportable import Example, Exportable, Quantize
+from melgan_tf.inference.windows import join, new_frames, windows
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.vocoder import Vocoder
+
+#: In parts of each sound's peak, by how weights are stored. A vocoder has no feedback that would magnify rounding.
+TOLERANCE: dict[Quantize, dict[str, float]] = {"none": {"audio": 2e-3}, "float16": {"audio": 5e-2}}
+_SOUNDS = 8
+
+
+def vocoder_exportable(vocoder: Vocoder, fixed: bool, quantize: Quantize, seconds: float | None) -> Exportable:
+    """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
+    if quantize not in TOLERANCE:
+        raise UsageError(f"--quantize {quantize}: a vocoder's spectra need floating point; use none or float16")
+    audio = vocoder.audio
+    origin = {"made_by": "melgan-tf", **vocoder.metadata(), "sample_rate": audio.sample_rate}
+    if not fixed:
+        return Exportable(vocoder.config, origin, vocoder.tracked(), vocoder.signatures(),
+                          lambda: _examples(vocoder), TOLERANCE["none"])
+    context = vocoder.model.context_frames
+    new = new_frames(audio.sample_rate / audio.hop_samples, context, seconds)
+    frames = new + 2 * context
+    origin |= {"quantize": quantize, "frames": frames, "context_frames": context, "hop_samples": audio.hop_samples}
+    return Exportable(vocoder.config, origin, vocoder.tracked(), vocoder.fixed_signatures(frames),
+                      lambda: _window_examples(vocoder, frames, new), TOLERANCE[quantize], quantize=quantize)
+
+
+def _examples(vocoder: Vocoder) -> list[Example]:
+    mel = example_mels(vocoder.audio)
+    return [Example("vocode", {"mel": mel}, {"audio": vocoder.vocode(mel, 0)},
+                    {batch: f"audio, batch {batch}" for batch in (1, _SOUNDS)})]
+
+
+def _window_examples(vocoder: Vocoder, frames: int, new: int) -> list[Example]:
+    """Sounds of more than one window, whose rendered windows are joined before they are compared."""
+    context, masked = vocoder.model.context_frames, vocoder.model.accepts_mask
+    seconds = frames * vocoder.audio.hop_samples / vocoder.audio.sample_rate
+    mel = example_mels(vocoder.audio, 1.3 * seconds)
+    cut = [window for sound in mel for window in windows(sound, frames, context, masked)]
+
+    def joined(rendered: np.ndarray) -> np.ndarray:
+        parts = rendered.reshape(len(mel), -1, rendered.shape[1])
+        return np.stack([join(part, mel.shape[1], frames, context, masked) for part in parts])
+
+    return [Example("vocode", {name: np.stack([window[name] for window in cut]) for name in cut[0]},
+                    {"audio": vocoder.vocode(mel, 0)}, {1: f"window of {seconds:.2f} s, {new / frames:.0%} of it new"},
+                    select=joined)]
+
+
+def example_mels(audio: AudioConfig, seconds: float = 1.5) -> np.ndarray:
+    """Mels ``(8, frames, mel_bins)`` of made-up sounds to compare with: decaying notes and noise, then silence."""
+    rng = np.random.default_rng(0)
+    time = np.arange(round(seconds * audio.sample_rate)) / audio.sample_rate
+    sounds = []
+    for index in range(_SOUNDS):
+        tone = np.sin(2 * np.pi * 60 * 2 ** (index * 0.7) * time) * np.exp(-time * 2 ** (index % 4))
+        noise = rng.normal(0, 0.2, len(time)) * np.exp(-time * 4 * 2 ** (index % 3))
+        sounds.append((0.6 * tone + 0.5 * noise) * (time < 0.8 * seconds))
+    return spectral.mel_spectrogram(tf.constant(np.stack(sounds), tf.float32), audio).numpy()
