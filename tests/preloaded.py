@@ -18,7 +18,8 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([
     "tensorflow", "keras", "tensorflow_io", "soundfile", "melgan_tf.training.run", "melgan_tf.evaluation.evaluate",
     "melgan_tf.cli.main", "melgan_tf.cli.prepare", "melgan_tf.cli.train", "melgan_tf.cli.generate",
-    "melgan_tf.cli.info", "melgan_tf.cli.export", "melgan_tf.cli.evaluate", "melgan_tf.exports.tflite"])
+    "melgan_tf.cli.info", "melgan_tf.cli.export", "melgan_tf.cli.evaluate", "melgan_tf.exports.publish",
+    "melgan_tf.exports.tflite"])
 
 
 @dataclass

@@ -156,5 +156,5 @@ def test_a_vocoder_takes_no_card(tmp_path):
     for option, value in (("--markdown", "a.md"), ("--png", "a.png"), ("--train", "sounds"), ("--count", 3)):
         invoke("evaluate", "vocoder-16k", "--reference", tmp_path / "sounds", option,
                value if isinstance(value, int) else tmp_path / value).one_line(
-            "vocoder-16k is a vocoder itself", f"leave {option} away", code=2)
+            "vocoder-16k is a vocoder itself", f"remove {option}", code=2)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["sounds"]

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from command_line import contents, invoke, unchanged
+from command_line import contents, invoke
 from tiny_vocoders import FAST, MELGAN, STEP, ship, tiny, tone, write_run
 
 from melgan_tf.config import presets, to_dict
 from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.exports import saved_model, tflite, tflite_metadata, vocoder
-from melgan_tf.exports.vocoder import export_tflite, join, new_frames, windows
-from melgan_tf.inference.load import load_sound_model
-from melgan_tf.inference.vocoder import Vocoder, load_vocoder
+from melgan_tf.errors import UsageError
+from melgan_tf.exports import export, tflite_metadata
+from melgan_tf.inference.load import load, load_sound_model
+from melgan_tf.inference.vocoder import load_vocoder
+from melgan_tf.inference.windows import join, new_frames, windows
 
 SEED = presets.get("seed")
 #: As the package's vocoder for the same mels, a frame is split.
@@ -32,14 +32,14 @@ SECONDS = 0.3  # of a window: 9 frames
 BOTH = pytest.mark.parametrize("name", list(RUNS))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     return {name: write_run(folder / name, config) for name, config in RUNS.items()} | {
         "seed": write_run(folder / "seed", SEED)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def loaded(runs):
     return {name: load_vocoder(runs[name]) for name in RUNS}
 
@@ -61,7 +61,7 @@ def worst(made: np.ndarray, wanted: np.ndarray) -> float:
 
 # -- SavedModel ------------------------------------------------------------------------------------------------------
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bases(runs, tmp_path_factory):
     """Version 1 of each, as the command makes it."""
     folder = tmp_path_factory.mktemp("saved")
@@ -73,7 +73,7 @@ def bases(runs, tmp_path_factory):
     return {name: folder / name for name in RUNS}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def signatures(bases):
     models = {name: tf.saved_model.load(str(bases[name] / "1")) for name in RUNS}
     return {name: model.signatures for name, model in models.items()}
@@ -155,12 +155,13 @@ def test_a_saved_model_tells_of_its_origin(bases, runs, loaded, name):
 
 # -- TFLite ----------------------------------------------------------------------------------------------------------
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def files(loaded, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tflite")
     made = {}
     for name, quantize in (("fast", "none"), ("fast", "float16"), ("melgan", "none")):
-        receipt = export_tflite(loaded[name], folder / f"{name}-{quantize}.tflite", quantize, seconds=SECONDS)
+        receipt = export(loaded[name], folder / f"{name}-{quantize}.tflite", "tflite", quantize=quantize,
+                         seconds=SECONDS)
         made[name, quantize] = Path(receipt.path)
     return made
 
@@ -245,7 +246,7 @@ def test_whole_numbers_are_refused(runs, loaded, quantize, tmp_path):
     invoke("export", runs["fast"], "--out", tmp_path / "out", "--format", "tflite", "--quantize", quantize).one_line(
         f"--quantize {quantize}", "floating point", "none or float16", code=2)
     with pytest.raises(UsageError, match="none or float16"):
-        export_tflite(loaded["fast"], tmp_path / "out", quantize)
+        export(loaded["fast"], tmp_path / "out", "tflite", quantize=quantize)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -267,77 +268,14 @@ def test_windows_cover_every_frame_once(length, masked):
     np.testing.assert_array_equal(join(audio, length, frames, context, masked), np.repeat(mel[:, 0], 3))
 
 
-# -- what strays is not kept -----------------------------------------------------------------------------------------
-
-@pytest.fixture
-def stand_in(monkeypatch, loaded):
-    """Exports without TensorFlow's work: what "runs elsewhere" returns the model's own sounds, moved by some."""
-    off = 0.0
-
-    def standalone(script, model, inputs):
-        report = {"ops": {"ADD": 1}, "signatures": {"vocode": {}}, "threads": 1,
-                  "milliseconds_per_sound": {"audio": 1.0}}
-        audio = loaded["fast"].vocode(inputs["mel"])
-        return report, {"audio": audio + off * np.abs(audio).max()}
-
-    def stray(by: float) -> None:
-        nonlocal off
-        off = by
-
-    monkeypatch.setattr(vocoder, "_write_archive", lambda vocoder, folder: folder.mkdir())
-    monkeypatch.setattr(vocoder, "run_standalone", standalone)
-    return stray
-
-
-@pytest.mark.parametrize("off", [0.01, np.nan])
-def test_an_export_that_strays_is_not_kept(runs, stand_in, tmp_path, off):
-    arguments = ("export", runs["fast"], "--out", tmp_path / "out", "--quiet")
-    assert invoke(*arguments).code == 0
-    check = unchanged(tmp_path)
-    stand_in(off)
-    invoke(*arguments).one_line("audio differs by", "(tolerance 0.002)", "nothing was kept", code=1)
-    check()
-
-
-def test_versions_and_force(runs, stand_in, tmp_path):
-    arguments = ("export", runs["fast"], "--out", tmp_path, "--quiet")
-    assert [invoke(*arguments).code for _ in range(2)] == [0, 0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
-    check = unchanged(tmp_path)
-    invoke(*arguments, "--version", 2).one_line(f"{tmp_path}/2 exists", "--force", code=2)
-    check()
-    assert invoke(*arguments, "--version", 2, "--force").code == 0
-
-
-@pytest.mark.parametrize("where", ["run_standalone", "_convert"])
-def test_an_interrupted_export_leaves_nothing(loaded, monkeypatch, tmp_path, where):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(vocoder, "_convert", lambda *_: b"")
-    monkeypatch.setattr(vocoder, where, interrupt)
-    monkeypatch.setattr(tflite_metadata, "add", lambda content, values: content)
-    with pytest.raises(KeyboardInterrupt):
-        export_tflite(loaded["fast"], tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_does_not_run_is_not_kept(loaded, monkeypatch, tmp_path):
-    monkeypatch.setattr(vocoder, "_convert", lambda *_: b"")
-    monkeypatch.setattr(tflite_metadata, "add", lambda content, values: content)
-    with pytest.raises(MelGANError, match="the export does not run outside of this process"):
-        export_tflite(loaded["fast"], tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
-
-
 # -- sound models that contain a vocoder -----------------------------------------------------------------------------
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def with_vocoder(runs):
     return {name: load_sound_model(runs["seed"], vocoder=str(runs[name])) for name in RUNS}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sounds(with_vocoder):
     """Five sounds of seed 5 of each, rendered by its vocoder."""
     return {name: trained.sampler.generate(5, 5) for name, trained in with_vocoder.items()}
@@ -364,7 +302,7 @@ def test_a_saved_model_contains_the_vocoder(runs, with_vocoder, sounds, tmp_path
 @pytest.mark.slow
 @BOTH
 def test_a_tflite_file_contains_the_vocoder(with_vocoder, sounds, name, tmp_path):
-    receipt = tflite.export(with_vocoder[name], tmp_path / "drums.tflite")
+    receipt = export(with_vocoder[name], tmp_path / "drums.tflite", "tflite")
     interpreter, wanted = Interpreter(model_path=receipt.path, num_threads=1), sounds[name]
     assert sorted(interpreter.get_signature_list()) == ["generate", "mel"]
     runner = interpreter.get_signature_runner("generate")
@@ -379,19 +317,16 @@ def test_a_tflite_file_contains_the_vocoder(with_vocoder, sounds, name, tmp_path
 def test_the_vocoder_of_an_export_is_the_one_that_generate_chooses(runs, monkeypatch, tmp_path):
     """Without a choice: the package's own, and the receipt says so."""
     ship(monkeypatch, tmp_path / "weights", vocoder_16k=RUNS["fast"])
-    seen = []
-    monkeypatch.setattr(saved_model, "export", lambda trained, *_: seen.append(trained.vocoder_metadata))
-    for choice in ((), ("--vocoder", "griffin-lim")):
-        assert invoke("export", runs["seed"], "--out", tmp_path / "out", "--quiet", *choice).code == 0
-    assert [renderer["name"] for renderer in seen] == ["vocoder-16k", "griffin-lim"]
+    for choice, name in ((None, "vocoder-16k"), ("griffin-lim", "griffin-lim")):
+        assert load(runs["seed"], vocoder=choice).exportable().origin["vocoder"]["name"] == name
 
 
 @pytest.mark.parametrize("name", ["melgan", "vocoder-22k", "vocoder-16k"])
-def test_most_of_a_window_is_new_unless_told_otherwise(name):
+def test_most_of_a_window_is_new_by_default(name):
     """And a window holds a second at least."""
     config = presets.get(name)
-    vocoder = Vocoder(build_network(config), config, name, 0, "0" * 12)
-    new, second = new_frames(vocoder), config.audio.sample_rate / config.audio.hop_samples
+    second, context = config.audio.sample_rate / config.audio.hop_samples, build_network(config).context_frames
+    new = new_frames(second, context)
     assert new >= round(second)
-    assert new / (new + 2 * vocoder.model.context_frames) >= 2 / 3
-    assert new_frames(vocoder, 2.0) == round(2 * second)
+    assert new / (new + 2 * context) >= 2 / 3
+    assert new_frames(second, context, 2.0) == round(2 * second)

@@ -408,7 +408,7 @@ def test_a_vocoder_takes_no_vocoder(runs, package, tmp_path, command):
     check = unchanged(tmp_path)
     for source in (runs["fast"], "vocoder-16k"):
         invoke(command[0], source, *command[1:], "--vocoder", "griffin-lim").one_line(
-            f"{source} is a vocoder itself", "--vocoder", code=2)
+            f"{source} is a vocoder itself", "remove --vocoder", code=2)
     check()
 
 

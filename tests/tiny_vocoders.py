@@ -13,6 +13,9 @@ from melgan_tf import weights
 from melgan_tf.config import Config, presets
 from melgan_tf.config.registry import build_network
 from melgan_tf.inference import vocoder as vocoders
+from melgan_tf.inference.load import SoundModel
+from melgan_tf.inference.renderer import GriffinLim
+from melgan_tf.inference.sampler import Sampler
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.melgan.config import MelGANConfig
 from melgan_tf.models.spectrogram_gan.networks import Generator
@@ -43,6 +46,13 @@ def write_run(folder: Path, config: Config) -> Path:
     CheckpointStore(directory.checkpoints).save(
         collect(generator=model.variables), STEP, {"audio_fingerprint": config.audio.fingerprint()})
     return folder
+
+
+def sound_model() -> SoundModel:
+    """The seed preset's generator, untrained, whose mels one iteration of Griffin-Lim renders."""
+    config = presets.get("seed")
+    sampler = Sampler(Generator(config.model.noise_dim, seed=1), config, GriffinLim(iterations=1))
+    return SoundModel(sampler, config, 6, "0123456789ab")
 
 
 def ship(monkeypatch: pytest.MonkeyPatch, folder: Path, **configs: Config) -> Path:
