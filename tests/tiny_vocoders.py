@@ -13,9 +13,9 @@ from melgan_tf import weights
 from melgan_tf.config import Config, presets
 from melgan_tf.config.registry import build_network
 from melgan_tf.inference import vocoder as vocoders
-from melgan_tf.inference.load import SoundModel
 from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.melgan.config import MelGANConfig
 from melgan_tf.models.spectrogram_gan.networks import Generator
