@@ -26,8 +26,8 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str, chunk_seconds: fl
             force: bool, quiet: bool) -> None:
     """Render every INPUT to a WAV.
 
-    An INPUT is a sound, which is turned into a mel spectrogram and back (copy synthesis: what the vocoder can do at its
-    best), a folder of sounds, or a .npy file of a mel spectrogram (frames, mel_bins) on the vocoder's own scale.
+    An INPUT is a sound, which is turned into a mel spectrogram and back (copy synthesis: the vocoder at its best), a
+    folder of sounds, or a .npy file of a mel spectrogram (frames, mel_bins) on the vocoder's own scale.
     """
     if not math.isfinite(chunk_seconds or 0.0):
         raise UsageError(f"--chunk-seconds {chunk_seconds}: give a number of seconds")

@@ -19,7 +19,7 @@ from melgan_tf.data.mel_dataset import class_shares, labelled_batches
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import vocoder as vocoders
 from melgan_tf.inference.generate import write_sounds
-from melgan_tf.inference.html_page import page
+from melgan_tf.inference.html_page import listening_page
 from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
@@ -117,7 +117,7 @@ def test_the_page_plays_every_sound_under_its_class():
                 found.append(dict(attributes)["src"])
 
     sounds = [{"file": "kick-seed0-0000.wav", "label": "kick"}, {"file": "a b<&.wav", "label": "<odd>"}]
-    text = page({"sounds": sounds, "preset": "drums", "sample_rate": 16000}, "sounds.png")
+    text = listening_page({"sounds": sounds, "preset": "drums", "sample_rate": 16000}, "sounds.png")
     Parser().feed(text)
     assert sorted(found) == ["a%20b%3C%26.wav", "kick-seed0-0000.wav", "sounds.png"]
     assert "<h2>&lt;odd&gt;</h2>" in text

@@ -156,7 +156,7 @@ def test_a_wav_says_who_made_it(vocode, runs, loaded):
 def test_what_exceeds_full_scale_is_told(vocode):
     np.save("loud.npy", np.full((9, AUDIO.mel_bins), 4.0, np.float32))
     ended = vocode("loud.npy", "--quiet")
-    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "warning: out/loud.wav was held to full scale\n")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "warning: out/loud.wav was clipped to full scale\n")
     assert np.abs(samples_of("out/loud.wav")).max() >= 32_767
 
 
@@ -247,7 +247,7 @@ def _cut_archive(file: Path) -> None:
 def test_a_damaged_mel_is_one_line(vocode, make, tmp_path):
     make(Path("a.npy"))
     check = unchanged(tmp_path)
-    vocode("a.npy").one_line("a.npy is no .npy array of numbers, or a damaged one", code=1)
+    vocode("a.npy").one_line("a.npy is not a .npy array of numbers", code=1)
     check()
 
 
@@ -255,7 +255,7 @@ def test_a_mel_on_another_scale_is_refused(vocode, tmp_path):
     """Decibels, say, or power without a logarithm: 10 to the power of it would have no end."""
     np.save("a.npy", np.full((9, AUDIO.mel_bins), 60.0))
     check = unchanged(tmp_path)
-    vocode("a.npy").one_line("a.npy holds values up to 60", "scale", "log10", code=2)
+    vocode("a.npy").one_line("a.npy contains values up to 60", "scale", "log10", code=2)
     check()
 
 
@@ -273,7 +273,7 @@ def test_what_does_not_become_a_sound_is_one_line(vocode, monkeypatch, tmp_path)
     monkeypatch.setattr("melgan_tf.inference.vocode_files._render", lambda vocoder, mels, seconds: np.full(9, np.nan))
     save_wav("a.wav", tone(900, RATE), RATE)
     check = unchanged(tmp_path)
-    vocode("a.wav").one_line("a.wav does not become a sound", "not finite", code=1)
+    vocode("a.wav").one_line("a.wav", "NaN or infinity", code=1)
     check()
 
 

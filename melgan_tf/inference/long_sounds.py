@@ -1,14 +1,14 @@
-"""Sounds of any length, made piece by piece, and seamless loops: what `melgan-tf generate --seconds` writes.
+"""Sounds of any length, rendered piece by piece, and seamless loops: `melgan-tf generate --seconds`.
 
-Mel and waveform are both made in pieces that overlap by what the generator and the vocoder look around, so that the
-pieces joined are the whole, and memory does not grow with the length::
+Mel and waveform are both made in pieces that overlap by the context of the generator and of the vocoder, so that the
+joined pieces equal the whole, and memory does not grow with the length::
 
     noise of steps   [-5 ... 36]  [27 ... 68] ...     every piece with its neighbourhood
     mel              [ 0 ...   ]  [   ...    ] ...    joined by streaming synthesis
     waveform         [ 0 ... ][   ...   ] ...
 
-In a loop, noise and style repeat after so many steps, and so does the vocoder's clock. It is made from a little before
-its beginning to a little behind its end, and cut out: its last sample leads into its first.
+In a loop, noise, style and the vocoder's clock repeat after its number of steps. It is rendered from a little before
+its start to a little after its end, and cut out: its last sample leads into its first.
 """
 
 from __future__ import annotations
@@ -61,29 +61,29 @@ class StreamSampler(Protocol):
 
 @dataclass(frozen=True)
 class Length:
-    """How long sounds are to be.
+    """The length of sounds.
 
     Attributes:
-        samples: of each.
-        frames: of mel that these are made of.
-        period: steps after which a loop repeats; 0 for a sound that does not.
+        samples: samples of each.
+        frames: frames of mel.
+        loop_steps: steps after which a loop repeats; 0 for a sound that does not.
     """
 
     samples: int
     frames: int
-    period: int = 0
+    loop_steps: int = 0
 
     @classmethod
     def from_seconds(cls, seconds: float, sampler: StreamSampler, loop: bool = False) -> Length:
-        """The length that is wanted; of a loop the nearest that there is.
+        """The requested length; for loops the nearest possible one.
 
         Args:
             seconds: more than 0.
-            sampler: of the model; the clock of its vocoder has to come round in a loop.
-            loop: whether it is to be one.
+            sampler: of the model; a loop takes whole periods of its vocoder's clock.
+            loop: whether to make seamless loops.
 
         Raises:
-            UsageError: longer than a WAV file, or no positive number.
+            UsageError: it is not a positive number, or longer than a WAV file can be.
         """
         rate, hop = sampler.audio.sample_rate, sampler.audio.hop_samples
         if not 0 < seconds < math.inf or seconds * rate > MAX_SAMPLES:
@@ -91,20 +91,20 @@ class Length:
         if not loop:
             samples = max(1, round(seconds * rate))
             return cls(samples, -(-samples // hop))
-        unit = sampler.loop_quantum
-        frames = max(1, round(seconds * rate / hop / unit)) * unit
+        quantum = sampler.loop_quantum
+        frames = max(1, round(seconds * rate / hop / quantum)) * quantum
         return cls(frames * hop, frames, frames // sampler.step_frames)
 
 
 @dataclass(frozen=True)
 class LongSound:
-    """A sound on disk, before it is brought to its level.
+    """A sound on disk, before its level is set.
 
     Attributes:
         file: its samples, float32.
-        samples: how many.
+        samples: their number.
         peak: largest magnitude.
-        picture: ``(columns, mel_bins)``: its mel, no wider than a picture.
+        picture: ``(columns, mel_bins)``: its mel, averaged to the width of a picture.
     """
 
     file: Path
@@ -135,7 +135,7 @@ class StreamRenderer:
         self.sampler, self.length, self.vocoder = sampler, length, sampler.vocoder
         self._mel = tf.function(self._piece, autograph=False, input_signature=[tf.TensorSpec((), tf.int64)] * 3)
 
-    def make(self, seed: int, index: int, folder: Path, advance: Callable[[float], None] = lambda share: None,
+    def make(self, seed: int, index: int, folder: Path, advance: Callable[[float], None] = lambda fraction: None,
              ) -> LongSound:
         """Makes a sound.
 
@@ -143,11 +143,11 @@ class StreamRenderer:
             seed: 0 to 2**63 - 1.
             index: the sound's number.
             folder: its file is made there; delete it after use.
-            advance: told how much more of it is done, from 0 to 1 in all.
+            advance: receives the fraction of the sound that was completed; in all 1.
 
         Raises:
             MelGANError: the vocoder makes numbers that are not finite.
-            OSError: the disk does not take it.
+            OSError: the file cannot be written.
         """
         picture, peak = _Picture(self.length.frames, self.sampler.audio.mel_bins), 0.0
         with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=".long-", delete=False) as file:
@@ -179,11 +179,11 @@ class StreamRenderer:
 
     def pieces(self, seed: int, index: int, on_mel: Callable[[np.ndarray], None] = lambda mel: None,
                ) -> Iterator[np.ndarray]:
-        """The waveform of a sound, piece by piece, faded at both ends if it is no loop.
+        """The waveform of a sound, piece by piece, faded at both ends unless it is a loop.
 
         Args:
             seed, index: as for `make`.
-            on_mel: shown every piece of mel ``(frames, mel_bins)`` that is heard.
+            on_mel: receives every piece of mel ``(frames, mel_bins)`` within the sound.
         """
         length, rate = self.length, self.sampler.audio.sample_rate
         fade, done = min(max(1, round(self.sampler.fade_seconds * rate)), length.samples), 0
@@ -213,10 +213,10 @@ class StreamRenderer:
         """At least ``frames`` frames of a sound's mel from frame ``first`` (a multiple of 16) on, on the vocoder's
         scale, piece by piece: ``(frames, mel_bins)`` each."""
         piece = _PIECE_STEPS * self.sampler.step_frames
-        for begin in range(first, first + frames, piece):
-            step = tf.constant(begin // self.sampler.step_frames, tf.int64)
+        for start in range(first, first + frames, piece):
+            step = tf.constant(start // self.sampler.step_frames, tf.int64)
             mel = self._mel(tf.constant(seed, tf.int64), tf.constant(index, tf.int64), step)
-            on_mel(mel[0, max(0, -begin):max(0, self.length.frames - begin)].numpy())
+            on_mel(mel[0, max(0, -start):max(0, self.length.frames - start)].numpy())
             yield spectral.convert(mel, self.sampler.audio, self.vocoder.audio)[0].numpy()
 
     def _piece(self, seed: tf.Tensor, index: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
@@ -225,7 +225,7 @@ class StreamRenderer:
 
 
 class _Picture:
-    """A mel made narrow enough for a picture while it streams by: columns are means of equally many frames."""
+    """Averages a streamed mel to the width of a picture: columns are means of equally many frames."""
 
     def __init__(self, frames: int, bins: int) -> None:
         self._each = -(-frames // _COLUMNS)

@@ -17,11 +17,11 @@ def plan(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         out: the folder for the WAVs.
 
     Returns:
-        ``(input, WAV)`` pairs. What was found in a folder keeps its place below it.
+        ``(input, WAV)`` pairs. Files found in a folder keep their relative paths.
 
     Raises:
         UsageError: an input does not exist, two of them would become one file, or one would be replaced.
-        MelGANError: a folder holds no sounds.
+        MelGANError: a folder contains no sounds.
     """
     pairs: list[tuple[Path, Path]] = []
     taken: dict[Path, Path] = {}
