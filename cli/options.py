@@ -48,9 +48,9 @@ checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), d
 run_argument = click.argument("run", type=Place())
 
 
-def vocoder(text: str, default: str | None = None) -> Callable[[Any], Any]:
+def vocoder(text: str) -> Callable[[Any], Any]:
     """The option ``--vocoder``."""
-    return click.option("--vocoder", metavar="RUN|NAME", default=default, show_default=default is not None, help=text)
+    return click.option("--vocoder", metavar="RUN|NAME", help=text)
 
 
 def seed(default: int | None) -> Callable[[Any], Any]:

@@ -16,13 +16,13 @@ from melgan_tf.errors import UsageError
 @click.command("vocode", short_help="Turn mels, or the mels of sounds, into sounds.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=options.Place(remote=False))
 @click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Folder for the WAVs.")
-@options.vocoder("Run of a vocoder, or the name of one in the package.", default=api.DEFAULT_VOCODER)
+@options.vocoder(f"Run of a vocoder, or the name of one in the package.  [default: {api.DEFAULT_VOCODER}]")
 @click.option("--chunk-seconds", type=click.FloatRange(0.0, min_open=True),
               help="Render in pieces of this length, for long inputs; the result is the same.")
 @options.checkpoint
 @options.force
 @options.quiet
-def command(inputs: tuple[Path, ...], out: Path, vocoder: str, chunk_seconds: float | None, checkpoint: str,
+def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seconds: float | None, checkpoint: str,
             force: bool, quiet: bool) -> None:
     """Render every INPUT to a WAV.
 

@@ -234,7 +234,7 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
     return exports.export(model, path, format, force, **options)
 
 
-def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocoder: str | Path = DEFAULT_VOCODER,
+def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocoder: str | Path | None = None,
            chunk_seconds: float | None = None, checkpoint: Checkpoint = "last",
            progress: Progress | None = None) -> Vocoded:
     """Renders mels, or the mels of sounds (copy synthesis), to WAV files.
@@ -242,7 +242,7 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     Args:
         inputs: sound files, folders of them, or mels ``(frames, mel_bins)`` as ``.npy`` files.
         out: folder for the WAVs.
-        vocoder: a run, or the name of a vocoder.
+        vocoder: a run, or the name of a vocoder; by default ``vocoder-22k`` of the package.
         chunk_seconds: render pieces of this length, for long inputs; the result is the same.
         checkpoint: as for `load`.
         progress: reports files.
@@ -255,9 +255,16 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
         MelGANError: an input cannot be read, or a WAV not written.
     """
     from melgan_tf.inference.vocode_plan import plan
+    from melgan_tf.weights.sources import vocoder_config
 
     pairs = plan([Path(source) for source in ([inputs] if isinstance(inputs, str | Path) else inputs)], Path(out))
-    renderer = load_vocoder(vocoder, checkpoint=checkpoint, progress=progress)
+    if vocoder is not None:
+        vocoder_config(vocoder)
+    runtime.start_tensorflow(threads_per_op=1)  # pieces are rendered side by side
+    from melgan_tf.inference import vocoder as vocoders
     from melgan_tf.inference.vocode_files import vocode_files
 
+    # a run called like the default is not meant by default
+    renderer = (vocoders.load_pretrained_vocoder(DEFAULT_VOCODER) if vocoder is None else
+                vocoders.load_vocoder(vocoder, checkpoint, progress))
     return vocode_files(renderer, pairs, chunk_seconds, progress)

@@ -113,7 +113,7 @@ def test_a_name_that_is_not_utf8(run, tmp_path):
 # -- what progress looks like ----------------------------------------------------------------------------------------
 
 def test_without_a_terminal_progress_is_plain_lines(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(console, "_PLAIN_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", 0.0)
     ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 20)
     lines = ended.stderr.splitlines()
     assert "\x1b" not in ended.stderr + ended.stdout
@@ -136,7 +136,7 @@ def test_plain_lines_come_seldom(monkeypatch, capsys):
 
 
 def test_quiet_progress_says_warnings_only(monkeypatch, capsys):
-    monkeypatch.setattr(console, "_PLAIN_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", 0.0)
     progress = console.ConsoleProgress(quiet=True)
     with progress.task("training", 10, "steps") as advance:
         advance(5)

@@ -46,8 +46,10 @@ def train(folder: Path, *arguments: object):
     """With the seed preset, unless a run exists or another is named."""
     (folder / "sounds").mkdir(exist_ok=True)
     given = " ".join(map(str, arguments))
+    if "--config" in arguments and (file := arguments[arguments.index("--config") + 1]).is_file():
+        given += file.read_text(errors="replace")
     named = (folder / "run").exists() and "--fresh" not in given or any(
-        word in given for word in ("--preset", "--config", "preset="))
+        word in given for word in ("--preset", "preset=", '"preset"'))
     return invoke("train", folder / "sounds", "--run-dir", folder / "run", *arguments,
                   *(() if named else ("--preset", "seed")))
 
@@ -262,7 +264,7 @@ def test_the_same_command_again_has_nothing_to_do(run):
 
 
 def test_unusable_files_are_counted_and_named_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(console, "_PLAIN_EVERY_SECONDS", math.inf)
+    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", math.inf)
     sounds = write_sounds(tmp_path / "sounds", 8)
     write_damaged(sounds / "more")
     ended = invoke("train", sounds, "--run-dir", tmp_path / "run", "--steps", 1, *SHORT)

@@ -41,7 +41,7 @@ def resolve(data: str | Path, run: str | Path, preset: str | None = None, change
                          "--run-dir, or --fresh to start over")
     if not existing and name is None and init_from is None:
         name = _suggested(data, progress or Progress())
-    base = existing or (presets.get(name) if name else source_config(init_from))
+    base = existing or (source_config(init_from) if name is None else presets.get(name))
     if init_from and not existing:
         base = base.fine_tuning(trained_steps(init_from))
     config = from_dict(Config, merge(to_dict(base), changes))
