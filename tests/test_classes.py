@@ -48,7 +48,8 @@ def test_labels_are_read(text, vector):
 
 @pytest.mark.parametrize(("text", "part"), [
     ("kik", "did you mean 'kick'"), ("", "known are hat, kick, snare"), ("kick=0", "'0' must be a positive number"),
-    ("kick=nan", "'nan' is no number"), ("kick=inf", "no number"), ("kick=-1,snare=2", "'-1'"), ("kick,", "unknown")])
+    ("kick=nan", "'nan' must be a positive number"), ("kick=inf", "positive number"), ("kick=-1,snare=2", "'-1'"),
+    ("kick,", "unknown")])
 def test_labels_that_cannot_be_are_refused(text, part):
     with pytest.raises(UsageError, match=part):
         THREE.label(text)

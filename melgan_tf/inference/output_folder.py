@@ -41,7 +41,7 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def part(self, count: int, batch: int) -> range:
+    def indices(self, count: int, batch: int) -> range:
         """The indices of its sounds among ``count``: whole batches, except the last.
 
         Example:

@@ -23,7 +23,8 @@ from melgan_tf.inference.streaming import in_chunks
 from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
 
-_ANALYZED_FRAMES = 4096
+#: Frames of a sound that are analyzed at a time.
+ANALYZED_FRAMES = 4096
 _MAX_LOG10 = 12.0  # of log10: a full-scale sound stays below 8
 
 
@@ -98,7 +99,7 @@ def _mels(vocoder: Vocoder, source: Path) -> tuple[Iterator[np.ndarray], int | N
     """The mel of a file in pieces, and the samples to keep; None keeps all samples of its frames."""
     if source.suffix.lower() == ".npy":
         mel = _read_mel(source, vocoder.audio.mel_bins)
-        return (mel[i:i + _ANALYZED_FRAMES] for i in range(0, len(mel), _ANALYZED_FRAMES)), None
+        return (mel[i:i + ANALYZED_FRAMES] for i in range(0, len(mel), ANALYZED_FRAMES)), None
     samples = load(source, vocoder.audio.sample_rate)
     return _analyze(vocoder, samples), len(samples)
 
@@ -110,8 +111,8 @@ def _analyze(vocoder: Vocoder, samples: np.ndarray) -> Iterator[np.ndarray]:
     whole = np.pad(samples, (0, max(0, -len(samples) % hop, before + 1 - len(samples), after + 1 - len(samples))))
     padded = np.pad(whole, (before, after), mode="reflect")
     frames = (len(padded) - audio.n_fft) // hop + 1
-    for first in range(0, frames, _ANALYZED_FRAMES):
-        last = min(first + _ANALYZED_FRAMES, frames)
+    for first in range(0, frames, ANALYZED_FRAMES):
+        last = min(first + ANALYZED_FRAMES, frames)
         yield spectral.mel_of_padded(tf.constant(padded[None, first * hop:(last - 1) * hop + audio.n_fft]),
                                      audio).numpy()[0]
 
