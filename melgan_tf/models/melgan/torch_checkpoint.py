@@ -57,8 +57,10 @@ def load_state(path: Path) -> dict[str, np.ndarray]:
     if not isinstance(stored, dict) or not stored:
         raise MelGANError(f"{path} contains no named tensors: give the netG.pt of a MelGAN")
     state = {_canonical(path, name): _array(path, name, value, torch) for name, value in stored.items()}
+    if len(state) < len(stored):
+        raise MelGANError(f"{path} contains a tensor twice, with two spellings of its name")
     for name in [name for name in state if name.endswith(".weight")]:
-        if f"{name}_v" not in state and state[name].ndim == 3:
+        if not {f"{name}_v", f"{name}_g"} & state.keys() and state[name].ndim == 3:
             state[f"{name}_v"], state[f"{name}_g"] = _normalized(state.pop(name))
     return state
 
