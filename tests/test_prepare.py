@@ -281,12 +281,13 @@ def test_shards_that_do_not_fit_are_refused_in_one_line(small, tmp_path):
     data, out = small
     other = tmp_path / "other"
     prepare(data, other, ClipSettings(22_050, 4_000), workers=1)
-    invoke("train", other, "--run-dir", tmp_path / "run").one_line(
+    invoke("train", other, "--run-dir", tmp_path / "run", "--preset", "drums").one_line(
         f"{other} contains clips of 22050 Hz and 4000 samples, not of 16000 Hz and 8000 samples", "--rate 16000",
         "--seconds 0.5", "audio.sample_rate", code=2)
     assert not (tmp_path / "run").exists()
     (out / "index.json").unlink()
-    invoke("train", out, "--run-dir", tmp_path / "run").one_line("is not completely prepared", code=1)
+    invoke("train", out, "--run-dir", tmp_path / "run", "--preset", "drums").one_line(
+        "is not completely prepared", code=1)
 
 
 # -- size ------------------------------------------------------------------------------------------------------------

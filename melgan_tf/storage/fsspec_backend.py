@@ -117,7 +117,8 @@ def _file_system(scheme: str, account: str = "") -> Any:
         if endpoint := environment.get("S3_ENDPOINT"):
             secure = "http" if environment.get("S3_USE_HTTPS") == "0" else "https"
             options["endpoint_url"] = endpoint if "://" in endpoint else f"{secure}://{endpoint}"
-        options["client_kwargs"] = {"verify": False} if environment.get("S3_VERIFY_SSL") == "0" else {}
+        verify = False if environment.get("S3_VERIFY_SSL") == "0" else environment.get("S3_CA_FILE")
+        options["client_kwargs"] = {} if verify is None else {"verify": verify}
         if region := environment.get("AWS_REGION"):
             options["client_kwargs"]["region_name"] = region
         options["config_kwargs"] = {"connect_timeout": int(environment["S3_CONNECT_TIMEOUT_MSEC"]) / 1000,
