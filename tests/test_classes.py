@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from melgan_tf.config import presets
 from melgan_tf.data.labels import Classes
-from melgan_tf.data.mel_dataset import class_shares, labelled_batches
+from melgan_tf.data.mel_dataset import class_probabilities, labeled_batches
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import vocoder as vocoders
 from melgan_tf.inference.generate import write_sounds
@@ -84,15 +84,15 @@ def test_a_wanted_class_takes_the_place_of_the_drawn_ones_and_leaves_the_noise(s
 
 def test_class_shares_between_natural_and_equal():
     counts = np.array([90, 10, 0])
-    np.testing.assert_allclose(class_shares(counts, 0.0), [0.9, 0.1, 0])
-    np.testing.assert_allclose(class_shares(counts, 1.0), [0.5, 0.5, 0])
+    np.testing.assert_allclose(class_probabilities(counts, 0.0), [0.9, 0.1, 0])
+    np.testing.assert_allclose(class_probabilities(counts, 1.0), [0.5, 0.5, 0])
 
 
 def test_batches_are_a_function_of_seed_and_step_and_balanced():
     mels = np.arange(100, dtype="float32").reshape(100, 1, 1)
     labels = np.repeat([0, 1], [90, 10])
-    whole = list(labelled_batches(mels, labels, 64, seed=5, balance=1.0).take(30).as_numpy_iterator())
-    later = next(iter(labelled_batches(mels, labels, 64, seed=5, start_step=20, balance=1.0).as_numpy_iterator()))
+    whole = list(labeled_batches(mels, labels, 64, seed=5, balance=1.0).take(30).as_numpy_iterator())
+    later = next(iter(labeled_batches(mels, labels, 64, seed=5, start_step=20, balance=1.0).as_numpy_iterator()))
     for ours, theirs in zip(whole[20], later, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     drawn = np.concatenate([batch[1] for batch in whole])

@@ -11,7 +11,7 @@ import numpy as np
 from melgan_tf.errors import UsageError
 
 #: Name of the class of sounds that are not in a sub-folder.
-UNLABELLED = "unlabelled"
+UNLABELED = "unlabelled"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Classes:
     @property
     def names(self) -> list[str]:
         """The names that users see and type."""
-        return [name or UNLABELLED for name in self.counts]
+        return [name or UNLABELED for name in self.counts]
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -95,29 +95,29 @@ def steps_per_epoch(sounds: int, batch_size: int) -> int:
 
 
 def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0) -> tf.data.Dataset:
-    """Endless batches of shuffled sounds, each epoch in an order of its own.
+    """Return endless batches of sounds, shuffled in every epoch.
 
-    Every batch has the same shape, so that XLA compiles once: an epoch's last batch is filled up with sounds of weight
-    zero. Weights sum to 1 in every batch.
+    All batches have the same shape, so XLA compiles once: the last batch of an epoch is padded with sounds of weight
+    zero. The weights of a batch sum to 1.
 
     Args:
         images: ``(sounds, mel_bins, frames, 1)``.
         batch_size: at most the number of sounds.
-        seed: decides the order.
-        start_step: batches to leave out, as if they had been consumed.
+        seed: of the order.
+        start_step: batches to skip, as if they had been consumed.
 
     Returns:
         A dataset of ``(images, weights)``: ``(batch_size, mel_bins, frames, 1)`` and ``(batch_size,)``.
 
     Raises:
-        MelGANError: there are fewer sounds than a batch takes.
+        MelGANError: there are fewer sounds than ``batch_size``.
     """
     count = len(images)
     if count < batch_size:
         raise MelGANError(f"{count} sounds are too few for batches of {batch_size}: add sounds or set "
                           f"training.batch_size={max(1, count // 2)}")
     per_epoch = steps_per_epoch(count, batch_size)
-    filled = per_epoch * batch_size
+    padded = per_epoch * batch_size
     pool = tf.constant(images)
     weights = np.full((per_epoch, batch_size), 1.0 / batch_size, "float32")
     in_last = count - (per_epoch - 1) * batch_size
@@ -125,7 +125,7 @@ def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order = tf.argsort(tf.random.stateless_uniform((count,), tf.stack([np.int64(seed), number])), stable=True)
-        order = tf.reshape(tf.pad(order, [[0, filled - count]]), (per_epoch, batch_size))
+        order = tf.reshape(tf.pad(order, [[0, padded - count]]), (per_epoch, batch_size))
         return tf.data.Dataset.from_tensor_slices((order, weights))
 
     first_epoch, done = divmod(start_step, per_epoch)
@@ -133,7 +133,7 @@ def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0)
     return dataset.map(lambda order, weight: (tf.gather(pool, order), weight)).prefetch(8)
 
 
-def labelled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed: int, start_step: int = 0,
+def labeled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed: int, start_step: int = 0,
                      balance: float = 0.0) -> tf.data.Dataset:
     """Return endless batches of random sounds with their classes; a batch depends only on seed and step.
 
@@ -143,13 +143,13 @@ def labelled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed
         batch_size: any; sounds of a small set occur several times in a batch.
         seed: of the random choice.
         start_step: batches to skip, as if they had been consumed.
-        balance: 0 draws all sounds with equal probability, 1 all classes; see `class_shares`.
+        balance: 0 draws all sounds with equal probability, 1 all classes; see `class_probabilities`.
 
     Returns:
         A dataset of ``(mels, labels)``: ``(batch_size, frames, mel_bins)`` and ``(batch_size,)`` int32.
     """
     counts = np.bincount(labels)
-    weight = class_shares(counts, balance) / np.maximum(counts, 1)
+    weight = class_probabilities(counts, balance) / np.maximum(counts, 1)
     bounds = tf.constant(np.cumsum(weight[labels]) / np.sum(weight[labels]), tf.float32)
     pool, classes = tf.constant(mels), tf.constant(labels, tf.int32)
 
@@ -161,11 +161,11 @@ def labelled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed
     return tf.data.Dataset.range(start_step, np.iinfo(np.int64).max).map(batch).prefetch(8)
 
 
-def class_shares(counts: np.ndarray, balance: float) -> np.ndarray:
+def class_probabilities(counts: np.ndarray, balance: float) -> np.ndarray:
     """Return the probability of each class: ``counts ** (1 - balance)``, divided by its sum.
 
     Example:
-        >>> class_shares(np.array([90, 10]), 0.5).round(2).tolist()
+        >>> class_probabilities(np.array([90, 10]), 0.5).round(2).tolist()
         [0.75, 0.25]
     """
     shares = np.where(counts > 0, np.maximum(counts, 1.0) ** (1.0 - balance), 0.0)

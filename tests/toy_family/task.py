@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.data.mel_dataset import SoundSet, labelled_batches, load_folder
+from melgan_tf.data.mel_dataset import SoundSet, labeled_batches, load_folder
 from melgan_tf.models.sound_task import SoundTask, spaced
 from melgan_tf.progress import Progress
 from toy_family.train_step import ToyGAN
@@ -37,7 +37,7 @@ class ToyTask(SoundTask):
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training
-        return labelled_batches(self.sounds.mels, self.sounds.labels, settings.batch_size, settings.seed, start_step)
+        return labeled_batches(self.sounds.mels, self.sounds.labels, settings.batch_size, settings.seed, start_step)
 
     def log_line(self, logs: dict[str, float]) -> str:
         return f"Loss_D: {logs['discriminator/loss']:.4f}\tLoss_G: {logs['generator/loss']:.4f}"

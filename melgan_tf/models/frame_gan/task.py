@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.data.labels import Classes
-from melgan_tf.data.mel_dataset import SoundSet, class_shares, labelled_batches, load_folder
+from melgan_tf.data.mel_dataset import SoundSet, class_probabilities, labeled_batches, load_folder
 from melgan_tf.errors import UsageError
 from melgan_tf.models.frame_gan.train_step import FrameGAN
 from melgan_tf.models.sound_task import FEW_EXAMPLES, spaced
@@ -56,7 +56,7 @@ class FrameTask(VAEGANTask):
 
     def build(self) -> FrameGAN:
         counts = np.array(list(self.sounds.classes.values()))
-        self.model = FrameGAN(self.config, class_shares(counts, self.config.model.class_balance))
+        self.model = FrameGAN(self.config, class_probabilities(counts, self.config.model.class_balance))
         return self.model
 
     def adapt_weights(self, state: State, classes: tuple[str, ...]) -> State:
@@ -69,5 +69,5 @@ class FrameTask(VAEGANTask):
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training
-        return labelled_batches(self.sounds.mels, self.sounds.labels, settings.batch_size, settings.seed, start_step,
+        return labeled_batches(self.sounds.mels, self.sounds.labels, settings.batch_size, settings.seed, start_step,
                                 self.config.model.class_balance)
