@@ -57,10 +57,10 @@ def values_of(player):
 
 
 def torch_training(generator, discriminator, data, noise):
-    """As PyTorch's DCGAN example does it, with the figures of every step."""
+    """As PyTorch's DCGAN example does it, with the metrics of every step."""
     adam_g, adam_d = (torch.optim.Adam(player.parameters(), lr=2e-4, betas=(0.5, 0.999))
                       for player in (generator, discriminator))
-    criterion, figures = nn.BCELoss(), []
+    criterion, metrics = nn.BCELoss(), []
     for mels, z in zip(data, noise, strict=True):
         real = torch.tensor(mels).double().permute(0, 3, 1, 2)
         ones, zeros = (full(len(real), dtype=torch.float64) for full in (torch.ones, torch.zeros))
@@ -78,9 +78,9 @@ def torch_training(generator, discriminator, data, noise):
         loss_g = criterion(after, ones)
         loss_g.backward()
         adam_g.step()
-        figures.append([(loss_real + loss_fake).item(), loss_g.item(),
+        metrics.append([(loss_real + loss_fake).item(), loss_g.item(),
                         *(value.mean().item() for value in (judged, before, after))])
-    return np.array(figures)
+    return np.array(metrics)
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def data(_sound_folder):
 
 
 def trained(model, data):
-    """Both versions after the same steps: their figures, and for each weight (name, before, ours, theirs)."""
+    """Both versions after the same steps: their metrics, and for each weight (name, before, ours, theirs)."""
     pairs, noise = data
     players = {"generator": torch_generator().double(), "discriminator": torch_discriminator().double()}
     before = {name: as_torch(values_of(getattr(model, name)), name) for name in players}
@@ -115,8 +115,8 @@ def trained(model, data):
     for pair, z in zip(pairs, noise, strict=True):
         model.draw_noise = lambda count, z=z: z
         model.reset_metrics()
-        figures = model.train_step(pair)
-        ours.append([float(figures[name]) for name in SpectrogramGAN.METRICS])
+        metrics = model.train_step(pair)
+        ours.append([float(metrics[name]) for name in SpectrogramGAN.METRICS])
     weights = [(f"{name}, weight {index}", *(tensor.detach().numpy() for tensor in tensors))
                for name, player in players.items()
                for index, tensors in enumerate(zip(before[name], as_torch(values_of(getattr(model, name)), name),
@@ -131,7 +131,7 @@ def seed_model():
 
 
 def test_from_weights_of_a_trained_size_both_learn_the_same(data):
-    """Rounding aside: over ten steps it stays below a few 1e-6 of the figures and 1e-5 of what a weight moved.
+    """Rounding aside: over ten steps it stays below a few 1e-6 of the metrics and 1e-5 of what a weight moved.
 
     PyTorch computes in double precision: its float32 convolutions round worse on some processors than on others.
 
@@ -152,7 +152,7 @@ def test_from_weights_of_a_trained_size_both_learn_the_same(data):
 
 
 def test_from_the_recipes_own_weights_both_learn_alike(data):
-    """The figures agree to a thousandth, and every weight moves as far, nearly the same way.
+    """The metrics agree to a thousandth, and every weight moves as far, nearly the same way.
 
     No closer, because these weights are so small (0.02) that deep activations of the first sounds are some 1e-8, where
     a float32 SELU of a negative number depends on how it is computed, and Adam makes full steps of tiny gradients.

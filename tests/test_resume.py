@@ -184,7 +184,7 @@ def test_a_damaged_newest_checkpoint_costs_its_epochs_only(sound_folder, tmp_pat
 
 
 @pytest.mark.slow
-def test_changed_sounds_are_told_and_fresh_forgets(sound_folder, tmp_path, whole):
+def test_changed_sounds_are_reported_and_fresh_forgets(sound_folder, tmp_path, whole):
     folder = tmp_path / "drums"
     shutil.copytree(sound_folder, folder)
     shutil.copytree(whole, tmp_path / "run")

@@ -37,7 +37,7 @@ def finished(_sound_folder, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_run_tells_what_it_did(finished):
+def test_a_run_reports_what_it_did(finished):
     path, config, result, lines = finished
     assert (result.steps, result.epochs, result.signal, len(result.sounds)) == (12, 4, 0, 24)
     shown = [line for line in lines.lines if line.startswith("[")]
@@ -61,7 +61,7 @@ def test_history_has_one_row_an_epoch(finished):
 
 
 @pytest.mark.slow
-def test_tensorboard_shows_figures_pictures_and_sounds(finished):
+def test_tensorboard_shows_metrics_pictures_and_sounds(finished):
     path, config, *_ = finished
     found, rows = events(path), history(path)
     assert set(found) == {*SpectrogramGAN.METRICS, SCORE, "mel/real", "mel/fake", "audio/real", "audio/fake"}
@@ -124,7 +124,7 @@ def test_a_finished_run_has_nothing_to_do(finished, sound_folder):
     assert len(history(path)) == 4
 
 
-def test_config_json_is_there_before_the_first_step_and_skipped_sounds_are_told(tmp_path, tiny_config, monkeypatch):
+def test_config_json_is_there_before_the_first_step_and_skipped_sounds_are_reported(tmp_path, tiny_config, monkeypatch):
     folder = write_drums(tmp_path / "drums", each=4)
     (folder / "broken.wav").write_bytes(b"RIFF")
 
@@ -146,7 +146,7 @@ def test_config_json_is_there_before_the_first_step_and_skipped_sounds_are_told(
 @pytest.mark.parametrize("moment", ["mean", "weights"])
 def test_a_non_finite_loss_or_weight_stops_the_run_and_keeps_the_last_checkpoint(
         sound_folder, tmp_path, tiny_config, monkeypatch, moment):
-    """A loss shows in the epoch's mean; a weight spoilt by the last step of an epoch shows in no figure yet."""
+    """A loss shows in the epoch's mean; a weight spoilt by the last step of an epoch shows in no metric yet."""
     monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
     if moment == "mean":
         def poisoned(images, batch_size, seed, start_step=0):

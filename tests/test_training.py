@@ -50,7 +50,7 @@ def plain_discriminator(maps, weights):
 
 
 def plain_step(generator, discriminator, optimizers, mels, weights, noise):
-    """One step on lists of variables; returns the gradients and the five figures."""
+    """One step on lists of variables; returns the gradients and the five metrics."""
     g, d = ([v.value for v in variables] for variables in (generator, discriminator))
     with tf.GradientTape() as tape:
         real, before = plain_discriminator(mels, d), plain_discriminator(plain_generator(noise, g), d)
@@ -62,8 +62,8 @@ def plain_step(generator, discriminator, optimizers, mels, weights, noise):
         loss_g = -tf.reduce_sum(weights * tf.math.log(after))
     gradients_g = tape.gradient(loss_g, g)
     optimizers[0].apply(gradients_g, generator)
-    figures = [loss_d, loss_g, *(tf.reduce_sum(weights * p) for p in (real, before, after))]
-    return gradients_g, gradients_d, np.array(figures)
+    metrics = [loss_d, loss_g, *(tf.reduce_sum(weights * p) for p in (real, before, after))]
+    return gradients_g, gradients_d, np.array(metrics)
 
 
 class Recording(keras.optimizers.SGD):
@@ -125,13 +125,13 @@ def batch(seed=0, fillers=2, size=BATCH):
 
 
 def stepped(model, times=1):
-    """Takes steps with known noise, eagerly (tracing takes longer); the figures of the last one."""
+    """Takes steps with known noise, eagerly (tracing takes longer); the metrics of the last one."""
     for index in range(times):
         mels, weights, noise = batch(index)
         model.draw_noise = lambda count, noise=noise: noise
         model.reset_metrics()
-        figures = model.train_step((mels, weights))
-    return np.array([float(figures[name]) for name in SpectrogramGAN.METRICS])
+        metrics = model.train_step((mels, weights))
+    return np.array([float(metrics[name]) for name in SpectrogramGAN.METRICS])
 
 
 def values(model):
@@ -144,16 +144,16 @@ def close(ours, theirs, tolerance):
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3])
-def test_gradients_and_figures_are_those_of_the_plain_step(shards):
+def test_gradients_and_metrics_are_those_of_the_plain_step(shards):
     model = gan((Recording(0.01), Recording(0.01)), shards=shards)
     copy = plain_copy()
-    plain_g, plain_d, plain_figures = plain_step(*copy, (Recording(0.01), Recording(0.01)), *batch())
-    figures = stepped(model)
+    plain_g, plain_d, plain_metrics = plain_step(*copy, (Recording(0.01), Recording(0.01)), *batch())
+    metrics = stepped(model)
     for ours, theirs in ((model.generator_optimizer.seen, plain_g), (model.discriminator_optimizer.seen, plain_d)):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5 * np.abs(b).max())
-    np.testing.assert_allclose(figures, plain_figures, rtol=2e-5)
-    assert np.ptp(figures) > 0.05
+    np.testing.assert_allclose(metrics, plain_metrics, rtol=2e-5)
+    assert np.ptp(metrics) > 0.05
 
 
 @pytest.mark.slow
@@ -163,9 +163,9 @@ def test_weights_after_three_steps_are_those_of_the_plain_step_with_the_papers_a
     copy = plain_copy()
     before, optimizers = values(model), (PaperAdam(), PaperAdam())
     for index in range(3):
-        _, _, plain_figures = plain_step(*copy, optimizers, *batch(index))
-    figures = stepped(model, 3)
-    np.testing.assert_allclose(figures, plain_figures, rtol=1e-4)
+        _, _, plain_metrics = plain_step(*copy, optimizers, *batch(index))
+    metrics = stepped(model, 3)
+    np.testing.assert_allclose(metrics, plain_metrics, rtol=1e-4)
     assert max(np.abs(a - b).max() for a, b in zip(values(model), before, strict=True)) > 3e-4
     close(values(model), [np.asarray(v) for variables in copy for v in variables], 1e-5)
     for ours, theirs in zip((model.generator_optimizer, model.discriminator_optimizer), optimizers, strict=True):
@@ -192,25 +192,25 @@ def test_adam_is_that_of_the_paper_for_gradients_as_small_as_its_epsilon():
 def test_fillers_have_no_influence():
     with_mels, others = gan((Recording(0.01), Recording(0.01))), gan((Recording(0.01), Recording(0.01)))
     mels, weights, noise = batch()
-    figures = []
+    metrics = []
     for model, junk in ((with_mels, 0.0), (others, 50.0)):
         model.draw_noise = lambda count, junk=junk: tf.concat([noise[:6], noise[6:] + junk], 0)
-        figures.append(model.train_step((tf.concat([mels[:6], mels[6:] + junk], 0), weights)))
+        metrics.append(model.train_step((tf.concat([mels[:6], mels[6:] + junk], 0), weights)))
     for name in SpectrogramGAN.METRICS:
-        assert float(figures[0][name]) == pytest.approx(float(figures[1][name]), rel=1e-6)
+        assert float(metrics[0][name]) == pytest.approx(float(metrics[1][name]), rel=1e-6)
     for ours, theirs in ((with_mels.generator_optimizer, others.generator_optimizer),
                          (with_mels.discriminator_optimizer, others.discriminator_optimizer)):
         for a, b in zip(ours.seen, theirs.seen, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * np.abs(b).max())
 
 
-def test_figures_begin_where_nobody_knows_anything(sound_folder):
+def test_metrics_start_where_nothing_is_known(sound_folder):
     """ln 2 for each of the discriminator's two questions and for the generator's one; probabilities of a half."""
     model = gan(random_weights=False)
     data = next(iter(batches(load_folder(sound_folder, SEED).images(), BATCH, 0)))
-    figures = model.train_step(data)
-    figures = [float(figures[name]) for name in SpectrogramGAN.METRICS]
-    assert figures == pytest.approx([2 * math.log(2), math.log(2), 0.5, 0.5, 0.5], rel=0.03)
+    metrics = model.train_step(data)
+    metrics = [float(metrics[name]) for name in SpectrogramGAN.METRICS]
+    assert metrics == pytest.approx([2 * math.log(2), math.log(2), 0.5, 0.5, 0.5], rel=0.03)
 
 
 def test_noise_is_a_function_of_seed_and_step():
@@ -238,8 +238,8 @@ def test_mixed_precision_takes_finite_steps_near_the_full_ones(precision):
     keras.mixed_precision.set_global_policy(precision)
     model = gan(config=with_training(SEED, precision=precision))
     before = values(model)
-    figures = stepped(model, 2)
-    np.testing.assert_allclose(figures, expected, rtol=0.05, atol=0.02)
+    metrics = stepped(model, 2)
+    np.testing.assert_allclose(metrics, expected, rtol=0.05, atol=0.02)
     assert int(model.step) == 2  # none was left out for an overflow
     for old, new in zip(before, values(model), strict=True):
         assert new.dtype == np.float32

@@ -151,10 +151,10 @@ def test_a_run_comes_nearer_to_the_sounds_and_shows_it(sound_folder, tmp_path):
         assert (len(sounds), int(rate), waveform.shape) == (16, 16_000, (CLIP, 1))
     shown = [line for line in lines.lines if line.startswith("[")]
     assert (len(shown), [row[0] for row in rows]) == (2, [0, 1, 2, 3])
-    figures = dict(zip(VocoderGAN.METRICS, map(float, rows[3][1:]), strict=True))
+    metrics = dict(zip(VocoderGAN.METRICS, map(float, rows[3][1:]), strict=True))
     numbers = [float(number) for number in re.findall(r": (-?\d+\.\d{4})", shown[1])]
-    wanted = [figures[f"generator/{name}"] for name in ("loss", "stft", "mel", "feature_matching")]
-    np.testing.assert_allclose(numbers, [*wanted, figures["discriminator/loss"]], atol=1e-3)
+    wanted = [metrics[f"generator/{name}"] for name in ("loss", "stft", "mel", "feature_matching")]
+    np.testing.assert_allclose(numbers, [*wanted, metrics["discriminator/loss"]], atol=1e-3)
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])

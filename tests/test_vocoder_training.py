@@ -60,8 +60,8 @@ def clips(seed=0, count=BATCH):
     return tf.constant(rng.uniform(0.02, 0.8, (count, 1)) * (tones + 0.1 * rng.normal(size=(count, CLIP))), tf.float32)
 
 
-def named(figures):
-    return {name: float(figures[name]) for name in VocoderGAN.METRICS}
+def named(metrics):
+    return {name: float(metrics[name]) for name in VocoderGAN.METRICS}
 
 
 def values(player):
@@ -93,7 +93,7 @@ def test_stft_loss_is_what_librosa_says():
 
 
 def plain_step(model, real, adversarial):
-    """The same step as one would write it down; returns both players' gradients and the figures."""
+    """The same step as one would write it down; returns both players' gradients and the metrics."""
     weights, audio = model.loss_weights, model.config.audio
     g, d = ([v.value for v in player.trainable_variables] if player else [] for player in
             (model.generator, model.discriminator))
@@ -130,29 +130,29 @@ def plain_step(model, real, adversarial):
 @BOTH
 @pytest.mark.parametrize(("objective", "adversarial", "shards"), [
     (OBJECTIVE, False, 3), (OBJECTIVE, True, 2), (JUDGED, True, 1), (SPECTRAL, False, 1)], ids=str)
-def test_gradients_and_figures_are_those_of_the_plain_step(model, objective, adversarial, shards):
+def test_gradients_and_metrics_are_those_of_the_plain_step(model, objective, adversarial, shards):
     config = settings(model, objective)
     ours = gan(config, (Recording(0.0), Recording(0.05)), shards=shards)
     theirs = gan(config, (Recording(0.0), Recording(0.05)))
     gradients_g, gradients_d, plain = plain_step(theirs, clips(), adversarial)
-    figures = named(ours.train_step(clips(), adversarial))
-    assert figures == pytest.approx(plain, rel=2e-4, abs=1e-5)
+    metrics = named(ours.train_step(clips(), adversarial))
+    assert metrics == pytest.approx(plain, rel=2e-4, abs=1e-5)
     pairs = list(zip(ours.generator_optimizer.seen, gradients_g, strict=True))
     pairs += zip(ours.discriminator_optimizer.seen, gradients_d, strict=True) if adversarial else []
     for a, b in pairs:
         assert np.linalg.norm(a - b) <= 2e-3 * np.linalg.norm(b)
     if adversarial:
-        assert min(abs(figures[name]) for name in VocoderGAN.METRICS[3:]) > 0.005
+        assert min(abs(metrics[name]) for name in VocoderGAN.METRICS[3:]) > 0.005
 
 
 @pytest.mark.parametrize("adversarial", [False, True])
 def test_the_loss_is_the_sum_of_its_weighted_parts(adversarial):
     objective = VocoderObjective(adversarial_start=1, adversarial=2.0, feature_matching=3.0, stft=5.0, mel=7.0)
-    figures = named(gan(settings(objective=objective), shards=2).train_step(clips(), adversarial))
-    parts = [figures[f"generator/{name}"] for name in ("adversarial", "feature_matching", "stft", "mel")]
-    assert figures["generator/loss"] == pytest.approx(np.dot([2, 3, 5, 7], parts), rel=1e-5)
+    metrics = named(gan(settings(objective=objective), shards=2).train_step(clips(), adversarial))
+    parts = [metrics[f"generator/{name}"] for name in ("adversarial", "feature_matching", "stft", "mel")]
+    assert metrics["generator/loss"] == pytest.approx(np.dot([2, 3, 5, 7], parts), rel=1e-5)
     assert [part != 0 for part in parts] == [adversarial, adversarial, True, True]
-    assert (figures["discriminator/loss"] > 0) is adversarial
+    assert (metrics["discriminator/loss"] > 0) is adversarial
 
 
 @BOTH
@@ -162,15 +162,15 @@ def test_silent_clips_leave_everything_finite(model, adversarial, silent):
     ours = gan(settings(model), (Recording(0.01), Recording(0.01)), shards=2)
     sounds = tf.concat([tf.zeros((silent, CLIP)), clips()[silent:]], 0)
     for _ in range(2):
-        figures = named(ours.train_step(sounds, adversarial))
-        assert np.isfinite(list(figures.values())).all(), figures
+        metrics = named(ours.train_step(sounds, adversarial))
+        assert np.isfinite(list(metrics.values())).all(), metrics
         assert all(np.isfinite(gradient).all() for gradient in ours.generator_optimizer.seen)
     for values_of in values(ours.generator), values(ours.discriminator):
         assert all(np.isfinite(value).all() for value in values_of)
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_figure_that_is_not_finite_stops_the_loop():
+def test_a_metric_that_is_not_finite_stops_the_loop():
     model = gan(settings("smallest", SPECTRAL))
     dataset = tf.data.Dataset.from_tensors(clips() * np.nan).repeat()
     with pytest.raises(MelGANError, match=r"^generator/loss became nan in epoch 1: stopped; lower the learning rates"):
@@ -179,9 +179,9 @@ def test_a_figure_that_is_not_finite_stops_the_loop():
 
 # -- phases ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("preset", [name for name in presets.names() if presets.get(name).family.makes == "waveforms"])
-def test_every_preset_takes_steps_that_change_every_weight_of_who_learns(preset, monkeypatch):
+def test_every_preset_takes_steps_that_change_every_weight(preset, monkeypatch):
     """With the discriminators that it comes with."""
     monkeypatch.setattr(vocoder, "MultiScaleDiscriminator", MultiScaleDiscriminator)
     whole = presets.get(preset)
@@ -193,8 +193,8 @@ def test_every_preset_takes_steps_that_change_every_weight_of_who_learns(preset,
     sounds = tf.constant(0.3 * np.random.default_rng(0).normal(size=(2, samples)), tf.float32)
     for adversarial in (False, True) if model.switches else (True,):
         generator, discriminator = values(model.generator), values(model.discriminator)
-        figures = named(model.train_step(sounds, adversarial))
-        assert np.isfinite(list(figures.values())).all(), figures
+        metrics = named(model.train_step(sounds, adversarial))
+        assert np.isfinite(list(metrics.values())).all(), metrics
         assert all(changed(model.generator, generator))
         assert all(np.mean(old != new) > 0.9 for old, new in zip(generator, values(model.generator), strict=True))
         moved = [had for had, variable in zip(changed(model.discriminator, discriminator),
@@ -218,7 +218,7 @@ def test_phases_follow_the_objective(objective, switches, phases):
 
 
 class Watching(keras.callbacks.Callback):
-    """What the discriminators are like after each call, and the figures of each epoch."""
+    """What the discriminators are like after each call, and the metrics of each epoch."""
 
     def __init__(self):
         super().__init__()
@@ -314,5 +314,5 @@ def test_settings_that_cannot_work_are_refused(preset, changes, words):
 def test_the_shortest_clips_that_are_accepted_can_be_learned_from(model, clip_samples):
     config = settings(model)
     config = dataclasses.replace(config, data=DataConfig(clip_samples))
-    figures = named(gan(config).train_step(clips()[:, :clip_samples], True))
-    assert np.isfinite(list(figures.values())).all()
+    metrics = named(gan(config).train_step(clips()[:, :clip_samples], True))
+    assert np.isfinite(list(metrics.values())).all()
