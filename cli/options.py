@@ -1,4 +1,4 @@
-"""Options and preparations that several commands share. No TensorFlow at import."""
+"""Options and checks that several commands share. No TensorFlow at import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Place(click.Path):
     """The type of arguments that are folders or files.
 
     Args:
-        remote: whether they may be remote (``s3://...``); if not, that is said.
+        remote: whether they may be remote (``s3://...``).
         options: of `click.Path`.
     """
 
@@ -31,7 +31,7 @@ class Place(click.Path):
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not storage.is_remote(value):
             if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(value)):
-                raise UsageError(f"{value}: {scheme[0]} is not known: give a local path, or one of "
+                raise UsageError(f"{value}: unknown scheme {scheme[0]}: give a local path, or one of "
                                  f"{', '.join(f'{name}://' for name in storage.SCHEMES)}")
             return super().convert(value, parameter, context)
         if not self.remote:
@@ -56,7 +56,7 @@ def vocoder(text: str) -> Callable[[Any], Any]:
 def seed(default: int | None) -> Callable[[Any], Any]:
     """The option ``--seed``."""
     return click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=default, show_default=default is not None,
-                        help="Decides all that is random.")
+                        help="Seed of everything that is random.")
 
 
 def run_config(run: Path) -> Config:
@@ -83,11 +83,11 @@ def require_no_vocoder(run: Path, config: Config, **given: Any) -> None:
 
 
 def require_utf8(path: Path) -> None:
-    """Raises a `UsageError` for a name that TensorFlow cannot write to."""
+    """Raises a `UsageError` for a path that TensorFlow cannot write to."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{path} is not valid UTF-8, and TensorFlow takes nothing else: give another name") from None
+        raise UsageError(f"{path} is not valid UTF-8, which TensorFlow needs: give another name") from None
 
 
 def require_output(path: Path, force: bool, option: str = "--out") -> None:
@@ -104,10 +104,10 @@ def require_output(path: Path, force: bool, option: str = "--out") -> None:
     """
     if not force and ((path.is_dir() and any(path.iterdir())) or path.is_file()):
         raise UsageError(f"{path} exists: give another {option}, or --force to replace it")
-    if storage.is_remote(path):  # whether it can be written shows when it is
+    if storage.is_remote(path):  # shows when it is written
         return
     if path.is_dir() and not os.access(path, os.W_OK):
-        raise MelGANError(f"nothing can be made in {path}: it is read-only")
+        raise MelGANError(f"cannot write in {path}: it is read-only")
     if not path.exists():
         parent = next(folder for folder in path.absolute().parents if folder.exists())
         if not parent.is_dir():

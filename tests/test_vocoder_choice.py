@@ -73,7 +73,7 @@ def test_no_vocoder_is_found_for_other_mels(package, field):
     assert vocoder_for(audio).name == "griffin-lim"
     assert choose_vocoder(None, audio, told).name == "griffin-lim"
     assert told.warnings == [FALLBACK]
-    with pytest.raises(UsageError, match="understands other mels than the model makes") as error:
+    with pytest.raises(UsageError, match="takes other mels than the model makes") as error:
         choose_vocoder("vocoder-16k", audio)
     (name, value), = field.items()
     assert f"{name}: {value} / {getattr(SEED.audio, name)}" in str(error.value)

@@ -1,4 +1,4 @@
-"""From a run directory, or the package's own weights, to a sound model that is ready to be used."""
+"""Loads models for inference, from a run directory or from the weights of the package."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def load(source: str | Path, checkpoint: Literal["last", "best"] = "last", progr
 
 def load_sound_model(source: str | Path, checkpoint: Literal["last", "best"] = "last",
                      progress: Progress | None = None, vocoder: str | None = None) -> SoundModel:
-    """Loads a run's generator, or one that the package brings along.
+    """Loads a sound model of a run, or of the package.
 
     Args:
-        source: a run directory, of which nothing else is read, or ``pretrained:NAME``.
-        checkpoint: of a run: the newest that is whole, or the best by the score of training.
-        progress: told of damaged checkpoints that are passed over.
+        source: a run directory, or ``pretrained:NAME``.
+        checkpoint: of a run: the newest that is not damaged, or the best by the score of training.
+        progress: reports damaged checkpoints that are skipped.
         vocoder: what renders the mels; see `melgan_tf.inference.vocoder.choose_vocoder`.
 
     Raises:
-        UsageError: there is no run, it is a vocoder's, or the vocoder does not fit it.
-        MelGANError: it has no usable checkpoint, or one that belongs to another configuration.
+        UsageError: there is no such model, it is a vocoder, or the chosen vocoder does not fit it.
+        MelGANError: it has no usable checkpoint, or one of another configuration.
     """
     if str(source).startswith(PRETRAINED):
         card = read_card(str(source).removeprefix(PRETRAINED))

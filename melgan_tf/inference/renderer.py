@@ -1,4 +1,4 @@
-"""What turns mels into waveforms: the protocol that trained vocoders and Griffin-Lim share."""
+"""Rendering mels to waveforms: the protocol of trained vocoders and Griffin-Lim."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from melgan_tf.dsp.griffin_lim import mel_to_waveform
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.streaming import StreamingVocoder
 
-#: What `--vocoder` calls rendering without a trained vocoder.
+#: The name of Griffin-Lim for `--vocoder`.
 GRIFFIN_LIM = "griffin-lim"
 
 
@@ -22,9 +22,9 @@ class Renderer(Protocol):
 
     Attributes:
         name: as `--vocoder` takes it.
-        model: the network, or None where there is none.
-        random_phases: whether its phases are those of noise, so that noise sounds like noise.
-        clock_period_frames: the period of its clock in frames; 1: it has none.
+        model: the network, or None.
+        random_phases: whether its phases are random, so that noise sounds like noise.
+        clock_period_frames: the period of its clock in frames; 1 if it has no clock.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Renderer(Protocol):
         Args:
             mel: on the scale of `audio`.
             audio: the mel configuration.
-            length: samples; by default as many as the frames stand for.
+            length: samples; by default those of all frames.
             use_matmul_dft: compute Fourier transforms as matrix products, for phones.
         """
 
@@ -47,7 +47,7 @@ class Renderer(Protocol):
         """Synthesis piece by piece: ``push`` frames as they come, ``finish`` at the end."""
 
     def metadata(self) -> dict[str, Any]:
-        """What records and receipts say of it."""
+        """Its entry in records and receipts."""
 
 
 @dataclass(frozen=True)

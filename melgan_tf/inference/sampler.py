@@ -1,4 +1,4 @@
-"""The Sampler: noise -> mel -> waveform, inference only. What `generate` plays and what the exports hold."""
+"""The Sampler: noise -> mel -> waveform, inference only. `generate` and the exports use it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from melgan_tf.inference.renderer import GriffinLim, Renderer
 if TYPE_CHECKING:
     from melgan_tf.inference.long_sounds import Length
 
-#: Sounds rendered in one call: large enough to be fast, and always the same, so that a sound does not depend on how
-#: many others were asked for.
+#: Sounds rendered in one call: large enough to be fast, and constant, so that a sound does not depend on how many
+#: others are made.
 BATCH = 16
-#: What a batch is cut into, to be rendered side by side: operations on it are too small to be shared among cores. Not
-#: the number of cores, lest a sound depend on the machine.
+#: Parts of a batch that are rendered side by side: its operations are too small to be shared among cores. Not the
+#: number of cores, so that a sound does not depend on the machine.
 PARTS = 2
 _FADE_SECONDS = 0.005
 _RISE_SECONDS = 0.0005  # shorter than any attack; without it the first sample may be a step
@@ -35,7 +35,7 @@ _LABEL_SEED = 2**62  # classes are drawn from another stream than noise
 class Sampler:
     """Makes sounds from noise.
 
-    Sampling is stateless: sound ``i`` of a seed is the same whatever else is asked for, here, in the SavedModel and in
+    Sampling is stateless: sound ``i`` of a seed is the same whatever else is made, here, in the SavedModel and in
     another process.
 
     Args:
@@ -88,7 +88,7 @@ class Sampler:
         return None
 
     def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
-        """What a call takes, by name: ``noise``, and with classes ``label``."""
+        """The inputs of a call by name: ``noise``, and with classes ``label``."""
         specs = {"noise": tf.TensorSpec((batch, self.config.model.noise_dim), tf.float32, name="noise")}
         if self.classes:
             specs["label"] = tf.TensorSpec((batch, len(self.classes)), tf.float32, name="label")
@@ -97,7 +97,7 @@ class Sampler:
     def __call__(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """Noise ``(batch, noise_dim)`` -> ``audio`` ``(batch, samples)`` and ``mel`` ``(batch, frames, mel_bins)``.
 
-        With classes, label ``(batch, classes)`` says how much of each class a sound is to be; rows sum to 1.
+        With classes, label ``(batch, classes)`` has the weights of the classes of each sound; rows sum to 1.
         """
         mel = self.mel(noise, label)
         return {"audio": self.render(mel), "mel": mel}
@@ -159,7 +159,7 @@ class Sampler:
 
     def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0,
                label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        """What makes sounds ``start`` to ``start + count - 1`` of a seed: ``noise``, and with classes ``label``.
+        """The inputs of sounds ``start`` to ``start + count - 1`` of a seed: ``noise``, and with classes ``label``.
 
         Args:
             seed, count, start: as in `generate`.
@@ -176,7 +176,7 @@ class Sampler:
         return self(**self.inputs(seed, count))
 
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
-        """Waveform ``(batch, samples)`` -> the mel ``(batch, frames, mel_bins)`` that this model speaks."""
+        """Waveform ``(batch, samples)`` -> mel ``(batch, frames, mel_bins)`` in the model's configuration."""
         return spectral.mel_spectrogram(waveform, self.audio)
 
     def tracked(self) -> list[keras.Model]:
@@ -220,8 +220,8 @@ class Sampler:
             seed: 0 to 2**63 - 1.
             count: how many.
             start: index of the first.
-            advance: told how many more are done.
-            label: ``(classes,)``: how much of each class every sound is to be; without it each has a class of its own,
+            advance: receives the number of sounds that were completed.
+            label: ``(classes,)``: the weights of the classes of every sound; without it each has a class of its own,
                 drawn as often as it occurred in training.
 
         Returns:

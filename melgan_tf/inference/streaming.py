@@ -43,22 +43,22 @@ class StreamingVocoder:
 
     def __init__(self, vocode: Vocode, hop_samples: int, context_frames: int) -> None:
         self.vocode, self.hop, self.context = vocode, hop_samples, context_frames
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._kept: np.ndarray | None = None  # frames whose sound, or whose neighbours' sound, is still to come
         self._done = 0  # of these, how many are rendered already
         self._start = 0  # the number of the first of them
 
     def push(self, mel: np.ndarray) -> np.ndarray:
-        """Takes the next frames ``(frames, mel_bins)``; returns the samples that are certain by now, maybe none."""
+        """Takes the next frames ``(frames, mel_bins)``; returns the samples that are complete, possibly none."""
         self._kept = mel if self._kept is None else np.concatenate([self._kept, mel])
         return self._render(len(self._kept) - self.context)
 
     def finish(self) -> np.ndarray:
-        """Returns the rest; the next `push` begins another sound."""
+        """Returns the rest; the next `push` starts another sound."""
         rest = np.zeros(0, np.float32) if self._kept is None else self._render(len(self._kept))
-        self._begin()
+        self._reset()
         return rest
 
     def _render(self, end: int) -> np.ndarray:
@@ -81,7 +81,7 @@ def in_chunks(vocode: Vocode, mels: Iterable[np.ndarray], hop_samples: int,
 
 
 def pieces(mel: np.ndarray, frames: int) -> Iterator[np.ndarray]:
-    """Cuts a mel ``(frames, mel_bins)`` into pieces of so many frames; the last may be shorter."""
+    """Cuts a mel ``(frames, mel_bins)`` into pieces of ``frames``; the last may be shorter."""
     if frames < 1:
         raise UsageError(f"chunks of {frames} frames: give 1 or more")
     for start in range(0, len(mel), frames):
@@ -126,12 +126,12 @@ def compiled(model: keras.Model, mel_bins: int, cores: int | None = None) -> Voc
 
 
 def _side_by_side(render: Vocode, mel: np.ndarray, start: int, parts: int, hop: int, context: int) -> np.ndarray:
-    """One sound ``(1, frames, mel_bins)`` in so many pieces at once, each with its context."""
+    """Renders one sound ``(1, frames, mel_bins)`` in ``parts`` pieces at once, each with its context."""
     edges = np.linspace(0, mel.shape[1], parts + 1).round().astype(int)
 
-    def piece(begin: int, end: int) -> np.ndarray:
-        first = max(0, begin - context)
-        return render(mel[:, first:end + context], start + first)[:, (begin - first) * hop:(end - first) * hop]
+    def piece(left: int, right: int) -> np.ndarray:
+        first = max(0, left - context)
+        return render(mel[:, first:right + context], start + first)[:, (left - first) * hop:(right - first) * hop]
 
     with ThreadPoolExecutor(parts) as pool:
         return np.concatenate(list(pool.map(piece, edges[:-1], edges[1:])), axis=1)

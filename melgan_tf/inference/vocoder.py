@@ -1,7 +1,7 @@
-"""SoundModel vocoders: from a run, or by the name of one that the package brings along.
+"""Trained vocoders: of a run, or of the package by name.
 
-The package's own lie in ``melgan_tf/weights``: ``<name>.npz`` (the generator's weights as float16) and ``<name>.json``
-(its card: configuration, data, licence, command, hours, figures).
+Those of the package are in ``melgan_tf/weights``: ``<name>.npz`` (the generator's weights as float16) and
+``<name>.json`` (its card: configuration, data, license, command, hours, metrics).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -39,11 +39,11 @@ class Vocoder:
 
     Attributes:
         model: mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, frames * hop)``, on tensors.
-        config: what it was trained with; ``config.audio`` are the mels that it understands.
+        config: the configuration of its training; ``config.audio`` is that of its mels.
         name: its name, or its run directory.
         step: training steps behind the weights.
         weights: twelve hexadecimal digits that name the weights.
-        card: data, licence, command, hours and figures of one that the package brings along.
+        card: data, license, command, hours and metrics of a vocoder of the package.
     """
 
     model: keras.Model
@@ -57,12 +57,12 @@ class Vocoder:
 
     @property
     def audio(self) -> AudioConfig:
-        """The mels that it understands."""
+        """The configuration of its mels."""
         return self.config.audio
 
     @property
     def clock_period_frames(self) -> int:
-        """The period of its clock in frames; 1: it has none."""
+        """The period of its clock in frames; 1 if it has no clock."""
         return self.model.clock_period_frames
 
     @functools.cached_property
@@ -109,15 +109,15 @@ class Vocoder:
         return StreamingVocoder(self.vocode, self.model.hop_samples, self.model.context_frames)
 
     def in_chunks(self, mel: np.ndarray, seconds: float) -> Iterator[np.ndarray]:
-        """The waveform of a mel ``(frames, mel_bins)`` in pieces of about so many seconds.
+        """The waveform of a mel ``(frames, mel_bins)`` in pieces of about ``seconds``.
 
-        Joined they are what `vocode` makes of the whole, up to rounding (1e-5).
+        The joined pieces equal the waveform of the whole mel up to rounding (1e-5).
         """
         return in_chunks(self.vocode, pieces(mel, self.frames(seconds)), self.model.hop_samples,
                          self.model.context_frames)
 
     def frames(self, seconds: float) -> int:
-        """Frames of mel in so many seconds, rounded, at least one."""
+        """The number of frames in ``seconds``, rounded, at least 1."""
         if not 0 < seconds < math.inf:
             raise UsageError(f"pieces of {seconds} seconds: give a positive number")
         return max(1, round(seconds * self.audio.sample_rate / self.audio.hop_samples))
@@ -139,7 +139,7 @@ class Vocoder:
         return fit_length(waveform, spectral.samples_for(mel.shape[1], audio), length)
 
     def metadata(self) -> dict[str, Any]:
-        """What records and receipts say of it."""
+        """Its entry in records and receipts."""
         return {"name": self.name, "preset": self.config.preset, "step": self.step, "weights": self.weights,
                 "audio_fingerprint": self.audio.fingerprint()}
 
@@ -172,17 +172,18 @@ class Vocoder:
         return vocoder_exportable(self, fixed, quantize, seconds)
 
 
-def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progress | None = None) -> Vocoder:
+def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last",
+                 progress: Progress | None = None) -> Vocoder:
     """Loads a vocoder.
 
     Args:
-        source: a run directory of a vocoder, or the name of a vocoder that the package brings along. A run that is
-            called so goes first.
+        source: a run directory of a vocoder, or the name of a vocoder of the package. A run directory of that name
+            goes first.
         checkpoint: of a run, "last" or "best".
-        progress: told of damaged checkpoints that are passed over.
+        progress: reports damaged checkpoints that are skipped.
 
     Raises:
-        UsageError: there is neither, or the run is no vocoder's.
+        UsageError: there is neither, or the run is not a vocoder.
         MelGANError: the run has no usable checkpoint.
     """
     config, directory = vocoder_config(source), RunDirectory(source)
@@ -196,7 +197,7 @@ def load_vocoder(source: str | Path, checkpoint: str = "last", progress: Progres
 
 
 def vocoder_for(audio: AudioConfig) -> Renderer:
-    """The package's own vocoder for a mel configuration, compression aside; Griffin-Lim where there is none."""
+    """The vocoder of the package that fits a mel configuration, compression aside; else Griffin-Lim."""
     for name in pretrained_vocoders():
         if not spectral.differences_beyond_compression(audio, from_dict(Config, read_card(name)["config"]).audio):
             return load_pretrained_vocoder(name)
@@ -204,15 +205,15 @@ def vocoder_for(audio: AudioConfig) -> Renderer:
 
 
 def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | None = None) -> Renderer:
-    """What is to render the mels of a configuration.
+    """The renderer of the mels of a configuration.
 
     Args:
-        choice: a run, a name, "griffin-lim", or None: the package's own where one fits, else Griffin-Lim with a notice.
+        choice: a run, a name, "griffin-lim", or None: the vocoder of the package that fits, else Griffin-Lim.
         audio: the mel configuration.
-        progress: told of the fallback.
+        progress: reports the fallback.
 
     Raises:
-        UsageError: the chosen one understands other mels; the message names the fields.
+        UsageError: the chosen vocoder takes other mels; the message names the fields.
         MelGANError: as `load_vocoder`.
     """
     if choice == GRIFFIN_LIM:
@@ -227,14 +228,14 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
         raise unknown_vocoder(choice, [*pretrained_vocoders(), GRIFFIN_LIM])
     vocoder = load_vocoder(choice, progress=progress)
     if differing := spectral.differences_beyond_compression(audio, vocoder.audio):
-        raise UsageError(f"the vocoder {choice} understands other mels than the model makes (model / vocoder): "
+        raise UsageError(f"the vocoder {choice} takes other mels than the model makes (model / vocoder): "
                          f"{'; '.join(differing)}")
     return vocoder
 
 
 @functools.lru_cache(maxsize=4)
 def load_pretrained_vocoder(name: str) -> Vocoder:
-    """Loads a vocoder that the package brings along.
+    """Loads a vocoder of the package, once.
 
     Args:
         name: one of `melgan_tf.weights.pretrained_vocoders`.

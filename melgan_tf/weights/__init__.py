@@ -1,4 +1,4 @@
-"""Weights on disk: those of the models that the package brings along, and those of a run. No TensorFlow."""
+"""Weights on disk: those of the models of the package, and those of runs. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from melgan_tf.storage.run_directory import RunDirectory
 
 WEIGHTS = Path(__file__).parent
 
-#: What the package's own sound models are called by: this and their name, so that no run directory is meant.
+#: Prefix of the names of the package's sound models, which tells them from run directories.
 PRETRAINED = "pretrained:"
 
 
 def pretrained_vocoders() -> list[str]:
-    """The names of the vocoders that the package brings along."""
+    """The names of the vocoders of the package."""
     return [name for name in _cards() if _is_vocoder(name)]
 
 
 def pretrained_models() -> list[str]:
-    """The names of the sound models that the package brings along, as commands take them: ``pretrained:NAME``."""
+    """The names of the sound models of the package: ``pretrained:NAME``."""
     return [PRETRAINED + name for name in _cards() if not _is_vocoder(name)]
 
 
@@ -41,7 +41,7 @@ def _is_vocoder(name: str) -> bool:
 
 
 def read_card(name: str) -> dict[str, Any]:
-    """What is known of one of them.
+    """The card of a model of the package: its configuration, data, license, command and metrics.
 
     Raises:
         MelGANError: it is missing or damaged.
@@ -77,12 +77,12 @@ def package_weights(name: str, state: State, meta: dict[str, Any], config: Confi
     """Writes weights and card of a vocoder or a sound model for the package.
 
     Args:
-        name: what it will be called.
+        name: its name in the package.
         state: of a checkpoint; only the generator's part is kept, as float16.
         meta: the checkpoint's record.
         config: the run's.
-        card: data, licence, command, hours, figures; of a sound model also its classes.
-        folder: where to.
+        card: data, license, command, hours, metrics; of a sound model also its classes.
+        folder: the destination.
     """
     kept = {key: value.astype(np.float16) for key, value in sorted(state.items()) if key.startswith("generator/")}
     with atomic_write(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
