@@ -32,7 +32,7 @@ class ConsoleProgress(Progress):
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self.results_apart = not sys.stdout.isatty()  # stdout goes to a file or a program: nothing of it into the bars
+        self.results_apart = not sys.stdout.isatty()  # stdout is a file or a pipe: not shown above the bars
         self._bars = None
 
     def line(self, text: str) -> None:
@@ -66,7 +66,7 @@ class ConsoleProgress(Progress):
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                    TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
-        began = time.perf_counter()
+        started = time.perf_counter()
         with Bars(*columns, console=Console(stderr=True), transient=True,
                   redirect_stdout=not self.results_apart) as bars:
             task = bars.add_task(description, total=total, completed=done, rate="")
@@ -76,7 +76,7 @@ class ConsoleProgress(Progress):
             def advance(more: int) -> None:
                 nonlocal count
                 count += more
-                rate = count / max(1e-9, time.perf_counter() - began)
+                rate = count / max(1e-9, time.perf_counter() - started)
                 bars.update(task, advance=more, rate=f"{rate:,.1f} {unit}/s")
 
             try:
@@ -91,7 +91,7 @@ class _PlainTask:
     def __init__(self, description: str, total: int, unit: str, done: int) -> None:
         self.description, self.total, self.unit = description, total, unit
         self.done = self.first = done
-        self.began = self.shown = time.perf_counter()
+        self.started = self.shown = time.perf_counter()
 
     def advance(self, count: int) -> None:
         self.done += count
@@ -99,7 +99,7 @@ class _PlainTask:
         if now - self.shown < PLAIN_EVERY_SECONDS:
             return
         self.shown = now
-        rate = (self.done - self.first) / (now - self.began)
+        rate = (self.done - self.first) / (now - self.started)
         left = (self.total - self.done) / rate if rate else 0
         click.echo(f"{self.description}: {self.done}/{self.total} {self.unit} ({100 * self.done / self.total:.0f} %), "
                    f"{rate:,.1f} {self.unit}/s, {format_duration(left)} left", err=True)
@@ -139,13 +139,13 @@ class OneLineErrors(click.Group):
     def main(self, *args: object, **kwargs: object) -> NoReturn:
         if kwargs.pop("standalone_mode", True) is False:
             return super().main(*args, standalone_mode=False, **kwargs)
-        _stand_in_for_closed_streams()
+        _replace_closed_streams()
         try:
             self._run(*args, **kwargs)
         except SystemExit as end:
             leave(end.code)
         except BaseException:
-            if not _is_stuck_at_the_end():
+            if not _cannot_exit_normally():
                 raise
             traceback.print_exc()
             leave(1)
@@ -173,22 +173,22 @@ class OneLineErrors(click.Group):
 
 
 def leave(code: object) -> NoReturn:
-    """Ends the process, without taking the libraries down where that goes wrong."""
-    if not _is_stuck_at_the_end():
+    """Ends the process; skips the shutdown of libraries where it fails."""
+    if not _cannot_exit_normally():
         sys.exit(code)
     with contextlib.suppress(Exception):
-        atexit._run_exitfuncs()  # temporary folders go
+        atexit._run_exitfuncs()  # deletes temporary folders
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
-def _is_stuck_at_the_end() -> bool:
-    """Whether the libraries cannot be relied upon to let a process end.
+def _cannot_exit_normally() -> bool:
+    """Whether the shutdown of libraries may abort or hang.
 
     tensorflow-io's file systems abort ("pure virtual method called", exit code 134). With several GPUs TensorFlow may
-    wait for ever: it takes input pipelines down while the threads that fill the devices' buffers still use them.
+    wait for ever: it destroys input pipelines while the threads that fill the devices' buffers still use them.
     """
     if storage.needs_hard_exit():
         return True
@@ -198,8 +198,8 @@ def _is_stuck_at_the_end() -> bool:
     return False
 
 
-def _stand_in_for_closed_streams() -> None:
-    """Opens what the caller closed (``2>&-``), so that the next file that is opened is not taken for it."""
+def _replace_closed_streams() -> None:
+    """Opens streams that the caller closed (``2>&-``), so that the next file that is opened is not taken for it."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  for as long as the process lives
