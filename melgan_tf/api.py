@@ -13,10 +13,9 @@ from melgan_tf import runtime
 
 if TYPE_CHECKING:
     from melgan_tf.data.clips import Long, SampleFormat
-    from melgan_tf.data.prepare import PrepareResult
+    from melgan_tf.data.prepare import Result as Prepared
     from melgan_tf.data.prepare_beam import Pipeline
-    from melgan_tf.evaluation.evaluate import Assessment
-    from melgan_tf.evaluation.evaluate_vocoder import VocoderAssessment
+    from melgan_tf.evaluation.report import Report
     from melgan_tf.exports.receipt import Receipt
     from melgan_tf.inference.sound_model import SoundModel
     from melgan_tf.inference.vocode_files import Vocoded
@@ -142,7 +141,7 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
 def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: float = 0.5, onset: bool = True,
             long: Long = "beginning", fade: float = 0.01, sample_format: SampleFormat = "int16", seed: int = 0,
             workers: int | None = None, shard_size: int = 1024, fresh: bool = False, runner: Pipeline | None = None,
-            progress: Progress | None = None) -> PrepareResult:
+            progress: Progress | None = None) -> Prepared:
     """Decodes a folder of sounds once and writes shards of clips, which `train` and `evaluate` take like sounds.
 
     Args:
@@ -152,12 +151,12 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
         seconds: length of a clip.
         onset: start each sound where it comes within 40 dB of its peak.
         long: clips of a longer sound: "beginning", "consecutive" or "random".
-        fade: seconds of fade-out at the end of a beginning that is cut from a longer sound.
+        fade: seconds of fade-in where the beginning of a sound is cut off.
         sample_format: "int16" or "float32".
-        seed: of the random positions.
-        workers: processes that decode; by default one per core.
-        shard_size: number of files whose clips form a shard.
-        fresh: discard what was prepared there and start again.
+        seed: decides where random clips start.
+        workers: processes that decode; by default one a core.
+        shard_size: files whose clips make a shard.
+        fresh: delete what was prepared there.
         runner: run on Apache Beam instead.
         progress: reports files.
 
@@ -172,38 +171,41 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
     from melgan_tf.data.prepare import prepare
 
     settings = ClipSettings(rate, round(seconds * rate), onset, fade, long, sample_format, seed)
-    return prepare(data, out, settings, workers, shard_size, progress, fresh, runner=runner)
+    return prepare(data, out, settings, workers, shard_size, progress, fresh, by=runner)
 
 
 def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *, train: str | Path | None = None,
              count: int | None = None, seed: int = 0, vocoder: str | None = None, checkpoint: Checkpoint = "last",
-             progress: Progress | None = None) -> Assessment | VocoderAssessment:
-    """Measures a model, or a folder of sounds that it made, against real sounds.
+             progress: Progress | None = None) -> Report:
+    """Compares the sounds of a model, or a folder of generated sounds, with real ones.
 
     Args:
         source: a model, what `load` takes, or a folder of generated sounds.
-        reference: folder of real sounds that the model was not trained on.
-        train: folder of the sounds that it was trained on; of a run by default its own.
-        count: how many sounds to generate; by default as many as are compared.
-        seed: decides the generated sounds and the choice of real ones.
+        reference: folder of real sounds, preferably not used in training.
+        train: folder of the training sounds; of a run by default its own. Not for vocoders.
+        count: number of sounds to generate; by default as many as are compared. For sound models only.
+        seed: of the generated sounds and of the choice of real ones.
         vocoder, checkpoint: as for `load`.
-        progress: reports what happens.
+        progress: receives progress and warnings.
 
     Returns:
-        All metrics, each with its baseline: the same metric of real sounds against real ones.
+        All metrics, each beside its baseline: the same metric of real sounds against real ones.
 
     Raises:
         UsageError: a folder does not exist, or an option does not apply to the source.
         MelGANError: too few usable sounds.
     """
-    from melgan_tf.evaluation import evaluate as sounds
-    from melgan_tf.evaluation.evaluate_vocoder import assess_vocoder
-    from melgan_tf.inference.vocoder import Vocoder
+    from melgan_tf.evaluation.sounds import is_sound_folder
 
-    loaded = load(source, checkpoint=checkpoint, vocoder=vocoder) if isinstance(source, str | Path) else source
-    if isinstance(loaded, Vocoder):
-        return assess_vocoder(loaded, reference, progress)
-    return sounds.assess_run(loaded, reference, train, count, seed, progress)
+    if not isinstance(source, str | Path):
+        pass
+    elif is_sound_folder(source):
+        runtime.start_tensorflow()
+    else:
+        source = load(source, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
+    from melgan_tf.evaluation import evaluate as evaluation
+
+    return evaluation.evaluate(source, reference, train, count, seed, progress)
 
 
 def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format: str = "saved-model",

@@ -32,3 +32,11 @@ def write_drums(folder: Path, each: int = 8, seed: int = 0) -> Path:
         for index in range(each):
             soundfile.write(folder / kind / f"{kind}{index}.wav", drum(kind, rng), RATE)
     return folder
+
+
+def decaying(seed: int = 0, samples: int = 8_000, onset: int = 480) -> np.ndarray:
+    """A decaying mixture of tone and noise after 30 ms of silence; it has died away before its end."""
+    rng = np.random.default_rng(seed)
+    n = np.arange(samples - onset)
+    sound = 0.5 * np.sin(2 * np.pi * 190 * n / RATE) + 0.1 * rng.normal(size=len(n))
+    return np.concatenate([np.zeros(onset), sound * np.exp(-n / 700)])

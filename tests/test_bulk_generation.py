@@ -14,8 +14,7 @@ import tensorflow as tf
 from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 
 from melgan_tf.config import presets
-from melgan_tf.evaluation.evaluate import with_recorded_labels
-from melgan_tf.evaluation.sounds import load_sounds
+from melgan_tf.evaluation.sounds import load_sound_set
 from melgan_tf.inference import generate as generation
 from melgan_tf.inference.generate import write_sounds
 from melgan_tf.inference.output_folder import FileNames, Part, file_name
@@ -127,7 +126,7 @@ def test_the_labels_of_shards_are_found(tmp_path, trained, whole):
     for number, label in ((1, "kick"), (2, "snare")):
         sounds = [{"file": f"seed5-{number - 1:04d}.wav", "label": label}]
         (tmp_path / f"sounds-{number}-of-2.json").write_text(json.dumps({"sounds": sounds}))
-    assert with_recorded_labels(load_sounds(tmp_path), tmp_path).labels == ("kick", "snare")
+    assert load_sound_set(tmp_path).with_recorded_labels(tmp_path).labels == ("kick", "snare")
 
 
 # -- again into the same folder --------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_evaluate_by_itself(run, tmp_path):
     assert (values["preset"], values["step"], values["sounds"], values["reference"]) == ("seed", 6, 8, str(run.sounds))
     for text, name in ((drums, "drums"), (statistics, "statistics")):
         rows = [re.split(r"  +", line) for line in text.splitlines()]
-        assert rows[1] == ["figure", "generated", "real vs real", "better"]
+        assert rows[1] == ["metric", "generated", "real vs real", "better"]
         assert [row[0] for row in rows[3:5]] == ["Fréchet distance", "kernel distance"]
         assert float(rows[3][1]) == pytest.approx(values[name]["generated"]["frechet"], rel=1e-3)
     assert faults.splitlines()[1].split() == ["waveforms", "generated", "real"]

@@ -1,4 +1,4 @@
-"""`melgan-tf evaluate` of a folder of sounds, and what it writes: figures, card, picture."""
+"""`melgan-tf evaluate` of a folder of sounds, and what it writes: metrics, card, figure."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,11 @@ import pytest
 import soundfile
 from command_line import contents, invoke, trained_once, unchanged
 from drums import RATE, drum, write_drums
+from matplotlib.colors import to_rgb
 from PIL import Image
+
+from melgan_tf.evaluation import CLASSES
+from melgan_tf.evaluation.figure import COLORS
 
 GRIFFIN_LIM = ("--vocoder", "griffin-lim")
 
@@ -68,11 +72,13 @@ def test_the_card_says_all_that_the_terminal_says(evaluated):
     assert all(line.endswith("|") for line in rows)
 
 
-def test_the_picture_shows_generated_and_real(evaluated):
-    image = np.asarray(Image.open(evaluated[1] / "a.png"))
-    assert image.shape == (860, 1280, 3)
-    part = image[96:656, 24:584]
-    assert len(np.unique(part.reshape(-1, 3), axis=0)) > 50  # points of several colours
+def test_the_figure_shows_the_classes_of_the_sounds(evaluated):
+    with Image.open(evaluated[1] / "a.png") as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels.shape == (880, 1280, 3)
+    for index, name in enumerate(CLASSES):
+        found = (pixels[:660, :620] == (np.array(to_rgb(COLORS[index])) * 255).round()).all(axis=-1).sum()
+        assert (found > 100) == (name in ("kick", "snare", "hat")), name
 
 
 def test_what_is_there_is_kept_unless_forced(evaluated, folders):
@@ -133,11 +139,11 @@ def test_what_generate_recorded_says_what_sounds_are_meant_to_be(tmp_path, folde
 
 
 @pytest.mark.parametrize(("arguments", "parts"), [
-    (("--vocoder", "griffin-lim"), ("is a folder of sounds", "leave --vocoder away")),
-    (("--count", "3"), ("is a folder of sounds", "leave --count away")),
-    (("--train", "reference"), ("hold the same sounds",)),
+    (("--vocoder", "griffin-lim"), ("is a folder of sounds", "remove --vocoder")),
+    (("--count", "3"), ("is a folder of sounds", "remove --count")),
+    (("--train", "reference"), ("contain the same sounds",)),
     (("--train", "none"), ("none does not exist", "--train")),
-    (("--json", "same", "--png", "same"), ("same is to hold two things",)),
+    (("--json", "same", "--png", "same"), ("--json and --png point to the same file",)),
 ])
 def test_what_does_not_go_together_is_refused(folders, monkeypatch, arguments, parts):
     monkeypatch.chdir(folders)
@@ -151,9 +157,9 @@ def test_a_folder_against_itself_is_refused(folders):
         invoke("evaluate", folders / "generated", "--reference", reference).one_line("the same sounds", code=2)
 
 
-def test_a_vocoder_takes_no_card(tmp_path):
+def test_what_does_not_apply_to_a_vocoder_is_refused(tmp_path):
     (tmp_path / "sounds").mkdir()
-    for option, value in (("--markdown", "a.md"), ("--png", "a.png"), ("--train", "sounds"), ("--count", 3)):
+    for option, value in (("--png", "a.png"), ("--train", "sounds"), ("--count", 3)):
         invoke("evaluate", "vocoder-16k", "--reference", tmp_path / "sounds", option,
                value if isinstance(value, int) else tmp_path / value).one_line(
             "vocoder-16k is a vocoder itself", f"remove {option}", code=2)

@@ -1,4 +1,4 @@
-"""All figures by one function: honest sounds come near the floor, and every degradation moves the figures it should."""
+"""All metrics by one function: honest sounds come near the baseline; every degradation moves the right metrics."""
 
 import dataclasses
 import json
@@ -12,8 +12,7 @@ from drums import drum
 
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation import DrumEmbedding, compare, evaluate_waveforms, frechet_distance, report
-from melgan_tf.evaluation.metrics import nearest_distance
-from melgan_tf.evaluation.sounds import load_windows
+from melgan_tf.evaluation.sounds import load_window_set
 
 RATE, SAMPLES, COUNT = 16_000, 8_000, 72
 KINDS = ("kick", "snare", "hat")
@@ -62,19 +61,19 @@ def spaces(found):
     return (found.drums.generated, found.statistics.generated)
 
 
-def test_honest_sounds_come_near_the_floor(honest):
+def test_honest_sounds_come_near_the_baseline(honest):
     for comparison in (honest.drums, honest.statistics):
-        made, floor = comparison.generated, comparison.floor
-        assert made.frechet < 1.5 * floor.frechet
-        assert abs(made.kernel) < 3 * abs(floor.kernel) + 0.05
-        assert min(made.precision, made.recall, floor.precision, floor.recall) > 0.8
-        assert min(made.coverage, floor.coverage) > 0.85
+        made, baseline = comparison.generated, comparison.baseline
+        assert made.frechet < 1.5 * baseline.frechet
+        assert abs(made.kernel) < 3 * abs(baseline.kernel) + 0.05
+        assert min(made.precision, made.recall, baseline.precision, baseline.recall) > 0.8
+        assert min(made.coverage, baseline.coverage) > 0.85
         assert made.density == pytest.approx(1, abs=0.25)
-        assert made.spread == pytest.approx(1, abs=0.15)
-        assert made.duplicates <= floor.duplicates + 0.15  # made-up kicks are much alike
-    assert honest.classes.generated.inception == pytest.approx(honest.classes.floor.inception, rel=0.1)
+        assert made.diversity == pytest.approx(1, abs=0.15)
+        assert made.duplicates <= baseline.duplicates + 0.15  # made-up kicks are much alike
+    assert honest.classes.generated.inception == pytest.approx(honest.classes.baseline.inception, rel=0.1)
     assert honest.classes.generated.mix_difference < 0.05
-    assert honest.copies.share < 0.1
+    assert honest.memorization.share < 0.1
     assert "collapsed" not in honest.conclusion
     assert "copies" not in honest.conclusion
 
@@ -109,14 +108,14 @@ def test_a_dropped_class_loses_variety_and_not_precision(compared, honest):
     kick = next(row for row in found.of_class if row.name == "kick")
     assert kick.generated == 0
     assert kick.coverage < 0.1
-    assert kick.floor_coverage > 0.7
+    assert kick.baseline_coverage > 0.7
     snare = next(row for row in found.of_class if row.name == "snare")
     assert snare.coverage > 0.8
 
 
 def test_copies_of_training_sounds_are_named(compared, train):
     fake = np.concatenate([strokes(2, COUNT - 12), 0.7 * train[5:17]])
-    found = compared(fake, train_names=[f"kit/{i}.wav" for i in range(COUNT)]).copies
+    found = compared(fake, train_names=[f"kit/{i}.wav" for i in range(COUNT)]).memorization
     named = {(pair.generated, pair.training) for pair in found.named}
     assert {(str(COUNT - 12 + i), f"kit/{5 + i}.wav") for i in range(12)} <= named
     assert 12 / COUNT <= found.share < 12 / COUNT + 0.08  # made-up kicks are much alike
@@ -127,10 +126,10 @@ def test_copies_of_training_sounds_are_named(compared, train):
 
 def test_nothing_but_copies_is_said_in_the_conclusion(compared, train):
     found = compared(train)
-    assert found.copies.share == 1
+    assert found.memorization.share == 1
     assert "100% of the sounds are near copies of training sounds" in found.conclusion
-    assert found.copies.log_mel_db < 0.01 < 1 < found.copies.real_log_mel_db
-    assert len(found.copies.named) == 20
+    assert found.memorization.log_mel_db < 0.01 < 1 < found.memorization.real_log_mel_db
+    assert len(found.memorization.named) == 20
 
 
 @pytest.mark.parametrize("count", [1, 6])
@@ -142,14 +141,14 @@ def test_a_few_sounds_over_and_over_are_a_collapse(compared, real, count):
         assert made.coverage < 0.6
         assert made.precision == 1  # each is a real sound: precision alone would praise it
         if count == 1:
-            assert made.spread < 1e-6
+            assert made.diversity < 1e-6
     assert found.conclusion.startswith("collapsed")
 
 
 def test_dc_and_clicks_are_found_beside_the_reference(compared, honest):
     found = compared(strokes(2) + 0.05)
-    assert found.faults.generated.dc_offset > 0.05 > 5 * found.faults.floor.dc_offset
-    assert found.faults.floor.onset_error_ms == honest.faults.floor.onset_error_ms
+    assert found.artifacts.generated.dc_offset > 0.05 > 5 * found.artifacts.baseline.dc_offset
+    assert found.artifacts.baseline.onset_error_ms == honest.artifacts.baseline.onset_error_ms
 
 
 def test_labels_give_accuracies_of_classes(compared):
@@ -166,11 +165,11 @@ def test_labels_give_accuracies_of_classes(compared):
     assert sum(row.generated for row in right.of_class) == COUNT
 
 
-def test_without_training_sounds_two_halves_of_the_reference_are_the_floor(real):
+def test_without_training_sounds_two_halves_of_the_reference_are_the_baseline(real):
     found = evaluate_waveforms(strokes(2), RATE, real, RATE)
-    assert (found.sounds, found.train_sounds, found.copies) == (COUNT // 2, None, None)
-    assert found.floor == "two halves of the reference"
-    assert found.drums.floor.coverage > 0.85
+    assert (found.sounds, found.train_sounds, found.memorization) == (COUNT // 2, None, None)
+    assert found.baseline == "two halves of the reference"
+    assert found.drums.baseline.coverage > 0.85
     assert "only 36 sounds" in found.conclusion
 
 
@@ -188,7 +187,7 @@ def test_level_and_rate_and_length_of_files_do_not_matter(real, honest):
     found = evaluate_waveforms(finer, 24_000, real, RATE, strokes(1))
     assert found.sample_rate == 24_000
     assert found.seconds == 0.5
-    assert found.drums.generated.frechet < 2 * found.drums.floor.frechet
+    assert found.drums.generated.frechet < 2 * found.drums.baseline.frechet
 
 
 def test_a_missing_treble_shows_above_16_khz_only_in_the_statistics():
@@ -200,17 +199,17 @@ def test_a_missing_treble_shows_above_16_khz_only_in_the_statistics():
     spectrum[:, 4_200:] *= 0.001  # from 8.4 kHz up
     dull = np.fft.irfft(spectrum)
     found = evaluate_waveforms(dull, 24_000, noise[0], 24_000, noise[1])
-    assert found.statistics.generated.frechet > 20 * found.statistics.floor.frechet
-    assert found.drums.generated.frechet < 3 * found.drums.floor.frechet
+    assert found.statistics.generated.frechet > 20 * found.statistics.baseline.frechet
+    assert found.drums.generated.frechet < 3 * found.drums.baseline.frechet
 
 
 def test_real_sounds_that_are_cut_are_faded(real):
     endless = 0.5 * np.random.default_rng(0).standard_normal((COUNT, 12_000))
-    cut = compare.at_rate(endless, RATE, RATE, SAMPLES)
+    cut = compare.resampled(endless, RATE, RATE, SAMPLES)
     assert cut.shape == (COUNT, SAMPLES)
     assert np.abs(cut[:, -1]).max() < 1e-3
     np.testing.assert_array_equal(cut[:, :7_900], endless[:, :7_900].astype(np.float32))
-    np.testing.assert_array_equal(compare.at_rate(endless[:, :SAMPLES], RATE, RATE, SAMPLES),
+    np.testing.assert_array_equal(compare.resampled(endless[:, :SAMPLES], RATE, RATE, SAMPLES),
                                   endless[:, :SAMPLES].astype(np.float32))
 
 
@@ -235,42 +234,42 @@ def test_report_is_json(honest):
     assert "projection" not in values
 
 
-def figures(**changes):
+def metrics(**changes):
     values = {"frechet": 3.0, "kernel": 0.0, "precision": 0.95, "recall": 0.9, "density": 1.0, "coverage": 0.95,
-              "spread": 1.0, "duplicates": 0.0}
-    return report.Figures(**values | changes)
+              "diversity": 1.0, "duplicates": 0.0}
+    return report.EmbeddingMetrics(**values | changes)
 
 
 @pytest.mark.parametrize(("changes", "beginning"), [
-    ({}, "close to the real-vs-real floor"),
+    ({}, "close to the real-vs-real baseline"),
     ({"frechet": 4.0}, "varied and near"),
-    ({"spread": 0.49}, "collapsed: the sounds are much more alike"),
+    ({"diversity": 0.49}, "collapsed: the sounds are much more alike"),
     ({"duplicates": 0.6}, "collapsed: 60% of the sounds"),
     ({"coverage": 0.19}, "collapsed: the sounds are like only a few"),
-    ({"coverage": 0.19, "precision": 0.1}, "many sounds lie far from any real one (precision 0.10) and much of"),
+    ({"coverage": 0.19, "precision": 0.1}, "many sounds are far from any real one (precision 0.10) and much of"),
     ({"recall": 0.4}, "much of the real variety is missing"),
-    ({"precision": 0.5}, "many sounds lie far"),
+    ({"precision": 0.5}, "many sounds are far"),
 ])
 def test_conclusions(changes, beginning):
-    severity, sentence = report.judge(figures(**changes), figures())
+    severity, sentence = report.grade(metrics(**changes), metrics())
     assert sentence.startswith(beginning)
     assert "\n" not in sentence
     assert (severity == 3) == beginning.startswith("collapsed")
 
 
 def test_the_worse_of_both_embeddings_is_said(honest):
-    fair, poor = report.Comparison(figures(), figures()), report.Comparison(figures(precision=0.1), figures())
+    fair, poor = report.Comparison(metrics(), metrics()), report.Comparison(metrics(precision=0.1), metrics())
     said = {name: dataclasses.replace(honest, **{"drums": fair, "statistics": fair, **changed}).conclusion
             for name, changed in (("none", {}), ("drums", {"drums": poor}), ("texture", {"statistics": poor}))}
     assert said["none"].startswith("close to")
-    assert said["drums"].startswith("many sounds lie far from any real one (precision 0.10);")
-    assert said["texture"].startswith("many sounds lie far from any real one (precision 0.10), by log-mel statistics;")
+    assert said["drums"].startswith("many sounds are far from any real one (precision 0.10);")
+    assert said["texture"].startswith("many sounds are far from any real one (precision 0.10), by log-mel statistics;")
 
 
 @pytest.mark.parametrize(("share", "real_share", "said"), [(0.04, 0.0, False), (0.2, 0.1, False), (0.2, 0.01, True)])
 def test_copies_are_said_where_they_exceed_those_among_real_sounds(honest, share, real_share, said):
-    copies = dataclasses.replace(honest.copies, share=share, real_share=real_share)
-    assert ("near copies" in dataclasses.replace(honest, copies=copies).conclusion) == said
+    copies = dataclasses.replace(honest.memorization, share=share, real_share=real_share)
+    assert ("near copies" in dataclasses.replace(honest, memorization=copies).conclusion) == said
 
 
 def unfinite(audio):
@@ -286,7 +285,7 @@ def unfinite(audio):
     (lambda a: {"train": a.real[:5]}, "5 training sounds are too few to evaluate: give at least 6"),
     (lambda a: {"fake": a.fake[0]}, r"generated waveforms have shape \(8000,\)"),
     (lambda a: {"reference": a.real[:0]}, "0 real sounds are too few"),
-    (lambda a: {"fake": unfinite(a.fake)}, "generated waveforms hold 1 values that are not finite"),
+    (lambda a: {"fake": unfinite(a.fake)}, "generated waveforms contain 1 values that are not finite"),
     (lambda a: {"reference": np.repeat(a.real[:1], 20, axis=0)}, "20 reference sounds are all alike"),
     (lambda a: {"fake_labels": ["kick"]}, "1 labels for 12 generated sounds"),
 ])
@@ -310,15 +309,11 @@ def test_options_out_of_range_are_usage_errors(option):
         evaluate_waveforms(sounds, reference=sounds, reference_rate=RATE, **rates)
 
 
-def test_nearest_distance_is_small_for_copies(real):
-    assert nearest_distance(real, real[:3]) == 0
-
-
 def test_sounds_without_a_window_that_is_loud_enough_are_told(tmp_path):
     """The peak lies in what is left at the end, and the whole is rounded down to one window."""
     samples = np.full(14_000, 0.001)
     samples[13_500] = 0.9
     soundfile.write(tmp_path / "a.wav", samples, 10_000)
     with pytest.raises(MelGANError, match="no sound in .* has a window of 1 s within 30 dB of its peak"):
-        load_windows(tmp_path, 10_000, 10_000, 30.0)
-    assert len(load_windows(tmp_path, 10_000, 7_000, 30.0)) == 1
+        load_window_set(tmp_path, 10_000, 10_000, 30.0)
+    assert len(load_window_set(tmp_path, 10_000, 7_000, 30.0)) == 1

@@ -125,10 +125,10 @@ def test_the_noise_in_the_record_regenerates_the_sound(folder, trained):
 
 def test_the_picture_has_room_for_every_sound(folder):
     with Image.open(folder / "sounds.png") as picture:
-        assert (picture.format, picture.mode) == ("PNG", "RGB")
+        assert picture.format == "PNG"
         assert picture.width * picture.height > 20 * 128 * 128
         assert picture.width < 4_000
-        assert len(picture.resize((64, 64)).getcolors(4_096)) > 50
+        assert len(picture.convert("RGB").resize((64, 64)).getcolors(4_096)) > 50
     assert 5_000 < (folder / "sounds.png").stat().st_size < 2_000_000
 
 

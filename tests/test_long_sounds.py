@@ -246,7 +246,7 @@ def test_evaluate_compares_windows(run, place, tmp_path):
     assert found["statistics"]["generated"]["frechet"] > 3 * found["statistics"]["floor"]["frechet"]
     assert "no class embedding" in ended.stdout
     assert "Class by class" not in ended.stdout
-    invoke("evaluate", run, "--reference", valid, "--png", tmp_path / "a.png").one_line("leave --png away", code=2)
+    invoke("evaluate", run, "--reference", valid, "--png", tmp_path / "a.png").one_line("remove --png", code=2)
 
 
 def test_export_as_saved_model_of_any_length(run, tmp_path):

@@ -55,7 +55,7 @@ def test_low_notes_become_coherent(hertz):
     mel = mel_of(real, audio)
     log_gain = tf.zeros((1, mel.shape[1], low_band.bins(audio)))
     right = low_band.refine(tf.constant(wrong), mel, log_gain, audio, 8).numpy()
-    before, after = (vocoder_metrics.multi_resolution_stft(wave[0], real[0]).convergence for wave in (wrong, right))
+    before, after = (vocoder_metrics.stft_distance(wave[0], real[0]).convergence for wave in (wrong, right))
     assert before > 0.4
     assert after < 0.7 * before
 

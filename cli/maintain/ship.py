@@ -7,15 +7,13 @@ model's on the first, with the weights as they are shipped, float16 and all.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from melgan_tf.evaluation.evaluate import assess_run
-from melgan_tf.evaluation.evaluate_vocoder import assess_vocoder, rounded
+from melgan_tf.evaluation.evaluate import evaluate
 from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.vocoder import load_vocoder
 from melgan_tf.progress import Progress
@@ -55,9 +53,7 @@ def _ship_vocoder(run: Path, name: str, folders: tuple[Path, ...], card: dict[st
     vocoder = load_vocoder(run, checkpoint, Progress())
     figures = {}
     for folder in folders:
-        found = assess_vocoder(vocoder, folder)
-        figures[f"{folder.parent.name}/{folder.name}"] = {
-            "vocoder": rounded(found.made), "griffin-lim 32": rounded(found.yardstick)}
+        figures[f"{folder.parent.name}/{folder.name}"] = evaluate(vocoder, folder).summary()
         click.echo(json.dumps(figures, indent=1))
     package_weights(name, collect(generator=vocoder.model.variables), {"step": steps_before + vocoder.step},
                   vocoder.config, {**card, "figures": figures})
@@ -70,14 +66,8 @@ def _ship_sounds(run: Path, name: str, valid: Path, card: dict[str, Any], steps_
     state, meta = collect(generator=trained.sampler.generator.variables), {"step": steps_before + trained.step}
     package_weights(name, state, meta, trained.config, card)
 
-    report = assess_run(load_sound_model(PRETRAINED + name), valid, RunDirectory(run).record()["data"]["folder"]).report
-    figures = {"sounds": report.sounds, "floor": report.floor}
-    for title, comparison in ((report.embedding, report.drums), (report.statistics_embedding, report.statistics)):
-        if comparison is None:
-            continue
-        figures[title] = {which: {key: round(value, 4) for key, value in
-                                  dataclasses.asdict(getattr(comparison, which)).items()}
-                          for which in ("generated", "floor")}
+    figures = evaluate(load_sound_model(PRETRAINED + name), valid,
+                       RunDirectory(run).record()["data"]["folder"]).summary()
     click.echo(json.dumps(figures, indent=1))
     package_weights(name, state, meta, trained.config, {**card, "figures": {valid.name: figures}})
 

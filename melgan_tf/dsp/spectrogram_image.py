@@ -1,39 +1,109 @@
-"""Spectrograms as pictures: one contact sheet of many sounds, and images for TensorBoard. NumPy and Pillow.
+"""Spectrograms as images: a contact sheet of many sounds, and images for TensorBoard.
 
-In every picture time runs to the right, low frequencies are at the bottom, and brighter is louder. The colour map
-comes close to Matplotlib's "magma" (Smith and van der Walt 2015): lightness rises evenly with level, so that equal
-steps in dB look equal, in grey print and to colour-blind eyes too.
+In every image time runs to the right, low frequencies are at the bottom, and brighter is louder, in Matplotlib's
+"magma": equal steps in dB look equal, in gray print and to color-blind eyes too. Matplotlib is imported on first use.
 """
 
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from matplotlib.figure import Figure
 
-COLOUR_STOPS = ("000004", "140e36", "3b0f70", "641a80", "8c2981", "b73779", "de4968", "f7705c", "fe9f6d", "fecf92",
-                "fcfdbf")
-BACKGROUND, INK, FAINT_INK = (24, 24, 32), (214, 214, 222), (150, 150, 162)
+BACKGROUND, INK, FAINT_INK = "#181820", "#d6d6de", "#9696a2"
 DYNAMIC_RANGE_DB = 80.0
 MAX_PIXELS = 4_000  # of a sheet, in either direction
 TILE_SIZES = (128, 96, 64)  # pixels aimed at, tried in this order until the sheet is small enough
-GAP, MARGIN, TITLE_HEIGHT, FOOTER_HEIGHT, BAR_WIDTH, FONT_SIZE = 8, 16, 16, 48, 128, 12
+GAP, MARGIN, TITLE_HEIGHT, FOOTER_HEIGHT = 8, 16, 16, 60
+MIN_WIDTH = 360  # room for the footer
+DPI = 100
+FONT_SIZE = 8  # points: 11 pixels
+_CHARACTER_WIDTH = 6.8  # pixels, on average
+
+
+def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: int | None = None) -> np.ndarray:
+    """Draws all spectrograms on one sheet of at most 4000 x 4000 pixels, with one color scale.
+
+    Tiles shrink for hundreds of sounds; if even small tiles do not fit, the first that do are drawn, and the footer
+    says so.
+
+    Args:
+        mel_db: log mels ``(sounds, frames, mel_bins)``, dB; drawn from 80 dB below the maximum upwards.
+        titles: one line below each tile, shortened to its width.
+        of: the total number of sounds, if these are only the first of them.
+
+    Returns:
+        ``(height, width, 3)``, uint8.
+
+    Example:
+        >>> contact_sheet(np.zeros((3, 16, 64)), titles=["kick", "snare", "hat"]).shape
+        (236, 432, 3)
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    layout = _arrange(mel_db.shape, titled=titles is not None)
+    width = max(layout.columns * layout.pitch_x - GAP, MIN_WIDTH) + 2 * MARGIN
+    height = layout.rows * layout.pitch_y - GAP + FOOTER_HEIGHT + 2 * MARGIN
+    canvas = FigureCanvasAgg(Figure(((width + 0.5) / DPI, (height + 0.5) / DPI), dpi=DPI, facecolor=BACKGROUND))
+
+    def text(x: float, y: float, content: str, color: str = INK) -> None:
+        canvas.figure.text(x / width, 1 - y / height, content, color=color, size=FONT_SIZE, va="top", parse_math=False)
+
+    if titles is not None:
+        for title, (x, y) in zip(titles, layout.corners(), strict=False):
+            text(x, y + layout.tile_height + 2, _shortened(title, layout.tile_width))
+    text(MARGIN, height - MARGIN - 12, _caption(layout.shown, of or len(mel_db)), FAINT_INK)
+    _color_scale(canvas.figure, (MARGIN / width, (MARGIN + 38) / height, 160 / width, 8 / height), *_range(mel_db))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # drawn as a box
+        canvas.draw()
+    sheet = np.array(canvas.buffer_rgba())[..., :3]
+    tiles = _colored(mel_db[:layout.shown], layout.tile_width, layout.tile_height, *_range(mel_db))
+    for tile, (x, y) in zip(tiles, layout.corners(), strict=True):  # pixel by pixel, where imshow would resample
+        sheet[y:y + layout.tile_height, x:x + layout.tile_width] = tile
+    return sheet
+
+
+def mel_image(mel_db: np.ndarray, size: int = 128) -> np.ndarray:
+    """Colors each spectrogram as :func:`contact_sheet` does, for ``tf.summary.image``.
+
+    Args:
+        mel_db: log mels ``(sounds, frames, mel_bins)``, dB.
+        size: target height in pixels; reached to the nearest whole magnification.
+
+    Returns:
+        ``(sounds, height, width, 3)``, uint8.
+    """
+    return _colored(mel_db, *_tile_size(*mel_db.shape[1:], size), *_range(mel_db))
+
+
+def save_png(image: np.ndarray, path: Path) -> None:
+    """Writes an image ``(height, width, 3)`` as PNG; an existing file is replaced as a whole or kept.
+
+    Raises:
+        MelGANError: the file cannot be written; no partial file is left behind.
+    """
+    from matplotlib.image import imsave
+
+    with atomic_write(path, parents=False, durable=False) as temporary:
+        imsave(temporary, image, format="png")
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """A grid of tiles; ``pitch`` is the distance between two tiles' corners and ``shown`` how many fit; pixels."""
+    """A grid of tiles; ``pitch`` is the distance between the corners of neighboring tiles, ``shown`` the number of
+    tiles that fit; pixels."""
 
     tile_width: int
     tile_height: int
@@ -46,114 +116,43 @@ class _Layout:
     def rows(self) -> int:
         return math.ceil(self.shown / self.columns)
 
-
-def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, columns: int | None = None,
-                  floor_db: float | None = None, top_db: float | None = None, of: int | None = None) -> Image:
-    """Draws all spectrograms on one sheet of at most 4000 x 4000 pixels, with one colour scale that it shows.
-
-    Tiles shrink where there are hundreds of sounds; where even small tiles are too many, the first that fit are drawn
-    and the footer says so.
-
-    Args:
-        mel_db: mels in dB.
-        titles: a line below each tile, shortened where too long.
-        columns: tiles side by side, 1 or more; None makes a sheet about 1.6 times as wide as high.
-        floor_db: level drawn black, dB; None is 80 dB below ``top_db``.
-        top_db: level drawn brightest, dB; None is the loudest value.
-        of: these are the first of so many sounds, which the footer says; None: they are all.
-
-    Input shape:
-        ``(sounds, frames, mel_bins)``
-
-    Raises:
-        UsageError: ``columns`` below 1, or ``floor_db`` not below ``top_db``.
-        MelGANError: another rank, no sounds, a value that is not finite, or as many titles as there are not sounds.
-
-    Example:
-        >>> contact_sheet(np.zeros((3, 16, 64)), titles=["kick", "snare", "hat"]).mode
-        'RGB'
-    """
-    from PIL import Image, ImageDraw
-
-    mel_db, floor_db, top_db = _checked(mel_db, floor_db, top_db)
-    if titles is not None and len(titles) != len(mel_db):
-        raise MelGANError(f"{len(titles)} titles for {len(mel_db)} sounds: give one for each")
-    if columns is not None and columns < 1:
-        raise UsageError(f"columns is {columns}: give 1 or more")
-    layout = _arrange(mel_db.shape, columns, titled=titles is not None)
-    tiles = _tiles(mel_db[:layout.shown], layout.tile_width, layout.tile_height, floor_db, top_db)
-    font = _font()
-    caption = _caption(layout.shown, of or len(mel_db))
-    width = max(layout.columns * layout.pitch_x - GAP, math.ceil(font.getlength(caption)), 2 * BAR_WIDTH) + 2 * MARGIN
-    height = layout.rows * layout.pitch_y - GAP + FOOTER_HEIGHT + 2 * MARGIN
-    sheet = Image.new("RGB", (width, height), BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, layout.columns)
-        x, y = MARGIN + column * layout.pitch_x, MARGIN + row * layout.pitch_y
-        sheet.paste(Image.fromarray(tile), (x, y))
-        if titles is not None:
-            draw.text((x, y + layout.tile_height + 2), _shortened(titles[index], font, layout.tile_width), INK, font)
-    _draw_footer(sheet, draw, font, caption, floor_db, top_db)
-    return sheet
+    def corners(self) -> Iterator[tuple[int, int]]:
+        """The upper left corner (x, y) of each tile."""
+        for index in range(self.shown):
+            row, column = divmod(index, self.columns)
+            yield MARGIN + column * self.pitch_x, MARGIN + row * self.pitch_y
 
 
-def mel_image(mel_db: np.ndarray, floor_db: float | None = None, top_db: float | None = None,
-              size: int = 128) -> np.ndarray:
-    """Colours each spectrogram as in :func:`contact_sheet`, for ``tf.summary.image``.
-
-    Args:
-        mel_db: mels in dB.
-        floor_db, top_db: levels drawn black and brightest, dB; by default 80 dB up to the loudest value.
-        size: height aimed at, pixels; reached to the nearest whole magnification.
-
-    Input shape:
-        ``(sounds, frames, mel_bins)``
-
-    Output shape:
-        ``(sounds, height, width, 3)``, uint8
-
-    Raises:
-        UsageError: ``floor_db`` not below ``top_db``, or ``size`` below 1.
-        MelGANError: another rank, no sounds, or a value that is not finite.
-    """
-    mel_db, floor_db, top_db = _checked(mel_db, floor_db, top_db)
-    if size < 1:
-        raise UsageError(f"size is {size}: give 1 pixel or more")
-    return _tiles(mel_db, *_tile_size(*mel_db.shape[1:], size), floor_db, top_db)
+def _arrange(shape: tuple[int, ...], titled: bool) -> _Layout:
+    """The largest tiles with which all sounds fit on a sheet, else the smallest and as many as fit."""
+    n, frames, bins = shape
+    for size in TILE_SIZES:
+        width, height = _tile_size(frames, bins, size)
+        pitch_x, pitch_y = width + GAP, height + GAP + (TITLE_HEIGHT if titled else 0)
+        max_columns = max(1, (MAX_PIXELS - 2 * MARGIN + GAP) // pitch_x)
+        max_rows = max(1, (MAX_PIXELS - 2 * MARGIN - FOOTER_HEIGHT + GAP) // pitch_y)
+        columns = min(n, max_columns, math.ceil(math.sqrt(1.6 * n * pitch_y / pitch_x)))  # 1.6 times as wide as high
+        if math.ceil(n / columns) <= max_rows:
+            break
+    return _Layout(width, height, pitch_x, pitch_y, columns, min(n, columns * max_rows))
 
 
-def colour(level: np.ndarray) -> np.ndarray:
-    """Maps levels from 0 (black) to 1 (brightest) to colours: ``(...)`` to ``(..., 3)``, uint8. Others are clipped."""
-    stops = np.array([[int(stop[i:i + 2], 16) for i in (0, 2, 4)] for stop in COLOUR_STOPS])
-    steps = np.linspace(0, 1, 256)
-    table = np.stack([np.interp(steps, np.linspace(0, 1, len(stops)), channel) for channel in stops.T], axis=1)
-    return table.round().astype(np.uint8)[(np.clip(level, 0, 1) * 255).round().astype(np.uint8)]
+def _color_scale(figure: Figure, place: tuple[float, float, float, float], floor_db: float, top_db: float) -> None:
+    from matplotlib import cm, colors
+
+    axes = figure.add_axes(place)
+    scale = figure.colorbar(cm.ScalarMappable(colors.Normalize(floor_db, top_db), "magma"), axes,
+                            orientation="horizontal")
+    scale.set_ticks([floor_db, top_db], labels=[f"{round(level)} dB" for level in (floor_db, top_db)])
+    scale.outline.set_visible(False)
+    axes.tick_params(labelcolor=INK, labelsize=FONT_SIZE, length=0, pad=3)
+    for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+        label.set_horizontalalignment(side)
 
 
-def save_png(image: Image, path: str | Path) -> Path:
-    """Writes a picture as PNG, whole or not at all, over an existing file if there is one.
-
-    Raises:
-        MelGANError: the file cannot be written; nothing is left behind.
-    """
-    path = Path(path)
-    with atomic_write(path, parents=False, durable=False) as temporary, open(temporary, "xb") as file:
-        image.save(file, format="PNG")
-    return path
-
-
-def _checked(mel_db: np.ndarray, floor_db: float | None, top_db: float | None) -> tuple[np.ndarray, float, float]:
-    mel_db = np.asarray(mel_db, dtype=np.float32)
-    if mel_db.ndim != 3 or not mel_db.size:
-        raise MelGANError(f"mels have shape {mel_db.shape}: give (sounds, frames, mel_bins), none of them 0")
-    if not np.isfinite(mel_db).all():
-        raise MelGANError("mels hold values that are not finite: leave those sounds out")
-    top_db = float(mel_db.max()) if top_db is None else float(top_db)
-    floor_db = top_db - DYNAMIC_RANGE_DB if floor_db is None else float(floor_db)
-    if not floor_db < top_db:
-        raise UsageError(f"floor_db is {floor_db:g} and top_db {top_db:g}: give a floor below the top")
-    return mel_db, floor_db, top_db
+def _range(mel_db: np.ndarray) -> tuple[float, float]:
+    top_db = float(np.max(mel_db))
+    return top_db - DYNAMIC_RANGE_DB, top_db
 
 
 def _tile_size(frames: int, bins: int, size: int) -> tuple[int, int]:
@@ -164,10 +163,14 @@ def _tile_size(frames: int, bins: int, size: int) -> tuple[int, int]:
     return nearest(frames, size * min(4, max(1, round(frames / bins)))), nearest(bins, size)
 
 
-def _tiles(mel_db: np.ndarray, width: int, height: int, floor_db: float, top_db: float) -> np.ndarray:
-    """(sounds, height, width, 3), uint8: every tile upright, magnified by repeating and shrunk by averaging."""
-    level = _resized(_resized(mel_db, 1, width), 2, height)
-    return colour((level.transpose(0, 2, 1)[:, ::-1] - floor_db) / (top_db - floor_db))
+def _colored(mel_db: np.ndarray, width: int, height: int, floor_db: float, top_db: float) -> np.ndarray:
+    """``(sounds, height, width, 3)``, uint8: every tile upright, magnified by repeating and shrunk by averaging."""
+    from matplotlib import colormaps
+
+    level = _resized(_resized(np.asarray(mel_db, np.float32), 1, width), 2, height)
+    level = np.clip((level.transpose(0, 2, 1)[:, ::-1] - floor_db) / (top_db - floor_db), 0, 1)
+    table = colormaps["magma"](np.arange(256), bytes=True)[:, :3]
+    return table[(level * 255).round().astype(np.uint8)]
 
 
 def _resized(values: np.ndarray, axis: int, length: int) -> np.ndarray:
@@ -179,55 +182,11 @@ def _resized(values: np.ndarray, axis: int, length: int) -> np.ndarray:
     return np.add.reduceat(values, starts, axis=axis) / np.expand_dims(counts, tuple({0, 1, 2} - {axis}))
 
 
-def _arrange(shape: tuple[int, ...], columns: int | None, titled: bool) -> _Layout:
-    """The largest tiles with which all sounds fit on a sheet, or else the smallest and as many as fit."""
-    n, frames, bins = shape
-    for size in TILE_SIZES:
-        width, height = _tile_size(frames, bins, size)
-        pitch_x, pitch_y = width + GAP, height + GAP + (TITLE_HEIGHT if titled else 0)
-        max_columns = max(1, (MAX_PIXELS - 2 * MARGIN + GAP) // pitch_x)
-        max_rows = max(1, (MAX_PIXELS - 2 * MARGIN - FOOTER_HEIGHT + GAP) // pitch_y)
-        wanted = min(n, columns or min(max_columns, math.ceil(math.sqrt(1.6 * n * pitch_y / pitch_x))))
-        used = min(wanted, max_columns)
-        if wanted <= max_columns and math.ceil(n / used) <= max_rows:
-            break
-    return _Layout(width, height, pitch_x, pitch_y, used, min(n, used * max_rows))
-
-
-def _font() -> Any:
-    from PIL import ImageFont
-
-    try:
-        return ImageFont.load_default(FONT_SIZE)
-    except TypeError:  # Pillow 10.0 has only the bitmap font, and that in one size
-        return ImageFont.load_default()
-
-
-def _shortened(title: str, font: Any, width: int) -> str:
-    """One line of ASCII, all that Pillow's own font can draw, without accents and cut to ``width`` pixels."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", str(title)[:200]) if not unicodedata.combining(c))
-    text = " ".join(plain.split()).encode("ascii", "replace").decode("ascii")
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "..") > width:
-        text = text[:-1]
-    return text.rstrip() + ".."
+def _shortened(title: str, width: int) -> str:
+    text, most = " ".join(str(title).split()), max(4, int(width / _CHARACTER_WIDTH))
+    return text if len(text) <= most else text[:most - 2].rstrip() + ".."
 
 
 def _caption(shown: int, sounds: int) -> str:
     count = f"{sounds} sound{'s' if sounds > 1 else ''}" if shown == sounds else f"the first {shown} of {sounds} sounds"
     return f"{count}; time to the right, low frequencies at the bottom"
-
-
-def _draw_footer(sheet: Image, draw: Any, font: Any, caption: str, floor_db: float, top_db: float) -> None:
-    """The colour scale between its two levels, and the caption below."""
-    from PIL import Image
-
-    low, high = f"{floor_db:.0f} dB", f"{top_db:.0f} dB"
-    x, y = MARGIN, sheet.height - MARGIN - FOOTER_HEIGHT + 12
-    draw.text((x, y), low, INK, font)
-    x += math.ceil(font.getlength(low)) + GAP
-    bar = np.broadcast_to(colour(np.linspace(0, 1, BAR_WIDTH)), (10, BAR_WIDTH, 3))
-    sheet.paste(Image.fromarray(np.ascontiguousarray(bar)), (x, y + 2))
-    draw.text((x + BAR_WIDTH + GAP, y), high, INK, font)
-    draw.text((MARGIN, y + 20), caption, FAINT_INK, font)

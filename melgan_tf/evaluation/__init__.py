@@ -1,19 +1,20 @@
-"""Figures of merit: generated sounds against real ones, each figure beside its real-vs-real floor.
+"""Evaluation: generated sounds compared with real ones, each metric beside its real-vs-real baseline.
 
-:func:`evaluate_waveforms` does all of it. Training needs less, quickly::
+`evaluate` takes a model, a vocoder or a folder of sounds; :func:`evaluate_waveforms` takes arrays. Training needs less,
+quickly::
 
     embedding = DrumEmbedding()
     real = embedding.embed(held_out, 16_000)
     distance = frechet_distance(real, embedding.embed(generated, 16_000))
 
-Nothing here imports TensorFlow or Keras before a network is asked for.
+Importing this package does not import TensorFlow.
 """
 
 from melgan_tf.evaluation.compare import evaluate_waveforms
 from melgan_tf.evaluation.embeddings.drums import CLASSES, DrumEmbedding
 from melgan_tf.evaluation.embeddings.log_mel import embed, embed_waveforms
 from melgan_tf.evaluation.metrics import frechet_distance, kernel_distance
-from melgan_tf.evaluation.report import Report
+from melgan_tf.evaluation.report import Report, SoundReport
 
-__all__ = ["CLASSES", "DrumEmbedding", "Report", "embed", "embed_waveforms", "evaluate_waveforms", "frechet_distance",
-           "kernel_distance"]
+__all__ = ["CLASSES", "DrumEmbedding", "Report", "SoundReport", "embed", "embed_waveforms", "evaluate_waveforms",
+           "frechet_distance", "kernel_distance"]

@@ -1,25 +1,36 @@
-"""Checks that every figure begins with. NumPy."""
+"""Checks that every metric starts with."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from melgan_tf.audio.edit import SILENT_PEAK
 from melgan_tf.errors import MelGANError
 
 
-def finite(values: np.ndarray, rank: int, name: str, dtype: type = np.float64) -> np.ndarray:
-    """The values as an array of a rank, or a `MelGANError` that says what is wrong with the so-called ``name``."""
+def check_array(values: np.ndarray, rank: int, name: str, dtype: type = np.float64) -> np.ndarray:
+    """Returns the values as an array.
+
+    Args:
+        values: anything that NumPy converts.
+        rank: number of axes.
+        name: what the error message calls them.
+        dtype: of the result.
+
+    Raises:
+        MelGANError: another rank, an empty axis, or values that are not finite.
+    """
     values = np.asarray(values, dtype=dtype)
     if values.ndim != rank or not values.size:
         raise MelGANError(f"{name} have shape {values.shape}: give {rank} axes, none of them empty")
     bad = values.size - int(np.isfinite(values).sum())
     if bad:
-        raise MelGANError(f"{name} hold {bad} values that are not finite: leave those sounds out")
+        raise MelGANError(f"{name} contain {bad} values that are not finite: remove those sounds")
     return values
 
 
-def peak_normalised(audio: np.ndarray, silent_peak: float = 1e-4) -> np.ndarray:
-    """Waveforms ``(sounds, samples)``, each brought to a peak of 1, float32; one softer than -80 dB becomes zeros."""
-    audio = finite(audio, 2, "waveforms", np.float32)
+def peak_normalize(audio: np.ndarray, silent_peak: float = SILENT_PEAK) -> np.ndarray:
+    """Scales each waveform of ``(sounds, samples)`` to a peak of 1, float32; silent ones become zeros."""
+    audio = check_array(audio, 2, "waveforms", np.float32)
     peak = np.abs(audio).max(axis=1, keepdims=True)
     return np.where(peak < silent_peak, np.float32(0), audio / np.maximum(peak, silent_peak))

@@ -1,4 +1,4 @@
-"""Generated waveforms against real ones: all figures by one function."""
+"""Generated waveforms compared with real ones: all metrics by one function."""
 
 from __future__ import annotations
 
@@ -12,184 +12,191 @@ import soxr
 from melgan_tf.audio.edit import fade_out
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation import metrics, per_class
-from melgan_tf.evaluation.arrays import finite
+from melgan_tf.evaluation.arrays import check_array
 from melgan_tf.evaluation.artifacts import measure_artifacts
 from melgan_tf.evaluation.embeddings import log_mel
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
-from melgan_tf.evaluation.memorization import Copies, Described, find_copies
-from melgan_tf.evaluation.report import ClassFit, Comparison, Figures, Projection, Report
+from melgan_tf.evaluation.memorization import EmbeddedSounds, Memorization, measure_memorization
+from melgan_tf.evaluation.report import ClassFit, Comparison, EmbeddingMetrics, Projection, SoundReport
 
-DUPLICATE_SHARE = 0.05  # of the mean distance between two real sounds
+DUPLICATE_RADIUS = 0.05  # of the mean distance between two real sounds
 MAX_SOUNDS = 5_000
-MIN_RATE = 4_000
+MIN_SAMPLE_RATE = 4_000
 _FADE_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
-class _Set:
-    """Some sounds: waveforms at the generated sounds' rate, and what is known of each."""
+class _Embedded:
+    """Sounds in all embeddings: waveforms at the rate of the generated sounds, and one row per sound in the rest."""
 
     audio: np.ndarray
     features: np.ndarray
     probabilities: np.ndarray
     statistics: np.ndarray
-    pictures: np.ndarray
+    mels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.audio)
 
-    def __getitem__(self, index: np.ndarray) -> _Set:
-        return _Set(*(getattr(self, one.name)[index] for one in dataclasses.fields(self)))
+    def __getitem__(self, index: np.ndarray) -> _Embedded:
+        return _Embedded(*(getattr(self, one.name)[index] for one in dataclasses.fields(self)))
 
 
 def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, reference_rate: int,
                        train: np.ndarray | None = None, fake_labels: Sequence[str] | None = None,
                        reference_labels: Sequence[str] | None = None, seed: int = 0, k: int = 5,
                        train_rate: int | None = None, fake_names: Sequence[str] | None = None,
-                       train_names: Sequence[str] | None = None, drums: bool = True) -> Report:
+                       train_names: Sequence[str] | None = None, drums: bool = True) -> SoundReport:
     """Compares generated sounds with real ones, and real ones with real ones at the same count.
 
-    With training sounds, ``n = min(fake, reference, train, 5000)``: n generated sounds against n of the reference give
-    the figures, n training sounds against the same n the floor: what a generator would reach that returned training
-    sounds at random. Without, the reference is dealt at random into two disjoint halves A and B, n is at most a half:
-    generated against A, and B against A as the floor. Figures of this kind depend on n: compare at equal n only. Real
-    sounds that are near copies of each other make the floor better than an honest generator can be.
+    With training sounds, ``n = min(fake, reference, train, 5000)``: the metrics compare n generated sounds with n of
+    the reference, the baseline compares n training sounds with the same n, as for a generator that returns training
+    sounds at random. Without training sounds, the reference is split at random into two disjoint halves A and B, and n
+    is at most a half: the metrics compare generated sounds with A, the baseline compares B with A. These metrics depend
+    on n: compare at equal n only. Real sounds that are near copies of each other make the baseline better than an
+    honest generator can be.
 
-    All sounds are looked at over the length of the generated ones: longer real ones are cut, their last 5 ms faded out.
+    All sounds are compared over the length of the generated ones: longer real ones are cut, their last 5 ms faded out.
 
     Args:
         fake: generated waveforms ``(sounds, samples)``, full scale 1.
-        fake_rate, reference_rate, train_rate: Hz; ``train_rate`` is ``reference_rate`` unless given.
-        reference: real waveforms, best ones that training has not seen.
-        train: what the model was trained on.
-        fake_labels, reference_labels: what each sound is meant to be.
-        seed: decides which sounds are taken where there are too many, and the halves; 0 or more.
-        k: which nearest neighbour bounds a sound's neighbourhood; 5 as in Naeem et al.
-        fake_names, train_names: what sounds are called where copies are named; their numbers by default.
-        drums: whether the network that tells drums by their class has anything to say of them.
+        fake_rate, reference_rate, train_rate: Hz; ``train_rate`` defaults to ``reference_rate``.
+        reference: real waveforms, preferably not used in training.
+        train: the training sounds.
+        fake_labels, reference_labels: the requested class of each sound.
+        seed: of the random choice of sounds if there are too many, and of the halves; 0 or more.
+        k: which nearest neighbor bounds the neighborhood of a sound; 5 as in Naeem et al.
+        fake_names, train_names: names in the list of near copies; numbers by default.
+        drums: whether to use the class embedding, which only knows drums.
 
     Raises:
         UsageError: ``k``, ``seed`` or a rate out of range.
-        MelGANError: too few sounds, shapes that cannot be, values that are not finite, or real sounds all alike.
+        MelGANError: too few sounds, wrong shapes, values that are not finite, or real sounds that are all alike.
     """
-    fake = finite(fake, 2, "generated waveforms", np.float32)
+    fake = check_array(fake, 2, "generated waveforms", np.float32)
     _check(fake, fake_rate, reference, train, fake_labels, reference_labels, seed, k)
-    embedding, samples = DrumEmbedding(), fake.shape[1]
+    network, samples = DrumEmbedding(), fake.shape[1]
 
-    def described(audio: np.ndarray, rate: int) -> _Set:
-        return _describe(at_rate(audio, rate, fake_rate, samples), fake_rate, embedding)
+    def embedded(audio: np.ndarray, rate: int) -> _Embedded:
+        return _embed(resampled(audio, rate, fake_rate, samples), fake_rate, network)
 
-    made, real = _describe(fake, fake_rate, embedding), described(reference, reference_rate)
-    known = None if train is None else described(train, train_rate or reference_rate)
-    dealt = _deal(made, real, known, seed)
-    against, other, generated = dealt.against, dealt.other, dealt.generated
-    if not metrics.spread(against.statistics):
-        raise MelGANError(f"the {len(real)} reference sounds are all alike: give different ones")
-    standard = log_mel.standardise(against.statistics, other.statistics, generated.statistics)
-    labels = (None if own is None else np.asarray(own)[index] for own, index in
-              ((fake_labels, dealt.generated_index), (reference_labels, dealt.against_index)))
-    return Report(
-        drums=Comparison(_figures(against.features, generated.features, k),
-                         _figures(against.features, other.features, k)) if drums else None,
-        classes=Comparison(_fit(against, generated), _fit(against, other)) if drums else None,
-        statistics=Comparison(_figures(standard[0], standard[2], k), _figures(standard[0], standard[1], k)),
-        of_class=tuple(per_class.class_figures(
-            embedding.classes, (generated.features, generated.probabilities), (against.features, against.probabilities),
-            other.features, k, *labels)) if drums else (),
-        faults=Comparison(measure_artifacts(fake, fake_rate, real.audio),
-                          measure_artifacts(real.audio, fake_rate, other.audio)),
-        copies=None if known is None else _copies(made, real, known, fake_names, train_names),
-        floor="two halves of the reference" if known is None else "training sounds against the reference",
-        sounds=len(generated), fake_sounds=len(made), reference_sounds=len(real),
-        train_sounds=None if known is None else len(known), sample_rate=int(fake_rate),
-        seconds=round(samples / fake_rate, 4), seed=int(seed), k=int(k), embedding=embedding.name,
-        statistics_embedding=log_mel.EMBEDDING, projection=_projection(against, generated))
+    all_fake, all_real = _embed(fake, fake_rate, network), embedded(reference, reference_rate)
+    all_train = None if train is None else embedded(train, train_rate or reference_rate)
+    split = _split(all_fake, all_real, all_train, seed)
+    generated, real, baseline = split.generated, split.reference, split.baseline
+    if not metrics.diversity(real.statistics):
+        raise MelGANError(f"the {len(all_real)} reference sounds are all alike: give different ones")
+    real_statistics, *others = log_mel.standardize(real.statistics, generated.statistics, baseline.statistics)
+    fake_labels = None if fake_labels is None else np.asarray(fake_labels)[split.generated_index]
+    reference_labels = None if reference_labels is None else np.asarray(reference_labels)[split.reference_index]
+    return SoundReport(
+        drums=Comparison(_metrics(real.features, generated.features, k),
+                         _metrics(real.features, baseline.features, k)) if drums else None,
+        classes=Comparison(_class_fit(real, generated), _class_fit(real, baseline)) if drums else None,
+        statistics=Comparison(*(_metrics(real_statistics, one, k) for one in others)),
+        of_class=tuple(per_class.class_metrics(
+            network.classes, (generated.features, generated.probabilities), (real.features, real.probabilities),
+            baseline.features, k, fake_labels, reference_labels)) if drums else (),
+        artifacts=Comparison(measure_artifacts(fake, fake_rate, all_real.audio),
+                             measure_artifacts(all_real.audio, fake_rate, baseline.audio)),
+        memorization=None if all_train is None else _memorization(all_fake, all_real, all_train, fake_names,
+                                                                  train_names),
+        baseline="two halves of the reference" if all_train is None else "training sounds against the reference",
+        sounds=len(generated), fake_sounds=len(all_fake), reference_sounds=len(all_real),
+        train_sounds=None if all_train is None else len(all_train), sample_rate=int(fake_rate),
+        seconds=round(samples / fake_rate, 4), seed=int(seed), k=int(k), embedding=network.name,
+        statistics_embedding=log_mel.EMBEDDING, projection=_projection(real, generated))
 
 
 def _check(fake: np.ndarray, fake_rate: int, reference: np.ndarray, train: np.ndarray | None,
            fake_labels: Sequence[str] | None, reference_labels: Sequence[str] | None, seed: int, k: int) -> None:
     if k < 1 or seed < 0:
         raise UsageError(f"k is {k} and seed is {seed}: give 1 or more and 0 or more")
-    if fake_rate < MIN_RATE:
-        raise UsageError(f"the generated sounds' rate is {fake_rate!r}: give {MIN_RATE} Hz or more")
-    counts = [("real", len(reference), (k + 1) * (2 if train is None else 1)), ("generated", len(fake), k + 1)]
+    if fake_rate < MIN_SAMPLE_RATE:
+        raise UsageError(f"the sample rate of the generated sounds is {fake_rate!r}: give {MIN_SAMPLE_RATE} Hz or more")
+    require_enough("real", len(reference), k, halved=train is None)
+    require_enough("generated", len(fake), k)
     if train is not None:
-        counts.append(("training", len(train), k + 1))
-    for name, given, least in counts:
-        if given < least:
-            raise MelGANError(f"{given} {name} sounds are too few to evaluate: give at least {least}")
-    for name, given, sounds in (("generated", fake_labels, fake), ("real", reference_labels, reference)):
-        if given is not None and len(given) != len(sounds):
-            raise MelGANError(f"{len(given)} labels for {len(sounds)} {name} sounds: give one for each")
+        require_enough("training", len(train), k)
+    for name, labels, sounds in (("generated", fake_labels, fake), ("real", reference_labels, reference)):
+        if labels is not None and len(labels) != len(sounds):
+            raise MelGANError(f"{len(labels)} labels for {len(sounds)} {name} sounds: give one for each")
+
+
+def require_enough(name: str, count: int, k: int = 5, halved: bool = False) -> None:
+    """Raises a `MelGANError` if there are too few sounds for neighborhoods of ``k``; ``halved`` sets need twice as
+    many."""
+    needed = (k + 1) * (2 if halved else 1)
+    if count < needed:
+        raise MelGANError(f"{count} {name} sounds are too few to evaluate: give at least {needed}")
 
 
 @dataclass(frozen=True)
-class _Dealt:
-    """Three sets of equal size: the reference, other real sounds, generated ones; and which of those given they are."""
+class _Split:
+    """Three sets of equal size, and the indices of two of them."""
 
-    against: _Set
-    other: _Set
-    generated: _Set
-    against_index: np.ndarray
+    generated: _Embedded
+    reference: _Embedded
+    baseline: _Embedded
     generated_index: np.ndarray
+    reference_index: np.ndarray
 
 
-def _deal(made: _Set, real: _Set, known: _Set | None, seed: int) -> _Dealt:
+def _split(fake: _Embedded, real: _Embedded, train: _Embedded | None, seed: int) -> _Split:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(real))
-    taken = rng.permutation(len(made))  # at random, because generated sounds may come sorted by class
-    if known is None:
+    chosen = rng.permutation(len(fake))  # at random: generated sounds may be sorted by class
+    if train is None:
         half = len(real) // 2
-        n = min(len(made), half, MAX_SOUNDS)
-        other = real[order[half:half + n]]
+        n = min(len(fake), half, MAX_SOUNDS)
+        baseline = real[order[half:half + n]]
     else:
-        n = min(len(made), len(real), len(known), MAX_SOUNDS)
-        other = known[rng.permutation(len(known))[:n]]
-    return _Dealt(real[order[:n]], other, made[taken[:n]], order[:n], taken[:n])
+        n = min(len(fake), len(real), len(train), MAX_SOUNDS)
+        baseline = train[rng.permutation(len(train))[:n]]
+    return _Split(fake[chosen[:n]], real[order[:n]], baseline, chosen[:n], order[:n])
 
 
-def at_rate(audio: np.ndarray, rate: int, wanted: int, samples: int) -> np.ndarray:
-    """Waveforms ``(sounds, any)`` at another rate and of another length, float32: cut and faded out, or padded."""
-    audio = finite(audio, 2, "real waveforms", np.float32)
-    audio = audio[:, :int((samples / wanted + 0.05) * rate)]
-    if rate != wanted:
-        audio = soxr.resample(np.ascontiguousarray(audio.T), rate, wanted, quality="HQ").reshape(-1, len(audio)).T
+def resampled(audio: np.ndarray, rate: int, new_rate: int, samples: int) -> np.ndarray:
+    """Waveforms ``(sounds, any)`` at another rate and length, float32: cut and faded out, or zero-padded."""
+    audio = check_array(audio, 2, "real waveforms", np.float32)
+    audio = audio[:, :int((samples / new_rate + 0.05) * rate)]
+    if rate != new_rate:
+        audio = soxr.resample(np.ascontiguousarray(audio.T), rate, new_rate, quality="HQ").reshape(-1, len(audio)).T
     if audio.shape[1] > samples:
-        return fade_out(audio[:, :samples], _FADE_SECONDS, wanted)
+        return fade_out(audio[:, :samples], _FADE_SECONDS, new_rate)
     return np.pad(audio, ((0, 0), (0, samples - audio.shape[1])))
 
 
-def _describe(audio: np.ndarray, rate: int, embedding: DrumEmbedding) -> _Set:
-    features, probabilities = embedding(audio, rate)
-    pictures = log_mel.pictures(audio, rate)
-    return _Set(audio, features, probabilities, log_mel.embed(pictures), pictures)
+def _embed(audio: np.ndarray, rate: int, network: DrumEmbedding) -> _Embedded:
+    mels = log_mel.log_mels(audio, rate)
+    return _Embedded(audio, *network(audio, rate), log_mel.embed(mels), mels)
 
 
-def _figures(real: np.ndarray, fake: np.ndarray, k: int) -> Figures:
-    scale = metrics.spread(real)
-    return Figures(
+def _metrics(real: np.ndarray, fake: np.ndarray, k: int) -> EmbeddingMetrics:
+    scale = metrics.diversity(real)
+    return EmbeddingMetrics(
         frechet=metrics.frechet_distance(real, fake), kernel=metrics.kernel_distance(real, fake),
         precision=metrics.precision(real, fake, k), recall=metrics.recall(real, fake, k),
         density=metrics.density(real, fake, k), coverage=metrics.coverage(real, fake, k),
-        spread=metrics.spread(fake) / scale,
-        duplicates=metrics.near_duplicates(fake, DUPLICATE_SHARE * scale))
+        diversity=metrics.diversity(fake) / scale,
+        duplicates=metrics.near_duplicates(fake, DUPLICATE_RADIUS * scale))
 
 
-def _fit(real: _Set, other: _Set) -> ClassFit:
+def _class_fit(real: _Embedded, other: _Embedded) -> ClassFit:
     return ClassFit(metrics.inception_score(other.probabilities),
                     per_class.mix_difference(real.probabilities, other.probabilities))
 
 
-def _projection(real: _Set, generated: _Set) -> Projection:
+def _projection(real: _Embedded, generated: _Embedded) -> Projection:
     mean = real.features.mean(axis=0)
     directions = np.linalg.svd(real.features - mean, full_matrices=False)[2][:2]
-    directions *= np.where(directions.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)  # else their sign is arbitrary
-    return Projection(*((own.features - mean) @ directions.T for own in (generated, real)),
-                      *(own.probabilities.argmax(axis=1) for own in (generated, real)))
+    directions *= np.where(directions.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)  # the sign is arbitrary: fix it
+    return Projection(*((one.features - mean) @ directions.T for one in (generated, real)),
+                      *(one.probabilities.argmax(axis=1) for one in (generated, real)))
 
 
-def _copies(made: _Set, real: _Set, known: _Set, fake_names: Sequence[str] | None,
-            train_names: Sequence[str] | None) -> Copies:
-    described = [Described(own.features, own.pictures) for own in (made, real, known)]
-    return find_copies(*described, fake_names or [str(i) for i in range(len(made))],
-                       train_names or [str(i) for i in range(len(known))])
+def _memorization(fake: _Embedded, real: _Embedded, train: _Embedded, fake_names: Sequence[str] | None,
+                  train_names: Sequence[str] | None) -> Memorization:
+    return measure_memorization(*(EmbeddedSounds(one.features, one.mels) for one in (fake, real, train)),
+                                fake_names or [str(i) for i in range(len(fake))],
+                                train_names or [str(i) for i in range(len(train))])

@@ -1,128 +1,113 @@
-"""A model, or a folder of sounds that it made, against real sounds: what `melgan-tf evaluate` prints.
+"""Evaluates a sound model, a vocoder or a folder of generated sounds against real sounds: `melgan-tf evaluate`.
 
-Both sides are measured as they are heard: as waveforms, so that what the vocoder spoils counts.
+Sounds are compared as waveforms, so that the errors of the vocoder count.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from melgan_tf import storage
-from melgan_tf.errors import MelGANError
-from melgan_tf.evaluation import Report, evaluate_waveforms
-from melgan_tf.evaluation.sounds import Sounds, load_sounds, load_windows
-from melgan_tf.inference.output_folder import recorded_labels
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.evaluation.compare import evaluate_waveforms, require_enough
+from melgan_tf.evaluation.evaluate_vocoder import evaluate_vocoder
+from melgan_tf.evaluation.report import Report, SoundReport
+from melgan_tf.evaluation.sounds import SoundSet, load_sound_set, load_window_set
 from melgan_tf.inference.sound_model import SoundModel
+from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
+from melgan_tf.storage.paths import RemotePath
 from melgan_tf.storage.run_directory import RunDirectory
 
-#: Which nearest neighbour bounds a sound's neighbourhood.
-K = 5
 
-
-@dataclass(frozen=True)
-class Assessment:
-    """The figures of one model or folder.
-
-    Attributes:
-        report: all figures with their real-vs-real floor.
-        facts: what was measured, as plain JSON values.
-    """
-
-    report: Report
-    facts: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**self.facts, **self.report.to_dict()}
-
-
-def assess_run(trained: SoundModel, reference: str | Path, train: str | Path | None = None, count: int | None = None,
-               seed: int = 0, progress: Progress | None = None) -> Assessment:
-    """Measures the sounds of a model.
+@functools.singledispatch
+def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, train: str | Path | None = None,
+             count: int | None = None, seed: int = 0, progress: Progress | None = None) -> Report:
+    """Compares generated sounds, or the output of a vocoder, with real sounds.
 
     Args:
-        trained: the model.
-        reference: folder of real sounds, best ones that it was not trained on.
-        train: folder of the sounds that it was trained on; None if that is not known.
-        count: how many sounds to generate; by default as many as are compared.
-        seed: decides the generated sounds, the halves that the reference is split into, and which sounds are taken.
-        progress: told what happens.
+        source: a loaded sound model or vocoder, or a folder of generated sounds. Their requested classes come from its
+            sounds.json, or from sub-folders.
+        reference: folder of real sounds, preferably not used in training.
+        train: folder of the training sounds; of a run by default its own. Not for vocoders.
+        count: number of sounds to generate; by default as many as are compared. For sound models only.
+        seed: of the generated sounds, of the two halves of the reference, and of the choice of sounds.
+        progress: receives progress and warnings.
 
     Raises:
-        MelGANError: the reference is unusable or too small.
+        UsageError: an option that the source does not take, or folders that share sounds.
+        MelGANError: a folder is unusable or has too few sounds.
     """
-    progress, config = progress or Progress(), trained.config
-    rate = config.audio.sample_rate
-    if config.family.makes == "streams":
-        real, known = (folder and _windows(folder, trained, progress) for folder in (reference, train))
-        _require(real, known)
-    else:
-        real, known = _real(reference, train, rate, config.data.clip_samples, progress)
-    made = generated(trained, count or max(1, len(real) // (1 if known else 2)), seed, progress)
-    facts = {"preset": config.preset, "step": trained.step, "weights": trained.weights,
-             "vocoder": trained.vocoder_metadata}
-    return _assess(made, real, known, seed, {**facts, **_named(reference, train)}, progress,
-                   config.family.makes != "streams")
+    raise UsageError(f"{source!r} cannot be evaluated: give a sound model, a vocoder or a folder of sounds")
 
 
-def assess_folder(folder: str | Path, reference: str | Path, train: str | Path | None = None, seed: int = 0,
-                  progress: Progress | None = None) -> Assessment:
-    """Measures generated sounds that lie in a folder.
-
-    What they are meant to be is said by sounds.json, as `melgan-tf generate` writes it, or by names of sub-folders.
-
-    Args:
-        folder: the generated sounds; their rate is that which most of them have.
-        reference, train, seed, progress: as for `assess_run`.
-
-    Raises:
-        MelGANError: either folder is unusable or holds too few sounds.
-    """
+@evaluate.register(SoundModel)
+def _(source: SoundModel, reference: str | Path, train: str | Path | None = None, count: int | None = None,
+      seed: int = 0, progress: Progress | None = None) -> SoundReport:
     progress = progress or Progress()
-    made = with_recorded_labels(load_sounds(folder, progress=progress, include_silent=True), storage.path(folder))
-    real, known = _real(reference, train, made.rate, made.audio.shape[1], progress)
-    return _assess(made, real, known, seed, {"folder": str(folder), **_named(reference, train)}, progress)
+    _require_disjoint(reference, train=train)
+    train = train or training_folder(source.source, reference)
+    load = _REFERENCE_LOADERS[source.sampler.evaluated_as]
+    real, known = (load(source, folder, progress) if folder else None for folder in (reference, train))
+    require_enough("real", len(real), halved=not known)
+    made = generate(source, count or max(1, len(real) // (1 if known else 2)), seed, progress)
+    metadata = {"preset": source.config.preset, "step": source.step, "weights": source.weights,
+                "vocoder": source.vocoder_metadata, **_folders(reference, train)}
+    return _compare(made, real, known, seed, metadata, progress, drums=source.sampler.evaluated_as == "one-shots")
 
 
-def generated(trained: SoundModel, count: int, seed: int = 0, progress: Progress | None = None) -> Sounds:
-    """The first ``count`` sounds of a seed; of a model with classes, as often of each as it learned from."""
+@evaluate.register(str)
+@evaluate.register(Path)
+@evaluate.register(RemotePath)
+def _(source: str | Path, reference: str | Path, train: str | Path | None = None, count: int | None = None,
+      seed: int = 0, progress: Progress | None = None) -> SoundReport:
+    _reject("a folder of sounds", count=count)
+    _require_disjoint(reference, train=train, **{"the generated sounds": source})
+    progress = progress or Progress()
+    made = load_sound_set(source, progress=progress, include_silent=True).with_recorded_labels(source)
+    seconds = made.audio.shape[1] / made.sample_rate
+    real, known = (_load_one_shots(folder, made.sample_rate, seconds, progress) if folder else None
+                   for folder in (reference, train))
+    require_enough("real", len(real), halved=not known)
+    return _compare(made, real, known, seed, {"folder": str(source), **_folders(reference, train)}, progress)
+
+
+@evaluate.register(Vocoder)
+def _(source: Vocoder, reference: str | Path, train: str | Path | None = None, count: int | None = None,
+      seed: int = 0, progress: Progress | None = None) -> Report:
+    _reject("a vocoder", train=train, count=count)
+    return evaluate_vocoder(source, reference, progress)
+
+
+def generate(model: SoundModel, count: int, seed: int = 0, progress: Progress | None = None) -> SoundSet:
+    """The first ``count`` sounds of a seed; with classes, in the proportions of the training sounds."""
     with (progress or Progress()).task("generating", count, "sounds") as advance:
-        made = trained.sampler.generate(seed, count, advance=advance)
-    classes = trained.sampler.classes
+        made = model.sampler.generate(seed, count, advance=advance)
+    classes = model.sampler.classes
     labels = tuple(classes.names[index] for index in made["label"].argmax(axis=1)) if classes else None
     names = tuple(f"seed{seed}-{i:04d}" for i in range(count))
-    return Sounds(made["audio"], trained.config.audio.sample_rate, names, labels)
-
-
-def with_recorded_labels(sounds: Sounds, folder: Path) -> Sounds:
-    """The sounds with the labels that a folder's sounds.json, or shards' records, give them, if they give all one."""
-    try:
-        found = recorded_labels(folder)
-        return dataclasses.replace(sounds, labels=tuple(found[name] for name in sounds.names))
-    except (OSError, ValueError, KeyError, TypeError):
-        return sounds
+    return SoundSet(made["audio"], model.config.audio.sample_rate, names, labels)
 
 
 def training_folder(run: str | Path, reference: str | Path) -> Path | None:
-    """The folder that a run was trained on, where it is still there and does not hold the reference."""
-    if not RunDirectory(run).exists():  # a model of the package
+    """The folder that a run was trained on; None if it no longer exists or overlaps the reference."""
+    if not run or not RunDirectory(run).exists():  # a pretrained model
         return None
     folder = RunDirectory(run).record()["data"].get("folder")
     try:
         if not folder or not storage.path(folder).is_dir() or overlap(folder, reference):
             return None
-    except MelGANError:  # remote, and not to be reached from here
+    except MelGANError:  # remote, and out of reach
         return None
     return storage.path(folder)
 
 
 def overlap(a: str | Path, b: str | Path) -> bool:
-    """Whether two folders are the same, or one lies in the other."""
+    """Whether two folders are the same, or one contains the other."""
     if storage.is_remote(a) or storage.is_remote(b):
         a, b = storage.path(a), storage.path(b)
         return a == b or a in b.parents or b in a.parents
@@ -130,36 +115,50 @@ def overlap(a: str | Path, b: str | Path) -> bool:
     return os.path.commonpath([a, b]) in (a, b)
 
 
-def _real(reference: str | Path, train: str | Path | None, rate: int, samples: int,
-          progress: Progress) -> tuple[Sounds, Sounds | None]:
-    seconds = samples / rate + 0.1  # a little more, so that what is cut is known to go on
-    real = load_sounds(reference, rate, seconds, progress)
-    _require(real, train)
-    return real, load_sounds(train, rate, seconds, progress) if train else None
+def _load_one_shots(folder: str | Path, sample_rate: int, seconds: float, progress: Progress) -> SoundSet:
+    return load_sound_set(folder, sample_rate, seconds + 0.1, progress)  # 0.1 s more shows whether a sound goes on
 
 
-def _require(real: Sounds, train: object) -> None:
-    least = (K + 1) * (1 if train else 2)
-    if len(real) < least:
-        raise MelGANError(f"{len(real)} real sounds are too few to evaluate: give at least {least}")
+def _load_clips(model: SoundModel, folder: str | Path, progress: Progress) -> SoundSet:
+    rate = model.config.audio.sample_rate
+    return _load_one_shots(folder, rate, model.config.data.clip_samples / rate, progress)
 
 
-def _windows(folder: str | Path, trained: SoundModel, progress: Progress) -> Sounds:
-    """Windows of real sounds, with the fades that generated ones have."""
-    config = trained.config
-    found = load_windows(folder, config.audio.sample_rate, config.data.clip_samples, config.model.quietest_db, progress)
-    return dataclasses.replace(found, audio=trained.sampler.finish(found.audio).numpy())
+def _load_windows(model: SoundModel, folder: str | Path, progress: Progress) -> SoundSet:
+    """Windows of real sounds, with the same fades as generated ones."""
+    config = model.config
+    found = load_window_set(folder, config.audio.sample_rate, config.data.clip_samples, config.model.quietest_db,
+                            progress)
+    return dataclasses.replace(found, audio=model.sampler.finish(found.audio).numpy())
 
 
-def _assess(made: Sounds, real: Sounds, known: Sounds | None, seed: int, facts: dict[str, Any], progress: Progress,
-            drums: bool = True) -> Assessment:
+#: How real sounds are read, by `Sampler.evaluated_as`.
+_REFERENCE_LOADERS = {"one-shots": _load_clips, "windows": _load_windows}
+
+
+def _compare(made: SoundSet, real: SoundSet, train: SoundSet | None, seed: int, metadata: dict[str, Any],
+             progress: Progress, drums: bool = True) -> SoundReport:
     with progress.task("measuring", len(made), "sounds") as advance:
-        report = evaluate_waveforms(made.audio, made.rate, real.audio, real.rate, known.audio if known else None,
-                                    fake_labels=made.labels, reference_labels=real.labels, seed=seed, k=K,
-                                    fake_names=made.names, train_names=known.names if known else None, drums=drums)
+        report = evaluate_waveforms(made.audio, made.sample_rate, real.audio, real.sample_rate,
+                                    train.audio if train else None, made.labels, real.labels, seed,
+                                    fake_names=made.names, train_names=train.names if train else None, drums=drums)
         advance(len(made))
-    return Assessment(report, facts)
+    return dataclasses.replace(report, metadata=metadata)
 
 
-def _named(reference: str | Path, train: str | Path | None) -> dict[str, Any]:
+def _reject(what: str, **options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"{what} takes no {name}: remove --{name}")
+
+
+def _require_disjoint(reference: str | Path, **folders: str | Path | None) -> None:
+    for name, folder in folders.items():
+        if folder and overlap(folder, reference):
+            name = f"--{name}" if name == "train" else name
+            raise UsageError(f"{folder} ({name}) and {reference} (--reference) contain the same sounds: give another "
+                             "reference")
+
+
+def _folders(reference: str | Path, train: str | Path | None) -> dict[str, Any]:
     return {"reference": str(reference), "train": str(train) if train else None}

@@ -1,8 +1,7 @@
-"""A vocoder against Griffin-Lim on real sounds: what `melgan-tf evaluate` prints of a vocoder."""
+"""Evaluates a vocoder: its copy synthesis of real sounds beside Griffin-Lim's."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,78 +16,92 @@ from melgan_tf.data.sources import open_sounds
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.griffin_lim import mel_to_waveform
 from melgan_tf.errors import MelGANError
-from melgan_tf.evaluation.vocoder_metrics import CopySynthesis, compare
+from melgan_tf.evaluation.report import Report
+from melgan_tf.evaluation.tables import Table, rows, to_json
+from melgan_tf.evaluation.vocoder_metrics import VocoderMetrics, measure_vocoder
 from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
 
-#: Of a longer sound the beginning is taken, seconds.
-LONGEST = 8.0
+#: Longer sounds are cut to this length.
+MAX_SOUND_SECONDS = 8.0
+#: Of Griffin-Lim, the baseline.
 ITERATIONS = 32
 
 
 @dataclass(frozen=True)
-class VocoderAssessment:
-    """The figures of one vocoder.
+class VocoderReport(Report):
+    """The metrics of one vocoder.
 
     Attributes:
-        made: of its copies.
-        yardstick: of Griffin-Lim's, with 32 iterations, from the same mels.
-        vocoder: what was measured.
-        reference: the folder of real sounds.
+        generated: of the vocoder.
+        baseline: of Griffin-Lim from the same mels.
+        metadata: name, preset, step and weights of the vocoder, and the reference.
     """
 
-    made: CopySynthesis
-    yardstick: CopySynthesis
-    vocoder: Vocoder
-    reference: Path
+    generated: VocoderMetrics
+    baseline: VocoderMetrics
+    metadata: dict[str, Any]
+
+    @property
+    def header(self) -> str:
+        return f"copy synthesis of {self.generated.sounds} sounds of {self.metadata['reference']}"
+
+    @property
+    def conclusion(self) -> str:
+        """One plain sentence."""
+        return (f"log mel {self.generated.log_mel_l1:.2g} dB from the real sounds (Griffin-Lim "
+                f"{self.baseline.log_mel_l1:.2g} dB), {self.generated.speed:.3g} times real time")
+
+    def tables(self) -> list[Table]:
+        return [Table("Copy synthesis", ("metric", "vocoder", f"Griffin-Lim {ITERATIONS}", "better"),
+                      tuple(rows(self.generated, self.baseline)))]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**self.vocoder.metadata(), "reference": self.reference.name, "vocoder": self.made.to_dict(),
-                f"griffin-lim {ITERATIONS}": self.yardstick.to_dict()}
+        return {**self.metadata, **self._columns()}
+
+    def summary(self) -> dict[str, Any]:
+        return {column: {name: float(f"{value:.4g}") if isinstance(value, float) else value
+                         for name, value in values.items()} for column, values in self._columns().items()}
+
+    def _columns(self) -> dict[str, dict[str, Any]]:
+        return {"vocoder": to_json(self.generated), f"griffin-lim {ITERATIONS}": to_json(self.baseline)}
 
 
-def assess_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress | None = None) -> VocoderAssessment:
-    """Copies every sound of a folder, by the vocoder and by Griffin-Lim, and measures both.
+def evaluate_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress | None = None) -> VocoderReport:
+    """Resynthesizes every sound of a folder with the vocoder and with Griffin-Lim, and measures both.
 
-    Speed is that of one sound after the other, as short or long as they are.
+    Speed is measured one sound at a time, at its own length.
 
     Args:
         vocoder: what to measure.
-        reference: folder of real sounds, best ones that it was not trained on.
-        progress: told what happens.
+        reference: folder of real sounds, preferably not used in training.
+        progress: receives progress, and a warning for each skipped file.
 
     Raises:
-        MelGANError: the folder holds no sound that can be used.
+        MelGANError: the folder contains no usable sound.
     """
     audio, progress = vocoder.audio, progress or Progress()
-    found = open_sounds(reference, audio.sample_rate, None)
+    source = open_sounds(reference, audio.sample_rate, None)
     analyze = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((1, None), tf.float32)])
     griffin_lim = tf.function(lambda mel: mel_to_waveform(mel, audio, ITERATIONS), autograph=False,
                               input_signature=[tf.TensorSpec((1, None, audio.mel_bins), tf.float32)])
 
     def sounds(name: str) -> Iterator[np.ndarray]:
-        with progress.task(f"measuring {name}", len(found), "sounds") as advance:
-            for sound, samples in found.clips():
+        with progress.task(f"measuring {name}", len(source), "sounds") as advance:
+            for sound, samples in source.clips():
                 if isinstance(samples, Skipped):
-                    if name == "copies":
+                    if name == "vocoder":  # each is reported once
                         progress.warning(f"skipped {sound.name}: {samples.reason}")
                 else:
-                    yield samples[:round(LONGEST * audio.sample_rate)]
+                    yield samples[:round(MAX_SOUND_SECONDS * audio.sample_rate)]
                 advance(1)
 
-    def measured(name: str, vocode: Callable[[np.ndarray], Any]) -> CopySynthesis:
-        return compare(vocode, sounds(name), audio, analyze)
+    def measure(name: str, vocode: Callable[[np.ndarray], Any]) -> VocoderMetrics:
+        return measure_vocoder(vocode, sounds(name), audio, analyze)
 
-    if not len(found):
-        raise MelGANError(f"{reference} holds no sound file" +
-                          (f", {len(found.skipped)} others" if found.skipped else ""))
-    return VocoderAssessment(measured("copies", vocoder.vocode), measured("Griffin-Lim", griffin_lim), vocoder,
-                             storage.path(reference))
-
-
-def rounded(figures: CopySynthesis) -> dict[str, Any]:
-    """The figures with four significant digits, for cards."""
-    return {name: float(f"{value:.4g}") if isinstance(value, float) else value
-            for name, value in dataclasses.asdict(figures).items()}
+    if not len(source):
+        raise MelGANError(f"{reference} contains no sound files" +
+                          (f" ({len(source.skipped)} other files)" if source.skipped else ""))
+    return VocoderReport(measure("vocoder", vocoder.vocode), measure("Griffin-Lim", griffin_lim),
+                         {**vocoder.metadata(), "reference": storage.path(reference).name})

@@ -1,14 +1,14 @@
-"""Figures that compare two sets of points, one point per sound. NumPy.
+"""Metrics that compare two sets of points, one point per sound.
 
-Points are ``(sounds, d)`` in an embedding. No figure says anything by itself: read it beside the same figure for real
+Points are ``(sounds, d)`` in an embedding. No value means anything by itself: read it beside the same metric of real
 sounds against real ones, at the same counts.
 
 Reference:
     Fréchet distance: Heusel et al. 2017, arXiv:1706.08500. Kernel distance: Bińkowski et al. 2018, arXiv:1801.01401,
     section 4. Inception score: Salimans et al. 2016, arXiv:1606.03498. Precision and recall: Kynkäänniemi et al. 2019,
     arXiv:1904.06991, equations 1 and 2. Density and coverage: Naeem et al. 2020, arXiv:2002.09797, section 3. They use
-    the features of a network trained on photographs; here the embedding is another, so no number compares with a
-    published one.
+    the features of a network trained on photographs; the embedding here is another one, so no value is comparable
+    with a published one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.evaluation.arrays import finite
+from melgan_tf.evaluation.arrays import check_array
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -24,8 +24,8 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
     ``|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2))`` with covariances A, B (divided by n - 1). The trace of the root
     is the sum of the singular values of ``A^(1/2) B^(1/2)``, and both roots come from symmetric eigendecompositions:
-    finite also where there are fewer points than dimensions, and exact to rounding where the two are equal. With less
-    than a few times d points the value is mostly bias: compare at equal counts only.
+    finite also with fewer points than dimensions, and exact to rounding if the sets are equal. With fewer than a few
+    times d points the value is mostly bias: compare at equal counts only.
 
     Raises:
         MelGANError: fewer than two points, different dimensions, or a value that is not finite.
@@ -34,7 +34,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         >>> round(frechet_distance(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]])), 9)
         9.0
     """
-    a, b = _pair(a, b, least=2)
+    a, b = _pair(a, b, min_points=2)
     mean = a.mean(axis=0) - b.mean(axis=0)
     cov_a, cov_b = (np.cov(points, rowvar=False).reshape(points.shape[1], -1) for points in (a, b))
     trace_root = np.linalg.svd(_root(cov_a) @ _root(cov_b), compute_uv=False).sum()
@@ -45,7 +45,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     """The squared maximum mean discrepancy of points ``(n, d)`` and ``(m, d)`` with kernel ``(x . y / d + 1) ** 3``.
 
     Unbiased, unlike the Fréchet distance: its expectation does not depend on the counts and is 0 for two samples of one
-    distribution, so that it may come out a little negative. It assumes no normal distribution.
+    distribution, so that it may be slightly negative. It assumes no normal distribution.
 
     Raises:
         MelGANError: fewer than two points, different dimensions, or a value that is not finite.
@@ -54,7 +54,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
         >>> kernel_distance(np.array([[0.0], [0.0]]), np.array([[1.0], [1.0]]))  # 1 + 8 - 2
         7.0
     """
-    a, b = _pair(a, b, least=2)
+    a, b = _pair(a, b, min_points=2)
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
@@ -67,13 +67,13 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def inception_score(probabilities: np.ndarray) -> float:
-    """How surely single sounds are of one class, and how evenly all of them are spread over the classes.
+    """How certain the class of single sounds is, and how evenly all sounds are distributed over the classes.
 
     ``exp(mean KL(p(class | sound) || p(class)))``: 1 if every sound looks alike to the classifier, the number of
-    classes at best. Read beside that of real sounds, whose classes are neither even nor sure.
+    classes at best. Read it beside that of real sounds, whose classes are neither even nor certain.
 
     Args:
-        probabilities: ``(sounds, classes)``, rows add up to 1.
+        probabilities: ``(sounds, classes)``, rows sum to 1.
 
     Raises:
         MelGANError: another rank, no sounds, or a value that is not finite.
@@ -82,63 +82,59 @@ def inception_score(probabilities: np.ndarray) -> float:
         >>> round(inception_score(np.eye(4)), 9)
         4.0
     """
-    p = finite(probabilities, 2, "probabilities")
+    p = check_array(probabilities, 2, "probabilities")
     logarithms = np.log(np.maximum(p, 1e-300)) - np.log(np.maximum(p.mean(axis=0), 1e-300))
     return float(np.exp((p * logarithms).sum(axis=1).mean()))
 
 
 def precision(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """The share of generated points in the neighbourhood of any real one (Kynkäänniemi et al. 2019): fidelity.
+    """The fraction of generated points in the neighborhood of any real one (Kynkäänniemi et al. 2019): fidelity.
 
-    A point's neighbourhood is the closed ball that reaches to its k-th nearest neighbour in its own set. Points are
-    ``(n, d)`` and ``(m, d)``, standardised.
+    A point's neighborhood is the closed ball out to its k-th nearest neighbor in its own set. Points are
+    ``(n, d)`` and ``(m, d)``, standardized.
 
     Raises:
         MelGANError: ``k`` or fewer points, different dimensions, or a value that is not finite.
     """
-    return float(in_neighbourhoods(real, fake, k).any(axis=0).mean())
+    return float(in_neighborhoods(real, fake, k).any(axis=0).mean())
 
 
 def recall(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """The share of real points in the neighbourhood of any generated one (Kynkäänniemi et al. 2019): variety.
+    """The fraction of real points in the neighborhood of any generated one (Kynkäänniemi et al. 2019): variety.
 
-    A far-off generated point has a vast neighbourhood that may hold many real ones: trust `coverage` first.
+    A distant generated point has a vast neighborhood that may contain many real ones: trust `coverage` first.
     """
     return precision(fake, real, k)
 
 
 def density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """How many real neighbourhoods hold a generated point, on average, over k; about 1 if real (Naeem et al. 2020)."""
-    return float(in_neighbourhoods(real, fake, k).sum(axis=0).mean() / k)
+    """The mean number of real neighborhoods around a generated point, over k; about 1 if real (Naeem et al. 2020)."""
+    return float(in_neighborhoods(real, fake, k).sum(axis=0).mean() / k)
 
 
 def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """The share of real points whose neighbourhood holds a generated one; about 0.97 if real (Naeem et al. 2020)."""
-    return float(in_neighbourhoods(real, fake, k).any(axis=1).mean())
+    """The fraction of real neighborhoods with a generated point in them; about 0.97 if real (Naeem et al. 2020)."""
+    return float(in_neighborhoods(real, fake, k).any(axis=1).mean())
 
 
-def spread(points: np.ndarray) -> float:
-    """The mean distance between two different points of a set ``(n, d)``: 0 where all sounds are alike."""
+def diversity(points: np.ndarray) -> float:
+    """The mean distance between two different points of a set ``(n, d)``: 0 if all sounds are alike."""
     distances = _distances(points, points)
     return float(distances.sum() / max(1, distances.size - len(distances)))
 
 
-def nearest_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """The median distance from a generated point to its nearest real one: large if they stray, small if they copy."""
-    return float(np.median(_distances(*_pair(real, fake)).min(axis=0)))
-
-
 def near_duplicates(points: np.ndarray, radius: float) -> float:
-    """The share of points that have another one of their own set within ``radius``."""
+    """The fraction of points with another one of their own set within ``radius``."""
     distances = _distances(points, points)
     np.fill_diagonal(distances, np.inf)
     return float((distances.min(axis=1) <= radius).mean())
 
 
-def _pair(a: np.ndarray, b: np.ndarray, least: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    a, b = finite(a, 2, "points"), finite(b, 2, "points")
-    if a.shape[1] != b.shape[1] or min(len(a), len(b)) < least:
-        raise MelGANError(f"points have shapes {a.shape} and {b.shape}: give {least} or more each, in equal dimensions")
+def _pair(a: np.ndarray, b: np.ndarray, min_points: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    a, b = check_array(a, 2, "points"), check_array(b, 2, "points")
+    if a.shape[1] != b.shape[1] or min(len(a), len(b)) < min_points:
+        raise MelGANError(f"points have shapes {a.shape} and {b.shape}: give {min_points} or more each, of equal "
+                          "dimensions")
     return a, b
 
 
@@ -152,10 +148,10 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([np.sqrt(((b - point) ** 2).sum(axis=1)) for point in a])
 
 
-def in_neighbourhoods(centres: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:
-    """Whether point j lies in the ball around centre i that reaches to its k-th nearest other centre; (n, m)."""
-    centres, points = _pair(centres, points)
-    if not 1 <= k < len(centres):
-        raise MelGANError(f"k is {k} with {len(centres)} points: give 1 or more and less than the number of points")
-    radii = np.partition(_distances(centres, centres), k, axis=1)[:, k]  # position 0 is the centre itself
-    return _distances(centres, points) <= radii[:, None]
+def in_neighborhoods(centers: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:
+    """Whether point j lies in the ball around center i out to its k-th nearest other center; (n, m)."""
+    centers, points = _pair(centers, points)
+    if not 1 <= k < len(centers):
+        raise MelGANError(f"k is {k} with {len(centers)} points: give 1 or more and less than the number of points")
+    radii = np.partition(_distances(centers, centers), k, axis=1)[:, k]  # position 0 is the center itself
+    return _distances(centers, points) <= radii[:, None]

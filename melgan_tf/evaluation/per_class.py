@@ -1,4 +1,4 @@
-"""Figures class by class: does the network hear what was asked for, and is each class's variety there? NumPy."""
+"""Metrics class by class: are sounds recognized as what was asked for, and is each class's variety covered?"""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melgan_tf.evaluation.metrics import in_neighbourhoods
+from melgan_tf.evaluation.metrics import in_neighborhoods
+from melgan_tf.evaluation.tables import Row, number, renamed
 
 
 @dataclass(frozen=True)
-class ClassFigures:
+class ClassMetrics:
     """One class.
 
     Attributes:
         name: of the class.
-        generated, real: how many sounds: as labelled where labels are known, else as the network hears them.
-        generated_accuracy, real_accuracy: share of those labelled so that the network hears so; None without labels.
-        precision: share of its generated sounds in the neighbourhood of a real sound of any class.
-        coverage: share of its real sounds whose neighbourhood holds a generated sound of any class.
-        floor_coverage: the same for other real sounds instead of generated ones.
+        generated, real: number of sounds, by label if labels are known, else by the network's prediction.
+        generated_accuracy, real_accuracy: fraction of the sounds so labeled that the network predicts so; None without
+            labels.
+        precision: fraction of its generated sounds in the neighborhood of a real sound of any class.
+        coverage: fraction of its real sounds with a generated sound of any class in their neighborhood.
+        baseline_coverage: the same for other real sounds instead of generated ones.
     """
 
     name: str
@@ -30,41 +32,49 @@ class ClassFigures:
     real_accuracy: float | None
     precision: float | None
     coverage: float | None
-    floor_coverage: float | None
+    baseline_coverage: float | None = renamed("floor_coverage")
+
+    def row(self) -> Row:
+        """The row of a table."""
+        return (self.name, str(self.generated), str(self.real), number(self.generated_accuracy),
+                number(self.real_accuracy), number(self.precision), number(self.coverage),
+                number(self.baseline_coverage))
 
 
-def class_figures(names: Sequence[str], fake: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, np.ndarray],
-                  other: np.ndarray, k: int, fake_labels: Sequence[str] | None = None,
-                  real_labels: Sequence[str] | None = None) -> list[ClassFigures]:
-    """One row per class.
+def class_metrics(names: Sequence[str], fake: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, np.ndarray],
+                  baseline: np.ndarray, k: int, fake_labels: Sequence[str] | None = None,
+                  real_labels: Sequence[str] | None = None) -> list[ClassMetrics]:
+    """Measures every class.
 
     Args:
         names: the network's classes.
         fake, real: features ``(sounds, d)`` and probabilities ``(sounds, classes)``.
-        other: features of the real sounds that make the floor.
-        k: which nearest neighbour bounds a neighbourhood.
-        fake_labels, real_labels: what each sound is meant to be; those that are no class of the network count nowhere.
+        baseline: features of other real sounds.
+        k: which nearest neighbor bounds a neighborhood.
+        fake_labels, real_labels: the requested class of each sound; labels that the network does not know are ignored.
     """
-    heard = {name: np.array(names)[found[1].argmax(axis=1)] for name, found in (("fake", fake), ("real", real))}
-    meant = {"fake": fake_labels, "real": real_labels}
-    sorted_in = {name: heard[name] if labels is None else np.asarray(labels) for name, labels in meant.items()}
-    held = in_neighbourhoods(real[0], fake[0], k)
-    floor = in_neighbourhoods(real[0], other, k)
+    fake_predicted, real_predicted = (np.array(names)[probabilities.argmax(axis=1)] for _, probabilities in
+                                      (fake, real))
+    fake_groups = fake_predicted if fake_labels is None else np.asarray(fake_labels)
+    real_groups = real_predicted if real_labels is None else np.asarray(real_labels)
+    covered = in_neighborhoods(real[0], fake[0], k)
+    baseline_covered = in_neighborhoods(real[0], baseline, k)
 
-    def share(values: np.ndarray) -> float | None:
+    def fraction(values: np.ndarray) -> float | None:
         return float(values.mean()) if len(values) else None
 
-    rows = []
+    found = []
     for name in names:
-        made, own = sorted_in["fake"] == name, sorted_in["real"] == name
-        rows.append(ClassFigures(
-            name, int(made.sum()), int(own.sum()),
-            None if fake_labels is None else share(heard["fake"][made] == name),
-            None if real_labels is None else share(heard["real"][own] == name),
-            share(held.any(axis=0)[made]), share(held.any(axis=1)[own]), share(floor.any(axis=1)[own])))
-    return rows
+        own_fake, own_real = fake_groups == name, real_groups == name
+        found.append(ClassMetrics(
+            name, int(own_fake.sum()), int(own_real.sum()),
+            None if fake_labels is None else fraction(fake_predicted[own_fake] == name),
+            None if real_labels is None else fraction(real_predicted[own_real] == name),
+            fraction(covered.any(axis=0)[own_fake]), fraction(covered.any(axis=1)[own_real]),
+            fraction(baseline_covered.any(axis=1)[own_real])))
+    return found
 
 
 def mix_difference(a: np.ndarray, b: np.ndarray) -> float:
-    """How different two sets' class mixes are: half the summed absolute difference of mean probabilities, 0 to 1."""
+    """How much two class mixes differ: half the L1 distance of mean probabilities, 0 to 1."""
     return float(np.abs(a.mean(axis=0) - b.mean(axis=0)).sum() / 2)

@@ -1,69 +1,131 @@
-"""What an evaluation found: figures beside their real-vs-real floor, and one sentence on what to make of them."""
+"""The result of an evaluation: metrics beside their baseline, as tables, JSON, Markdown or a figure."""
 
 from __future__ import annotations
 
-import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from melgan_tf.evaluation.artifacts import Artifacts
-from melgan_tf.evaluation.memorization import Copies
-from melgan_tf.evaluation.per_class import ClassFigures
+from melgan_tf.errors import UsageError
+from melgan_tf.evaluation.memorization import Memorization
+from melgan_tf.evaluation.per_class import ClassMetrics
+from melgan_tf.evaluation.tables import Row, Table, metric, number, renamed, rows, to_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FEW_SOUNDS = 100
 
-Better = Literal["lower", "higher", "near the floor"]
+
+class Report(ABC):
+    """What `melgan_tf.evaluation.evaluate.evaluate` returns.
+
+    Attributes:
+        metadata: what was evaluated, as plain JSON values.
+    """
+
+    metadata: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def header(self) -> str:
+        """One line: what was compared."""
+
+    @property
+    @abstractmethod
+    def conclusion(self) -> str:
+        """One plain sentence."""
+
+    @abstractmethod
+    def tables(self) -> list[Table]:
+        """All metrics, in reading order."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """All metrics as plain JSON values."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, Any]:
+        """The main metrics, rounded, as the cards of pretrained models have them."""
+
+    def markdown(self) -> str:
+        """A card: what was evaluated, the conclusion, all tables."""
+        facts = "\n".join(f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in self.metadata.items()
+                          if value is not None)
+        return "\n\n".join(["# Evaluation", f"{self.conclusion[0].upper()}{self.conclusion[1:]}.", facts,
+                            f"{self.header}.", *(table.markdown() for table in self.tables())]) + "\n"
+
+    def figure(self) -> Figure:
+        """A Matplotlib figure of the metrics.
+
+        Raises:
+            UsageError: there is none for this kind of report.
+        """
+        raise UsageError("the figure shows the classes of drums, and this report has none: remove --png")
+
+    def save_figure(self, path: str | Path) -> None:
+        """Writes `figure` as PNG.
+
+        Raises:
+            UsageError: as `figure`.
+            MelGANError: the file cannot be written.
+        """
+        from melgan_tf.storage.atomic import atomic_write
+
+        figure = self.figure()
+        with atomic_write(Path(path)) as temporary:
+            figure.savefig(temporary, format="png")
 
 
-def _figure(title: str, better: Better, **default: Any) -> Any:
-    return field(metadata={"title": title, "better": better}, **default)
+def _text(value: Any) -> str:
+    return ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else str(value)
 
 
 @dataclass(frozen=True)
-class Figures:
-    """One set of sounds against real ones in one embedding; `melgan_tf.evaluation.metrics` explains each.
+class EmbeddingMetrics:
+    """One set of sounds compared with real ones in one embedding; `melgan_tf.evaluation.metrics` explains each.
 
-    Spread is a ratio to the spread of the real sounds; duplicates are nearer to each other than 5 % of that.
+    Diversity is relative to that of the real sounds; near duplicates are closer to each other than 5 % of that.
     """
 
-    frechet: float = _figure("Fréchet distance", "lower")
-    kernel: float = _figure("kernel distance", "lower")
-    precision: float = _figure("precision", "higher")
-    recall: float = _figure("recall", "higher")
-    density: float = _figure("density", "higher")
-    coverage: float = _figure("coverage", "higher")
-    spread: float = _figure("spread, ratio to real", "near the floor")
-    duplicates: float = _figure("near duplicates, share", "lower")
+    frechet: float = metric("Fréchet distance", "lower")
+    kernel: float = metric("kernel distance", "lower")
+    precision: float = metric("precision", "higher")
+    recall: float = metric("recall", "higher")
+    density: float = metric("density", "higher")
+    coverage: float = metric("coverage", "higher")
+    diversity: float = metric("diversity, ratio to real", "near baseline", key="spread")
+    duplicates: float = metric("near duplicates, fraction", "lower")
 
 
 @dataclass(frozen=True)
 class ClassFit:
-    """What the network's probabilities say of one set of sounds: inception score, and how far the mix of classes is
-    from that of the reference."""
+    """The class probabilities of one set of sounds: inception score, and the distance of its class mix from that of
+    the reference."""
 
-    inception: float = _figure("inception score", "near the floor")
-    mix_difference: float = _figure("class mix, difference", "lower")
+    inception: float = metric("inception score", "near baseline")
+    mix_difference: float = metric("class mix, difference", "lower")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The same figures for the generated sounds and for real ones, both against the reference."""
+    """The same metrics for the generated sounds and for the real-vs-real baseline, both against the reference."""
 
     generated: Any
-    floor: Any
+    baseline: Any = renamed("floor")
 
-    def rows(self) -> list[tuple[str, float, float, Better]]:
-        """A table's rows: figure, generated, real-vs-real floor, and which way is better."""
-        return [(figure.metadata["title"], getattr(self.generated, figure.name), getattr(self.floor, figure.name),
-                 figure.metadata["better"]) for figure in dataclasses.fields(self.generated)]
+    def rows(self) -> list[Row]:
+        """The rows of a table."""
+        return rows(self.generated, self.baseline)
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Where the compared sounds lie on the two directions in which the reference varies most: ``(sounds, 2)`` each,
-    and the number of the class that the network hears, ``(sounds,)``."""
+    """The compared sounds on the first two principal components of the reference, ``(sounds, 2)`` each, and the
+    predicted class of each, ``(sounds,)``."""
 
     generated: np.ndarray
     real: np.ndarray
@@ -72,32 +134,33 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `melgan_tf.evaluation.evaluate_waveforms` found.
+class SoundReport(Report):
+    """Generated sounds compared with real ones.
 
     Attributes:
-        drums: figures in the class embedding; None where the sounds are not drums.
-        classes: what the network's probabilities say; None likewise.
-        statistics: figures in the training-free embedding.
-        of_class: figures class by class; none likewise.
-        faults: of single waveforms; the floor is the reference's own.
-        copies: near copies of training sounds; None where those are not known.
-        floor: what the floor compares: "train against reference", or "two halves of the reference".
-        sounds: how many each compared set has; ``fake_sounds``, ``reference_sounds`` and ``train_sounds`` were given.
+        drums: metrics in the class embedding; None for sounds that are not drums.
+        classes: metrics of the class probabilities; None likewise.
+        statistics: metrics in the training-free embedding.
+        of_class: metrics class by class; empty likewise.
+        artifacts: of single waveforms; the baseline is the reference itself.
+        memorization: near copies of training sounds; None if the training sounds are unknown.
+        baseline: "training sounds against the reference", or "two halves of the reference".
+        sounds: size of each compared set, drawn from ``fake_sounds``, ``reference_sounds`` and ``train_sounds``.
         sample_rate: of the generated sounds, Hz.
-        seconds: of each sound that was looked at.
-        seed, k: as given.
+        seconds: length compared.
+        seed, k: as requested.
         embedding, statistics_embedding: names and versions of the embeddings.
-        projection: for pictures; no part of `to_dict`.
+        projection: for the figure; not in `to_dict`.
+        metadata: what was evaluated.
     """
 
     drums: Comparison | None
     classes: Comparison | None
     statistics: Comparison
-    of_class: tuple[ClassFigures, ...]
-    faults: Comparison
-    copies: Copies | None
-    floor: str
+    of_class: tuple[ClassMetrics, ...]
+    artifacts: Comparison = renamed("faults")
+    memorization: Memorization | None = renamed("copies")
+    baseline: str = renamed("floor")
     sounds: int
     fake_sounds: int
     reference_sounds: int
@@ -108,56 +171,93 @@ class Report:
     k: int
     embedding: str
     statistics_embedding: str
-    projection: Projection = field(compare=False, repr=False)
+    projection: Projection = field(compare=False, repr=False, metadata={"key": None})
+    metadata: dict[str, Any] = field(default_factory=dict, metadata={"key": None})
+
+    @property
+    def header(self) -> str:
+        train = "" if self.train_sounds is None else f", {self.train_sounds} training"
+        return (f"{self.sounds} sounds a set (of {self.fake_sounds} generated, {self.reference_sounds} reference"
+                f"{train}), {self.seconds:g} s at {self.sample_rate} Hz, seed {self.seed}, k {self.k}; "
+                f"real vs real: {self.baseline}" + ("" if self.drums else "; no class embedding: it knows drums only"))
 
     @property
     def conclusion(self) -> str:
-        """One plain sentence, the worst news of both embeddings first; it begins with "collapsed" where the sounds are
-        too much alike."""
-        texture = judge(self.statistics.generated, self.statistics.floor)
-        severity, sentence = judge(self.drums.generated, self.drums.floor) if self.drums else texture
+        """One plain sentence, the worse of both embeddings first; it starts with "collapsed" if the sounds are too much
+        alike."""
+        texture = grade(self.statistics.generated, self.statistics.baseline)
+        severity, sentence = grade(self.drums.generated, self.drums.baseline) if self.drums else texture
         if texture[0] > severity:
             sentence = f"{texture[1]}, by log-mel statistics"
-        if self.copies and self.copies.share > 0.05 + 3 * self.copies.real_share:
-            sentence += f"; {self.copies.share:.0%} of the sounds are near copies of training sounds"
-        if self.copies and self.copies.shared:
-            sentence += (f"; {self.copies.shared} of the {self.reference_sounds} reference sounds are training sounds, "
-                         "so the floor is too low")
-        return sentence if self.sounds >= FEW_SOUNDS else f"{sentence}; only {self.sounds} sounds, so figures are rough"
+        found = self.memorization
+        if found and found.share > 0.05 + 3 * found.real_share:
+            sentence += f"; {found.share:.0%} of the sounds are near copies of training sounds"
+        if found and found.shared:
+            sentence += (f"; {found.shared} of the {self.reference_sounds} reference sounds are training sounds, "
+                         "so the baseline is too good")
+        return sentence if self.sounds >= FEW_SOUNDS else f"{sentence}; only {self.sounds} sounds, so metrics are rough"
+
+    def tables(self) -> list[Table]:
+        compared = ("metric", "generated", "real vs real", "better")
+        found = [Table(f"In the training-free embedding ({self.statistics_embedding})", compared,
+                       tuple(self.statistics.rows()))]
+        if self.drums:
+            found.insert(0, Table(f"In the class embedding ({self.embedding})", compared,
+                                  (*self.drums.rows(), *self.classes.rows())))
+        if self.of_class:
+            found.append(Table("Class by class", ("class", "sounds", "real", "accuracy", "of real", "precision",
+                                                  "coverage", "of train"), tuple(one.row() for one in self.of_class)))
+        found.append(Table("Artifacts", ("waveforms", "generated", "real"), tuple(self.artifacts.rows())))
+        if self.memorization:
+            found.append(Table("Distance to training sounds", ("distance", "generated", "held-out real"),
+                               tuple(self.memorization.rows())))
+            if named := self.memorization.named:
+                found.append(Table("Near copies of training sounds",
+                                   ("generated", "training", "embedding", "log mel, dB"),
+                                   tuple((one.generated, one.training, number(one.embedding), number(one.log_mel_db))
+                                         for one in named)))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values, the conclusion included."""
-        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.name != "projection"}
-        return {**{name: _plain(value) for name, value in values.items()}, "conclusion": self.conclusion}
+        return {**self.metadata, **to_json(self), "conclusion": self.conclusion}
 
-    def fault_rows(self) -> list[tuple[str, float | None, float | None]]:
-        """A table's rows: fault, generated, real."""
-        return [(figure.metadata["title"], getattr(self.faults.generated, figure.name),
-                 getattr(self.faults.floor, figure.name)) for figure in dataclasses.fields(Artifacts)]
+    def summary(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"sounds": self.sounds, "floor": self.baseline}
+        for name, comparison in ((self.embedding, self.drums), (self.statistics_embedding, self.statistics)):
+            if comparison:
+                found[name] = {which: {key: round(value, 4) for key, value in values.items()}
+                               for which, values in to_json(comparison).items()}
+        return found
+
+    def figure(self) -> Figure:
+        if not self.drums:
+            return super().figure()
+        from melgan_tf.evaluation.figure import draw
+
+        return draw(self)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+def grade(fake: EmbeddingMetrics, baseline: EmbeddingMetrics) -> tuple[int, str]:
+    """Grades metrics against their baseline.
 
-
-def judge(fake: Figures, floor: Figures) -> tuple[int, str]:
-    """How bad figures are beside their floor, 0 (close) to 3 (collapsed), and one sentence that says so."""
-    if fake.spread < 0.5 * floor.spread:
+    Returns:
+        0 (close) to 3 (collapsed), and one sentence.
+    """
+    if fake.diversity < 0.5 * baseline.diversity:
         return 3, ("collapsed: the sounds are much more alike than the real ones "
-                   f"(spread {fake.spread:.2f} of the real, coverage {fake.coverage:.2f})")
-    if fake.duplicates > floor.duplicates + 0.5:
+                   f"(diversity {fake.diversity:.2f} of the real, coverage {fake.coverage:.2f})")
+    if fake.duplicates > baseline.duplicates + 0.5:
         return 3, f"collapsed: {fake.duplicates:.0%} of the sounds have a near copy among themselves"
     if fake.coverage < 0.2 and fake.precision >= 0.5:
         return 3, f"collapsed: the sounds are like only a few of the real ones (coverage {fake.coverage:.2f})"
-    faults = []
-    if fake.precision < 0.75 * floor.precision:
-        faults.append(f"many sounds lie far from any real one (precision {fake.precision:.2f})")
-    if fake.coverage < 0.6 * floor.coverage or fake.recall < 0.6 * floor.recall:
-        faults.append(f"much of the real variety is missing (coverage {fake.coverage:.2f}, recall {fake.recall:.2f})")
-    if faults:
-        return 2, " and ".join(faults)
-    if fake.coverage >= 0.9 * floor.coverage and fake.frechet <= 1.25 * floor.frechet:
-        return 0, "close to the real-vs-real floor: hard to tell from real sounds by these figures"
-    return 1, "varied and near the real sounds, yet short of the real-vs-real floor"
+    problems = []
+    if fake.precision < 0.75 * baseline.precision:
+        problems.append(f"many sounds are far from any real one (precision {fake.precision:.2f})")
+    if fake.coverage < 0.6 * baseline.coverage or fake.recall < 0.6 * baseline.recall:
+        problems.append(f"much of the real variety is missing (coverage {fake.coverage:.2f}, "
+                        f"recall {fake.recall:.2f})")
+    if problems:
+        return 2, " and ".join(problems)
+    if fake.coverage >= 0.9 * baseline.coverage and fake.frechet <= 1.25 * baseline.frechet:
+        return 0, "close to the real-vs-real baseline: hard to tell from real sounds by these metrics"
+    return 1, "varied and near the real sounds, but short of the real-vs-real baseline"

@@ -1,8 +1,9 @@
-"""Folders of sounds as one array: what `melgan-tf evaluate` compares."""
+"""Folders of sounds as one array, as `evaluate` compares them."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,97 +12,116 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.audio.decode import decode
-from melgan_tf.audio.find import find
+from melgan_tf.audio.find import SoundFile, find, scan
 from melgan_tf.data.clips import split_windows
 from melgan_tf.data.reading import ClipReader
 from melgan_tf.data.shards import Prepared, is_prepared
 from melgan_tf.errors import DecodeError, MelGANError
+from melgan_tf.inference.output_folder import recorded_labels
 from melgan_tf.progress import Progress
+from melgan_tf.storage.run_directory import RunDirectory
 
-#: Of longer sounds the beginning is taken, seconds.
-LONGEST = 2.0
+#: Longer sounds are cut to this length.
+MAX_SECONDS = 2.0
+DEFAULT_SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
-class Sounds:
-    """Some sounds of one rate and length.
+class SoundSet:
+    """Sounds of one rate and length.
 
     Attributes:
         audio: ``(sounds, samples)`` float32.
-        rate: Hz.
-        names: what each is called.
-        labels: what each is meant to be; None if that is not known.
+        sample_rate: Hz.
+        names: one for each sound.
+        labels: the class of each sound; None if unknown.
     """
 
     audio: np.ndarray
-    rate: int
+    sample_rate: int
     names: tuple[str, ...]
     labels: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
+    def with_recorded_labels(self, folder: str | Path) -> SoundSet:
+        """The sounds with the labels recorded in the sounds.json or the shards of a folder, if all have one."""
+        try:
+            recorded = recorded_labels(storage.path(folder))
+            return dataclasses.replace(self, labels=tuple(recorded[name] for name in self.names))
+        except (OSError, ValueError, KeyError, TypeError):
+            return self
 
-def load_sounds(folder: str | Path, rate: int | None = None, seconds: float = LONGEST,
-                progress: Progress | None = None, include_silent: bool = False) -> Sounds:
-    """Decodes every sound below a folder, or reads prepared shards; names of sub-folders are labels.
+
+def is_sound_folder(place: str | Path) -> bool:
+    """Whether a place is a folder with sounds, and not a run directory."""
+    place = storage.path(place)
+    return place.is_dir() and not RunDirectory(place).exists() and any(
+        isinstance(entry, SoundFile) for entry in scan(place))
+
+
+def load_sound_set(folder: str | Path, sample_rate: int | None = None, seconds: float = MAX_SECONDS,
+                   progress: Progress | None = None, include_silent: bool = False) -> SoundSet:
+    """Decodes every sound in a folder, or reads prepared shards; names of sub-folders are labels.
 
     Args:
-        folder: searched at any depth.
-        rate: Hz; None for that which most of the files have.
-        seconds: what is taken of each; all are as long as the longest then.
-        progress: told of every file, and of those that are left out.
-        include_silent: keep silent sounds, which count as a fault of generated ones.
+        folder: searched recursively.
+        sample_rate: Hz; by default the most common one of the files.
+        seconds: longer sounds are cut; then all are padded to the longest.
+        progress: receives progress, and a warning for each skipped file.
+        include_silent: keep silent sounds, which count as an artifact of generated ones.
 
     Raises:
         MelGANError: no sound can be used.
     """
     progress = progress or Progress()
-    rate = rate or _usual_rate(folder)
-    reading = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}", include_silent)
-    kept = [samples[:round(seconds * rate)].copy() for samples in reading.clips()]
-    _warn(reading, progress)
-    longest = max(map(len, kept))
-    audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in kept])
-    labels = tuple(sound.label for sound in reading.kept)
-    return Sounds(audio, rate, tuple(sound.name for sound in reading.kept), labels if any(labels) else None)
+    rate = sample_rate or _most_common_rate(folder)
+    reader = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}", include_silent)
+    clips = [samples[:round(seconds * rate)].copy() for samples in reader.clips()]
+    _warn(reader, progress)
+    longest = max(map(len, clips))
+    audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in clips])
+    labels = tuple(sound.label for sound in reader.kept)
+    return SoundSet(audio, rate, tuple(sound.name for sound in reader.kept), labels if any(labels) else None)
 
 
-def load_windows(folder: str | Path, rate: int, samples: int, quietest_db: float,
-                 progress: Progress | None = None) -> Sounds:
-    """Cuts every sound below a folder, or of prepared shards, into consecutive windows.
+def load_window_set(folder: str | Path, sample_rate: int, samples: int, quietest_db: float,
+                    progress: Progress | None = None) -> SoundSet:
+    """Cuts every sound in a folder, or in prepared shards, into consecutive windows.
 
     Args:
-        folder: searched at any depth.
-        rate: Hz.
-        samples: of a window; shorter sounds, and what is left at an end, are padded with zeros.
-        quietest_db: windows whose peak is further below that of their sound are left out.
-        progress: told of every file, and of those that are left out.
+        folder: searched recursively.
+        sample_rate: Hz.
+        samples: of a window; shorter sounds and remainders are zero-padded.
+        quietest_db: windows with a peak further below that of their sound are skipped.
+        progress: receives progress, and a warning for each skipped file.
 
     Raises:
         MelGANError: no sound can be used.
     """
     progress = progress or Progress()
-    reading, windows, names = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}"), [], []
-    for whole in reading.clips():
-        least = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
+    reader = ClipReader(folder, sample_rate, None, progress, f"reading {storage.path(folder).name}")
+    windows, names = [], []
+    for whole in reader.clips():
+        threshold = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
         for start, window in split_windows([whole], samples):
-            if np.max(np.abs(window)) >= least:
+            if np.max(np.abs(window)) >= threshold:
                 windows.append(window.astype(np.float32))
-                names.append(f"{reading.kept[-1].name} at {start / rate:.2f} s")
-    _warn(reading, progress)
-    if not windows:  # what is left at an end, where they may be loudest, makes no window
-        raise MelGANError(f"no sound in {folder} has a window of {samples / rate:.2g} s within {quietest_db:g} dB of "
-                          "its peak")
-    return Sounds(np.stack(windows), rate, tuple(names))
+                names.append(f"{reader.kept[-1].name} at {start / sample_rate:.2f} s")
+    _warn(reader, progress)
+    if not windows:  # the peak may lie in a remainder that makes no window
+        raise MelGANError(f"no sound in {folder} has a window of {samples / sample_rate:.2g} s within {quietest_db:g} "
+                          "dB of its peak")
+    return SoundSet(np.stack(windows), sample_rate, tuple(names))
 
 
-def _warn(reading: ClipReader, progress: Progress) -> None:
-    for item in reading.skipped:
+def _warn(reader: ClipReader, progress: Progress) -> None:
+    for item in reader.skipped:
         progress.warning(f"skipped {item.name}: {item.reason}")
 
 
-def _usual_rate(folder: str | Path) -> int:
+def _most_common_rate(folder: str | Path) -> int:
     if is_prepared(folder):
         return Prepared.open(folder).index["sample_rate"]
     rates = Counter()
@@ -109,4 +129,4 @@ def _usual_rate(folder: str | Path) -> int:
         with (contextlib.suppress(DecodeError, StopIteration, FileNotFoundError), storage.local(sound.path) as file,
               contextlib.closing(decode(file, 0.01)) as blocks):
             rates[next(blocks)[0]] += 1
-    return rates.most_common(1)[0][0] if rates else 16_000
+    return rates.most_common(1)[0][0] if rates else DEFAULT_SAMPLE_RATE

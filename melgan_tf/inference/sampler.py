@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -47,6 +47,7 @@ class Sampler:
 
     Attributes:
         make_batch: a call on `BATCH` sounds, compiled.
+        evaluated_as: what its sounds are compared with: real one-shots, or windows of real sounds.
 
     Example:
         >>> from melgan_tf import presets
@@ -54,6 +55,8 @@ class Sampler:
         >>> Sampler(Generator(), presets.get("seed"))(tf.zeros((1, 20)))["audio"].shape
         TensorShape([1, 8000])
     """
+
+    evaluated_as: Literal["one-shots", "windows"] = "one-shots"
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None) -> None:

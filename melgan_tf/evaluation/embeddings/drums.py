@@ -1,21 +1,19 @@
-"""The fixed embedding that generated drums are judged in: a small network that learned to tell eight kinds of drum.
+"""The fixed embedding in which generated drums are compared: a small network trained to classify eight kinds of drum.
 
-Waveforms of any rate go through a front end of its own, the same for every model, so that models with different mels
-can be compared::
+Waveforms of any rate pass the same front end for every model, so that models with different mels can be compared::
 
     waveform -> 16 kHz -> first 0.5 s -> peak 1 -> log mel (64 frames, 64 bands) -> network -> 64 features, 8 classes
 
-* Beyond 8 kHz and beyond 0.5 s it hears nothing.
-* It does not hear level: every clip is brought to a peak of 1, because generated sounds are brought to one level on
-  output. Nor does it align onsets: a late sound is another sound.
-* Everything softer than 80 dB below a full-scale sine counts as silence.
+* It ignores everything above 8 kHz and after 0.5 s.
+* It ignores level: every clip is scaled to a peak of 1, as generated sounds are on output. It does not align onsets: a
+  late sound is another sound.
+* Everything softer than 80 dB below a full-scale sine is silence.
 
-The features are the network's last hidden layer before its activation, where they are not cut off at zero. Over the
-sounds that it learned from, classes counting the same, each has mean 0 and variance 1. The network was asked not only
-for the class but, by these features alone, for a blurred copy of the picture too: so they keep what tells two snares
-apart, which classes alone do not need.
+The features are the network's last hidden layer before its activation, where they are not clipped at zero. Over the
+training sounds, with equal class weights, each has mean 0 and variance 1. The network was trained to predict the class
+and, from these features alone, a downsampled copy of its input, so that they also keep what tells two snares apart.
 
-Weights and card: ``melgan_tf/weights/embeddings/drum-classes-1.npz`` and ``.json``, made by
+Weights and card: ``melgan_tf/weights/embeddings/drum-classes-1.npz`` and ``.json``, trained by
 :mod:`melgan_tf.evaluation.embeddings.train_drums`.
 """
 
@@ -32,7 +30,7 @@ import soxr
 from melgan_tf import weights
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.arrays import finite, peak_normalised
+from melgan_tf.evaluation.arrays import check_array, peak_normalize
 
 if TYPE_CHECKING:
     import keras
@@ -43,22 +41,22 @@ WEIGHTS = weights.WEIGHTS / "embeddings"
 
 SAMPLE_RATE, SAMPLES = 16_000, 8_000
 FRAMES, BANDS, N_FFT, HOP = 64, 64, 512, 128
-PAD_BEFORE, PAD_AFTER = 192, 384  # the first window's middle lies at 4 ms, the last one's end behind the clip's
+PAD_BEFORE, PAD_AFTER = 192, 384  # the first window is centered at 4 ms, the last one ends after the clip
 FLOOR_DB = -80.0  # of a full-scale sine
 FEATURES = 64
-COARSE = 16  # frames and bands of the blurred picture that training asks for as well
+COARSE = 16  # frames and bands of the downsampled input that training reconstructs
 CHANNELS = (16, 32, 32, 64, 64, 96)
 STRIDES = (2, 2, 1, 2, 1, 2)
 
 _BATCH = 64
-_AHEAD_SECONDS = 0.05  # resampled beyond the clip's end, so that the end does not ring
+_AHEAD_SECONDS = 0.05  # resampled beyond the end of the clip, so that it does not ring there
 
 
 class DrumEmbedding:
-    """The network with the weights that the package brings along, or others.
+    """The trained network, with its front end.
 
     Args:
-        model: what `build_network` returns, with trained weights; None loads the package's.
+        model: what `build_network` returns, with trained weights; None loads the bundled ones.
 
     Example:
         >>> sounds = np.random.default_rng(0).normal(size=(2, 22_050))
@@ -75,11 +73,11 @@ class DrumEmbedding:
         return self(waveforms, sample_rate)[0]
 
     def probabilities(self, waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
-        """How likely each sound is of each class, in the order of `CLASSES`: ``(sounds, 8)``, rows add up to 1."""
+        """The class probabilities of each sound, in the order of `CLASSES`: ``(sounds, 8)``, rows sum to 1."""
         return self(waveforms, sample_rate)[1]
 
     def __call__(self, waveforms: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features and probabilities in one go.
+        """Features and probabilities.
 
         Args:
             waveforms: ``(sounds, samples)``, of any level and length.
@@ -91,7 +89,7 @@ class DrumEmbedding:
         """
         images = log_mel(clips(waveforms, sample_rate))
         features, probabilities = [], []
-        for start in range(0, len(images), _BATCH):  # batches of one size: compiled once, and sounds stay independent
+        for start in range(0, len(images), _BATCH):  # one batch size: compiled once, sounds independent
             batch = images[start:start + _BATCH]
             found = self.model.predict_on_batch(np.pad(batch, ((0, _BATCH - len(batch)), (0, 0), (0, 0)))[..., None])
             features.append(np.asarray(found[0])[:len(batch)])
@@ -100,9 +98,9 @@ class DrumEmbedding:
 
 
 def clips(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
-    """What the front end cuts from waveforms ``(sounds, samples)``: ``(sounds, 8000)`` at 16 kHz, float32, peak 1.
+    """Cuts waveforms ``(sounds, samples)`` to ``(sounds, 8000)`` at 16 kHz, float32, peak 1.
 
-    Shorter sounds are padded with zeros, longer ones cut. A sound whose peak is below 1e-4 is silent and becomes zeros.
+    Shorter sounds are zero-padded. A sound with a peak below 1e-4 is silent and becomes zeros.
 
     Raises:
         UsageError: ``sample_rate`` (Hz) below 1.
@@ -110,17 +108,17 @@ def clips(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
     """
     if sample_rate < 1:
         raise UsageError(f"sample_rate is {sample_rate!r}: give a positive number of Hz")
-    waveforms = finite(waveforms, 2, "waveforms", np.float32)
+    waveforms = check_array(waveforms, 2, "waveforms", np.float32)
     needed = waveforms[:, :int(sample_rate * (SAMPLES / SAMPLE_RATE + _AHEAD_SECONDS))]
     if sample_rate != SAMPLE_RATE:
         needed = soxr.resample(needed.T, sample_rate, SAMPLE_RATE, quality="HQ").reshape(-1, len(needed)).T
     needed = needed[:, :SAMPLES]
     needed = np.pad(needed, ((0, 0), (0, SAMPLES - needed.shape[1])))
-    return peak_normalised(needed)
+    return peak_normalize(needed)
 
 
 def log_mel(clip: np.ndarray) -> np.ndarray:
-    """The network's picture of clips ``(sounds, 8000)``: ``(sounds, 64 frames, 64 bands)``, -1 at the floor, 1 at 0 dB.
+    """The network's input of clips ``(sounds, 8000)``: ``(sounds, 64 frames, 64 bands)``, -1 at the floor, 1 at 0 dB.
 
     Magnitudes of a full-scale sine are 0 dB; frames of 32 ms every 8 ms, bands of equal width up to 1 kHz and growing
     beyond (Slaney's scale).
@@ -138,9 +136,9 @@ def log_mel(clip: np.ndarray) -> np.ndarray:
 
 
 def build_network(seed: int = 0) -> keras.Model:
-    """The network, untrained: picture ``(batch, frames, bands, 1)`` to features ``(batch, 64)`` and logits (batch, 8).
+    """The untrained network: ``(batch, frames, bands, 1)`` to features ``(batch, 64)``, logits and reconstruction.
 
-    Six convolutions; then mean and maximum over time, because a drum's frequencies are its name and its time is short.
+    Six convolutions; then mean and maximum over time, because a drum is recognized by its frequencies.
     """
     import keras
     from keras import layers
@@ -167,7 +165,7 @@ def build_network(seed: int = 0) -> keras.Model:
 
 @functools.lru_cache(maxsize=2)
 def load_network(folder: Path = WEIGHTS) -> keras.Model:
-    """The network with the weights of a folder.
+    """The network with the weights in a folder.
 
     Raises:
         MelGANError: they are missing or damaged.
@@ -190,7 +188,7 @@ def read_card(folder: Path = WEIGHTS) -> dict[str, Any]:
 
 
 def weight_names(model: keras.Model) -> list[str]:
-    """What the weights are called on disk, in the order of ``model.weights``: 00-kernel, 01-gamma, ..."""
+    """The names of the weights on disk, in the order of ``model.weights``: 00-kernel, 01-gamma, ..."""
     return [f"{index:02d}-{weight.name}" for index, weight in enumerate(model.weights)]
 
 

@@ -1,7 +1,7 @@
-"""The training-free embedding: 28 statistics of a log-mel spectrogram. NumPy.
+"""The training-free embedding: 28 statistics of a log-mel spectrogram.
 
-:func:`pictures` is its front end for waveforms, the same whatever mels a model speaks: each sound at a peak of 1, at
-the rate it was made at and up to half of that, frames of 32 ms every 8 ms, 64 bands; below -80 dB all is silence.
+:func:`log_mels` is its front end for waveforms, the same for every model: peak 1, the original sample rate, bands up to
+half of it, frames of 32 ms every 8 ms, 64 bands, floor at -80 dB.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from melgan_tf.config import AudioConfig
-from melgan_tf.evaluation.arrays import finite, peak_normalised
+from melgan_tf.evaluation.arrays import check_array, peak_normalize
 
 EMBEDDING = "log-mel-statistics-2"  # changes whenever the numbers that `statistics` returns change
 SPECTRUM_SHAPES, MOVEMENT_SHAPES, ENVELOPE_SHAPES = 12, 6, 6
@@ -19,11 +19,11 @@ _BATCH = 64
 
 
 def embed_waveforms(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """`embed` of the `pictures` of waveforms ``(sounds, samples)``."""
-    return embed(pictures(audio, sample_rate))
+    """`embed` of the `log_mels` of waveforms ``(sounds, samples)``."""
+    return embed(log_mels(audio, sample_rate))
 
 
-def pictures(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+def log_mels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """Log-mel spectrograms of waveforms, dB of a full-scale sine.
 
     Args:
@@ -39,18 +39,18 @@ def pictures(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     filters = mel_filterbank(AudioConfig(sample_rate=sample_rate, n_fft=n_fft, hop_samples=hop, mel_bins=BANDS,
                                          min_hz=0.0, max_hz=sample_rate / 2, mel_scale="slaney", mel_norm="none"))
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)) * 4 / n_fft
-    audio = np.pad(peak_normalised(audio), ((0, 0), (n_fft // 2, n_fft // 2)))
+    audio = np.pad(peak_normalize(audio), ((0, 0), (n_fft // 2, n_fft // 2)))
     found = []
     for start in range(0, len(audio), _BATCH):
         frames = np.lib.stride_tricks.sliding_window_view(audio[start:start + _BATCH], n_fft, axis=1)[:, ::hop]
         power = np.abs(np.fft.rfft(frames * window.astype(np.float32))).astype(np.float32) ** 2
         mel, floor = power @ filters, np.float32(10 ** (FLOOR_DB / 10))
-        # where there is nothing it is the floor itself: some processors' logarithm of it is off by a bit
+        # silence is exactly the floor: on some processors its logarithm is off by one bit
         found.append(np.where(mel > floor, 10 * np.log10(np.maximum(mel, floor)), np.float32(FLOOR_DB)))
     return np.concatenate(found).astype(np.float32)
 
 
-def embed(mel_db: np.ndarray, floor_db: float | None = None) -> np.ndarray:
+def embed(mel_db: np.ndarray) -> np.ndarray:
     """Describes each sound by 28 numbers: its spectrum, how the spectrum moves, its envelope and its roughness.
 
     The first 24 are the lowest coefficients of discrete cosine transforms (DCT-II) of three curves:
@@ -59,22 +59,20 @@ def embed(mel_db: np.ndarray, floor_db: float | None = None) -> np.ndarray:
     * 6 of the movement: each band's standard deviation over time.
     * 6 of the envelope: each frame's mean level over the bands, without coefficient 0, which is the mean level again.
 
-    Cosines instead of the bands themselves, because neighbouring bands rise and fall together: on 700 drum sounds the
-    correlation matrix of 40 band statistics has a condition number near 9,000, that of these near 400, so that a
-    covariance is well estimated from a few hundred sounds and the level is one direction among many, not all of them.
-    Coefficients are scaled such that their squares add up to the curve's mean square: all are in dB, whatever the
-    number of bands and frames. Nothing is normalised: a sound 6 dB softer moves coefficient 0 by 6.
+    Cosines instead of bands, because neighboring bands are correlated: on 700 drum sounds the correlation matrix of 40
+    band statistics has a condition number near 9,000, that of these near 400, so a covariance is well estimated from a
+    few hundred sounds, and the level is one direction among many. The squares of the coefficients sum to the curve's
+    mean square: all are in dB, for any number of bands and frames. Nothing is normalized: 6 dB softer moves coefficient
+    0 by 6.
 
-    All these are averages, blind to the grain that gives a poor generator away. The last four see it:
+    These are averages and miss the grain of a poor generator. The last four see it:
 
     * 2 along frequency, 2 along time (lower and upper half of the bands): ``10 log10(1 + r)``, r being the root mean
       square of the second difference in dB, over sqrt(6), so that independent noise of x dB has about r = x. An
-      exponential decay is a straight line in dB and counts nothing.
+      exponential decay is a straight line in dB and does not count.
 
     Args:
-        mel_db: ``10 log10(max(mel, floor))`` with one fixed floor for all sounds, dB.
-        floor_db: raises everything softer to this level, dB; `evaluate` passes 80 dB below the loudest real value, so
-            that silence at -100 dB equals silence at -90 dB. None leaves all as it is.
+        mel_db: ``10 log10(max(mel, floor))`` with the same floor for all sounds, dB.
 
     Shapes:
         ``(sounds, frames, mel_bins)`` to ``(sounds, 28)``, float64; fewer columns below 12 bins or 7 frames.
@@ -86,24 +84,22 @@ def embed(mel_db: np.ndarray, floor_db: float | None = None) -> np.ndarray:
         >>> embed(np.full((2, 16, 64), -30.0)).round(6)[:, 0].tolist()
         [-30.0, -30.0]
     """
-    mel_db = finite(mel_db, 3, "mels")
-    if floor_db is not None:
-        mel_db = np.maximum(mel_db, floor_db)
-    bins, frames = _cosines(mel_db.shape[2]), _cosines(mel_db.shape[1])
+    mel_db = check_array(mel_db, 3, "mels")
+    bins, frames = cosines(mel_db.shape[2]), cosines(mel_db.shape[1])
     spectrum = mel_db.mean(axis=1) @ bins[:, :SPECTRUM_SHAPES]
     movement = mel_db.std(axis=1) @ bins[:, :MOVEMENT_SHAPES]
     envelope = mel_db.mean(axis=2) @ frames[:, 1:1 + ENVELOPE_SHAPES]
     return np.concatenate([spectrum, movement, envelope, _roughness(mel_db, 2), _roughness(mel_db, 1)], axis=1)
 
 
-def standardise(real: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """Shifts and scales all sets alike: the real one to mean 0 and standard deviation 1 (from 0.1 up) per dimension."""
+def standardize(real: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Shifts and scales all sets alike, so that the real one has mean 0 and standard deviation 1 per dimension."""
     mean, deviation = real.mean(axis=0), np.maximum(real.std(axis=0), MIN_DEVIATION_DB)
     return [(points - mean) / deviation for points in (real, *others)]
 
 
-def _cosines(n: int) -> np.ndarray:
-    """DCT-II as columns (n, n): the squares of ``x @ _cosines(n)`` add up to the mean square of x."""
+def cosines(n: int) -> np.ndarray:
+    """DCT-II as columns (n, n): the squares of ``x @ cosines(n)`` sum to the mean square of x."""
     angles = np.pi / n * np.outer(np.arange(n) + 0.5, np.arange(n))
     return np.cos(angles) * np.where(np.arange(n) == 0, 1.0, np.sqrt(2.0)) / n
 

@@ -34,6 +34,7 @@ class SequenceSampler(Sampler):
     Args: as for `Sampler`.
     """
 
+    evaluated_as = "windows"
     step_frames = STEP_FRAMES
     fade_seconds = FADE_SECONDS
 

@@ -1,4 +1,4 @@
-"""`melgan-tf evaluate` of a vocoder: its copies of real sounds beside Griffin-Lim's."""
+"""`melgan-tf evaluate` of a vocoder: its copy synthesis beside Griffin-Lim's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from melgan_tf.audio.wav import save_wav
 from melgan_tf.dsp.griffin_lim import mel_to_waveform
 from melgan_tf.dsp.spectral import mel_spectrogram
 from melgan_tf.errors import MelGANError
-from melgan_tf.evaluation.evaluate_vocoder import assess_vocoder, rounded
-from melgan_tf.evaluation.vocoder_metrics import compare
+from melgan_tf.evaluation.evaluate import evaluate
+from melgan_tf.evaluation.tables import to_json
+from melgan_tf.evaluation.vocoder_metrics import measure_vocoder
 from melgan_tf.inference.vocoder import load_vocoder
 from melgan_tf.progress import Progress
 
@@ -54,57 +55,58 @@ def sounds(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(runs, sounds):
-    return assess_vocoder(load_vocoder(runs["fast"]), sounds)
+    return evaluate(load_vocoder(runs["fast"]), sounds)
 
 
 def test_both_are_measured_on_the_same_sounds(found, sounds):
-    for figures in (found.made, found.yardstick):
+    for figures in (found.generated, found.baseline):
         assert (figures.sounds, figures.silent) == (3, 0)
         assert figures.speed > 0
-        assert all(np.isfinite(getattr(figures, name)) for name in FIGURES)
-    assert found.made != found.yardstick
-    assert found.made.idle_peak == found.made.idle_dc_offset == 0.0  # silence stays silent
-    assert found.reference == sounds
+        assert all(np.isfinite(to_json(figures)[name]) for name in FIGURES)
+    assert found.generated != found.baseline
+    assert found.generated.idle_peak == found.generated.idle_dc_offset == 0.0  # silence stays silent
+    assert found.metadata["reference"] == "drums"
 
 
-def test_the_figures_are_those_of_copy_synthesis(found, sounds):
+def test_the_metrics_are_those_of_copy_synthesis(found, runs, sounds):
     """Measured again by hand: with the vocoder, and with 32 iterations of Griffin-Lim."""
-    audio = found.vocoder.audio
+    vocoder = load_vocoder(runs["fast"])
+    audio = vocoder.audio
     reals = [load(sounds / name, RATE) for name in ("a.wav", "b.wav", "more/c.wav")]
-    for figures, vocode in ((found.made, found.vocoder.vocode),
-                            (found.yardstick, lambda mel: mel_to_waveform(mel, audio, 32))):
-        again = compare(vocode, reals, audio, lambda waveform: mel_spectrogram(waveform, audio))
-        for name in ("log_mel_l1", "stft", "onset_error"):
+    for figures, vocode in ((found.generated, vocoder.vocode),
+                            (found.baseline, lambda mel: mel_to_waveform(mel, audio, 32))):
+        again = measure_vocoder(vocode, reals, audio, lambda waveform: mel_spectrogram(waveform, audio))
+        for name in ("log_mel_l1", "stft", "onset_error_db"):
             assert getattr(figures, name) == pytest.approx(getattr(again, name), rel=0.02), name
 
 
 def test_a_worse_vocoder_has_worse_figures(found, runs, sounds):
     """One that was never taught, and has no magnitudes of its own to begin with."""
-    worse = assess_vocoder(load_vocoder(runs["melgan"]), sounds)
-    assert worse.made.log_mel_l1 > 3 * found.made.log_mel_l1
-    assert worse.made.stft > 2 * found.made.stft
-    assert worse.yardstick.log_mel_l1 == pytest.approx(found.yardstick.log_mel_l1, rel=0.02)
+    worse = evaluate(load_vocoder(runs["melgan"]), sounds)
+    assert worse.generated.log_mel_l1 > 3 * found.generated.log_mel_l1
+    assert worse.generated.stft > 2 * found.generated.stft
+    assert worse.baseline.log_mel_l1 == pytest.approx(found.baseline.log_mel_l1, rel=0.02)
 
 
 def test_only_the_beginning_of_a_long_sound_counts(runs, tmp_path, monkeypatch):
     rng, vocoder = np.random.default_rng(0), load_vocoder(runs["fast"])
-    monkeypatch.setattr("melgan_tf.evaluation.evaluate_vocoder.LONGEST", 0.5)
+    monkeypatch.setattr("melgan_tf.evaluation.evaluate_vocoder.MAX_SOUND_SECONDS", 0.5)
     both = np.concatenate([tone(8_000, RATE), rng.uniform(-1, 1, 8_000)])
     figures = []
     for name, sound in (("short", both[:8_000]), ("long", both)):
         (tmp_path / name).mkdir()
         save_wav(tmp_path / name / "a.wav", sound, RATE)
-        figures.append(assess_vocoder(vocoder, tmp_path / name).made)
+        figures.append(evaluate(vocoder, tmp_path / name).generated)
     assert figures[0].log_mel_l1 == figures[1].log_mel_l1
 
 
-def test_unusable_files_are_told_once(runs, sounds, tmp_path):
+def test_unusable_files_are_reported_once(runs, sounds, tmp_path):
     save_wav(tmp_path / "a.wav", tone(3_000, RATE), RATE)
     save_wav(tmp_path / "silent.wav", np.zeros(3_000), RATE)
     (tmp_path / "bad.wav").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("kick")
     told = Told()
-    assert assess_vocoder(load_vocoder(runs["fast"]), tmp_path, told).made.sounds == 1
+    assert evaluate(load_vocoder(runs["fast"]), tmp_path, progress=told).generated.sounds == 1
     assert told.warnings == ["skipped bad.wav: an empty file", "skipped silent.wav: silent"]
 
 
@@ -116,7 +118,7 @@ def test_a_folder_without_a_usable_sound_is_refused(runs, tmp_path, make):
     folder.mkdir()
     make(folder)
     with pytest.raises(MelGANError) as error:
-        assess_vocoder(load_vocoder(runs["fast"]), folder)
+        evaluate(load_vocoder(runs["fast"]), folder)
     assert "\n" not in str(error.value)
     check = unchanged(tmp_path)
     ended = invoke("evaluate", runs["fast"], "--reference", folder, "--json", tmp_path / "a.json")
@@ -129,8 +131,10 @@ def test_the_command_prints_the_table_and_writes_the_figures(runs, sounds, tmp_p
     ended = invoke("evaluate", runs["fast"], "--reference", sounds, "--json", tmp_path / "figures.json")
     assert (ended.code, ended.stderr) == (0, "")
     lines = [re.split(r"  +", line.strip()) for line in ended.stdout.splitlines()]
-    assert lines[0] == ["copy synthesis", "vocoder", "Griffin-Lim 32", "better"]
-    rows = {line[0]: line[1:] for line in lines[2:]}
+    assert lines[0] == ["copy synthesis of 3 sounds of drums"]
+    assert lines[3] == ["metric", "vocoder", "Griffin-Lim 32", "better"]
+    assert lines[-1][0].startswith("log mel ")
+    rows = {line[0]: line[1:] for line in lines[5:-2]}
     assert {"log mel, dB", "multi-resolution STFT", "onset, dB", "frame-rate buzz, dB", "times real time"} <= set(rows)
     assert all(len(row) == 3 and row[2] in ("lower", "higher", "near 0") for row in rows.values())
     values = json.loads((tmp_path / "figures.json").read_text())
@@ -145,7 +149,7 @@ def test_the_command_prints_the_table_and_writes_the_figures(runs, sounds, tmp_p
 def test_quiet_keeps_the_figures(runs, sounds):
     ended = invoke("evaluate", runs["fast"], "--reference", sounds, "--quiet")
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("copy synthesis ")
+    assert ended.stdout.startswith("copy synthesis of 3 sounds")
 
 
 def test_the_packages_own_is_measured_by_name(monkeypatch, sounds, tmp_path):
@@ -157,7 +161,7 @@ def test_the_packages_own_is_measured_by_name(monkeypatch, sounds, tmp_path):
 
 
 def test_figures_of_a_card_have_four_digits(found):
-    values = rounded(found.made)
+    values = found.summary()["vocoder"]
     assert values["sounds"] == 3
-    assert values["log_mel_l1"] == float(f"{found.made.log_mel_l1:.4g}")
-    assert json.loads(json.dumps(values)) == values
+    assert values["log_mel_l1"] == float(f"{found.generated.log_mel_l1:.4g}")
+    assert "| log mel, dB |" in found.markdown()

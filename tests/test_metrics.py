@@ -1,4 +1,4 @@
-"""Figures of two sets of points: hand-made points, independent references, plain loops."""
+"""Metrics of two sets of points: hand-made points, independent references, plain loops."""
 
 import numpy as np
 import pytest
@@ -35,12 +35,12 @@ def test_frechet_distance_of_two_single_repeated_points_is_the_squared_step():
     assert metrics.frechet_distance(np.zeros((5, 3)), np.full((7, 3), 2.0)) == pytest.approx(12)
 
 
-# -- neighbourhoods, on a line --------------------------------------------------------------------------------------
+# -- neighborhoods, on a line --------------------------------------------------------------------------------------
 
 REAL = np.array([[0.0], [1.0], [2.0], [10.0]])  # radii for k = 1: 1, 1, 1, 8
 
 
-def test_neighbourhood_figures_by_hand():
+def test_neighborhood_figures_by_hand():
     fake = np.array([[0.5], [1.5], [30.0], [31.0]])  # radii for k = 1: 1, 1, 1, 1
     assert metrics.precision(REAL, fake, k=1) == 0.5  # 0.5 and 1.5
     assert metrics.coverage(REAL, fake, k=1) == 0.75  # all but 10, whose ball [2, 18] is empty
@@ -64,11 +64,10 @@ def test_coverage_of_equal_distributions_is_near_its_expectation():
     assert metrics.density(real, fake, k=5) == pytest.approx(1, abs=0.07)
 
 
-def test_spread_nearest_and_duplicates_by_hand():
+def test_diversity_and_duplicates_by_hand():
     points = np.array([[0.0], [1.0], [5.0]])
-    assert metrics.spread(points) == pytest.approx((1 + 5 + 4) / 3)
-    assert metrics.spread(np.ones((4, 2))) == 0
-    assert metrics.nearest_distance(REAL, np.array([[1.5], [5.0], [11.0]])) == 1.0  # of 0.5, 3, 1
+    assert metrics.diversity(points) == pytest.approx((1 + 5 + 4) / 3)
+    assert metrics.diversity(np.ones((4, 2))) == 0
     assert metrics.near_duplicates(points, 1.0) == pytest.approx(2 / 3)
     assert metrics.near_duplicates(points, 0.9) == 0
 
@@ -104,10 +103,10 @@ def test_inception_score_by_hand():
     assert metrics.inception_score(np.array([[0.75, 0.25], [0.25, 0.75]])) == pytest.approx(expected)
 
 
-# -- neighbourhoods, by plain loops ----------------------------------------------------------------------------------
+# -- neighborhoods, by plain loops ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("k", [1, 3])
-def test_neighbourhood_figures_agree_with_plain_loops(k):
+def test_neighborhood_figures_agree_with_plain_loops(k):
     rng = np.random.default_rng(k)
     real, fake = rng.normal(size=(30, 3)), rng.normal(0.7, 1.2, size=(23, 3))
 
@@ -133,7 +132,6 @@ def test_neighbourhood_figures_agree_with_plain_loops(k):
     lambda: metrics.recall(REAL, np.zeros((4, 2)), k=1),
     lambda: metrics.kernel_distance(np.zeros((1, 2)), np.zeros((5, 2))),
     lambda: metrics.inception_score(np.full((2, 2), np.nan)),
-    lambda: metrics.nearest_distance(REAL, np.full((1, 1), np.inf)),
 ])
 def test_unusable_points_are_refused(call):
     with pytest.raises(MelGANError):

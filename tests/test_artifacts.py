@@ -1,4 +1,4 @@
-"""Faults of waveforms: by hand, and each injected into honest sounds moves its own figure alone."""
+"""Artifacts of waveforms: by hand, and each one injected into clean sounds moves its own metric alone."""
 
 import dataclasses
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from drums import drum
 
-from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.artifacts import Artifacts, hum, measure_artifacts, onset_error
+from melgan_tf.errors import MelGANError
+from melgan_tf.evaluation.artifacts import Artifacts, hum, measure_artifacts, onset_shift_ms
 
 RATE, SAMPLES = 16_000, 8_000
 TIME = np.arange(SAMPLES) / RATE
@@ -26,14 +26,14 @@ def real():
 
 
 def moved(made, real):
-    """The names of the figures that differ notably from those of the real sounds themselves."""
+    """The names of the metrics that differ notably from those of the real sounds themselves."""
     own, found = measure_artifacts(real, RATE, real), measure_artifacts(made, RATE, real)
     notable = {"silent": 0.02, "clipped": 0.02, "peak": 0.05, "onset_ms": 0.5, "onset_error_ms": 0.5,
                "dc_offset": 0.01, "click_begin": 0.05, "click_end": 0.05, "hum_db": 6.0}
     return {name for name, least in notable.items() if abs(getattr(found, name) - getattr(own, name)) > least}
 
 
-def test_honest_sounds_have_no_fault(real):
+def test_clean_sounds_have_no_artifact(real):
     assert moved(strokes(60, 1), real) == set()
     own = measure_artifacts(real, RATE, real)
     assert (own.silent, own.clipped, own.onset_error_ms) == (0, 0, 0)
@@ -42,7 +42,7 @@ def test_honest_sounds_have_no_fault(real):
     assert own.click_end < 0.01
 
 
-@pytest.mark.parametrize(("spoilt", "figure"), [
+@pytest.mark.parametrize(("spoil", "name"), [
     (lambda x: x + 0.03, "dc_offset"),
     (lambda x: x + 0.2 * np.eye(1, SAMPLES, 0), "click_begin"),
     (lambda x: x + 0.2 * np.eye(1, SAMPLES, SAMPLES - 1), "click_end"),
@@ -50,16 +50,16 @@ def test_honest_sounds_have_no_fault(real):
     (lambda x: x + 0.003 * np.sign(np.sin(2 * np.pi * 31.25 * TIME + 0.1)), "hum_db"),
     (lambda x: np.where(np.arange(60)[:, None] < 6, 0.0, x), "silent"),
 ])
-def test_each_fault_moves_its_own_figure_and_no_other(real, spoilt, figure):
-    wrong = moved(spoilt(real), real)
-    if figure == "dc_offset":  # a step from silence to any level is a step
+def test_each_artifact_moves_its_own_metric_and_no_other(real, spoil, name):
+    wrong = moved(spoil(real), real)
+    if name == "dc_offset":  # a step from silence to any level is a step
         wrong -= {"click_begin", "click_end"}
-    if figure == "click_begin":  # what begins with a click begins there
+    if name == "click_begin":  # a click at the start is an onset
         wrong -= {"onset_ms", "onset_error_ms"}
-    assert wrong == {figure}
+    assert wrong == {name}
 
 
-def test_late_sounds_have_an_onset_error_of_as_much(real):
+def test_late_sounds_have_an_onset_error_of_their_delay(real):
     late = np.pad(real, ((0, 0), (160, 0)))[:, :SAMPLES]
     assert moved(late, real) == {"onset_ms", "onset_error_ms"}
     assert measure_artifacts(late, RATE, real).onset_error_ms == pytest.approx(10)
@@ -103,9 +103,9 @@ def test_by_hand():
 
 
 def test_onset_error_by_hand_with_other_counts():
-    assert onset_error(np.array([0.0, 10.0]), np.array([5.0])) == 5
-    assert onset_error(np.array([3.0, 1.0]), np.array([1.0, 3.0])) == 0
-    assert onset_error(np.array([]), np.array([1.0])) is None
+    assert onset_shift_ms(np.array([0.0, 10.0]), np.array([5.0])) == 5
+    assert onset_shift_ms(np.array([3.0, 1.0]), np.array([1.0, 3.0])) == 0
+    assert onset_shift_ms(np.array([]), np.array([1.0])) is None
 
 
 def test_alternating_full_scale_is_not_clipping():
@@ -123,5 +123,3 @@ def test_silence_has_neither_peak_nor_onset():
 def test_unusable_waveforms_are_refused():
     with pytest.raises(MelGANError, match="waveforms have shape"):
         measure_artifacts(np.zeros(100), RATE)
-    with pytest.raises(UsageError, match="sample_rate is 0"):
-        measure_artifacts(np.zeros((1, 100)), 0)

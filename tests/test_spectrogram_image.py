@@ -1,0 +1,155 @@
+"""Contact sheets and TensorBoard images: where each sound is drawn, in which colors, what fits, what is written."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from PIL import Image
+
+from melgan_tf.dsp import spectrogram_image
+from melgan_tf.dsp.spectrogram_image import GAP, MARGIN, TITLE_HEIGHT, contact_sheet, mel_image, save_png
+from melgan_tf.errors import MelGANError
+
+FRAMES, BINS = 16, 64
+
+
+def constant(*levels, frames=FRAMES, bins=BINS):
+    """One mel per level, dB."""
+    return np.stack([np.full((frames, bins), level, np.float32) for level in levels])
+
+
+def magma(level):
+    """The color of a level between 0 and 1."""
+    return colormaps["magma"](level, bytes=True)[:3]
+
+
+def tile(sheet, row, column, titled=False, size=128):
+    """The pixels of one tile, by the published geometry of a sheet."""
+    x, y = MARGIN + column * (size + GAP), MARGIN + row * (size + GAP + (TITLE_HEIGHT if titled else 0))
+    return sheet[y:y + size, x:x + size]
+
+
+# -- TensorBoard images ----------------------------------------------------------------------------------------------
+
+def test_low_frequencies_are_at_the_bottom_and_time_goes_right():
+    mel_db = constant(-80.0)
+    mel_db[0, -1, 0] = 0.0  # the last frame, the lowest band
+    image = mel_image(mel_db)
+    assert image.shape == (1, 128, 128, 3)
+    assert image.dtype == np.uint8
+    bright = np.argwhere((image[0] == magma(1.0)).all(axis=-1))
+    np.testing.assert_array_equal([bright.min(axis=0), bright.max(axis=0)], [[126, 120], [127, 127]])  # 2 x 8 pixels
+    assert (image[0] == magma(0.0)).all(axis=-1).sum() == 128 * 128 - 16
+
+
+def test_levels_are_comparable_across_sounds_down_to_80_db():
+    found = mel_image(constant(-100.0, -80.0, -40.0, 0.0))[:, 0, 0]
+    np.testing.assert_array_equal(found, [magma(level) for level in (0.0, 0.0, 0.5, 1.0)])
+
+
+@pytest.mark.parametrize(("frames", "bins", "shape"), [
+    (16, 80, (160, 128)),  # to the nearest whole factor
+    (1, 64, (128, 128)),
+    (400, 80, (160, 400)),  # long sounds may be up to four times as wide as high
+    (16, 300, (100, 128)),  # three bands averaged into one pixel
+    (5000, 64, (128, 500)),
+])
+def test_images_of_any_mel_size(frames, bins, shape):
+    assert mel_image(constant(3.0, 3.0, frames=frames, bins=bins)).shape == (2, *shape, 3)
+
+
+def test_shrinking_averages_the_remainder_too():
+    mel_db = constant(0.0, frames=5, bins=4)
+    mel_db[0, 4] = -80.0
+    image = mel_image(mel_db, size=2)  # 5 frames into 2 columns: 3 and 2 frames
+    np.testing.assert_array_equal(image[0, 0], [magma(1.0), magma(0.5)])
+
+
+# -- contact sheets --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("titled", [False, True])
+def test_every_sound_has_its_tile_in_reading_order(titled):
+    mel_db = np.random.default_rng(0).normal(-30, 15, (5, FRAMES, BINS))
+    sheet = contact_sheet(mel_db, list("abcde") if titled else None)
+    for image, place in zip(mel_image(mel_db), ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)), strict=True):
+        np.testing.assert_array_equal(tile(sheet, *place, titled), image)
+    assert len(np.unique(tile(sheet, 1, 2, titled).reshape(-1, 3), axis=0)) == 1  # background
+
+
+def changed_area(a, b):
+    changed = np.argwhere((a != b).any(axis=-1))
+    return (*changed.min(axis=0), *changed.max(axis=0))
+
+
+@pytest.mark.parametrize("title", ["a very long name of a sound " * 30, "$x^2", "太鼓\nBäckenschlag", "W" * 20])
+def test_a_title_stays_below_its_tile(title):
+    plain, titled = contact_sheet(constant(0.0, 0.0), ["", ""]), contact_sheet(constant(0.0, 0.0), ["", title])
+    top, left, bottom, right = changed_area(plain, titled)
+    corner = MARGIN + 128 + GAP
+    assert corner - 1 <= left < right <= corner + 128 + (60 if "W" in title else 0)  # none is as wide
+    assert MARGIN + 128 <= top < bottom < MARGIN + 128 + TITLE_HEIGHT + GAP
+
+
+@pytest.mark.parametrize(("sounds", "frames", "bins"), [(1, FRAMES, BINS), (7, FRAMES, BINS), (700, FRAMES, BINS),
+                                                       (300, 400, 80), (40, 5000, 128), (2500, FRAMES, BINS)])
+def test_sheets_stay_within_the_limit(sounds, frames, bins, monkeypatch):
+    captions = []
+    monkeypatch.setattr("matplotlib.figure.Figure.text", lambda self, x, y, content, **_: captions.append(content))
+    sheet = contact_sheet(np.broadcast_to(np.float32(-9), (sounds, frames, bins)))
+    assert max(sheet.shape) <= spectrogram_image.MAX_PIXELS
+    assert captions[0].split(";")[0] == {1: "1 sound"}.get(sounds, f"{sounds} sounds")
+
+
+def test_the_footer_says_how_many_are_shown(monkeypatch):
+    captions = []
+    monkeypatch.setattr("matplotlib.figure.Figure.text", lambda self, x, y, content, **_: captions.append(content))
+    contact_sheet(constant(-9.0, -9.0), of=5)
+    monkeypatch.setattr(spectrogram_image, "MAX_PIXELS", 500)
+    sheet = contact_sheet(np.zeros((100, FRAMES, BINS)))
+    assert captions == [f"the first {count} sounds; time to the right, low frequencies at the bottom"
+                        for count in ("2 of 5", "30 of 100")]  # six columns, five rows of 64 pixels
+    assert max(sheet.shape) <= 500
+
+
+def test_the_footer_shows_the_color_scale():
+    sheet, louder = contact_sheet(constant(-80.0)), contact_sheet(constant(-60.0))
+    footer = sheet[MARGIN + 128 + 1:]
+    for level in (0.05, 0.5, 0.95):
+        assert (np.abs(footer.astype(int) - magma(level)).sum(axis=-1) < 12).any()
+    assert changed_area(sheet, louder)[0] > MARGIN + 128  # only the levels below the scale differ
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+def test_a_saved_image_replaces_the_old_file_and_is_alone(tmp_path):
+    sheet, path = contact_sheet(constant(0.0, -20.0)), tmp_path / "sheet.png"
+    path.write_bytes(b"old")
+    save_png(sheet, path)
+    with Image.open(path) as read:
+        assert read.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(read.convert("RGB")), sheet)
+    assert os.listdir(tmp_path) == ["sheet.png"]
+
+
+def test_a_full_disk_keeps_the_old_image(tmp_path, monkeypatch):
+    path = tmp_path / "sheet.png"
+    path.write_bytes(b"old")
+
+    def half_written(self, file, **_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", half_written)
+    with pytest.raises(MelGANError, match="sheet.png: No space left on device"):
+        save_png(np.zeros((2, 2, 3), np.uint8), path)
+    assert os.listdir(tmp_path) == ["sheet.png"]
+    assert path.read_bytes() == b"old"
+
+
+def test_matplotlib_is_imported_on_first_use():
+    code = "import sys, melgan_tf.dsp.spectrogram_image as s; a = 'matplotlib' in sys.modules; " \
+           "import numpy as np; s.contact_sheet(np.zeros((1, 4, 4))); print(a, 'matplotlib.pyplot' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout.strip() == "False False", ended.stderr
