@@ -59,7 +59,7 @@ class SoundModel:
         if text is None:
             return None
         if not self.sampler.classes:
-            raise UsageError(f"--label {text!r}: a model of preset {self.config.preset!r} has no classes")
+            raise UsageError(f"a model of preset {self.config.preset!r} has no classes: remove --label {text}")
         return self.sampler.classes.label(text)
 
     def generate(self, count: int = 16, seed: int = 0, label: str | None = None, *, seconds: float | None = None,
