@@ -12,10 +12,11 @@ from typing import NoReturn, get_args
 
 import click
 
+from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
-from melgan_tf.data.clips import ClipSettings, Long, SampleFormat
-from melgan_tf.data.prepare import Result, prepare
+from melgan_tf.data.clips import Long, SampleFormat
+from melgan_tf.data.prepare import PrepareResult
 from melgan_tf.data.prepare_beam import Pipeline
 from melgan_tf.errors import UsageError
 
@@ -53,12 +54,12 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
 
     To continue an interrupted preparation, run the same command again.
     """
-    settings = ClipSettings(rate, round(seconds * rate), onset, fade, long_sounds, sample_format, seed)
     options.require_output(out, force=True)
     pipeline = _pipeline(runner, pipeline_options, workers)
     with _interruptible():
-        result = prepare(data, out, settings, workers, shard_size, ConsoleProgress(quiet), fresh,
-                         runner=pipeline)
+        result = api.prepare(data, out, rate=rate, seconds=seconds, onset=onset, long=long_sounds, fade=fade,
+                             sample_format=sample_format, seed=seed, workers=workers, shard_size=shard_size,
+                             fresh=fresh, runner=pipeline, progress=ConsoleProgress(quiet))
     if quiet:
         for item in result.skipped():
             click.echo(f"skipped {item.name}: {item.reason}", err=True)
@@ -98,7 +99,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _report(result: Result) -> None:
+def _report(result: PrepareResult) -> None:
     counts = result.counts
     rows = [("kept", counts.kept, f"{counts.clips} clips in {result.shards} shards"),
             *(("skipped", files, reason) for reason, files in sorted(counts.reasons.items()))]

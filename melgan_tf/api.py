@@ -13,7 +13,7 @@ from melgan_tf import runtime
 
 if TYPE_CHECKING:
     from melgan_tf.data.clips import Long, SampleFormat
-    from melgan_tf.data.prepare import Result as Prepared
+    from melgan_tf.data.prepare import PrepareResult
     from melgan_tf.data.prepare_beam import Pipeline
     from melgan_tf.evaluation.report import Report
     from melgan_tf.exports.receipt import Receipt
@@ -141,7 +141,7 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
 def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: float = 0.5, onset: bool = True,
             long: Long = "beginning", fade: float = 0.01, sample_format: SampleFormat = "int16", seed: int = 0,
             workers: int | None = None, shard_size: int = 1024, fresh: bool = False, runner: Pipeline | None = None,
-            progress: Progress | None = None) -> Prepared:
+            progress: Progress | None = None) -> PrepareResult:
     """Decodes a folder of sounds once and writes shards of clips, which `train` and `evaluate` take like sounds.
 
     Args:
@@ -151,12 +151,12 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
         seconds: length of a clip.
         onset: start each sound where it comes within 40 dB of its peak.
         long: clips of a longer sound: "beginning", "consecutive" or "random".
-        fade: seconds of fade-in where the beginning of a sound is cut off.
+        fade: seconds of fade-out at the end of a beginning that is cut from a longer sound.
         sample_format: "int16" or "float32".
-        seed: decides where random clips start.
-        workers: processes that decode; by default one a core.
-        shard_size: files whose clips make a shard.
-        fresh: delete what was prepared there.
+        seed: of the random positions.
+        workers: processes that decode; by default one per core.
+        shard_size: number of files whose clips form a shard.
+        fresh: discard what was prepared there and start again.
         runner: run on Apache Beam instead.
         progress: reports files.
 
@@ -171,7 +171,7 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
     from melgan_tf.data.prepare import prepare
 
     settings = ClipSettings(rate, round(seconds * rate), onset, fade, long, sample_format, seed)
-    return prepare(data, out, settings, workers, shard_size, progress, fresh, by=runner)
+    return prepare(data, out, settings, workers, shard_size, progress, fresh, runner=runner)
 
 
 def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *, train: str | Path | None = None,

@@ -32,7 +32,7 @@ from melgan_tf.storage.prefetch import Prefetcher
 
 
 @dataclass(frozen=True)
-class Result:
+class PrepareResult:
     """The outcome of a preparation.
 
     Attributes:
@@ -78,7 +78,7 @@ def clips_of(arguments: tuple[str, str, str], settings: ClipSettings, emit: Call
 
 def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = None, workers: int | None = None,
             shard_files: int = 1024, progress: Progress | None = None, fresh: bool = False,
-            limits: decoder_pool.Limits | None = None, runner: Callable[..., Preparation] | None = None) -> Result:
+            limits: decoder_pool.Limits | None = None, runner: Callable[..., Preparation] | None = None) -> PrepareResult:
     """Turn a folder of sounds into shards, or continue an interrupted call.
 
     Equal sounds, names and settings result in equal files, whatever the number of workers and interruptions.
@@ -139,7 +139,7 @@ class Preparation:
         self.ignored: Counter[str] = Counter()
         self.counts = Counts()
 
-    def run(self, resuming: bool) -> Result:
+    def run(self, resuming: bool) -> PrepareResult:
         entries, found = self._entries(), 0
         total = 0 if storage.is_remote(self.data) else max(1, count(self.data))
         with self.progress.task("preparing", total, "files") as advance:
@@ -152,7 +152,7 @@ class Preparation:
         if not self.counts.clips:
             raise MelGANError(self._nothing_usable(total_shards))
         self.journal.write_index(total_shards, self.counts, self.wanted)
-        return Result(self.out, self.counts, total_shards, found, ignored)
+        return PrepareResult(self.out, self.counts, total_shards, found, ignored)
 
     def _entries(self) -> Iterator[Entry]:
         for found in scan(self.data, self.out, self.ignored):
