@@ -78,7 +78,8 @@ def clips_of(arguments: tuple[str, str, str], settings: ClipSettings, emit: Call
 
 def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = None, workers: int | None = None,
             shard_files: int = 1024, progress: Progress | None = None, fresh: bool = False,
-            limits: decoder_pool.Limits | None = None, runner: Callable[..., Preparation] | None = None) -> PrepareResult:
+            limits: decoder_pool.Limits | None = None,
+            runner: Callable[..., Preparation] | None = None) -> PrepareResult:
     """Turn a folder of sounds into shards, or continue an interrupted call.
 
     Equal sounds, names and settings result in equal files, whatever the number of workers and interruptions.
