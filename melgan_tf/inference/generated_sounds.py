@@ -59,10 +59,10 @@ class GeneratedSounds(dict[str, np.ndarray]):
 
 
 def _figure(title: str, audio: np.ndarray, picture: np.ndarray, sample_rate: int) -> str:
-    from PIL import Image
+    from matplotlib.image import imsave
 
     png = io.BytesIO()
-    Image.fromarray(picture).save(png, format="PNG")
+    imsave(png, picture, format="png")
     return (f"<figure style=\"margin:0\"><figcaption>{html.escape(title)}</figcaption>"
             f"<img alt=\"mel spectrogram\" style=\"width:100%;height:96px\" "
             f"src=\"{_data('image/png', png.getvalue())}\">"
