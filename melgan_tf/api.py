@@ -197,11 +197,9 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *
     """
     from melgan_tf.evaluation.sounds import is_sound_folder
 
-    if not isinstance(source, str | Path):
-        pass
-    elif is_sound_folder(source):
+    if _is_location(source) and is_sound_folder(source):
         runtime.start_tensorflow()
-    else:
+    elif _is_location(source):
         source = load(source, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
     from melgan_tf.evaluation import evaluate as evaluation
 
@@ -230,7 +228,7 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
     """
     from melgan_tf import exports
 
-    if isinstance(model, str | Path):
+    if _is_location(model):
         exports.destination(path, format, **options)  # refuses before anything is loaded
         model = load(model, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
     return exports.export(model, path, format, force, **options)
@@ -270,3 +268,10 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     renderer = (vocoders.load_pretrained_vocoder(DEFAULT_VOCODER) if vocoder is None else
                 vocoders.load_vocoder(vocoder, checkpoint, progress))
     return vocode_files(renderer, pairs, chunk_seconds, progress)
+
+
+def _is_location(source: object) -> bool:
+    """Whether a model still has to be loaded: a path, a remote one included, or a name."""
+    from melgan_tf.storage.paths import RemotePath
+
+    return isinstance(source, str | Path | RemotePath)
