@@ -21,6 +21,9 @@ WEIGHTS = Path(__file__).parent
 #: Prefix of the names of the package's sound models, which tells them from run directories.
 PRETRAINED = "pretrained:"
 
+#: Parts of a checkpoint: what makes sounds, and what training needs besides.
+_INFERENCE, _TRAINING = ("generator/",), ("encoder/", "discriminator/")
+
 
 def pretrained_vocoders() -> list[str]:
     """The names of the vocoders of the package."""
@@ -72,23 +75,56 @@ def read_all_weights(name: str) -> State:
     return {**state, **read_weights(more)} if more.exists() else state
 
 
+def as_packaged(state: State) -> State:
+    """The networks of a checkpoint that the package keeps, rounded to float16 as in its files."""
+    return {name: value.astype(np.float16).astype(np.float32) for name, value in sorted(state.items())
+            if name.startswith((*_INFERENCE, *_TRAINING))}
+
+
 def package_weights(name: str, state: State, meta: dict[str, Any], config: Config, card: dict[str, Any],
-                  folder: Path = WEIGHTS) -> None:
+                    folder: Path | None = None) -> None:
     """Writes weights and card of a vocoder or a sound model for the package.
 
     Args:
-        name: its name in the package.
-        state: of a checkpoint; only the generator's part is kept, as float16.
-        meta: the checkpoint's record.
+        name: of the model in the package.
+        state: of a checkpoint. The generator goes to ``NAME.npz``, encoder and discriminator to ``NAME.training.npz``,
+            all as float16. The rest is ignored.
+        meta: the checkpoint's metadata.
         config: the run's.
-        card: data, license, command, hours, metrics; of a sound model also its classes.
-        folder: the destination.
+        card: data, licence, command, hours, figures; of a sound model also its classes.
+        folder: where to write; the package's own by default.
     """
-    kept = {key: value.astype(np.float16) for key, value in sorted(state.items()) if key.startswith("generator/")}
-    with atomic_write(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, meta=np.array(json.dumps({"step": meta["step"]})), **kept)
-    write_text(folder / f"{name}.json", json.dumps(
-        {"name": name, "step": meta["step"], **card, "config": to_dict(config)}, indent=1) + "\n")
+    folder = folder or WEIGHTS
+    _write(folder / f"{name}.npz", state, _INFERENCE, meta["step"])
+    package_training_weights(name, state, meta["step"], folder)
+    write_card(name, {"name": name, "step": meta["step"], **card, "config": to_dict(config)}, folder)
+
+
+def package_training_weights(name: str, state: State, step: int, folder: Path | None = None) -> None:
+    """Writes ``NAME.training.npz``: the networks that only training needs. Without any, removes the file.
+
+    Args:
+        name: of the model in the package.
+        state: of a checkpoint.
+        step: of that checkpoint.
+        folder: where to write; the package's own by default.
+    """
+    file = (folder or WEIGHTS) / f"{name}.training.npz"
+    if any(key.startswith(_TRAINING) for key in state):
+        _write(file, state, _TRAINING, step)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def write_card(name: str, card: dict[str, Any], folder: Path | None = None) -> None:
+    """Writes the card of a model of the package."""
+    write_text((folder or WEIGHTS) / f"{name}.json", json.dumps(card, indent=1) + "\n")
+
+
+def _write(file: Path, state: State, parts: tuple[str, ...], step: int) -> None:
+    kept = {key: value.astype(np.float16) for key, value in sorted(state.items()) if key.startswith(parts)}
+    with atomic_write(file) as temporary, open(temporary, "wb") as archive:
+        np.savez_compressed(archive, meta=np.array(json.dumps({"step": step})), **kept)
 
 
 def newest_state(directory: RunDirectory, config: Config, checkpoint: str,
