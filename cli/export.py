@@ -36,7 +36,8 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
              if value not in (None, "none")}
     destination = exports.destination(out, kind, **given)
     options.require_no_vocoder(run, options.run_config(run), vocoder=vocoder)
-    options.require_output(destination.model, force, destination.option)
+    exists = destination.model.exists()
+    options.require_output(destination.model if exists else out, force or not exists, destination.option)
 
     receipt = api.export(run, out, format=kind, force=force, vocoder=vocoder, checkpoint=checkpoint,
                          progress=ConsoleProgress(quiet), **given)
