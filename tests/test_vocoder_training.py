@@ -265,7 +265,7 @@ def test_calls_grow_but_never_run_past_a_switch_or_an_epoch(start, calls, monkey
         def reset_metrics(self):
             pass
 
-    monkeypatch.setattr(loop, "_SECONDS_PER_CALL", 1e9)
+    monkeypatch.setattr(loop, "SECONDS_PER_CALL", 1e9)
     ends, model = [], Counting()
     for variable in model.steps:
         variable.assign(0)

@@ -15,7 +15,7 @@ from melgan_tf.errors import MelGANError
 #: Most steps in one call into TensorFlow.
 STEPS_PER_CALL = 32
 #: And no more than take about this long, so that Ctrl-C takes effect within a second or two.
-_SECONDS_PER_CALL = 1.0
+SECONDS_PER_CALL = 1.0
 
 
 class Stop(Exception):  # noqa: N818  not an error
@@ -125,4 +125,4 @@ class _Pace:
         yield
         each = (time.perf_counter() - started) / count
         # not more than doubled at once: a call that compiles, or is held up, says little of the next
-        self.count = max(1, min(STEPS_PER_CALL, 2 * self.count, round(_SECONDS_PER_CALL / each)))
+        self.count = max(1, min(STEPS_PER_CALL, 2 * self.count, round(SECONDS_PER_CALL / each)))
