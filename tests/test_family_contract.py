@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,7 +85,7 @@ def step_of_one(model: GAN, batch: object, moving: str) -> tuple[dict, dict[str,
 
 
 @pytest.fixture(scope="module", params=registry.families())
-def trained(request, drums, tmp_path_factory) -> Trained:
+def trained(request, drums, tmp_path_factory) -> Iterator[Trained]:
     task = task_of(tiny(request.param), drums)
     model = compiled(task, *optimizers())
     batch = next(iter(task.dataset(0)))
@@ -93,7 +96,9 @@ def trained(request, drums, tmp_path_factory) -> Trained:
     directory.write(task.config, {"folder": str(drums), **task.metadata()}, {})
     CheckpointStore(directory.checkpoints).save(collect(**model.parts()), 2, {
         "epoch": 0, task.score_name: 1.0, "audio_fingerprint": task.config.audio.fingerprint()})
-    return Trained(request.param, task, model, path, metrics, of_generator, of_discriminator)
+    yield Trained(request.param, task, model, path, metrics, of_generator, of_discriminator)
+    keras.utils.clear_session()  # graphs of exports take hundreds of megabytes
+    gc.collect()
 
 
 def test_every_preset_is_one_of_its_family(trained):
