@@ -35,6 +35,7 @@ def one_step(task, strategy=None):
     return model, metrics, gradients(model.generator_optimizer), gradients(model.discriminator_optimizer)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_discriminators")
 @pytest.mark.parametrize("kind", registry.families())
 def test_two_devices_have_the_gradients_of_one(kind, sound_folder):

@@ -304,7 +304,7 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(sound_folder, tmp
     assert killed_at < steps < 3 * EPOCHS
     assert f"resuming at step {killed_at}" in out
     assert err == ["warning: stopping after this step and saving; once more to stop at once",
-                   f"stopped after {steps} steps, saved; to go on: "
+                   f"stopped after {steps} steps, saved; to continue: "
                    f"{shlex.join(['melgan-tf', *command(sound_folder, path)])}"]
 
     with started(sound_folder, path) as process:
