@@ -57,7 +57,8 @@ def test_a_step_moves_both_players(sound_folder):
     metrics = step(model, next(iter(task.dataset(0))))
     assert tuple(metrics) == model.METRICS
     for old, variable in zip(before, model.trainable_variables, strict=True):
-        assert np.any(old != np.array(variable)), variable.path
+        # within the margins, the real and the fake sounds pull equally at the last bias
+        assert np.any(old != np.array(variable)) or variable.path.endswith("logits/bias"), variable.path
 
 
 @pytest.mark.slow
