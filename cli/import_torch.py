@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from melgan_tf import runtime
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 
@@ -29,7 +30,7 @@ def command(checkpoint: Path, out: Path, quiet: bool) -> None:
     generator = read_generator(checkpoint)
     config = generator.config()
 
-    options.start_tensorflow()
+    runtime.start_tensorflow()
     import_run(generator, out)
     progress, audio, published = ConsoleProgress(quiet), config.audio, presets.get("melgan").audio
     ratios = " x ".join(map(str, generator.ratios))

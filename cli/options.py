@@ -13,7 +13,6 @@ import click
 from melgan_tf import runtime, storage
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.runtime import start_tensorflow  # noqa: F401  for commands
 
 
 class Place(click.Path):

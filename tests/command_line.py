@@ -17,7 +17,6 @@ from click.testing import CliRunner
 
 from melgan_tf import runtime
 from melgan_tf.audio.wav import save_wav
-from melgan_tf.cli import options
 from melgan_tf.cli.main import main
 
 RATE = 16_000
@@ -47,7 +46,7 @@ class Ended:
 
 def invoke(*arguments: object) -> Ended:
     """Runs a command in this process, where TensorFlow has been set up long ago."""
-    with mock.patch.object(options, "start_tensorflow"), mock.patch.object(runtime, "start_tensorflow"):
+    with mock.patch.object(runtime, "start_tensorflow"):
         result = CliRunner().invoke(main, list(map(str, arguments)), prog_name="melgan-tf")
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
