@@ -135,6 +135,7 @@ def test_a_vocoder_refuses_other_shapes(vocoder, shape):
         vocoder(np.zeros(shape))
 
 
+@pytest.mark.slow
 def test_train_prepare_and_continue(tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 8)
     prepared = mt.prepare(sounds, tmp_path / "prepared", workers=1)

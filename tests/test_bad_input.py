@@ -244,7 +244,7 @@ def test_a_place_below_a_file(trained, tmp_path, command):
     arguments = {"train": ("train", trained.sounds, "--run-dir", out),
                  "evaluate": ("evaluate", trained.path, "--reference", trained.sounds, "--json", out)}
     arguments = arguments.get(command) or commands(trained.path, trained.sounds, out)[command]
-    invoke(*arguments).one_line(f"{out} cannot be made", f"{tmp_path}/file is not a directory", code=2)
+    invoke(*arguments).one_line(str(out), "cannot be made", f"{tmp_path}/file is not a directory", code=2)
     check()
 
 
@@ -286,6 +286,7 @@ def test_a_file_in_place_of_a_run_directory(trained, tmp_path):
 
 # -- full disks ------------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_a_checkpoint(run, trained, tmp_path):
     """A real process; the earlier checkpoints stay, and when there is room again the run goes on."""
     again = ("train", trained.sounds, "--run-dir", run, "--epochs", 5)

@@ -31,7 +31,8 @@ from melgan_tf.inference.renderer import Renderer
 
 _PIECE_STEPS = 32
 _COLUMNS = 512  # of a picture
-_BLOCK_SAMPLES = 2**18
+#: Samples that are read at a time.
+BLOCK_SAMPLES = 2**18
 
 
 class StreamSampler(Protocol):
@@ -115,7 +116,7 @@ class LongSound:
     def pieces(self, gain: float) -> Iterator[np.ndarray]:
         """Its samples times a factor, piece by piece."""
         with open(self.file, "rb") as file:
-            while content := file.read(4 * _BLOCK_SAMPLES):
+            while content := file.read(4 * BLOCK_SAMPLES):
                 yield np.frombuffer(content, "<f4") * np.float32(gain)
 
 
