@@ -263,7 +263,7 @@ def test_training_and_evaluation_take_shards_like_a_folder(tmp_path):
     out = tmp_path / "shards"
     assert invoke("prepare", DEMO, out, *EXACT, "--workers", 1, "-q").code == 0
     assert len(Prepared.open(out)) == len(find(DEMO)[0]) == 62
-    short = ("--steps", 2, "--no-xla", "--set", "training.batch_size=31")
+    short = ("--preset", "seed", "--steps", 2, "--no-xla", "--set", "training.batch_size=31")
     for source, run in ((DEMO, "folder"), (out, "prepared")):
         assert invoke("train", source, "--run-dir", tmp_path / run, *short, "-q").code == 0
     checkpoints = [np.load(next((tmp_path / run / "checkpoints").glob("step-*.npz"))) for run in ("folder", "prepared")]
