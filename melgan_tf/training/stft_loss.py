@@ -41,7 +41,7 @@ def _distances(fake: tf.Tensor, real: tf.Tensor, length: int, hop: int) -> tuple
 
 
 def _power(waveform: tf.Tensor, length: int, hop: int) -> tf.Tensor:
-    """``(batch, frames, bins)``, centred frames, periodic Hann window."""
+    """``(batch, frames, bins)``, centered frames, periodic Hann window."""
     padded = tf.pad(waveform, [[0, 0], [length // 2, length // 2]], mode="REFLECT")
     spectrum = tf.signal.stft(padded, length, hop, length)
     return tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))

@@ -23,7 +23,7 @@ class FrameGANConfig(ModelConfig):
         channels: of every map.
         ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
         discriminator_gain: largest singular value of the discriminator's kernels.
-        average: how much of the running average of the generator's weights stays at every step.
+        average: decay of the exponential moving average of the generator's weights.
         class_balance: 0 learns from classes as often as they occur, 1 from all equally.
         diffuse: amplitude of that part of a sound whose phases are random; the vocoder's has what remains of a power of
             1. Noise, of which drums are full, sounds like tones where all of its phases are estimated.

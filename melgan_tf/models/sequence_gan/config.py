@@ -28,7 +28,7 @@ class SequenceGANConfig(ModelConfig):
         channels: of every map below frame rate; at frame rate half as many.
         ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
         discriminator_gain: largest singular value of the discriminator's kernels.
-        average: how much of the running average of the generator's weights stays at every step.
+        average: decay of the exponential moving average of the generator's weights.
         quietest_db: training windows that stay this far below the peak of their sound are left out.
         objective: what it learns from.
         augmentation: what is changed at random.
