@@ -1,4 +1,4 @@
-"""What a TFLite file says of itself: origin, mel fingerprint and configuration, as JSON in a metadata buffer."""
+"""The metadata of a TFLite file: origin, mel fingerprint and configuration, as JSON in a buffer of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "melgan_tf"
 
 
 def add(content: bytes, values: dict[str, object]) -> bytes:
-    """Adds our record to the bytes of a TFLite file; interpreters pass over it."""
+    """Adds our record to the bytes of a TFLite file; interpreters ignore it."""
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
@@ -28,7 +28,7 @@ def add(content: bytes, values: dict[str, object]) -> bytes:
 
 
 def read(path: str | Path) -> dict[str, object]:
-    """The record that `add` put into a TFLite file, without TensorFlow.
+    """The record that `add` wrote, without TensorFlow.
 
     Raises:
         MelGANError: the file is not TFLite, or not one of ours.
