@@ -9,12 +9,13 @@ import keras
 import numpy as np
 
 from melgan_tf import weights
-from melgan_tf.config import Config, from_dict
+from melgan_tf.config import Config
 from melgan_tf.errors import UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import State, named_variables
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.training.task import Task
+from melgan_tf.weights.sources import source_config
 
 #: Parts of a checkpoint that a new run takes over; optimizers and the step count start afresh.
 _PARTS = ("generator", "learning_generator", "encoder", "discriminator")
@@ -44,23 +45,13 @@ class InitialWeights:
         return {"source": self.source, "step": self.step, "weights": weights.digest(self.state)}
 
 
-def source_config(source: str | Path) -> Config:
-    """The configuration of a run, or of a model of the package.
-
-    Raises:
-        UsageError: there is neither.
-    """
-    name = _packaged(source)
-    return from_dict(Config, weights.read_card(name)["config"]) if name else RunDirectory(source).config()
-
-
 def load_initial_weights(source: str | Path, target: Config, progress: Progress | None = None) -> InitialWeights:
     """Loads all networks of a run's newest checkpoint, or of a model of the package.
 
     Args:
         source: a run directory, ``pretrained:NAME`` or the name of a vocoder of the package.
         target: the configuration of the run that starts from it.
-        progress: told of damaged checkpoints that are passed over.
+        progress: reports damaged checkpoints that are skipped.
 
     Raises:
         UsageError: there is neither, or its mels mean something else.
@@ -70,7 +61,8 @@ def load_initial_weights(source: str | Path, target: Config, progress: Progress 
     if differing := config.audio.differences(target.audio):
         raise UsageError(f"--init-from {source} has another mel configuration (source / this run): "
                          f"{'; '.join(differing)}")
-    if name := _packaged(source):
+    if not RunDirectory(source).path.exists():
+        name = str(source).removeprefix(weights.PRETRAINED)
         card = weights.read_card(name)
         state, step, classes = weights.read_all_weights(name), card["step"], card.get("classes")
     else:
@@ -134,11 +126,3 @@ def map_class_rows(values: np.ndarray, source: tuple[str, ...], target: tuple[st
     known = dict(zip(source, rows, strict=True))
     mean = rows.mean(axis=0)
     return np.concatenate([inputs, np.stack([known.get(name, mean) for name in target])]).astype(values.dtype)
-
-
-def _packaged(source: str | Path) -> str | None:
-    """The name of a model of the package, without its prefix; None for a run directory."""
-    name = str(source)
-    if name.startswith(weights.PRETRAINED):
-        return name.removeprefix(weights.PRETRAINED)
-    return name if name in weights.pretrained_vocoders() and not RunDirectory(source).exists() else None
