@@ -51,13 +51,14 @@ def _(source: SoundModel, reference: str | Path, train: str | Path | None = None
     progress = progress or Progress()
     _require_disjoint(reference, train=train)
     train = train or training_folder(source.source, reference)
-    load = _REFERENCE_LOADERS[source.sampler.evaluated_as]
-    real, known = (load(source, folder, progress) if folder else None for folder in (reference, train))
-    require_enough("real", len(real), halved=not known)
-    made = generate(source, count or max(1, len(real) // (1 if known else 2)), seed, progress)
+    kind = source.sampler.evaluated_as
+    load = _REFERENCE_LOADERS[kind]
+    real, train_set = (load(source, folder, progress) if folder else None for folder in (reference, train))
+    require_enough("real", len(real), halved=not train_set)
+    generated = generate(source, count or max(1, len(real) // (1 if train_set else 2)), seed, progress)
     metadata = {"preset": source.config.preset, "step": source.step, "weights": source.weights,
                 "vocoder": source.vocoder_metadata, **_folders(reference, train)}
-    return _compare(made, real, known, seed, metadata, progress, drums=source.sampler.evaluated_as == "one-shots")
+    return _compare(generated, real, train_set, seed, metadata, progress, drums=kind == "one-shots")
 
 
 @evaluate.register(str)
@@ -68,12 +69,12 @@ def _(source: str | Path, reference: str | Path, train: str | Path | None = None
     _reject("a folder of sounds", count=count)
     _require_disjoint(reference, train=train, **{"the generated sounds": source})
     progress = progress or Progress()
-    made = load_sound_set(source, progress=progress, include_silent=True).with_recorded_labels(source)
-    seconds = made.audio.shape[1] / made.sample_rate
-    real, known = (_load_one_shots(folder, made.sample_rate, seconds, progress) if folder else None
+    generated = load_sound_set(source, progress=progress, include_silent=True).with_recorded_labels(source)
+    seconds = generated.audio.shape[1] / generated.sample_rate
+    real, train_set = (_load_one_shots(folder, generated.sample_rate, seconds, progress) if folder else None
                    for folder in (reference, train))
-    require_enough("real", len(real), halved=not known)
-    return _compare(made, real, known, seed, {"folder": str(source), **_folders(reference, train)}, progress)
+    require_enough("real", len(real), halved=not train_set)
+    return _compare(generated, real, train_set, seed, {"folder": str(source), **_folders(reference, train)}, progress)
 
 
 @evaluate.register(Vocoder)
@@ -136,13 +137,13 @@ def _load_windows(model: SoundModel, folder: str | Path, progress: Progress) -> 
 _REFERENCE_LOADERS = {"one-shots": _load_clips, "windows": _load_windows}
 
 
-def _compare(made: SoundSet, real: SoundSet, train: SoundSet | None, seed: int, metadata: dict[str, Any],
+def _compare(generated: SoundSet, real: SoundSet, train: SoundSet | None, seed: int, metadata: dict[str, Any],
              progress: Progress, drums: bool = True) -> SoundReport:
-    with progress.task("measuring", len(made), "sounds") as advance:
-        report = evaluate_waveforms(made.audio, made.sample_rate, real.audio, real.sample_rate,
-                                    train.audio if train else None, made.labels, real.labels, seed,
-                                    fake_names=made.names, train_names=train.names if train else None, drums=drums)
-        advance(len(made))
+    with progress.task("measuring", len(generated), "sounds") as advance:
+        report = evaluate_waveforms(generated.audio, generated.sample_rate, real.audio, real.sample_rate,
+                                    train.audio if train else None, generated.labels, real.labels, seed,
+                                    fake_names=generated.names, train_names=train.names if train else None, drums=drums)
+        advance(len(generated))
     return dataclasses.replace(report, metadata=metadata)
 
 
