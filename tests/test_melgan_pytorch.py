@@ -109,6 +109,7 @@ def test_generators_make_the_same_sound(arguments):
         np.testing.assert_allclose(np.asarray(model(mel)), sound.detach().numpy(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_papers_generator_makes_the_same_sound():
     ours, theirs = generators()
     mel = mels(80, frames=12)
@@ -250,6 +251,7 @@ def torch_steps(generator, discriminator, mels, sounds, layers):
     return figures
 
 
+@pytest.mark.slow
 def test_five_training_steps_are_pytorchs(monkeypatch):
     """From equal weights: the losses of every step, and where every weight has gone in the end."""
     preset, layers = presets.get("melgan"), 2

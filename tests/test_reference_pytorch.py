@@ -130,6 +130,7 @@ def seed_model():
     return model
 
 
+@pytest.mark.slow
 def test_from_weights_of_a_trained_size_both_learn_the_same(data):
     """Rounding aside: over ten steps it stays below a few 1e-6 of the metrics and 1e-5 of what a weight moved.
 
@@ -151,6 +152,7 @@ def test_from_weights_of_a_trained_size_both_learn_the_same(data):
         assert np.linalg.norm(our - their) < 1e-3 * moved, name
 
 
+@pytest.mark.slow
 def test_from_the_recipes_own_weights_both_learn_alike(data):
     """The metrics agree to a thousandth, and every weight moves as far, nearly the same way.
 
