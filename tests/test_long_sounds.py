@@ -259,11 +259,3 @@ def test_export_as_saved_model_of_any_length(run, tmp_path):
     rng = np.random.default_rng(0)
     noise, style = (tf.constant(rng.normal(size=(1, 13, size)), tf.float32) for size in (16, 32))
     assert served["generate"](noise=noise, style=style)["audio"].shape == (1, 3 * 16 * HOP)
-
-
-@pytest.mark.slow
-def test_export_as_tflite_of_a_window(run, tmp_path):
-    ended = invoke("export", run, "--out", tmp_path / "music.tflite", "--format", "tflite")
-    assert ended.code == 0, ended.stderr
-    report = json.loads((tmp_path / "music.export_report.json").read_text())
-    assert set(report["signatures"]["generate"]["inputs"]) == {"noise", "style"}

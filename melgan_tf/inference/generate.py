@@ -38,7 +38,7 @@ _PEAK = 10 ** (-1 / 20)
 _PARTS = 100
 
 
-def write_sounds(trained: SoundModel, out: str | Path, count: int, seed: int, source: str,
+def write_sounds(model: SoundModel, out: str | Path, count: int, seed: int, source: str,
                  progress: Progress | None = None, normalize: bool = True, label: str | None = None,
                  part: Part | None = None, length: Length | None = None) -> dict[str, Any]:
     """Writes sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder: all files or none.
@@ -46,7 +46,7 @@ def write_sounds(trained: SoundModel, out: str | Path, count: int, seed: int, so
     Sounds are written in batches to a hidden folder, which is moved at the end: memory does not grow with their number.
 
     Args:
-        trained: the model.
+        model: the model.
         out: the folder; files of an earlier call in it are replaced, others stay.
         count: number of sounds.
         seed: decides the sounds; sound ``i`` of a seed is always the same.
@@ -70,9 +70,9 @@ def write_sounds(trained: SoundModel, out: str | Path, count: int, seed: int, so
     """
     out, progress, names = Path(out), progress or Progress(), FileNames.of(part)
     indices = part.indices(count, BATCH) if part else range(count)
-    head = {**_head(trained, source), "normalized": normalize, **({"shard": str(part)} if part else {}),
-            **(_described(length, trained) if length else {})}
-    wanted, long = trained.label(label), StreamRenderer(trained.sampler, length) if length else None
+    head = {**_head(model, source), "normalized": normalize, **({"shard": str(part)} if part else {}),
+            **(_described(length, model) if length else {})}
+    wanted, long = model.label(label), StreamRenderer(model.sampler, length) if length else None
     try:
         beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
         beside.mkdir(parents=True, exist_ok=True)
@@ -85,11 +85,11 @@ def write_sounds(trained: SoundModel, out: str | Path, count: int, seed: int, so
         with progress.task("generating", total, "sounds" if long is None else "parts") as advance, \
                 RecordWriter(staging / names.record, head) as record:
             folder = _Folder(staging, head, record)
-            for sound, samples, mel in (_sounds(trained, indices, count, seed, wanted, advance) if long is None else
+            for sound, samples, mel in (_sounds(model, indices, count, seed, wanted, advance) if long is None else
                                         _long_sounds(long, staging, indices, count, seed, advance)):
                 folder.add(sound, samples, mel)
         if len(indices):
-            folder.finish(trained, names)
+            folder.finish(model, names)
         move(staging, out, names)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
@@ -100,23 +100,23 @@ def write_sounds(trained: SoundModel, out: str | Path, count: int, seed: int, so
     return {**head, "sounds": folder.shown, "made": len(indices), "silent": folder.silent}
 
 
-def _head(trained: SoundModel, source: str) -> dict[str, Any]:
+def _head(model: SoundModel, source: str) -> dict[str, Any]:
     """The values of a record besides its sounds."""
-    return {"source": source, "preset": trained.config.preset, "step": trained.step, "weights": trained.weights,
-            "audio_fingerprint": trained.config.audio.fingerprint(), "sample_rate": trained.config.audio.sample_rate,
-            "vocoder": trained.vocoder_metadata, "versions": versions()}
+    return {"source": source, "preset": model.config.preset, "step": model.step, "weights": model.weights,
+            "audio_fingerprint": model.config.audio.fingerprint(), "sample_rate": model.config.audio.sample_rate,
+            "vocoder": model.vocoder_metadata, "versions": versions()}
 
 
-def _described(length: Length, trained: SoundModel) -> dict[str, Any]:
-    return {"seconds": round(length.samples / trained.config.audio.sample_rate, 4), "loop": bool(length.loop_steps)}
+def _described(length: Length, model: SoundModel) -> dict[str, Any]:
+    return {"seconds": round(length.samples / model.config.audio.sample_rate, 4), "loop": bool(length.loop_steps)}
 
 
-def _sounds(trained: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
+def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
             advance: Callable[[int], None]) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
     """For every sound its entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)``."""
-    classes = trained.sampler.classes
+    classes = model.sampler.classes
     for first in range(indices.start, indices.stop, BATCH):
-        made = trained.sampler.generate(seed, min(BATCH, indices.stop - first), first, label=label)
+        made = model.sampler.generate(seed, min(BATCH, indices.stop - first), first, label=label)
         for row, samples in enumerate(made["audio"]):
             named = {"label": classes.describe(made["label"][row])} if classes else {}
             yield {"file": file_name(seed, first + row, count, named.get("label")), "seed": seed, "index": first + row,
@@ -182,8 +182,8 @@ class _Folder:
         else:
             save_wav(path, samples * np.float32(gain), self._head["sample_rate"], comment)
 
-    def finish(self, trained: SoundModel, names: FileNames) -> None:
-        mels = spectral.log_mel(np.stack(self._mels), trained.config.audio).numpy()
+    def finish(self, model: SoundModel, names: FileNames) -> None:
+        mels = spectral.log_mel(np.stack(self._mels), model.config.audio).numpy()
         titles = [f"{sound['index']} {sound.get('label', '')}".strip() for sound in self.shown]
         save_png(contact_sheet(mels, titles=titles, of=self._made), self._path / names.picture)
         record = {**self._head, "sounds": self.shown}

@@ -91,7 +91,7 @@ def package_weights(name: str, state: State, meta: dict[str, Any], config: Confi
             all as float16. The rest is ignored.
         meta: the checkpoint's metadata.
         config: the run's.
-        card: data, licence, command, hours, figures; of a sound model also its classes.
+        card: data, license, command, hours, metrics; of a sound model also its classes.
         folder: where to write; the package's own by default.
     """
     folder = folder or WEIGHTS
