@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from melgan_tf.runtime import lazy_attributes
+from melgan_tf.runtime import import_tensorflow, lazy_attributes
 
 if TYPE_CHECKING:
     from melgan_tf.api import (
@@ -52,6 +52,8 @@ _public = lazy_attributes(__name__, _MODULES)
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("GeneratedSounds", "SoundModel", "Vocoder"):
+        import_tensorflow()
     if name != "__version__":
         return _public(name)
     from importlib import metadata

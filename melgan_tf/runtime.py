@@ -33,8 +33,26 @@ def mute_native_logs() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
+def import_tensorflow() -> None:
+    """Imports TensorFlow without log noise, as the backend of Keras; devices and threads can still be chosen.
+
+    Raises:
+        MelGANError: Keras uses another backend.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if "keras" in sys.modules:
+        backend = sys.modules["keras"].backend.backend()
+    if backend != "tensorflow":
+        raise MelGANError(f"KERAS_BACKEND is {backend!r}: melgan-tf needs tensorflow")
+    mute_native_logs()
+    with muted():
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+
+
 def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False, joining: bool = False) -> None:
-    """Loads TensorFlow. Only the first call of a process can choose the threads.
+    """Imports TensorFlow and sets it up. Only the first call of a process can choose the threads.
 
     Args:
         threads_per_op: threads within one operation; None leaves it to TensorFlow.
@@ -45,23 +63,17 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False,
     Raises:
         MelGANError: Keras uses another backend.
     """
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "keras" in sys.modules:
-        backend = sys.modules["keras"].backend.backend()
-    if backend != "tensorflow":
-        raise MelGANError(f"KERAS_BACKEND is {backend!r}: melgan-tf needs tensorflow")
     if joining and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         mute()
-    mute_native_logs()
-    with muted():
-        import tensorflow as tf
+    import_tensorflow()
+    import tensorflow as tf
 
-        tf.get_logger().setLevel("ERROR")
-        if threads_per_op and not tf.config.threading.get_intra_op_parallelism_threads():  # nobody has chosen
-            with contextlib.suppress(RuntimeError):  # TensorFlow has started already
-                tf.config.threading.set_intra_op_parallelism_threads(threads_per_op)
-        if joining:
-            return
+    if threads_per_op and not tf.config.threading.get_intra_op_parallelism_threads():  # nobody has chosen
+        with contextlib.suppress(RuntimeError):  # TensorFlow has started already
+            tf.config.threading.set_intra_op_parallelism_threads(threads_per_op)
+    if joining:
+        return
+    with muted():
         tf.config.list_logical_devices()
         if compiling:
             tf.function(lambda: tf.constant(0.0), jit_compile=True)()

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from command_line import write_sounds
+from command_line import python, write_sounds
 from tiny_vocoders import tiny, tone, write_run
 
 import melgan_tf as mt
@@ -56,6 +56,18 @@ def test_configurations_need_no_tensorflow():
     code = ("import sys, melgan_tf as mt; mt.presets.names(), mt.Config(), mt.AudioConfig(), mt.MelGANError, "
             "mt.Family, mt.register; print('tensorflow' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.slow
+def test_one_line_of_python_makes_kicks_without_a_word():
+    """In a process of its own, where TensorFlow would write to stderr, and Keras could take another backend."""
+    code = ("import melgan_tf as mt; mt.SoundModel; "
+            "print(mt.load('pretrained:drums').generate(4, seed=1, label='kick')['audio'].shape)")
+    ended = python("-c", code)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "(4, 8000)\n", "")
+    refused = python("-c", code, env={"KERAS_BACKEND": "torch"})
+    assert refused.code == 1
+    assert "KERAS_BACKEND is 'torch': melgan-tf needs tensorflow" in refused.stderr
 
 
 def test_load_returns_what_the_source_makes(model, vocoder):
