@@ -126,5 +126,18 @@ def sound_quality() -> str:
     return results.markdown({"columns": ["sounds", "embedding", *shown], "rows": rows})
 
 
+def reconstruction_quality() -> str:
+    """What the encoders of the shipped sound models reconstruct, from their cards."""
+    rows = []
+    for name in ("drums", "drums-44k", "music"):
+        training = json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))["training"]
+        train, valid = training["figures"]["train"], training["figures"]["valid"]
+        rows.append([f"`{name}`", training["steps"], training["discriminator_steps"], train["reconstruction"],
+                     train["noise"], valid["reconstruction"], valid["noise"], round(valid["kl"], 1)])
+    return results.markdown({"columns": ["model", "steps", "of the discriminator", "training sounds", "noise",
+                                         "held-out sounds", "noise", "KL, held-out"], "rows": rows})
+
+
 MACROS = {"vocoder_quality": vocoder_quality, "sound_quality": sound_quality,
+          "reconstruction_quality": reconstruction_quality,
           "configuration": configuration, "preset": preset, "preset_table": preset_table, "figures": figures}
