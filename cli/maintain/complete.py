@@ -20,12 +20,12 @@ import keras
 import tensorflow as tf
 
 from melgan_tf import weights
-from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.config import Config, from_dict
 from melgan_tf.models.vae_gan.reconstruction import measure_reconstruction
 from melgan_tf.models.vae_gan.train_step import VAEGAN
 from melgan_tf.progress import Progress
+from melgan_tf.runtime import start_tensorflow
 from melgan_tf.storage.checkpoints import CheckpointStore, collect, restore
 from melgan_tf.training import loop
 from melgan_tf.training.callbacks import Interruption
@@ -54,7 +54,7 @@ _FOLDER = click.Path(path_type=Path, exists=True)
 def main(name: str, data: Path, valid: Path, steps: int, run_dir: Path, hold: float, device: str, remarks: str,
          out: Path | None) -> None:
     """Train encoder and discriminator for the sound model NAME of the package, on the sounds that it was trained on."""
-    options.start_tensorflow(threads_per_op=1)
+    start_tensorflow(threads_per_op=1)
     card, progress = weights.read_card(name), ConsoleProgress()
     config = from_dict(Config, card["config"])
     task = config.family.load("task")(config, data, progress, valid)
