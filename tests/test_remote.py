@@ -212,6 +212,7 @@ def test_a_truncated_write_is_retried(silently, s3, sounds, shards, command, fau
     assert visible(s3.contents("made")) == shards
 
 
+@pytest.mark.slow
 @on_both
 @pytest.mark.parametrize("silently", [False, True], ids=["connection lost", "half is stored as if it were all"])
 def test_permanent_write_failures_are_reported_and_resumed_after(silently, s3, sounds, shards, command, faults):
@@ -248,7 +249,7 @@ def test_a_server_that_dies_is_reported(sounds, shards, s3, tmp_path):
         proxy.faults.append(Fault(pattern, 50_000, happens=server.kill))
         out = "made" if name == "written" else "shards"
         running = preloaded.start(tmp_path / name, {**server.environment(proxy.server_port), **ONCE},
-                                  "prepare", sounds, f"{S3}/{out}", *EXACT)
+                                  "prepare", sounds, f"{S3}/{out}", *EXACT, backend="GFileBackend")
         running.ended().one_line(f"{S3}/{out}/", "the connection failed", "gave up after", code=1)
         proxy.shutdown()
         proxy.server_close()
