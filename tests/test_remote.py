@@ -108,6 +108,7 @@ def test_shards_in_s3_are_those_of_the_local_path_byte_for_byte(s3, sounds, shar
     assert "shards/.prepare/lock" not in s3.keys("shards/")
 
 
+@pytest.mark.slow
 @on_both
 def test_a_folder_of_sounds_in_s3_gives_what_it_gives_locally(s3, sounds, command, tmp_path):
     write_damaged(tmp_path / "messy" / "damaged")
@@ -240,6 +241,7 @@ def test_a_failed_request_is_not_mistaken_for_a_missing_file(s3, command, faults
         command("info", f"{S3}/existing").one_line(f"cannot read {S3}/existing", "the connection failed", code=1)
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_reported(sounds, shards, s3, tmp_path):
     for name, pattern in (("written", PUT_SHARD), ("read", SHARD)):
         server = S3Server(tmp_path / f"log-{name}")
@@ -299,6 +301,7 @@ def test_what_is_not_there_is_a_usage_error(s3, command, shards, tmp_path):
 
 # -- two at once -----------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 @on_both
 def test_the_last_process_has_the_folder_and_the_others_stop(s3, command, sounds, shards, faults):
     again(s3)
