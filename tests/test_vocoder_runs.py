@@ -69,7 +69,7 @@ def test_stops_in_either_phase_are_exact(sound_folder, tmp_path):
     stopped_and_not(settings("melgan", batch_size=16), sound_folder, tmp_path, [3, 8, 10])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("_no_previews")
 def test_a_stop_at_the_switch_is_exact_compiled_and_in_shards(sound_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
