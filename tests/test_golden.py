@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import platform
 import re
 import sys
@@ -50,6 +51,8 @@ GENERATED = {
 VOCODED = {"vocoder-16k": 16_000, "vocoder-22k": 22_050, "vocoder-44k": 44_100}
 #: Where rounding is another one: parts of a sound, and how far their root mean squares may be off, of the peak.
 PARTS, TOLERANCE = 64, 1e-3
+#: Griffin-Lim's phases amplify rounding: oneDNN held to AVX2 moves a part of the drums by 1.3e-3.
+GRIFFIN_LIM_TOLERANCE = 5e-3
 
 
 def invoke(*arguments: object) -> None:
@@ -101,11 +104,12 @@ def keys_of(file: Path) -> list[str]:
     return keys(json.loads(file.read_text(encoding="utf-8")))
 
 
-# -- what is recorded, each by a function that is given an empty folder ------------------------------------------------
+# -- what is recorded, each by a function that is given an empty folder ----------------------------------------------
 
 def record_presets(_: Path) -> dict[str, Any]:
-    return {name: {"audio_fingerprint": presets.get(name).audio.fingerprint(), "config": config.to_dict(presets.get(name))}
-            for name in presets.names()}
+    known = {name: presets.get(name) for name in presets.names()}
+    return {name: {"audio_fingerprint": preset.audio.fingerprint(), "config": config.to_dict(preset)}
+            for name, preset in known.items()}
 
 
 def record_commands(_: Path) -> dict[str, Any]:
@@ -120,7 +124,8 @@ def _parameters(command: dict[str, Any]) -> dict[str, Any]:
     of_type = ("name", "choices", "min", "max", "min_open", "max_open", "clamp", "exists", "file_okay", "dir_okay")
     return {parameter["name"]: {
         **{key: _plain(parameter[key]) for key in kept if key in parameter},
-        "default": _plain(parameter["default"]) or None,  # versions of click differ in what says that there is none
+        # of a flag that is off, versions of click say False or nothing
+        "default": None if parameter["default"] is False else _plain(parameter["default"]),
         "type": {key: _plain(parameter["type"][key]) for key in of_type if key in parameter["type"]},
     } for parameter in command["params"]}
 
@@ -206,11 +211,13 @@ def processor() -> str:
         known = {}
     flags = sorted(flag for flag in known.get("flags", "").split()
                    if re.fullmatch(r"avx2|avx512f|avx512_vnni|avx512_bf16|amx\w*", flag))
+    chosen = [f"{name}={os.environ[name]}" for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS",
+                                                        "NPY_DISABLE_CPU_FEATURES") if name in os.environ]
     return " ".join([known.get("vendor_id", platform.machine()), *flags, f"tensorflow-{tf.__version__}",
-                     f"numpy-{np.__version__}"])
+                     f"numpy-{np.__version__}", *chosen])
 
 
-def difference(made: dict[str, Any], wanted: dict[str, Any]) -> str:
+def difference(made: dict[str, Any], wanted: dict[str, Any], tolerance: float = TOLERANCE) -> str:
     """How sounds differ from those recorded; empty if they do not.
 
     Sample for sample on a processor whose digests are known, by the levels of parts elsewhere.
@@ -218,7 +225,7 @@ def difference(made: dict[str, Any], wanted: dict[str, Any]) -> str:
     if rest := [key for key in sorted({*made, *wanted} - {"rms", "sha256"}) if made.get(key) != wanted.get(key)]:
         return f"{rest[0]}: {made.get(rest[0])}, not {wanted.get(rest[0])}"
     off = float(np.abs(np.subtract(made["rms"], wanted["rms"])).max())
-    if not off <= TOLERANCE:
+    if not off <= tolerance:
         return f"levels differ by {off:.2g} of the peak"
     key, = made["sha256"]
     same = made["sha256"][key] == wanted["sha256"].get(key, made["sha256"][key])
@@ -233,8 +240,13 @@ RECORDS = {"presets": record_presets, "commands": record_commands, "cards": reco
               for name in (*GENERATED, *VOCODED)}}
 SOUNDS = [name for name in RECORDS if name.startswith("sound-")]
 #: Those that take more than five seconds.
-SLOW = ("exports", "training-sequence-gan", "training-melgan", "training-fast-vocoder", "sound-drums-44k",
-        "sound-music", "sound-vocoder-44k")
+SLOW = ("exports", "training-spectrogram-gan", "training-frame-gan", "training-sequence-gan", "training-melgan",
+        "training-fast-vocoder", "sound-drums-44k", "sound-drums-44k-by-griffin-lim", "sound-music",
+        "sound-vocoder-44k")
+
+
+def tolerance(name: str) -> float:
+    return GRIFFIN_LIM_TOLERANCE if name.endswith("griffin-lim") else TOLERANCE
 
 
 def golden(name: str) -> dict[str, Any]:
@@ -249,7 +261,7 @@ def write(*names: str) -> None:
             made = json.loads(json.dumps(RECORDS[name](Path(folder))))
         if name in SOUNDS and (GOLDEN / f"{name}.json").exists():
             before = golden(name)
-            if not difference({**made, "sha256": {"": []}}, before):
+            if not difference({**made, "sha256": {"": []}}, before, tolerance(name)):
                 made = {**before, "sha256": {**before["sha256"], **made["sha256"]}}
         text = json.dumps(made, indent=1, ensure_ascii=False)
         text = re.sub(r"\[\n[^][{}]*\]", lambda match: re.sub(r"\n\s*", " ", match[0]), text)  # flat lists on one line
@@ -268,7 +280,7 @@ def test_it_is_as_recorded(name, tmp_path):
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
                                   for name in SOUNDS])
 def test_sounds_are_those_recorded(name, tmp_path):
-    assert difference(RECORDS[name](tmp_path), golden(name)) == ""
+    assert difference(RECORDS[name](tmp_path), golden(name), tolerance(name)) == ""
 
 
 def test_nothing_else_is_recorded():
