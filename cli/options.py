@@ -41,7 +41,7 @@ class Place(click.Path):
 
 
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
-force = click.option("--force", is_flag=True, help="Replace what is there.")
+force = click.option("--force", is_flag=True, help="Replace existing files.")
 checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True,
                           help="Which checkpoint of the run; best is by Fréchet distance of log-mel statistics.")
 run_argument = click.argument("run", type=Place())
@@ -94,7 +94,7 @@ def require_output(path: Path, force: bool, option: str = "--out") -> None:
 
     Args:
         path: as given with that option.
-        force: replace what is there.
+        force: replace existing files.
         option: for the message.
 
     Raises:

@@ -55,7 +55,7 @@ class Result:
 def run(config: Config, data: str | Path, run_directory: str | Path, progress: Progress | None = None,
         fresh: bool = False, valid: str | Path | None = None, wait_seconds: float = WAIT_SECONDS,
         init_from: str | Path | None = None) -> Result:
-    """Trains a model on a folder of sounds, or goes on where an earlier call stopped.
+    """Trains a model on a folder of sounds, or continues where an earlier call stopped.
 
     A resumed run ends with the weights that it would have had if it had never stopped. If ``TF_CONFIG`` names other
     workers, this is one of several processes that train together; only the chief then needs, and writes, the run

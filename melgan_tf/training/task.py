@@ -89,7 +89,7 @@ class Task(ABC):
         return {"valid": str(storage.path(self.valid).resolve())} if self.valid else {}
 
     def check_resumable(self, before: dict[str, Any]) -> None:  # noqa: B027  most families accept any sounds
-        """Raises a `UsageError` if a run cannot go on with these sounds; families with classes override it.
+        """Raises a `UsageError` if a run cannot continue with these sounds; families with classes override it.
 
         Args:
             before: what config.json recorded about the sounds when the run started.

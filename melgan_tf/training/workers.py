@@ -29,7 +29,7 @@ from melgan_tf.training.cluster import WorkerSpec, wait_for_peers
 
 #: How long to wait until the other workers can be reached, and once more until TensorFlow has connected them.
 WAIT_SECONDS = 300.0
-#: What TensorFlow raises where a collective operation cannot go on.
+#: What TensorFlow raises where a collective operation cannot continue.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError,
          tf.errors.FailedPreconditionError, tf.errors.InternalError)
 #: A process stays the same worker for as long as it lives.
@@ -119,7 +119,7 @@ class Workers:
             if not self.spec:
                 raise
             raise MelGANError(f"{self._lost(str(error))}: this worker stops as well; start all of them again, and "
-                              "training goes on from the last checkpoint") from error
+                              "training continues from the last checkpoint") from error
 
     def _lost(self, message: str) -> str:
         for job, number in _TASK.findall(message):
