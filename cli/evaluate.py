@@ -25,7 +25,7 @@ _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which ha
 @options.run_argument
 @click.option("--reference", required=True, type=options.Place(),
               help="Folder of real sounds, preferably not used in training.")
-@click.option("--train", type=options.Place(), help="Folder of the training sounds.  [default: of a run, its own]")
+@click.option("--train", type=options.Place(), help="Folder of the training sounds.  [default: those of the run]")
 @click.option("--count", type=click.IntRange(1, 100_000), help="Number of sounds to generate.  [default: as many as "
               "the reference has]")
 @click.option("--json", "json_file", type=options.Place(remote=False, dir_okay=False),
@@ -43,11 +43,13 @@ _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which ha
 def command(run: Path, reference: Path, train: Path | None, count: int | None, json_file: Path | None,
             markdown_file: Path | None, png_file: Path | None, force: bool, seed: int, vocoder: str | None,
             checkpoint: str, quiet: bool) -> None:
-    """Compare the sounds of the model in RUN, or a folder of generated sounds, with real ones.
+    """Compare the sounds of a model with real ones.
 
-    Every metric has a baseline: the same metric of training sounds, or else of one half of the real sounds against the
-    other. Sub-folders of sounds are their classes. The copy synthesis of a vocoder (a run, or a name) is measured on
-    the real sounds, beside Griffin-Lim's.
+    RUN is a run directory, a bundled model (pretrained:drums, vocoder-22k) or a folder of generated sounds.
+
+    Every metric has a baseline: the same metric for the training sounds, or else for one half of the real sounds
+    against the other. Sub-folders are classes. Of a vocoder, copies of the real sounds are measured, beside those of
+    Griffin-Lim.
     """
     kind = "folder" if is_sound_folder(run) else options.run_config(run).family.makes
     _check_options(run, kind, vocoder=vocoder, count=count, train=train, png=png_file)

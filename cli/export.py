@@ -14,23 +14,25 @@ from melgan_tf.cli.console import ConsoleProgress, table
 @click.command("export", short_help="Write a trained model as SavedModel or TFLite.")
 @options.run_argument
 @click.option("--out", required=True, type=options.Place(remote=False),
-              help="SavedModel: base path, the version becomes a folder in it. TFLite: a folder, or a .tflite file.")
+              help="SavedModel: base folder; the version becomes a folder in it. TFLite: a folder or a .tflite file.")
 @click.option("--format", "kind", type=click.Choice(list(exports.FORMATS)), default="saved-model",
-              show_default=True, help="For a server, or for a phone.")
+              show_default=True, help="saved-model for a server, tflite for a phone.")
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
 @click.option("--quantize", type=click.Choice(["none", "float16", "dynamic", "int8"]), default="none",
-              show_default=True, help="How a TFLite file stores its weights; for audio: none, a vocoder also float16.")
-@options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
-                 "[default: the package's own where it fits, else griffin-lim]")
+              show_default=True,
+              help="How a TFLite file stores its weights. Quantized sound models make mels only; vocoders: none or "
+                   "float16.")
+@options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
+                 "[default: the bundled one that matches, else griffin-lim]")
 @options.checkpoint
 @options.force
 @options.quiet
 def command(run: Path, out: Path, kind: str, version: int | None, quantize: str, vocoder: str | None,
             checkpoint: str, force: bool, quiet: bool) -> None:
-    """Write the model in RUN, or a vocoder by its name, for use without melgan-tf.
+    """Write the model in the run directory RUN, or a bundled model, for use without melgan-tf.
 
-    Every export is loaded and run in a process of its own and compared with the model; it is kept only if they agree.
-    The receipt, export_report.json, lists operations, size, speed and the worst difference.
+    Every export is loaded and run in a separate process and compared with the model; it is kept only if they agree.
+    The receipt, export_report.json, lists operations, size, speed and the largest difference.
     """
     given = {name: value for name, value in (("version", version), ("quantize", quantize))
              if value not in (None, "none")}

@@ -32,31 +32,31 @@ class _PartType(click.ParamType):
 @click.command("generate", short_help="Make new sounds with a trained model.")
 @options.run_argument
 @click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Folder for the sounds.")
-@click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="How many sounds.")
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
-@click.option("--seconds", type=float, help="Length of each sound, for models that make any length: preset music.  "
+@click.option("--seconds", type=float, help="Length of each sound, only for models of the preset music.  "
               "[default: 10]")
-@click.option("--loop", is_flag=True, help="Make seamless loops, of the nearest possible length.")
+@click.option("--loop", is_flag=True, help="Make seamless loops; the length is rounded to fit.")
 @click.option("--shard", "part", type=_PartType(), metavar="I/N",
-              help="Make only part I of N of the sounds, I from 1 to N. Jobs side by side may share a folder; together "
-                   "they make the sounds that one call would make.")
+              help="Make only part I of N (1 to N). Parallel jobs may share a folder; together they make the sounds "
+                   "that one call would make.")
 @options.seed(0)
 @click.option("--normalize/--no-normalize", default=True, show_default=True,
               help="Bring every sound to a peak of -1 dB, or keep the levels that the model makes.")
-@options.vocoder("What renders the mels: a vocoder's run, the name of one in the package, or griffin-lim.  "
-                 "[default: the package's own where it fits, else griffin-lim]")
+@options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
+                 "[default: the bundled one that matches, else griffin-lim]")
 @options.checkpoint
 @options.force
 @options.quiet
 def command(run: Path, out: Path, count: int, label: str | None, seconds: float | None, loop: bool,
             part: Part | None, seed: int, normalize: bool, vocoder: str | None, checkpoint: str, force: bool,
             quiet: bool) -> None:
-    """Make new sounds with the model in the run directory RUN, or with a model of the package: pretrained:drums.
+    """Make new sounds with the model in the run directory RUN, or with a bundled model such as pretrained:drums.
 
-    Writes WAVs, sounds.json (how to regenerate each sound), sounds.png (their spectrograms) and index.html (to hear
-    them in a browser). Sound number i of a seed is always the same, however many are made. Picture and page show the
-    first thousand. A part writes sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
+    Writes WAVs, sounds.json (how to regenerate each sound), sounds.png (their spectrograms) and index.html (a page to
+    hear them in a browser). Sound i of a seed is always the same, whatever the count. The picture and the page show the
+    first thousand sounds. With --shard, the files are sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
     """
     shared = part is not None and out.is_dir() and has_only_other_parts(out, part)
     options.require_output(out, force or shared)

@@ -11,14 +11,15 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 
 
-@click.command("import-torch", short_help="Make a run from a MelGAN trained in PyTorch.")
+@click.command("import-torch", short_help="Convert a MelGAN trained in PyTorch to a run.")
 @click.argument("checkpoint", type=options.Place(remote=False))
-@click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Run directory to make.")
+@click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="New run directory.")
 @options.quiet
 def command(checkpoint: Path, out: Path, quiet: bool) -> None:
-    """Make a run from CHECKPOINT, the netG.pt of the authors' PyTorch code.
+    """Convert CHECKPOINT, the netG.pt of the authors' PyTorch code, to a run directory.
 
-    Works with any width, ratios and depth, with weight norm or without. Only weights are read, no code is run.
+    Works with any width, ratios and depth, with or without weight norm. Only weights are read; no code in the file is
+    run.
 
     Needs PyTorch: pip install 'melgan-tf[torch]'
     """

@@ -19,13 +19,13 @@ from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import PRETRAINED, pretrained_models, pretrained_vocoders, read_card
 
 
-@click.command("info", short_help="Say what a run, a checkpoint or an export is.")
+@click.command("info", short_help="Describe a run, a checkpoint, an export or a WAV.")
 @click.argument("path", type=options.Place())
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(path: Path, as_json: bool) -> None:
-    """Say what PATH is: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV.
+    """Describe PATH: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV.
 
-    A name of the package's own models, pretrained:drums or vocoder-22k, shows the model's card.
+    PATH may also be the name of a bundled model, such as pretrained:drums or vocoder-22k: this prints its card.
     """
     description = _describe(path) if path.exists() else _card(str(path))
     if as_json:

@@ -16,12 +16,12 @@ _COMMANDS = {
     "prepare": "Turn a folder of sounds into shards of clips.",
     "train": "Learn from a folder of sounds.",
     "generate": "Make new sounds with a trained model.",
-    "vocode": "Turn mels, or the mels of sounds, into sounds.",
+    "vocode": "Render mel spectrograms, or copies of sounds, to WAVs.",
     "export": "Write a trained model as SavedModel or TFLite.",
     "evaluate": "Measure a trained model against real sounds.",
-    "import-torch": "Make a run from a MelGAN trained in PyTorch.",
+    "import-torch": "Convert a MelGAN trained in PyTorch to a run.",
     "presets": "List the presets, or show one in full.",
-    "info": "Say what a run, a checkpoint or an export is.",
+    "info": "Describe a run, a checkpoint, an export or a WAV.",
 }
 
 
@@ -43,6 +43,6 @@ class _LazyCommands(OneLineErrors):
 
 @click.group(cls=_LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(melgan_tf.__version__, prog_name="melgan-tf")
-@click.option("--debug", is_flag=True, help="Show a traceback where there would be one line.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, not only one line.")
 def main(debug: bool) -> None:
     """Learn from a folder of sounds and make new ones."""

@@ -43,7 +43,7 @@ class Place(click.Path):
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
 force = click.option("--force", is_flag=True, help="Replace existing files.")
 checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True,
-                          help="Which checkpoint of the run; best is by Fréchet distance of log-mel statistics.")
+                          help="Newest checkpoint of the run, or the one with the best validation score.")
 run_argument = click.argument("run", type=Place())
 
 
@@ -55,7 +55,7 @@ def vocoder(text: str) -> Callable[[Any], Any]:
 def seed(default: int | None) -> Callable[[Any], Any]:
     """The option ``--seed``."""
     return click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=default, show_default=default is not None,
-                        help="Seed of everything that is random.")
+                        help="Random seed.")
 
 
 def run_config(run: Path) -> Config:

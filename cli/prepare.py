@@ -30,18 +30,18 @@ from melgan_tf.errors import UsageError
 @click.option("--onset/--no-onset", default=True, show_default=True,
               help="Start each sound where it first comes within 40 dB of its peak.")
 @click.option("--long", "long_sounds", type=click.Choice(get_args(Long)), default="beginning", show_default=True,
-              help="Clips of a longer sound: one, or as many as fit, consecutive or at random positions.")
+              help="Clips of a longer sound: its beginning, or as many as fit, consecutive or at random positions.")
 @click.option("--fade", type=click.FloatRange(0), default=0.01, show_default=True, metavar="SECONDS",
-              help="Fade at the end of a beginning that is cut from a longer sound.")
+              help="Length of the fade-out where a longer sound is cut off.")
 @click.option("--format", "sample_format", type=click.Choice(get_args(SampleFormat)), default="int16",
               show_default=True, help="Format of the stored samples.")
 @options.seed(0)
-@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one per core]")
+@click.option("--workers", type=click.IntRange(1), help="Number of decoding processes.  [default: one per core]")
 @click.option("--shard-size", type=click.IntRange(1), default=1024, show_default=True, metavar="FILES",
               help="Number of files whose clips form a shard.")
-@click.option("--fresh", "--force", "fresh", is_flag=True, help="Discard what was prepared there and start again.")
+@click.option("--fresh", "--force", "fresh", is_flag=True, help="Delete what was prepared in OUT and start over.")
 @click.option("--runner", metavar="NAME", help="Run on Apache Beam: DirectRunner, FlinkRunner, SparkRunner, "
-              "DataflowRunner. Pipeline options follow ` -- `.")
+              "DataflowRunner. Pipeline options follow `--`.")
 @options.quiet
 @click.argument("pipeline_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- PIPELINE OPTIONS]")
 def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_sounds: Long, fade: float,

@@ -20,22 +20,22 @@ from melgan_tf.training.cluster import worker_from_environment
 @click.command("train", short_help="Learn from a folder of sounds.")
 @click.argument("data", type=options.Place())
 @click.option("--run-dir", required=True, type=options.Place(),
-              help="Where everything about this run is kept; an existing run is continued.")
+              help="Folder for everything about this run; an existing run is continued.")
 @click.option("--valid", type=options.Place(), metavar="FOLDER",
-              help="Sounds that training does not see: the best checkpoint is the one nearest to them.")
+              help="Folder of sounds that training does not see; the best checkpoint is the one closest to them.")
 @click.option("--preset", metavar="NAME",
-              help="Configuration to start with (see `melgan-tf presets`)  [default: the one that suits the sounds]")
+              help="Configuration to start with; see `melgan-tf presets`.  [default: the one that suits the sounds]")
 @click.option("--init-from", metavar="RUN|NAME",
-              help="Fine-tune: start from the weights of a run, or of a model of the package (pretrained:drums).")
+              help="Fine-tune: start from the weights of a run, or of a bundled model (pretrained:drums).")
 @click.option("--config", "config_file", type=options.Place(remote=False), metavar="FILE.json",
-              help="Configuration laid over the preset; it may be partial.")
+              help="Configuration that overrides the preset; it may be partial.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
-              help="One value, for example training.batch_size=64. Repeatable.")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the sounds, in all.")
-@click.option("--steps", type=click.IntRange(1), help="Steps, in all, instead of epochs.")
+              help="Change one value, for example training.batch_size=64. Repeatable.")
+@click.option("--epochs", type=click.IntRange(1), help="Total number of passes over the sounds.")
+@click.option("--steps", type=click.IntRange(1), help="Total number of training steps, instead of --epochs.")
 @options.seed(None)
 @click.option("--log-every", type=click.IntRange(1), help="Epochs between two log lines.")
-@click.option("--xla/--no-xla", default=None, help="Force XLA on or off; without it, on where it pays.")
+@click.option("--xla/--no-xla", default=None, help="Force XLA on or off.  [default: on where it is faster]")
 @click.option("--fresh", is_flag=True, help="Delete the existing run and start over.")
 @click.option("--wait", "wait_seconds", type=click.FloatRange(0), default=300.0, show_default=True, metavar="SECONDS",
               help="How long to wait for the other workers that TF_CONFIG names.")
@@ -46,10 +46,12 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
             quiet: bool) -> None:
     """Learn from the sounds in the folder DATA (searched at any depth).
 
-    A run that was stopped, by Ctrl-C, a crash or a power cut, continues when the same command is given again.
+    DATA may also be the output of `melgan-tf prepare`.
 
-    Where the environment variable TF_CONFIG names several workers, this is one of them: give every one the same
-    command.
+    To continue a run that was stopped by Ctrl-C, a crash or a power cut, run the same command again.
+
+    If the environment variable TF_CONFIG names several workers, this process is one of them: run the same command on
+    every worker.
     """
     spec = worker_from_environment()
     if epochs and steps:

@@ -13,10 +13,10 @@ from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.errors import UsageError
 
 
-@click.command("vocode", short_help="Turn mels, or the mels of sounds, into sounds.")
+@click.command("vocode", short_help="Render mel spectrograms, or copies of sounds, to WAVs.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=options.Place(remote=False))
 @click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Folder for the WAVs.")
-@options.vocoder(f"Run of a vocoder, or the name of one in the package.  [default: {api.DEFAULT_VOCODER}]")
+@options.vocoder(f"Run of a vocoder, or the name of a bundled one.  [default: {api.DEFAULT_VOCODER}]")
 @click.option("--chunk-seconds", type=click.FloatRange(0.0, min_open=True),
               help="Render in pieces of this length, for long inputs; the result is the same.")
 @options.checkpoint
@@ -26,8 +26,8 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
             force: bool, quiet: bool) -> None:
     """Render every INPUT to a WAV.
 
-    An INPUT is a sound, which is turned into a mel spectrogram and back (copy synthesis: the vocoder at its best), a
-    folder of sounds, or a .npy file of a mel spectrogram (frames, mel_bins) on the vocoder's own scale.
+    An INPUT is a sound or a folder of sounds, which are turned into mel spectrograms and back (copy synthesis: the
+    vocoder at its best), or a .npy file of a mel spectrogram (frames, mel_bins) on the vocoder's own scale.
     """
     if not math.isfinite(chunk_seconds or 0.0):
         raise UsageError(f"--chunk-seconds {chunk_seconds}: give a number of seconds")

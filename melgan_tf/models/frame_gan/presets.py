@@ -11,11 +11,11 @@ from melgan_tf.models.vae_gan.config import AugmentationConfig
 PRESETS = {
     # Data: 2,145 one-shots in eight folders. Command: melgan-tf train SOUNDS --valid HELD-OUT --preset drums. 29,534
     # steps took 1.0 hours on one core. 288 held-out sounds, class embedding: Fréchet 2.4 (real vs real 1.8, seed
-    # recipe 108), precision 0.93, recall 0.85, coverage 0.86. docs/drums.md has the trials behind it;
+    # recipe 108), precision 0.93, recall 0.85, coverage 0.86. docs/presets/drums.md has the trials behind it;
     # weights/drums.json the shipped run, which was not quite this recipe.
     "drums": Preset(
         "one-shots by class (folder = class), the seed's 16 kHz, 64 x 16 mel and 20 numbers of noise, "
-        "but varied: trains in an hour on two cores.",
+        "but varied: trains in 45 minutes on two cores.",
         Config(
             preset="drums", audio=SEED_LOG_MELS, data=DataConfig(level="peak"), model=FrameGANConfig(),
             training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,

@@ -12,7 +12,7 @@ from melgan_tf.models.sequence_gan.config import SequenceGANConfig
 PRESETS = {
     # Data: 494 recordings of music, 47 minutes. Command: melgan-tf train MUSIC --valid HELD-OUT --preset music. Shipped
     # after 10,706 of 40,000 steps on a shared core. Windows of held-out music, log-mel statistics: Fréchet 10.2 (real
-    # vs real 6.7), precision 0.78 (0.78), recall 0.74 (0.98), coverage 0.51 (0.69). docs/music.md has the trials.
+    # vs real 6.7), precision 0.78 (0.78), recall 0.74 (0.98), coverage 0.51 (0.69). Trials: docs/presets/music.md.
     "music": Preset(
         "textures of any length, and loops: 22.05 kHz, 80 mels, hop 256, made of a sequence of noise; "
         "learns from windows of 1.5 seconds.",
