@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from melgan_tf import storage
 from melgan_tf.audio.find import Skipped, SoundFile, find
 from melgan_tf.audio.read import decode_folder
 from melgan_tf.data.shards import Prepared, is_prepared
@@ -35,13 +33,6 @@ class SoundSource:
 
     def __len__(self) -> int:
         return len(self.prepared) if self.prepared else len(self.files)
-
-    def listing(self) -> str:
-        """Return names and sizes of the files, or the index of the shards, as JSON, without reading any sound."""
-        if self.prepared:
-            return json.dumps(self.prepared.index)
-        sizes = storage.sizes([file.path for file in self.files])
-        return json.dumps([(file.name, file.label, size) for file, size in zip(self.files, sizes, strict=True)])
 
     def clips(self) -> Iterator[tuple[SoundFile, np.ndarray | Skipped]]:
         """Yield each sound (its ``label`` is its class) with its clip, float32 ``(samples,)``, or why it has none.
