@@ -5,9 +5,15 @@ import os
 import shutil
 import sys
 
-model, _, outputs, batches = sys.argv[1:]
-shutil.copy(os.path.join(model, "answers.npz") if os.path.isdir(model) else model, outputs)
-print("a native library's announcement")
-print(json.dumps({"ops": {"ADD": 3, "MUL": 2}, "signatures": {"generate": {}, "sample": {}}, "threads": 1,
-                  "milliseconds_per_sound": {name: [0.1234] * len(sizes)
-                                             for name, sizes in json.loads(batches).items()}}))
+
+def main() -> None:
+    model, _, outputs, batches = sys.argv[1:]
+    shutil.copy(os.path.join(model, "answers.npz") if os.path.isdir(model) else model, outputs)
+    print("a native library's announcement")
+    print(json.dumps({"ops": {"ADD": 3, "MUL": 2}, "signatures": {"generate": {}, "sample": {}}, "threads": 1,
+                      "milliseconds_per_sound": {name: [0.1234] * len(sizes)
+                                                 for name, sizes in json.loads(batches).items()}}))
+
+
+if __name__ == "__main__":
+    main()

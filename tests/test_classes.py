@@ -173,7 +173,7 @@ def test_an_unknown_class_is_one_line(run, tmp_path):
 def test_a_model_without_classes_refuses_a_label(tmp_path, tmp_path_factory):
     seed_run = trained_once(tmp_path_factory)
     ended = invoke("generate", seed_run.path, "--label", "kick", "--out", tmp_path / "out")
-    ended.one_line("--label 'kick'", "preset 'seed' has no classes", code=2)
+    ended.one_line("--label kick", "preset 'seed' has no classes", code=2)
 
 
 def test_a_wrong_valid_folder_is_refused_before_anything_is_made(run, tmp_path):

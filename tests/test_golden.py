@@ -126,7 +126,7 @@ def _parameters(command: dict[str, Any]) -> dict[str, Any]:
         # of a flag that is off, versions of click say False or nothing
         "default": None if parameter["default"] is False else _plain(parameter["default"]),
         "type": {key: _plain(parameter["type"][key]) for key in of_type if key in parameter["type"]},
-    } for parameter in command["params"]}
+    } for parameter in command["params"] if "--help" not in parameter["opts"]}  # click's own: depends on earlier calls
 
 
 def _plain(value: Any) -> Any:
