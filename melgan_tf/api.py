@@ -1,6 +1,6 @@
-"""What `import melgan_tf as mt` offers: one function for each thing that the package does.
+"""The functions of `import melgan_tf as mt`: one for each thing that the package does.
 
-Every function loads TensorFlow only once its arguments are known to be good.
+Every function checks its arguments before it loads TensorFlow.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def load(source: str | Path, *, checkpoint: Checkpoint = "last", vocoder: str | 
     """Loads a trained model.
 
     Args:
-        source: ``pretrained:NAME`` or a run directory of a sound model; the name of a vocoder of the package, or a run
-            directory of one.
-        checkpoint: of a run: the newest, or the best by the score of training.
-        vocoder: what renders the mels of a sound model: a run, the name of a vocoder, or ``griffin-lim``; by default
-            the vocoder of the package that fits, else Griffin-Lim.
+        source: a run directory, or the name of a bundled model: ``pretrained:drums`` (a sound model) or ``vocoder-22k``
+            (a vocoder).
+        checkpoint: of a run: "last", the newest, or "best", the one with the best validation score.
+        vocoder: what renders the mels of a sound model: the run of a vocoder, the name of a bundled one, or
+            ``griffin-lim``; by default the bundled one that matches, else Griffin-Lim.
         progress: reports damaged checkpoints, and that Griffin-Lim is used.
 
     Returns:
-        A sound model, or a vocoder. `load_sound_model` and `load_vocoder` return one of them only.
+        A `SoundModel` or a `Vocoder`; for a definite type use `load_sound_model` or `load_vocoder`.
 
     Raises:
         UsageError: there is no such run or model, or the vocoder does not fit it.
@@ -67,10 +67,11 @@ def load_sound_model(source: str | Path, *, checkpoint: Checkpoint = "last", voc
                      progress: Progress | None = None) -> SoundModel:
     """Loads a model that makes sounds from noise.
 
-    Args: as for `load`.
+    Args:
+        source, checkpoint, vocoder, progress: as for `load`.
 
     Raises:
-        UsageError: as `load`; or it is a vocoder.
+        UsageError: as `load`, or the source is a vocoder.
         MelGANError: as `load`.
     """
     from melgan_tf.weights.sources import sound_model_config
@@ -84,10 +85,11 @@ def load_sound_model(source: str | Path, *, checkpoint: Checkpoint = "last", voc
 def load_vocoder(source: str | Path, *, checkpoint: Checkpoint = "last", progress: Progress | None = None) -> Vocoder:
     """Loads a vocoder.
 
-    Args: as for `load`.
+    Args:
+        source, checkpoint, progress: as for `load`.
 
     Raises:
-        UsageError: as `load`; or it is a sound model.
+        UsageError: as `load`, or the source is a sound model.
         MelGANError: as `load`.
     """
     from melgan_tf.weights.sources import vocoder_config
@@ -104,18 +106,20 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
     """Learns from a folder of sounds, or continues a run that was stopped.
 
     Args:
-        data: folder of sounds (searched at any depth), or what `prepare` made.
+        data: folder of sounds (searched at any depth), or the output of `prepare`.
         run: the run directory: everything is written there; an existing run is continued.
-        preset: configuration to start with, see `melgan_tf.presets`; by default the one that suits the sounds.
-        changes: values laid over it, as in config.json: ``{"training": {"steps": 1000, "batch_size": 64}}``.
-        init_from: fine-tune: start from the weights of a run, or of a model of the package (``pretrained:drums``).
-        valid: folder of sounds that training does not see: the best checkpoint is the one nearest to them.
+        preset: name of the configuration to start with, one of `melgan_tf.presets.names()`; by default the one that
+            suits the sounds.
+        changes: values that override the preset, as in config.json:
+            ``{"training": {"steps": 1000, "batch_size": 64}}``.
+        init_from: fine-tune: start from the weights of a run, or of a bundled model (``pretrained:drums``).
+        valid: folder of sounds that training does not see; the best checkpoint is the one closest to them.
         fresh: delete the existing run and start over.
         wait_seconds: how long to wait for the other workers that ``TF_CONFIG`` names.
         progress: reports epochs and warnings.
 
     Returns:
-        Steps and epochs taken, the sounds, and the signal that stopped it early, if any.
+        The numbers of steps and epochs, the sounds, and the signal that stopped it early, if any.
 
     Raises:
         UsageError: there are no sounds, or the existing run has another configuration.
@@ -142,30 +146,30 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
             long: Long = "beginning", fade: float = 0.01, sample_format: SampleFormat = "int16", seed: int = 0,
             workers: int | None = None, shard_size: int = 1024, fresh: bool = False, runner: Pipeline | None = None,
             progress: Progress | None = None) -> PrepareResult:
-    """Decodes a folder of sounds once and writes shards of clips, which `train` and `evaluate` take like sounds.
+    """Decodes a folder of sounds once and writes shards of clips, which `train` and `evaluate` accept.
 
     Args:
         data: folder of sounds, searched at any depth.
-        out: folder of the shards; a preparation that was stopped continues.
+        out: folder for the shards; an interrupted preparation is continued.
         rate: sample rate of the clips, Hz.
         seconds: length of a clip.
-        onset: start each sound where it comes within 40 dB of its peak.
-        long: clips of a longer sound: "beginning", "consecutive" or "random".
-        fade: seconds of fade-out at the end of a beginning that is cut from a longer sound.
+        onset: start each sound where it first comes within 40 dB of its peak.
+        long: clips of a longer sound: "beginning", one; "consecutive" or "random", as many as fit.
+        fade: seconds of fade-out where a longer sound is cut off.
         sample_format: "int16" or "float32".
-        seed: of the random positions.
-        workers: processes that decode; by default one per core.
+        seed: seed of the random positions.
+        workers: number of decoding processes; by default one per core.
         shard_size: number of files whose clips form a shard.
-        fresh: discard what was prepared there and start again.
-        runner: run on Apache Beam instead.
+        fresh: delete what was prepared in ``out`` and start over.
+        runner: run on Apache Beam instead: a `melgan_tf.data.prepare_beam.Pipeline`.
         progress: reports files.
 
     Returns:
-        How many files were kept and clips made, and why others were skipped.
+        The numbers of files and clips, and why files were skipped.
 
     Raises:
         UsageError: the folder does not exist, or ``out`` was prepared with other settings.
-        MelGANError: no usable sound, or ``out`` cannot be written.
+        MelGANError: there is no usable sound, or ``out`` cannot be written.
     """
     from melgan_tf.data.clips import ClipSettings
     from melgan_tf.data.prepare import prepare
@@ -180,11 +184,11 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *
     """Compares the sounds of a model, or a folder of generated sounds, with real ones.
 
     Args:
-        source: a model, what `load` takes, or a folder of generated sounds.
+        source: a loaded model, anything that `load` takes, or a folder of generated sounds.
         reference: folder of real sounds, preferably not used in training.
-        train: folder of the training sounds; of a run by default its own. Not for vocoders.
-        count: number of sounds to generate; by default as many as are compared. For sound models only.
-        seed: of the generated sounds and of the choice of real ones.
+        train: folder of the training sounds; by default those of the run. Not for vocoders.
+        count: number of sounds to generate; by default as many as the reference has. For sound models only.
+        seed: seed of the generated sounds and of the choice of real ones.
         vocoder, checkpoint: as for `load`.
         progress: receives progress and warnings.
 
@@ -212,12 +216,12 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
     """Writes a model for a server or a phone, and keeps it if it runs and agrees with the original.
 
     Args:
-        model: a model, or what `load` takes.
-        path: of a SavedModel its base path: the version becomes a folder in it; of a TFLite file the file or a folder.
+        model: a loaded model, or anything that `load` takes.
+        path: for a SavedModel the base folder, in which the version becomes a folder; for TFLite a file or a folder.
         format: "saved-model" or "tflite".
         force: replace an existing export.
         vocoder, checkpoint, progress: as for `load`.
-        options: of the format; see `melgan_tf.exports.export`.
+        options: options of the format, such as ``quantize="float16"``; see `melgan_tf.exports.export`.
 
     Returns:
         The receipt: signatures, size, speed, and the largest difference from the model.
@@ -242,13 +246,13 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     Args:
         inputs: sound files, folders of them, or mels ``(frames, mel_bins)`` as ``.npy`` files.
         out: folder for the WAVs.
-        vocoder: a run, or the name of a vocoder; by default ``vocoder-22k`` of the package.
-        chunk_seconds: render pieces of this length, for long inputs; the result is the same.
+        vocoder: the run of a vocoder, or the name of a bundled one; by default ``vocoder-22k``.
+        chunk_seconds: render in pieces of this length, for long inputs; the result is the same.
         checkpoint: as for `load`.
         progress: reports files.
 
     Returns:
-        The files, seconds of sound, seconds of rendering, and the files that were clipped.
+        The files, seconds of sound, seconds spent rendering, and the files that were clipped.
 
     Raises:
         UsageError: an input does not exist, or two inputs would become one file.
@@ -264,7 +268,7 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     from melgan_tf.inference import vocoder as vocoders
     from melgan_tf.inference.vocode_files import vocode_files
 
-    # a run called like the default is not meant by default
+    # a run directory with the name of the default vocoder is used only if it is given
     renderer = (vocoders.load_pretrained_vocoder(DEFAULT_VOCODER) if vocoder is None else
                 vocoders.load_vocoder(vocoder, checkpoint, progress))
     return vocode_files(renderer, pairs, chunk_seconds, progress)

@@ -29,7 +29,7 @@ class SoundModel:
     Attributes:
         sampler: noise -> mel -> waveform.
         config: the configuration of its run.
-        step: training steps behind the weights.
+        step: number of training steps of the weights.
         weights: twelve hexadecimal digits that name the generator's weights.
         source: what it was loaded from, for records.
     """
@@ -42,7 +42,7 @@ class SoundModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of its classes; none if it was trained without."""
+        """The names of its classes; empty if it was trained without classes."""
         return tuple(self.sampler.classes.names) if self.sampler.classes else ()
 
     @property
@@ -51,7 +51,7 @@ class SoundModel:
         return self.sampler.vocoder.metadata()
 
     def label(self, text: str | None) -> np.ndarray | None:
-        """The label vector ``(classes,)`` that a request like ``kick`` or ``kick=0.7,snare=0.3`` means; None for None.
+        """Returns the label vector ``(classes,)`` for a text like ``kick`` or ``kick=0.7,snare=0.3``; None for None.
 
         Raises:
             UsageError: the model has no such class, or no classes at all.
@@ -67,18 +67,18 @@ class SoundModel:
         """Makes sounds in memory. Sound ``i`` of a seed is always the same, however many are made.
 
         Args:
-            count: how many.
-            seed: 0 to 2**63 - 1; decides the sounds.
-            label: class of all sounds, ``kick``, or a mixture, ``kick=0.7,snare=0.3``; by default every sound has a
-                class of its own, drawn as often as it occurred in training.
-            seconds: length of each, for a model that makes sounds of any length; by default 10.
-            loop: make seamless loops of the nearest possible length.
+            count: number of sounds.
+            seed: random seed, 0 to 2**63 - 1.
+            label: class of all sounds, ``kick``, or a mixture, ``kick=0.7,snare=0.3``; by default each sound's class
+                is drawn as often as it occurred in training.
+            seconds: length of each sound, for models that make any length (preset ``music``); by default 10.
+            loop: make seamless loops, for the same models; the length is rounded to fit.
             start: index of the first sound.
-            progress: reports sounds, or for long sounds their parts.
+            progress: reports finished sounds, or parts of long ones.
 
         Returns:
-            Arrays by name: ``audio`` ``(count, samples)`` at the level of the model, ``mel``
-            ``(count, frames, mel_bins)``, and of a model of one length also ``noise`` and ``label``.
+            A dictionary of arrays: ``audio`` ``(count, samples)`` at the level that the model makes, ``mel``
+            ``(count, frames, mel_bins)``, and for models of one length ``noise`` and, with classes, ``label``.
 
         Raises:
             UsageError: a number is out of range; the model has no such class, makes sounds of one length only, or
@@ -109,14 +109,14 @@ class SoundModel:
         Memory does not grow with the number or the length of the sounds. Either all files are written or none.
 
         Args:
-            folder: files of an earlier call in it are replaced, others stay.
+            folder: output folder; files of an earlier call in it are replaced, other files stay.
             count, seed, label, seconds, loop, progress: as for `generate`.
             normalize: bring every sound that is not silent to a peak of -1 dB.
             part: write only this part of the sounds; see `melgan_tf.inference.generate.write_sounds`.
 
         Returns:
-            The content of ``sounds.json`` (of its sounds the first thousand), ``made``, the number of sounds written,
-            and ``silent``, how many of these are silent.
+            The content of ``sounds.json`` (only its first thousand sounds), with ``made``, the number of sounds
+            written, and ``silent``, the number of silent ones among them.
 
         Raises:
             UsageError: as `generate`.
@@ -127,7 +127,7 @@ class SoundModel:
         return write_sounds(self, folder, count, seed, self.source, progress, normalize, label, part, length)
 
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
-        """The model as `melgan_tf.exports` writes it; see `melgan_tf.inference.exportable.ExportableModel`."""
+        """Returns what `melgan_tf.exports` writes; see `melgan_tf.inference.exportable.ExportableModel`."""
         return sound_exportable(self, fixed, quantize, seconds)
 
 

@@ -23,17 +23,17 @@ Vocode = Callable[[np.ndarray, int], np.ndarray]
 
 
 class StreamingVocoder:
-    """Synthesis of one sound piece by piece: the pieces joined equal the whole.
+    """Synthesis of one sound in pieces: the joined pieces equal the whole.
 
     A vocoder's output at a frame depends on `context_frames` on either side, no further. Every piece is rendered with
-    that much of its neighbours, and what belongs to the neighbours is cut off. Memory does not grow with the length;
+    that much context, and the sound of the context is cut off. Memory does not grow with the length;
     the sound comes `context_frames` later than the mel.
 
     Args:
         vocode: mel ``(1, frames, mel_bins)`` and the number of its first frame -> waveform ``(1, frames * hop)``, for
             any number of frames.
         hop_samples: samples per frame.
-        context_frames: how far its output depends on neighbouring frames.
+        context_frames: how far its output depends on neighboring frames.
 
     Example:
         >>> stream = StreamingVocoder(lambda mel, start: np.repeat(mel[..., 0], 4, axis=1), 4, 2)
@@ -46,7 +46,7 @@ class StreamingVocoder:
         self._reset()
 
     def _reset(self) -> None:
-        self._kept: np.ndarray | None = None  # frames whose sound, or whose neighbours' sound, is still to come
+        self._kept: np.ndarray | None = None  # frames whose sound, or whose neighbors' sound, is still to come
         self._done = 0  # of these, how many are rendered already
         self._start = 0  # the number of the first of them
 

@@ -1,6 +1,6 @@
-"""Trained vocoders: of a run, or of the package by name.
+"""Trained vocoders: from a run, or bundled with the package.
 
-Those of the package are in ``melgan_tf/weights``: ``<name>.npz`` (the generator's weights as float16) and
+The bundled ones are in ``melgan_tf/weights``: ``<name>.npz`` (the generator's weights as float16) and
 ``<name>.json`` (its card: configuration, data, license, command, hours, metrics).
 """
 
@@ -41,9 +41,9 @@ class Vocoder:
         model: mel ``(batch, frames, mel_bins)`` -> waveform ``(batch, frames * hop)``, on tensors.
         config: the configuration of its training; ``config.audio`` is that of its mels.
         name: its name, or its run directory.
-        step: training steps behind the weights.
+        step: number of training steps of the weights.
         weights: twelve hexadecimal digits that name the weights.
-        card: data, license, command, hours and metrics of a vocoder of the package.
+        card: data, license, command, hours and metrics of a bundled vocoder.
     """
 
     model: keras.Model
@@ -67,7 +67,7 @@ class Vocoder:
 
     @functools.cached_property
     def vocode(self) -> Vocode:
-        """Mel ``(batch, frames, mel_bins)``, and the number of its first frame (0) -> waveform, on arrays."""
+        """A function of arrays: mel ``(batch, frames, mel_bins)`` and the number of its first frame -> waveform."""
         return compiled(self.model, self.audio.mel_bins)
 
     def __call__(self, mel: np.ndarray) -> np.ndarray:
@@ -95,7 +95,7 @@ class Vocoder:
         return self.vocode(mel, 0) if mel.ndim == 3 else self.vocode(mel[None], 0)[0]
 
     def mel_spectrogram(self, waveform: np.ndarray) -> np.ndarray:
-        """The mels that it renders: ``(samples,)`` -> ``(frames, mel_bins)``, or the same with a batch before.
+        """Computes the mels that it renders: ``([batch,] samples)`` -> ``([batch,] frames, mel_bins)``.
 
         Args:
             waveform: at the sample rate of `audio`, in [-1, 1].
@@ -105,11 +105,11 @@ class Vocoder:
         return mel if waveform.ndim == 2 else mel[0]
 
     def stream(self) -> StreamingVocoder:
-        """Synthesis piece by piece: ``push`` frames as they come, ``finish`` at the end."""
+        """Starts synthesis in pieces: ``push`` frames as they arrive, ``finish`` at the end."""
         return StreamingVocoder(self.vocode, self.model.hop_samples, self.model.context_frames)
 
     def in_chunks(self, mel: np.ndarray, seconds: float) -> Iterator[np.ndarray]:
-        """The waveform of a mel ``(frames, mel_bins)`` in pieces of about ``seconds``.
+        """Yields the waveform of a mel ``(frames, mel_bins)`` in pieces of about ``seconds``.
 
         The joined pieces equal the waveform of the whole mel up to rounding (1e-5).
         """
@@ -127,10 +127,10 @@ class Vocoder:
         """The waveform of mels; see `Renderer.render`.
 
         Args:
-            audio: may differ from the vocoder's own configuration in compression only.
+            audio: configuration of the mel; only its compression may differ from that of the vocoder.
 
         Raises:
-            UsageError: the configurations differ in more.
+            UsageError: other fields differ.
         """
         options = {"use_matmul_dft": True} if use_matmul_dft else {}
         waveform = self.model(spectral.convert(mel, audio, self.audio), **options)
@@ -158,7 +158,7 @@ class Vocoder:
                                      [tf.TensorSpec((None, None), tf.float32, name="audio")])}
 
     def fixed_signatures(self, frames: int) -> dict[str, Signature]:
-        """The function of an export that renders windows of so many frames, without Fourier transforms."""
+        """The function of an export that renders windows of ``frames`` frames, without Fourier transforms."""
         mel = tf.TensorSpec((1, frames, self.audio.mel_bins), tf.float32, name="mel")
         if not self.model.accepts_mask:
             return {"vocode": Signature(lambda mel: {"audio": self.model(mel)}, [mel])}
@@ -177,13 +177,13 @@ def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last
     """Loads a vocoder.
 
     Args:
-        source: a run directory of a vocoder, or the name of a vocoder of the package. A run directory of that name
-            goes first.
+        source: a run directory of a vocoder, or the name of a bundled vocoder. A run directory of the same name takes
+            precedence.
         checkpoint: of a run, "last" or "best".
         progress: reports damaged checkpoints that are skipped.
 
     Raises:
-        UsageError: there is neither, or the run is not a vocoder.
+        UsageError: neither exists, or the run is not a vocoder.
         MelGANError: the run has no usable checkpoint.
     """
     config, directory = vocoder_config(source), RunDirectory(source)
@@ -197,7 +197,7 @@ def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last
 
 
 def vocoder_for(audio: AudioConfig) -> Renderer:
-    """The vocoder of the package that fits a mel configuration, compression aside; else Griffin-Lim."""
+    """Returns the bundled vocoder that matches a mel configuration (compression aside), else Griffin-Lim."""
     for name in pretrained_vocoders():
         if not spectral.differences_beyond_compression(audio, from_dict(Config, read_card(name)["config"]).audio):
             return load_pretrained_vocoder(name)
@@ -205,10 +205,10 @@ def vocoder_for(audio: AudioConfig) -> Renderer:
 
 
 def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | None = None) -> Renderer:
-    """The renderer of the mels of a configuration.
+    """Chooses the renderer for the mels of a configuration.
 
     Args:
-        choice: a run, a name, "griffin-lim", or None: the vocoder of the package that fits, else Griffin-Lim.
+        choice: a run, a name, "griffin-lim", or None: the bundled vocoder that matches, else Griffin-Lim.
         audio: the mel configuration.
         progress: reports the fallback.
 
@@ -235,7 +235,7 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
 
 @functools.lru_cache(maxsize=4)
 def load_pretrained_vocoder(name: str) -> Vocoder:
-    """Loads a vocoder of the package, once.
+    """Loads a bundled vocoder, once.
 
     Args:
         name: one of `melgan_tf.weights.pretrained_vocoders`.
