@@ -36,7 +36,7 @@ def on_page_content(html: str, **_: object) -> str:
 def configuration() -> str:
     """Every key of a configuration with its type, default and meaning."""
     sections = [_section(f"`{name}`", cls, name) for name, cls in _parts(Config) if name != "model"]
-    sections += [_section(f"`model` of kind `{kind}`", family.config, "model")
+    sections += [_section(f"`model` of kind `{kind}`", family.config, "model", f" of kind `{kind}`")
                  for kind, family in registry.families().items()]
     return "\n\n".join(sections)
 
@@ -45,11 +45,11 @@ def _parts(cls: type) -> list[tuple[str, type]]:
     return [(name, hint) for name, hint in typing.get_type_hints(cls).items() if dataclasses.is_dataclass(hint)]
 
 
-def _section(title: str, cls: type, prefix: str) -> str:
+def _section(title: str, cls: type, prefix: str, of: str = "") -> str:
     described = _attributes(cls.__doc__ or "")
     rows = [f"| `{prefix}.{field.name}` | {_default(field)} | {described.get(field.name, '')} |"
             for field in dataclasses.fields(cls) if not dataclasses.is_dataclass(_value(field))]
-    nested = [_section(f"`{prefix}.{field.name}`", type(_value(field)), f"{prefix}.{field.name}")
+    nested = [_section(f"`{prefix}.{field.name}`{of}", type(_value(field)), f"{prefix}.{field.name}")
               for field in dataclasses.fields(cls) if dataclasses.is_dataclass(_value(field))]
     summary = (cls.__doc__ or "").split("\n\n")[0].strip()
     table = "| key | default | meaning |\n|---|---|---|\n" + "\n".join(rows)

@@ -33,7 +33,7 @@ class AudioConfig:
         padding: "centre" reflects ``n_fft // 2`` samples at both ends (frames = samples // hop + 1), "half-hop"
             reflects ``(n_fft - hop) // 2`` (frames = samples // hop), as MelGAN does.
         compression: "none", or "log10" of ``max(mel, floor)``.
-        floor: smallest mel value that the logarithm sees.
+        floor: smallest mel value before the logarithm; smaller ones are raised to it.
     """
 
     sample_rate: Annotated[int, Range(1_000, 384_000, unit="Hz")] = 16_000

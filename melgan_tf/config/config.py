@@ -28,11 +28,11 @@ class DataConfig:
 
     Attributes:
         clip_samples: samples of a clip at ``audio.sample_rate``; shorter sounds are padded with zeros at the end.
-        window: which clip of a longer sound: its "beginning", or another one at "random" every time, in which case a
-            sound counts as often in an epoch as clips fit into it.
-        gain_db: every clip is turned down by a random gain between this many decibels and none.
-        level: "natural" as recorded, or every clip brought to a "peak" of 1, so that a soft recording of a sound and a
-            loud one are the same example.
+        window: which clip is taken from a longer sound: its "beginning", or a "random" one every time; then a sound is
+            used as often in an epoch as clips fit into it.
+        gain_db: every clip is attenuated by a random amount from 0 to this many decibels.
+        level: "natural": as recorded; "peak": every clip scaled to a peak of 1, so that soft and loud recordings of a
+            sound are the same example.
     """
 
     clip_samples: Annotated[int, Range(64, 100_000_000, unit="samples")] = 8_000
@@ -46,22 +46,22 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long and how fast to train, and what to write down on the way.
+    """Length and rates of training, and how often it logs and saves.
 
     Attributes:
-        batch_size: sounds a step, over all GPUs together.
-        epochs: passes over the sounds.
-        steps: if not 0, train this many steps in all instead of ``epochs``.
+        batch_size: sounds per step, over all GPUs together.
+        epochs: total number of passes over the sounds.
+        steps: if not 0, total number of steps, instead of ``epochs``.
         generator_learning_rate, discriminator_learning_rate: Adam's step size.
-        learning_rate_decay: factor that both are multiplied by, smoothly, every 1,000 steps.
+        learning_rate_decay: factor for both learning rates per 1,000 steps, applied smoothly.
         beta_1, beta_2, epsilon: Adam's decay rates and its guard against division by zero.
-        seed: decides initial weights, noise and the order of the data.
+        seed: random seed of initial weights, noise and the order of the data.
         log_every: epochs between two log lines.
         checkpoint_every: epochs between two checkpoints.
-        keep_checkpoints: how many of the newest checkpoints stay on disk (and the best one).
-        preview_every: epochs between two sets of pictures and sounds in TensorBoard.
+        keep_checkpoints: number of newest checkpoints to keep, besides the best one.
+        preview_every: epochs between two previews (pictures and sounds) in TensorBoard.
         precision: float32, mixed_float16 (GPU) or mixed_bfloat16.
-        xla: compile the training step with XLA: "on", "off", or "auto" (where it pays).
+        xla: compile the training step with XLA: "on", "off", or "auto" (where it is faster).
     """
 
     batch_size: Count = 128

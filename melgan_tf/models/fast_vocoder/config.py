@@ -23,13 +23,13 @@ class FastVocoderConfig(ModelConfig):
         kind: always "fast-vocoder".
         channels: width at frame rate.
         kernel: frames of mel in the first convolution, odd.
-        dilations: of the residual blocks, one each: the distance, in frames, of its three frames.
+        dilations: dilation of each residual block, frames; its kernel has three frames.
         subframes: pieces per frame, each with a Fourier transform of its own.
         sub_channels, sub_blocks: width and number of the blocks at that rate.
         overlap: windows per sample: 2 or 4.
         carriers: frequencies within each of the lower bins.
         low_rounds: iterations of phase retrieval for the lowest frequencies, before the corrections; 0: none.
-        corrections: how often the waveform's mel is matched to the given one.
+        corrections: number of times that the waveform's mel is matched to the given one.
         objective: of its training.
     """
 

@@ -26,7 +26,7 @@ def _fast(name: str, audio: AudioConfig, adversarial_start: int, decay: float, c
 
 PRESETS = {
     "vocoder-22k": Preset(
-        "the fast vocoder for the same mels: all work at frame rate; trains on a CPU in an hour.",
+        "the fast vocoder for the mels of melgan and music: all work at frame rate; trains on a CPU in an hour.",
         _fast("vocoder-22k", MELGAN_MELS, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
                              corrections=2)),
     # weights/vocoder-44k.json has the shipped run, which was not quite this recipe.
@@ -35,6 +35,6 @@ PRESETS = {
         _fast("vocoder-44k", FULL_BAND_MELS, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=20,
                              corrections=3)),
     "vocoder-16k": Preset(
-        "the fast vocoder for the drum mels of 16 kHz, 64 bands, hop 512.",
+        "the fast vocoder for the mels of drums and seed: 16 kHz, 64 bands, hop 512.",
         _fast("vocoder-16k", SEED_LOG_MELS, 16_000, 0.8, subframes=4)),
 }

@@ -20,13 +20,13 @@ class FrameGANConfig(ModelConfig):
     Attributes:
         kind: always "frame-gan".
         noise_dim: length of the noise vector.
-        channels: of every map.
-        ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
+        channels: number of channels of every feature map.
+        ceiling: log10 of the mel value at the top of the networks' scale, 1; louder values are clipped.
         discriminator_gain: largest singular value of the discriminator's kernels.
         average: decay of the exponential moving average of the generator's weights.
-        class_balance: 0 learns from classes as often as they occur, 1 from all equally.
-        diffuse: amplitude of that part of a sound whose phases are random; the vocoder's has what remains of a power of
-            1. Noise, of which drums are full, sounds like tones where all of its phases are estimated.
+        class_balance: 0 draws classes as often as they occur, 1 draws all equally often.
+        diffuse: amplitude of the part of a sound that has random phases; the part with the vocoder's phases has the
+            rest of the power. Noise, which drums have much of, sounds tonal if all of its phases are estimated.
         objective: what it learns from.
         augmentation: what is changed at random.
     """

@@ -14,8 +14,8 @@ PRESETS = {
     # recipe 108), precision 0.93, recall 0.85, coverage 0.86. docs/presets/drums.md has the trials behind it;
     # weights/drums.json the shipped run, which was not quite this recipe.
     "drums": Preset(
-        "one-shots by class (folder = class), the seed's 16 kHz, 64 x 16 mel and 20 numbers of noise, "
-        "but varied: trains in 45 minutes on two cores.",
+        "one-shots by class (folder = class): 16 kHz, half a second, 64 x 16 mel, 20 numbers of noise; "
+        "trains in 45 minutes on two cores.",
         Config(
             preset="drums", audio=SEED_LOG_MELS, data=DataConfig(level="peak"), model=FrameGANConfig(),
             training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
@@ -26,7 +26,7 @@ PRESETS = {
     # held-out sounds: Fréchet 4.1, precision 0.94, recall 0.83, coverage 0.76; log-mel statistics at 44.1 kHz 4.9
     # (real vs real 1.5).
     "drums-44k": Preset(
-        "the same over the whole range of hearing: 44.1 kHz, 0.74 seconds, 128 x 64 mel.",
+        "drums over the whole range of hearing: 44.1 kHz, 0.74 seconds, 128 x 64 mel.",
         Config(
             preset="drums-44k", audio=FULL_BAND_MELS, data=DataConfig(clip_samples=32_768, level="peak"),
             model=FrameGANConfig(noise_dim=32, ceiling=3.0, augmentation=AugmentationConfig(bin_shift=4,

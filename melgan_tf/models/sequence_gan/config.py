@@ -25,11 +25,11 @@ class SequenceGANConfig(ModelConfig):
         noise_dim: length of the noise vector of every step of 16 frames.
         style_dim: length of the style vector, which moves slowly.
         style_seconds: time in which a style turns into another, independent one.
-        channels: of every map below frame rate; at frame rate half as many.
-        ceiling: log10 of the mel that the top of the models' scale stands for; what is louder is cut.
+        channels: number of channels of every feature map below frame rate; at frame rate half as many.
+        ceiling: log10 of the mel value at the top of the networks' scale, 1; louder values are clipped.
         discriminator_gain: largest singular value of the discriminator's kernels.
         average: decay of the exponential moving average of the generator's weights.
-        quietest_db: training windows that stay this far below the peak of their sound are left out.
+        quietest_db: training windows that stay this far below the peak of their sound are skipped.
         objective: what it learns from.
         augmentation: what is changed at random.
     """

@@ -20,11 +20,11 @@ class VAEGANObjective:
     """What generator and encoder learn from: the weights of their losses.
 
     Attributes:
-        adversarial: against the discriminator, for sounds made of noise.
-        reconstruction: mean absolute difference of a real sound and its copy, both in [-1, 1].
-        kl: divergence of what the encoder finds from the distribution of noise, natural logarithm.
-        copy_adversarial: against the discriminator, for copies.
-        feature_matching: distance of the discriminator's feature maps of a real sound and its copy.
+        adversarial: weight of the loss against the discriminator, for sounds made from noise.
+        reconstruction: weight of the mean absolute difference of a real sound and its copy, both in [-1, 1].
+        kl: weight of the divergence of the encoder's distribution from that of the noise, nats.
+        copy_adversarial: weight of the loss against the discriminator, for copies.
+        feature_matching: weight of the distance of the discriminator's feature maps of a real sound and its copy.
     """
 
     adversarial: Weight = 1.0
@@ -41,12 +41,12 @@ class VAEGANObjective:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How much the discriminator's view of every sound is changed at random.
+    """Random changes of every sound that the discriminator sees.
 
     Attributes:
-        bin_shift: most mel bins up or down.
-        frame_shift: most frames later or earlier.
-        gain: most that is added everywhere or taken away, on the scale of [-1, 1].
+        bin_shift: largest shift up or down, mel bins.
+        frame_shift: largest shift in time, frames.
+        gain: largest change of the level, on the scale of [-1, 1].
     """
 
     bin_shift: Annotated[int, Range(0, 64)] = 3
