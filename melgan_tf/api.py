@@ -193,7 +193,7 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *
         progress: receives progress and warnings.
 
     Returns:
-        All metrics, each beside its baseline: the same metric of real sounds against real ones.
+        All metrics, each beside its baseline, the same metric of real sounds against real ones.
 
     Raises:
         UsageError: a folder does not exist, or an option does not apply to the source.
@@ -224,7 +224,7 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
         options: options of the format, such as ``quantize="float16"``; see `melgan_tf.exports.export`.
 
     Returns:
-        The receipt: signatures, size, speed, and the largest difference from the model.
+        The receipt, with signatures, size, speed, and the largest difference from the model.
 
     Raises:
         UsageError: the options do not suit the format, or something exists at the path.

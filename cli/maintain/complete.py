@@ -50,7 +50,7 @@ _FOLDER = click.Path(path_type=Path, exists=True)
               help="Stop training the discriminator below this fraction of the loss of a guess.")
 @click.option("--device", default="2 CPU cores", show_default=True, help="Where it is trained.")
 @click.option("--remarks", default="", help="Anything unusual about the training.")
-@click.option("--out", type=_FOLDER, help="Folder.  [default: in the package]")
+@click.option("--out", type=_FOLDER, help="Output folder.  [default: in the package]")
 def main(name: str, data: Path, valid: Path, steps: int, run_dir: Path, hold: float, device: str, remarks: str,
          out: Path | None) -> None:
     """Train encoder and discriminator for the sound model NAME of the package, on the sounds that it was trained on."""

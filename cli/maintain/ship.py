@@ -25,16 +25,16 @@ from melgan_tf.storage.run_directory import RunDirectory
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
 @click.argument("name")
 @click.option("--valid", "folders", multiple=True, required=True, type=click.Path(path_type=Path, exists=True),
-              help="Sounds to measure against.")
+              help="Folder of held-out sounds to measure against.")
 @click.option("--data", required=True, help="Description of the training sounds.")
-@click.option("--licence", default="CC0-1.0", show_default=True, help="Of the sounds, and so of the weights.")
+@click.option("--licence", default="CC0-1.0", show_default=True, help="License of the sounds, and so of the weights.")
 @click.option("--command", required=True, help="The command that trained it.")
 @click.option("--device", default="2 CPU cores", show_default=True, help="Where it was trained.")
 @click.option("--remarks", default="", help="Anything unusual about the training.")
 @click.option("--hours-before", type=float, default=0.0, help="Hours that the weights of --init-from were trained for.")
-@click.option("--steps-before", type=int, default=0, help="Steps that they were trained for.")
+@click.option("--steps-before", type=int, default=0, help="Steps that those weights were trained for.")
 @click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, exists=True), help="Folder.  [default: in the package]")
+@click.option("--out", type=click.Path(path_type=Path, exists=True), help="Output folder.  [default: in the package]")
 def main(run: Path, name: str, folders: tuple[Path, ...], data: str, licence: str, command: str, device: str,
          remarks: str, hours_before: float, steps_before: int, checkpoint: str, out: Path | None) -> None:
     """Add the model in RUN to the package as NAME."""

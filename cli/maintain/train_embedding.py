@@ -14,9 +14,9 @@ from melgan_tf.evaluation.embeddings.train_drums import STEPS, train
 @click.command()
 @click.argument("folder", metavar="TRAIN", type=click.Path(path_type=Path, exists=True))
 @click.option("--valid", required=True, type=click.Path(path_type=Path, exists=True), help="Held-out sounds.")
-@click.option("--licence", required=True, help="Of the sounds, and so of the weights.")
+@click.option("--licence", required=True, help="License of the sounds, and so of the weights.")
 @click.option("--steps", default=STEPS, show_default=True, help="Number of batches.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option("--out", default=WEIGHTS, type=click.Path(path_type=Path), help="Folder.  [default: in the package]")
 def main(folder: Path, valid: Path, licence: str, steps: int, seed: int, out: Path) -> None:
     """Train the drum embedding on the folder TRAIN and write its weights and card."""

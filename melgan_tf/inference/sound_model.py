@@ -77,7 +77,7 @@ class SoundModel:
             progress: reports finished sounds, or parts of long ones.
 
         Returns:
-            A dictionary of arrays: ``audio`` ``(count, samples)`` at the level that the model makes, ``mel``
+            A dictionary of the arrays ``audio`` ``(count, samples)`` at the level that the model makes, ``mel``
             ``(count, frames, mel_bins)``, and for models of one length ``noise`` and, with classes, ``label``.
 
         Raises:
