@@ -48,7 +48,7 @@ def load(source: str | Path, *, checkpoint: Checkpoint = "last", vocoder: str | 
         UsageError: there is no such run or model, or the vocoder does not fit it.
         MelGANError: the run has no usable checkpoint.
 
-    Example:
+    Examples:
         >>> import melgan_tf as mt
         >>> mt.load("pretrained:drums").classes[:4]
         ('clap', 'cymbal', 'hat', 'kick')
@@ -125,7 +125,7 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
         UsageError: there are no sounds, or the existing run has another configuration.
         MelGANError: unusable sounds or run directory, or the losses are no longer finite. What was saved stays.
 
-    Example:
+    Examples:
         >>> import melgan_tf as mt
         >>> mt.train("sounds", "runs/mine", init_from="pretrained:drums",
         ...          changes={"training": {"steps": 2000}})  # doctest: +SKIP

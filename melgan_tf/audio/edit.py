@@ -26,7 +26,7 @@ def fade_out(samples: np.ndarray, seconds: float, sample_rate: int) -> np.ndarra
     Returns:
         float32, same shape.
 
-    Example:
+    Examples:
         >>> fade_out(np.ones(4), seconds=0.5, sample_rate=4).tolist()
         [1.0, 1.0, 0.5, 0.0]
     """
@@ -42,7 +42,7 @@ def fade_out(samples: np.ndarray, seconds: float, sample_rate: int) -> np.ndarra
 def onset_sample(samples: np.ndarray, threshold_db: float = -40.0) -> int:
     """Return the index of the first sample within ``threshold_db`` of the peak; 0 for silence.
 
-    Example:
+    Examples:
         >>> onset_sample(np.array([0.0, 0.001, -0.5, 1.0]))
         2
     """

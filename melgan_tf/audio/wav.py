@@ -65,7 +65,7 @@ def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int, 
 def encode_wav(samples: np.ndarray, sample_rate: int) -> bytes:
     """Encodes samples ``(samples,)`` as a WAV file of 16 bits; values above full scale are clipped.
 
-    Example:
+    Examples:
         >>> encode_wav(np.zeros(2), 16_000)[:4]
         b'RIFF'
     """

@@ -55,7 +55,7 @@ def suggest(seconds: float, sample_rate: int) -> str:
         seconds: typical length.
         sample_rate: Hz.
 
-    Example:
+    Examples:
         >>> suggest(0.4, 16_000), suggest(0.4, 48_000), suggest(8.0, 44_100)
         ('drums', 'drums-44k', 'music')
     """

@@ -33,7 +33,7 @@ class Range:
         above, below: exclude ``low`` or ``high`` itself.
         unit: for messages.
 
-    Example:
+    Examples:
         >>> Range(0, 1, above=True).remedy
         'give more than 0 and at most 1'
     """
@@ -166,7 +166,7 @@ def merge(values: dict[str, Any], changes: Any) -> dict[str, Any]:
 def parse_assignment(text: str) -> dict[str, Any]:
     """Reads ``part.key=value`` (the value as JSON, or else as text) into nested JSON values.
 
-    Example:
+    Examples:
         >>> parse_assignment("training.batch_size=64")
         {'training': {'batch_size': 64}}
     """

@@ -114,7 +114,7 @@ def clips(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterato
 def stored_samples(samples: np.ndarray, sample_format: SampleFormat) -> tuple[np.ndarray, int]:
     """Convert float32 samples to the stored form, little-endian; returns them and how many were above full scale.
 
-    Example:
+    Examples:
         >>> stored_samples(np.array([0.5, 1.5]), "int16")
         (array([16384, 32767], dtype=int16), 1)
     """
@@ -211,7 +211,7 @@ def split_windows(blocks: Iterable[np.ndarray], size: int, rng: np.random.Genera
     Yields:
         The start of each window and its samples, ``(size,)``; the last one is padded with zeros.
 
-    Example:
+    Examples:
         >>> [(start, window.tolist()) for start, window in split_windows([np.arange(3), np.arange(3, 6)], 4)]
         [(0, [0.0, 1.0, 2.0, 3.0]), (4, [4.0, 5.0, 0.0, 0.0])]
     """

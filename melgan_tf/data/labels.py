@@ -50,7 +50,7 @@ class Classes:
         Raises:
             UsageError: a class is unknown, or a weight is not a positive number.
 
-        Example:
+        Examples:
             >>> Classes({"kick": 3, "snare": 1}).label("kick=3, snare=1").tolist()
             [0.75, 0.25]
         """
@@ -67,7 +67,7 @@ class Classes:
     def describe(self, label: np.ndarray) -> str:
         """Format a label vector as the text that `label` parses.
 
-        Example:
+        Examples:
             >>> Classes({"kick": 3, "snare": 1}).describe(np.array([0.75, 0.25]))
             'kick=0.75,snare=0.25'
         """

@@ -164,7 +164,7 @@ def labeled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed:
 def class_probabilities(counts: np.ndarray, balance: float) -> np.ndarray:
     """Return the probability of each class: ``counts ** (1 - balance)``, divided by its sum.
 
-    Example:
+    Examples:
         >>> class_probabilities(np.array([90, 10]), 0.5).round(2).tolist()
         [0.75, 0.25]
     """

@@ -32,7 +32,7 @@ KIND, VERSION = "melgan-tf prepared sounds", 1
 def shard_name(number: int) -> str:
     """Return the file name of a shard.
 
-    Example:
+    Examples:
         >>> shard_name(7)
         'shard-00007.tfrecord'
     """

@@ -27,7 +27,7 @@ def example(features: Mapping[str, bytes | int]) -> bytes:
     Args:
         features: bytes become a bytes_list of one value, integers an int64_list of one.
 
-    Example:
+    Examples:
         >>> parse_example(example({"label": b"kick", "start": 8000}))
         {'label': b'kick', 'start': 8000}
     """

@@ -95,7 +95,7 @@ def griffin_lim(magnitude: tf.Tensor, audio: AudioConfig, iterations: int = 32, 
         MelGANError: wrong shape, too few frames for the padding, a negative number of iterations, or an unknown number
             of frames with `use_matmul_dft`.
 
-    Example:
+    Examples:
         >>> griffin_lim(tf.zeros((2, 16, 513)), AudioConfig(), length=8000).shape
         TensorShape([2, 8000])
     """

@@ -122,7 +122,7 @@ def mel_spectrogram(waveform: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     Raises:
         MelGANError: the waveform is not ``(batch, samples)``, or too short.
 
-    Example:
+    Examples:
         >>> mel_spectrogram(tf.zeros((1, 8000)), AudioConfig()).shape
         TensorShape([1, 16, 64])
     """

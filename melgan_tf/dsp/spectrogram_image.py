@@ -45,7 +45,7 @@ def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: i
     Returns:
         ``(height, width, 3)``, uint8.
 
-    Example:
+    Examples:
         >>> contact_sheet(np.zeros((3, 16, 64)), titles=["kick", "snare", "hat"]).shape
         (236, 432, 3)
     """

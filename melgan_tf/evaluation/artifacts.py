@@ -90,7 +90,7 @@ def onset_times(sounds: np.ndarray, sample_rate: int) -> np.ndarray:
 def onset_shift_ms(fake: np.ndarray, real: np.ndarray) -> float | None:
     """The mean shift that gives onset times the distribution of real ones (Wasserstein-1 distance), ms.
 
-    Example:
+    Examples:
         >>> onset_shift_ms(np.zeros(3), np.full(2, 4.0))
         4.0
     """

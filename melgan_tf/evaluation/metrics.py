@@ -30,7 +30,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         MelGANError: fewer than two points, different dimensions, or a value that is not finite.
 
-    Example:
+    Examples:
         >>> round(frechet_distance(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]])), 9)
         9.0
     """
@@ -50,7 +50,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         MelGANError: fewer than two points, different dimensions, or a value that is not finite.
 
-    Example:
+    Examples:
         >>> kernel_distance(np.array([[0.0], [0.0]]), np.array([[1.0], [1.0]]))  # 1 + 8 - 2
         7.0
     """
@@ -78,7 +78,7 @@ def inception_score(probabilities: np.ndarray) -> float:
     Raises:
         MelGANError: another rank, no sounds, or a value that is not finite.
 
-    Example:
+    Examples:
         >>> round(inception_score(np.eye(4)), 9)
         4.0
     """

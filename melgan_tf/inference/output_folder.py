@@ -44,7 +44,7 @@ class Part:
     def indices(self, count: int, batch: int) -> range:
         """The indices of its sounds among ``count``: whole batches, except the last.
 
-        Example:
+        Examples:
             >>> [Part(number, 3).indices(70, 16) for number in (1, 2, 3)]
             [range(0, 16), range(16, 48), range(48, 70)]
         """
@@ -71,7 +71,7 @@ class FileNames:
 def file_name(seed: int, index: int, count: int, label: str | None = None) -> str:
     """The name of a sound's file, with enough digits for ``count`` sounds and at least four, so that names sort.
 
-    Example:
+    Examples:
         >>> file_name(1, 7, 16), file_name(1, 7, 1_000_000, "kick")
         ('seed1-0007.wav', 'kick-seed1-000007.wav')
     """

@@ -49,7 +49,7 @@ class Sampler:
         make_batch: a call on `BATCH` sounds, compiled.
         evaluated_as: what its sounds are compared with: real one-shots, or windows of real sounds.
 
-    Example:
+    Examples:
         >>> from melgan_tf import presets
         >>> from melgan_tf.models.spectrogram_gan.networks import Generator
         >>> Sampler(Generator(), presets.get("seed"))(tf.zeros((1, 20)))["audio"].shape
@@ -250,7 +250,7 @@ def draw_classes(uniform: tf.Tensor, shares: np.ndarray) -> tf.Tensor:
 
     Output shape: that of ``uniform`` and ``(classes,)``: one of each row is 1.
 
-    Example:
+    Examples:
         >>> draw_classes(tf.constant([0.1, 0.9]), np.array([0.75, 0.25])).numpy().tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """

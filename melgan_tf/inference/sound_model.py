@@ -84,7 +84,7 @@ class SoundModel:
             UsageError: a number is out of range; the model has no such class, makes sounds of one length only, or
                 needs a vocoder that renders piece by piece.
 
-        Example:
+        Examples:
             >>> import melgan_tf as mt
             >>> mt.load("pretrained:drums").generate(2, seed=1)["audio"].shape
             (2, 8000)

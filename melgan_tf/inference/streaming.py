@@ -35,7 +35,7 @@ class StreamingVocoder:
         hop_samples: samples per frame.
         context_frames: how far its output depends on neighboring frames.
 
-    Example:
+    Examples:
         >>> stream = StreamingVocoder(lambda mel, start: np.repeat(mel[..., 0], 4, axis=1), 4, 2)
         >>> [len(stream.push(np.ones((1, 3)))) for _ in range(3)], len(stream.finish())
         ([0, 0, 4], 8)

@@ -83,7 +83,7 @@ class Vocoder:
         Raises:
             UsageError: the shape does not fit.
 
-        Example:
+        Examples:
             >>> import melgan_tf as mt
             >>> mt.load("vocoder-16k")(np.full((5, 64), -5.0)).shape
             (2560,)

@@ -23,7 +23,7 @@ def new_frames(frames_per_second: float, context: int, seconds: float | None = N
         context: frames at either end.
         seconds: of new sound; by default a second, or more if two thirds of the window would not be new.
 
-    Example:
+    Examples:
         >>> new_frames(50.0, 4), new_frames(50.0, 40), new_frames(50.0, 40, seconds=2.0)
         (50, 160, 100)
     """

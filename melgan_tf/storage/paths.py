@@ -33,7 +33,7 @@ _BLOCK_BYTES = 1 << 20
 def is_remote(place: object) -> bool:
     """Whether a location is not in the local file system.
 
-    Example:
+    Examples:
         >>> is_remote("s3://bucket/sounds"), is_remote("sounds")
         (True, False)
     """
@@ -43,7 +43,7 @@ def is_remote(place: object) -> bool:
 def path(place: str | os.PathLike | RemotePath) -> Any:
     """Return a location as an object with the methods of `pathlib.Path`.
 
-    Example:
+    Examples:
         >>> path("s3://bucket/sounds/") / "kick.wav"
         RemotePath('s3://bucket/sounds/kick.wav')
     """

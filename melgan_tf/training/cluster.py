@@ -46,7 +46,7 @@ class WorkerSpec:
     def name(self, index: int) -> str:
         """A worker, for messages.
 
-        Example:
+        Examples:
             >>> WorkerSpec((("chief", 0, "a:1"), ("worker", 0, "b:1")), 0).name(1)
             'worker 0 (b:1)'
         """

@@ -119,7 +119,7 @@ def weighted_sum(losses: dict[str, tf.Tensor], weights: Any) -> tf.Tensor:
         losses: scalars by the names of the weights.
         weights: an object with an attribute of each name, such as a configuration's ``objective``.
 
-    Example:
+    Examples:
         >>> import types
         >>> weights = types.SimpleNamespace(adversarial=2.0, mel=10.0)
         >>> float(weighted_sum({"adversarial": tf.constant(1.0), "mel": tf.constant(0.5)}, weights))

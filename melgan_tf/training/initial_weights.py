@@ -117,7 +117,7 @@ def map_class_rows(values: np.ndarray, source: tuple[str, ...], target: tuple[st
     Returns:
         ``(inputs + len(target), outputs)``; a class that is not in the source gets the mean of all.
 
-    Example:
+    Examples:
         >>> rows = np.array([[9.0], [1.0], [3.0]])
         >>> map_class_rows(rows, ("kick", "snare"), ("clap", "snare")).tolist()
         [[9.0], [2.0], [3.0]]

@@ -19,7 +19,7 @@ def binary_cross_entropy(logits: keras.KerasTensor, label: float) -> keras.Keras
     Returns:
         ``(batch,)``, natural logarithm.
 
-    Example:
+    Examples:
         >>> round(float(binary_cross_entropy(keras.ops.zeros((1, 1)), 1.0)[0]), 4)
         0.6931
 
@@ -38,7 +38,7 @@ def hinge_discriminator(real: list[keras.KerasTensor], fake: list[keras.KerasTen
     Returns:
         A scalar.
 
-    Example:
+    Examples:
         >>> round(float(hinge_discriminator([keras.ops.array([0.5])], [keras.ops.array([-3.0])])), 4)
         0.5
 
@@ -55,7 +55,7 @@ def hinge_generator(fake: list[keras.KerasTensor]) -> keras.KerasTensor:
 def feature_distance(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
     """Mean absolute difference of corresponding feature maps, summed over the maps; a scalar.
 
-    Example:
+    Examples:
         >>> one, two = keras.ops.zeros((1, 4)), keras.ops.ones((1, 4))
         >>> float(feature_distance([one, one], [one, two]))
         1.0
@@ -95,7 +95,7 @@ def kl_divergence(mean: keras.KerasTensor, log_variance: keras.KerasTensor) -> k
     Returns:
         ``(batch,)``, natural logarithm.
 
-    Example:
+    Examples:
         >>> float(kl_divergence(keras.ops.array([[3.0, 4.0]]), keras.ops.zeros((1, 2)))[0])
         12.5
 

@@ -26,7 +26,7 @@ def replica_slice(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
         draw: draws a number of rows; the same ones in every replica.
         count: rows of one replica.
 
-    Example:
+    Examples:
         >>> replica_slice(lambda rows: tf.range(rows), 3).numpy().tolist()
         [0, 1, 2]
     """

@@ -58,7 +58,7 @@ class DrumEmbedding:
     Args:
         model: what `build_network` returns, with trained weights; None loads the bundled ones.
 
-    Example:
+    Examples:
         >>> sounds = np.random.default_rng(0).normal(size=(2, 22_050))
         >>> DrumEmbedding().embed(sounds, 44_100).shape
         (2, 64)

@@ -80,7 +80,7 @@ def embed(mel_db: np.ndarray) -> np.ndarray:
     Raises:
         MelGANError: another rank, no sounds, or a value that is not finite.
 
-    Example:
+    Examples:
         >>> embed(np.full((2, 16, 64), -30.0)).round(6)[:, 0].tolist()
         [-30.0, -30.0]
     """

@@ -61,7 +61,7 @@ class Generator(keras.Model):
 
     Output shape: ``(batch, 64, 16, 1)``.
 
-    Example:
+    Examples:
         >>> Generator()(keras.ops.zeros((2, 20))).shape
         TensorShape([2, 64, 16, 1])
     """
