@@ -76,10 +76,10 @@ def step_of_one(model: GAN, batch: object, moving: str) -> tuple[dict, dict[str,
     """Steps in which one player's learning rate is not 0: what became of all trainable variables, and the metrics."""
     model.compile(*optimizers(moving))
     players = {"generator": model.generator_variables, "discriminator": model.discriminator_variables}
-    before = {name: [np.array(variable) for variable in variables] for name, variables in players.items()}
+    before = {name: [np.array(variable.numpy()) for variable in variables] for name, variables in players.items()}
     model.reset_metrics()
     metrics = step(model, batch)
-    return {name: [(variable.path, old, np.array(variable)) for old, variable in zip(before[name], variables,
+    return {name: [(variable.path, old, np.array(variable.numpy())) for old, variable in zip(before[name], variables,
                                                                                     strict=True)]
             for name, variables in players.items()}, metrics
 
