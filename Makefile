@@ -5,6 +5,8 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13,$(if $(shell command -v $(name)),$(name))) python3)
 VENV ?= .venv$(if $(findstring 3.13,$(PYTHON)),313)
 OUT ?= demo-output
+# pytest's expression for the tests that `make test` runs
+TESTS ?= not nightly
 
 BIN := $(VENV)/bin
 # one thread in each of pytest's processes, one process a core
@@ -37,7 +39,7 @@ demo: $(VENV)/.installed
 	@[ -z "$$DISPLAY" ] || $(BIN)/python -m webbrowser $(OUT)/index.html
 
 test: lint
-	$(PYTEST) -m "not nightly"
+	$(PYTEST) -m "$(TESTS)"
 
 test-all: lint
 	$(PYTEST)
