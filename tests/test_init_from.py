@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -77,6 +78,16 @@ def test_a_run_starts_from_every_weight_of_another(source, other_sounds, tmp_pat
     again = invoke("train", other_sounds, "--run-dir", tmp_path / "run", "--steps", 2, *TINY, *slow)
     assert again.code == 0, again.stderr
     assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["init_from"]["step"] == 2
+
+
+def test_a_run_resumes_where_its_source_is_gone(source, other_sounds, tmp_path):
+    moved = shutil.copytree(source, tmp_path / "source")
+    command = ("train", other_sounds, "--run-dir", tmp_path / "run", "--init-from", moved, *TINY)
+    assert invoke(*command, "--steps", 1).code == 0
+    shutil.rmtree(moved)
+    ended = invoke(*command, "--steps", 2)
+    assert ended.code == 0, ended.stderr
+    assert CheckpointStore(RunDirectory(tmp_path / "run").checkpoints).steps()[-1] == 2
 
 
 def test_fine_tuning_takes_the_configuration_of_its_source(source, other_sounds, tmp_path):

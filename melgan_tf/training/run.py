@@ -87,7 +87,8 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         workers = Workers(spec, wait_seconds)
         stack.enter_context(workers.translate_errors())
         workers.assert_equal({"settings": json.dumps(to_dict(config)), "versions": json.dumps(versions())})
-        initial = load_initial_weights(init_from, config, progress) if init_from else None
+        resuming = not fresh and CheckpointStore(directory.checkpoints).steps()
+        initial = load_initial_weights(init_from, config, progress) if init_from and not resuming else None
         task = config.family.load("task")(config, data, progress, valid if workers.is_chief else None)
         if fresh and workers.is_chief:
             directory.clear()
