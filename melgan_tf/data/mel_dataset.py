@@ -19,6 +19,7 @@ import tensorflow as tf
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.data.reading import ClipReader
+from melgan_tf.data.sources import at_intervals
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
@@ -55,6 +56,10 @@ class SoundSet:
         """The class of each sound: ``(sounds,)`` int32, indices into `classes`."""
         positions = {name: index for index, name in enumerate(self.classes)}
         return np.array([positions[sound.label] for sound in self.sounds], np.int32)
+
+    def examples(self, count: int) -> np.ndarray:
+        """Return the mels of sounds at regular intervals: ``(count or fewer, frames, mel_bins)``."""
+        return self.mels[at_intervals(len(self), count)]
 
     def images(self) -> np.ndarray:
         """Return the mels in the layout of the patch GAN: ``(sounds, mel_bins, frames, 1)``."""

@@ -63,3 +63,13 @@ def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None) 
         return SoundSource([], [], prepared, sample_rate, clip_samples)
     files, skipped = find(source)
     return SoundSource(files, skipped, None, sample_rate, clip_samples)
+
+
+def at_intervals(count: int, wanted: int) -> np.ndarray:
+    """Return at most ``wanted`` indices at regular intervals of ``count``, so from all classes of a sorted folder.
+
+    Examples:
+        >>> at_intervals(100, 4).tolist(), at_intervals(2, 4).tolist()
+        ([0, 33, 66, 99], [0, 1])
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))

@@ -16,6 +16,7 @@ import tensorflow as tf
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.data.reading import ClipReader
+from melgan_tf.data.sources import at_intervals
 from melgan_tf.progress import Progress
 
 
@@ -47,8 +48,8 @@ class WaveformSet:
 
     def examples(self, count: int) -> np.ndarray:
         """Return the first clips of sounds at regular intervals: ``(count or fewer, clip_samples)``."""
-        chosen = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int))
-        return np.stack([_clip(self.waveforms[index], 0, self.clip_samples) for index in chosen])
+        return np.stack([_clip(self.waveforms[index], 0, self.clip_samples)
+                         for index in at_intervals(len(self), count)])
 
 
 def clip_count(samples: int, clip_samples: int) -> int:

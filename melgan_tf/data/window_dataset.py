@@ -22,6 +22,7 @@ import tensorflow as tf
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.data.reading import ClipReader
+from melgan_tf.data.sources import at_intervals
 from melgan_tf.dsp import spectral
 from melgan_tf.progress import Progress
 
@@ -68,7 +69,7 @@ class WindowSet:
         """Return windows at regular intervals of the folder: ``(count or fewer, window, mel_bins)``."""
         spread = np.concatenate([first + np.linspace(0, own - 1, clips).round().astype(int)
                                  for first, own, clips in zip(self.first, self.counts, self.clips, strict=True)])
-        chosen = np.unique(np.linspace(0, len(spread) - 1, min(count, len(spread))).round().astype(int))
+        chosen = at_intervals(len(spread), count)
         found = np.stack([self.frames[start:start + self.window] for start in self.starts[spread[chosen]]])
         return self.leveled(tf.constant(found), 0).numpy()
 

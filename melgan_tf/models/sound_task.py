@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from abc import abstractmethod
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from melgan_tf.data.labels import Classes
@@ -27,14 +25,11 @@ FEW_EXAMPLES = 100
 class SoundTask(Task):
     """Noise to mel spectrogram. The score is the Fréchet distance of log-mel statistics to real sounds.
 
-    That is cheap enough to compute at every checkpoint.
+    That is cheap enough to compute at every checkpoint. The sounds that `load` returns have ``examples(count)``: mels
+    ``(count or fewer, frames, mel_bins)``.
     """
 
     score_name = "evaluation/frechet"
-
-    @abstractmethod
-    def examples(self, sounds: Any, count: int) -> np.ndarray:
-        """At most ``count`` mels ``(count, frames, mel_bins)``, spread over a set of sounds."""
 
     @property
     def trained_generator(self) -> Any:
@@ -52,7 +47,7 @@ class SoundTask(Task):
                                                   vocoder=vocoder_for(self.config.audio))
 
     def setup_validation(self) -> None:
-        mels = self.examples(self.validation_sounds, SCORED_SOUNDS)
+        mels = self.validation_sounds.examples(SCORED_SOUNDS)
         self.sampler = self.new_sampler()
         self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64),
                                                                         tf.constant(len(mels)))
@@ -64,7 +59,7 @@ class SoundTask(Task):
 
     def preview(self, epoch: int, real: bool) -> None:
         if real:
-            mels = self.examples(self.sounds, PREVIEWS)
+            mels = self.sounds.examples(PREVIEWS)
             self.summarize("real", mels, self.sampler.render(tf.constant(mels)).numpy())
         else:
             made = self.sampler.generate(seed=0, count=PREVIEWS)
@@ -75,8 +70,3 @@ class SoundTask(Task):
         made = self.sampler.generate(seed=0, count=PREVIEWS)["audio"]
         found = dataclasses.asdict(measure_artifacts(made, self.config.audio.sample_rate))
         return {f"faults/{name}": value for name, value in found.items() if value is not None}
-
-
-def spaced(count: int, wanted: int) -> np.ndarray:
-    """At most ``wanted`` indices spread evenly over ``count``, so over all classes of a sorted folder."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))

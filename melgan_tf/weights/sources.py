@@ -22,9 +22,10 @@ def source_config(source: str | Path) -> Config:
         UsageError: there is neither.
         MelGANError: config.json is damaged.
     """
-    directory, names = RunDirectory(source), [*pretrained_vocoders(), *pretrained_models()]
+    directory = RunDirectory(source)
     if directory.path.exists():
         return directory.config()
+    names = [*pretrained_vocoders(), *pretrained_models()]
     if str(source) in names:
         return from_dict(Config, read_card(str(source).removeprefix(PRETRAINED))["config"])
     if str(source).startswith(PRETRAINED):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from melgan_tf.data.mel_dataset import SoundSet, labeled_batches, load_folder
-from melgan_tf.models.sound_task import SoundTask, spaced
+from melgan_tf.models.sound_task import SoundTask
 from melgan_tf.progress import Progress
 from toy_family.train_step import ToyGAN
 
@@ -31,9 +30,6 @@ class ToyTask(SoundTask):
     def build(self) -> ToyGAN:
         self.model = ToyGAN(self.config)
         return self.model
-
-    def examples(self, sounds: SoundSet, count: int) -> np.ndarray:
-        return sounds.mels[spaced(len(sounds.mels), count)]
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training

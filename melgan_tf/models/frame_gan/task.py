@@ -12,7 +12,7 @@ from melgan_tf.data.labels import Classes
 from melgan_tf.data.mel_dataset import SoundSet, class_probabilities, labeled_batches, load_folder
 from melgan_tf.errors import UsageError
 from melgan_tf.models.frame_gan.train_step import FrameGAN
-from melgan_tf.models.sound_task import FEW_EXAMPLES, spaced
+from melgan_tf.models.sound_task import FEW_EXAMPLES
 from melgan_tf.models.vae_gan.task import VAEGANTask
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import State
@@ -63,9 +63,6 @@ class FrameTask(VAEGANTask):
         """Class rows of the kernels that take a label go where this run has the class."""
         return {name: map_class_rows(value, classes, tuple(self.sounds.classes))
                 if classes and name.endswith(_LABELED_KERNELS) else value for name, value in state.items()}
-
-    def examples(self, sounds: SoundSet, count: int) -> np.ndarray:
-        return sounds.mels[spaced(len(sounds.mels), count)]
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training

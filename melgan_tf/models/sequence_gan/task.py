@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from melgan_tf.data.window_dataset import WindowSet, load_window_set, window_batches
@@ -39,9 +38,6 @@ class SequenceTask(VAEGANTask):
     def build(self) -> SequenceGAN:
         self.model = SequenceGAN(self.config)
         return self.model
-
-    def examples(self, sounds: WindowSet, count: int) -> np.ndarray:
-        return sounds.examples(count)
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from melgan_tf.data.mel_dataset import SoundSet, batches, load_folder
 from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
-from melgan_tf.models.sound_task import SoundTask, spaced
+from melgan_tf.models.sound_task import SoundTask
 from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
 from melgan_tf.progress import Progress
 
@@ -37,9 +36,6 @@ class SpectrogramTask(SoundTask):
 
     def new_sampler(self) -> Sampler:
         return Sampler(self.trained_generator, self.config, vocoder=GriffinLim())
-
-    def examples(self, sounds: SoundSet, count: int) -> np.ndarray:
-        return sounds.mels[spaced(len(sounds.mels), count)]
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training
