@@ -30,19 +30,16 @@ from melgan_tf.models.layers.frame_conv import (
     Seeds,
     Trunk,
     double_frames,
-    group_deviation,
     residual,
 )
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
-from melgan_tf.models.vae_gan.config import COMPARED_SOUNDS
+from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, StyledBlock, TrunkDiscriminator
 
 #: Frames of the smallest map; every stage doubles them.
 FIRST_FRAMES = 4
 _STYLE_CHANNELS = 128
 _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
-_STYLE_GAIN = 0.3
-_OUTPUT_GAIN = 0.5
 
 
 class Generator(keras.Model):
@@ -72,10 +69,11 @@ class Generator(keras.Model):
         self.style_1 = FrameDense(inputs, _STYLE_CHANNELS, seeds.next(), name="style_1")
         self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
         self.first = FrameDense(inputs, FIRST_FRAMES * channels, seeds.next(), name="first")
-        self.blocks = [_StyledBlock(channels, seeds, name=f"block_{index}") for index in range(1, _stages(frames) + 2)]
+        self.blocks = [_Block(channels, _STYLE_CHANNELS, seeds, name=f"block_{index}")
+                       for index in range(1, _stages(frames) + 2)]
         self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
                     for index in range(1, _stages(frames) + 1)]
-        self.last = FrameConv(channels, bins, seeds.next(), _OUTPUT_GAIN, name="last")
+        self.last = FrameConv(channels, bins, seeds.next(), OUTPUT_GAIN, name="last")
         self.channels = channels
         self.built = True
 
@@ -95,10 +93,8 @@ class Generator(keras.Model):
         return self.scale.to_mel(self(noise, label, activation=selu_for_export))
 
 
-class Discriminator(keras.Model):
+class Discriminator(TrunkDiscriminator):
     """Tells real mel spectrograms of a class from generated ones.
-
-    Its kernels must come normalized (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
 
     Args:
         config: shapes, channels and seed.
@@ -112,28 +108,14 @@ class Discriminator(keras.Model):
     """
 
     def __init__(self, config: Config, classes: int, name: str = "discriminator") -> None:
-        super().__init__(name=name)
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
-        self.trunk = _trunk(config, seeds, "discriminator")
-        self.flat = FIRST_FRAMES * channels
-        self.head = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
-        self.logits = FrameDense(channels, 1, seeds.next(), name="verdict")
+        super().__init__(_trunk(config, seeds, "discriminator"), FIRST_FRAMES, channels, seeds, name)
         self.projection = FrameDense(classes, channels, seeds.next(), bias=False, name="projection")
-        self.u = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
-                                           initializer=keras.initializers.RandomNormal(seed=seeds.next()))
-                           for index, kernel in enumerate(self.kernels)]
-        self.built = True
-
-    @property
-    def kernels(self) -> list[keras.Variable]:
-        """What is to be normalized."""
-        return [variable for variable in self.trainable_variables if variable.name == "kernel"]
+        self.add_directions(seeds)
 
     def call(self, x: keras.KerasTensor,
              label: keras.KerasTensor) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
-        maps = self.trunk(x)
-        flat = ops.reshape(maps[-1], (-1, self.flat))
-        y = ops.selu(self.head(ops.concatenate([flat, group_deviation(flat, COMPARED_SOUNDS)], axis=-1)))
+        y, maps = self.features(x)
         return ops.squeeze(self.logits(y), axis=-1) + ops.sum(self.projection(label) * y, axis=-1), maps
 
 
@@ -157,7 +139,7 @@ class Encoder(keras.Model):
         self.trunk = _trunk(config, seeds, "encoder")
         self.flat = FIRST_FRAMES * config.model.channels
         self.posterior = FrameDense(self.flat + classes, 2 * config.model.noise_dim, seeds.next(),
-                                    _OUTPUT_GAIN, name="posterior")
+                                    OUTPUT_GAIN, name="posterior")
         self.built = True
 
     def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -165,16 +147,8 @@ class Encoder(keras.Model):
         return tuple(ops.split(self.posterior(ops.concatenate([flat, label], axis=-1)), 2, axis=-1))
 
 
-class _StyledBlock(keras.layers.Layer):
+class _Block(StyledBlock):
     """Two convolutions, each scaled and shifted by the style, beside the identity."""
-
-    def __init__(self, channels: int, seeds: Seeds, name: str) -> None:
-        super().__init__(name=name)
-        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
-        self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
-                                  name=f"{name}_style_{index}")
-                       for index in (1, 2)]
-        self.built = True
 
     def call(self, x: keras.KerasTensor, style: keras.KerasTensor,
              activation: Callable[..., keras.KerasTensor]) -> keras.KerasTensor:

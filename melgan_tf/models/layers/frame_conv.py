@@ -1,4 +1,4 @@
-"""Building blocks of the frame GAN: convolutions over frames, written as matrix products.
+"""Building blocks of the VAE-GANs: convolutions over frames, written as matrix products.
 
 A mel spectrogram is a sequence of frames, each a vector of mel bins; the layers mix all channels of neighboring frames.
 On a CPU a library convolution of maps this small spends its time on packing them, and concatenating the neighbors first

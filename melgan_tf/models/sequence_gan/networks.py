@@ -16,8 +16,7 @@ noise and style that make a real window, so that the generator cannot forget any
 blurred averages. The discriminator judges a window as a whole and every small patch of it.
 
 Reference: that of `melgan_tf.models.frame_gan.networks`; Isola et al., "Image-to-Image Translation with Conditional
-Adversarial
-Networks" (2017) for judging patches.
+Adversarial Networks" (2017) for judging patches.
 """
 
 from __future__ import annotations
@@ -34,19 +33,16 @@ from melgan_tf.models.layers.frame_conv import (
     Seeds,
     Trunk,
     double_frames,
-    group_deviation,
     residual,
 )
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
-from melgan_tf.models.vae_gan.config import COMPARED_SOUNDS
+from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, StyledBlock, TrunkDiscriminator
 
 _STAGES = 4  # doublings: 2 ** 4 frames of a step
 #: Steps on either side that a step's frames depend on.
 CONTEXT_STEPS = 5
 _STYLE_CHANNELS = 96
-_STYLE_GAIN = 0.3
-_OUTPUT_GAIN = 0.5
 _DISCRIMINATOR_STAGES = 5
 _PATCH_STAGE = 3  # patches of 2 ** 3 frames
 
@@ -76,10 +72,11 @@ class Generator(keras.Model):
         self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
         self.first = FrameConv(model.noise_dim + model.style_dim, channels, seeds.next(), name="first")
         widths = [channels] * _STAGES + [_at_frame_rate(channels)]
-        self.blocks = [_Block(width, seeds, name=f"block_{index}") for index, width in enumerate(widths, 1)]
+        self.blocks = [_Block(width, _STYLE_CHANNELS, seeds, name=f"block_{index}")
+                       for index, width in enumerate(widths, 1)]
         self.ups = [FrameDense(channels, 2 * width, seeds.next(), name=f"up_{index}")
                     for index, width in enumerate(widths[1:], 1)]
-        self.last = FrameConv(widths[-1], config.audio.mel_bins, seeds.next(), _OUTPUT_GAIN, name="last")
+        self.last = FrameConv(widths[-1], config.audio.mel_bins, seeds.next(), OUTPUT_GAIN, name="last")
         self.built = True
 
     def call(self, noise: keras.KerasTensor, style: keras.KerasTensor,
@@ -102,10 +99,8 @@ class Generator(keras.Model):
         return self.scale.to_mel(self(noise, style, activation=selu_for_export))
 
 
-class Discriminator(keras.Model):
+class Discriminator(TrunkDiscriminator):
     """Tells real windows from generated ones, as a whole and patch by patch.
-
-    Its kernels must come normalized (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
 
     Args:
         config: shapes, channels and seed.
@@ -117,28 +112,15 @@ class Discriminator(keras.Model):
     """
 
     def __init__(self, config: Config, name: str = "discriminator") -> None:
-        super().__init__(name=name)
         bins, frames = config.mel_shape
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
-        self.flat = frames // 2 ** _DISCRIMINATOR_STAGES * channels
-        self.trunk = Trunk(bins, channels, _DISCRIMINATOR_STAGES, seeds, "discriminator", _at_frame_rate(channels))
-        self.head = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
-        self.logits = FrameDense(channels, 1, seeds.next(), name="verdict")
+        trunk = Trunk(bins, channels, _DISCRIMINATOR_STAGES, seeds, "discriminator", _at_frame_rate(channels))
+        super().__init__(trunk, frames // 2 ** _DISCRIMINATOR_STAGES, channels, seeds, name)
         self.patch_logits = FrameDense(channels, 1, seeds.next(), name="of_stretch")
-        self.u = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
-                                           initializer=keras.initializers.RandomNormal(seed=seeds.next()))
-                           for index, kernel in enumerate(self.kernels)]
-        self.built = True
-
-    @property
-    def kernels(self) -> list[keras.Variable]:
-        """What is to be normalized."""
-        return [variable for variable in self.trainable_variables if variable.name == "kernel"]
+        self.add_directions(seeds)
 
     def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor, list[keras.KerasTensor]]:
-        maps = self.trunk(x)
-        flat = ops.reshape(maps[-1], (-1, self.flat))
-        y = ops.selu(self.head(ops.concatenate([flat, group_deviation(flat, COMPARED_SOUNDS)], axis=-1)))
+        y, maps = self.features(x)
         patches = self.patch_logits(maps[_PATCH_STAGE])
         return ops.squeeze(self.logits(y), axis=-1), ops.squeeze(patches, axis=-1), maps
 
@@ -159,10 +141,10 @@ class Encoder(keras.Model):
         super().__init__(name=name)
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 600)
         self.trunk = Trunk(config.audio.mel_bins, channels, _STAGES, seeds, "encoder", _at_frame_rate(channels))
-        self.noise_posterior = FrameDense(channels, 2 * config.model.noise_dim, seeds.next(), _OUTPUT_GAIN,
+        self.noise_posterior = FrameDense(channels, 2 * config.model.noise_dim, seeds.next(), OUTPUT_GAIN,
                                           name="of_noise")
         self.pooled = FrameDense(channels, channels, seeds.next(), name="pooled")
-        self.style_posterior = FrameDense(channels, 2 * config.model.style_dim, seeds.next(), _OUTPUT_GAIN,
+        self.style_posterior = FrameDense(channels, 2 * config.model.style_dim, seeds.next(), OUTPUT_GAIN,
                                           name="of_style")
         self.built = True
 
@@ -172,16 +154,8 @@ class Encoder(keras.Model):
         return (*ops.split(self.noise_posterior(steps), 2, axis=-1), *ops.split(style, 2, axis=-1))
 
 
-class _Block(keras.layers.Layer):
+class _Block(StyledBlock):
     """Two valid convolutions, each scaled and shifted by the style, beside the identity."""
-
-    def __init__(self, channels: int, seeds: Seeds, name: str) -> None:
-        super().__init__(name=name)
-        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
-        self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
-                                  name=f"{name}_style_{index}")
-                       for index in (1, 2)]
-        self.built = True
 
     def call(self, x: keras.KerasTensor, code: keras.KerasTensor, frames: int, lost: int,
              activation: Activation) -> keras.KerasTensor:
