@@ -1,0 +1,146 @@
+"""Kind 1: damaged sound files, through the decoder processes of `melgan-tf prepare`."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from contradictions import contradiction
+from damage import damage
+from originals import Original, originals
+from outcome import Outcome
+
+from melgan_tf.data.decoder_pool import DecoderPool, Failure, Limits, Success
+
+#: What one file may take.
+LIMITS = Limits(seconds=10, seconds_per_megabyte=0, megabytes=1024)
+_FAULTS = {"the decoder crashed": "crashed", "took longer": "hung", "decoding it takes more": "memory",
+           "an unexpected error": "unexpected error"}
+_BATCH = 1000
+_SLACK = {"pcm": 256, "frames": 2304}  # bytes or frames that readers and encoders are careless about
+_SUMS = ("fLaC", "OggS")
+
+
+class _Whole:
+    """An undamaged file and the samples that the package reads from it."""
+
+    def __init__(self, original: Original, samples: np.ndarray, rate: int) -> None:
+        self.original, self.samples, self.rate = original, samples, rate
+
+
+def run(tries: int, seed: int, outcome: Outcome, workers: int, only: int | None = None) -> None:
+    """Damages and decodes files; a case is a function of the seed and its number alone."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
+        wholes = _wholes(Path(place), workers)
+        numbers = range(tries) if only is None else [only]
+        for first in range(0, len(numbers), _BATCH):
+            _batch(Path(place), numbers[first:first + _BATCH], seed, wholes, outcome, workers)
+    outcome.megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def make(number: int, seed: int, wholes: list) -> tuple[int, int, bytes, str, str]:
+    """Case ``number``: indices of the original and the other file, the bytes, what was done, the extension."""
+    rng = np.random.default_rng((seed, number))
+    which, other = number % len(wholes), int(rng.integers(len(wholes)))
+    if rng.random() < 0.5:  # often a relative
+        family = [i for i, whole in enumerate(wholes) if whole.original.extension == wholes[which].original.extension]
+        other = int(rng.choice(family))
+    content, done = damage(wholes[which].original.content, wholes[other].original.content, rng)
+    extension = wholes[which].original.extension
+    if rng.random() < 0.1:
+        extension = str(rng.choice(["wav", "flac", "mp3", "m4a", "ogg", "aiff", "caf"]))
+    return which, other, content, done, extension
+
+
+def _wholes(place: Path, workers: int) -> list[_Whole]:
+    found, files = originals(), []
+    for number, original in enumerate(found):
+        files.append(place / f"whole{number}.{original.extension}")
+        files[-1].write_bytes(original.content)
+    results = _decode(files, workers)
+    wholes = []
+    for original, file in zip(found, files, strict=True):
+        if isinstance(results[file], str):
+            print(f"{original.name}: the whole file is refused: {results[file]}")
+            continue
+        wholes.append(_Whole(original, *results[file]))
+        if (wrong := contradiction(original.content)) not in ("", "checksums"):
+            print(f"{original.name}: whole, but {wrong}")
+    return wholes
+
+
+def _decode(files: list[Path], workers: int) -> dict[Path, str | tuple[np.ndarray, int]]:
+    """Samples and rate of each file, or the reason why there are none."""
+    found: dict[Path, str | tuple[np.ndarray, int]] = {}
+    with DecoderPool("decode_task:samples_of", None, workers, LIMITS) as pool:
+        for file, result in pool.results((file, str(file), file.stat().st_size) for file in files):
+            if isinstance(result, Failure):
+                found[file] = result.reason
+            elif isinstance(result, Success):
+                values = np.fromfile(f"{file}.samples", np.float32)
+                found[file] = values[:-1], int(values[-1])
+            if isinstance(result, Failure | Success):
+                Path(f"{file}.samples").unlink(missing_ok=True)
+    return found
+
+
+def _batch(place: Path, numbers: range, seed: int, wholes: list[_Whole], outcome: Outcome, workers: int) -> None:
+    cases = {}
+    for number in numbers:
+        case = make(number, seed, wholes)
+        file = place / f"{number:06d}.{case[4]}"
+        file.write_bytes(case[2])
+        cases[file] = case
+    for file, result in _decode(list(cases), workers).items():
+        which, other, content, done, extension = cases[file]
+        verdict, held = judge(content, result, wholes[which], wholes[other])
+        if held:
+            outcome.held(verdict)
+        else:
+            name = wholes[which].original.name
+            detail = result if isinstance(result, str) else f"{len(result[0])} samples at {result[1]} Hz"
+            outcome.failed(verdict, f"{seed}-{file.stem}", {file.name: content,
+                                                             f"whole.{extension}": wholes[which].original.content},
+                           format=name, damage=done, result=detail,
+                           whole=f"{len(wholes[which].samples)} samples at {wholes[which].rate} Hz",
+                           contradiction=contradiction(content))
+        file.unlink()
+
+
+def judge(content: bytes, result: str | tuple[np.ndarray, int], whole: _Whole, other: _Whole) -> tuple[str, bool]:
+    """The verdict on one damaged file, and whether it held."""
+    if isinstance(result, str):
+        for words, verdict in _FAULTS.items():
+            if result.startswith(words):
+                return verdict, False
+        if "\n" in result or not result.strip():
+            return "no reason in one line", False
+        return "refused", True
+    samples, rate = result
+    for expected, hertz in ((whole.samples, whole.rate), (other.samples, other.rate),
+                            (np.concatenate([whole.samples, other.samples]), whole.rate),
+                            (np.concatenate([whole.samples, whole.samples]), whole.rate)):
+        if rate == hertz and _same(samples, expected, content):
+            return "read whole", True
+    if not contradiction(content):
+        return "cannot be known", True
+    shorter = len(samples) / rate < len(whole.samples) / whole.rate
+    if rate != whole.rate and rate != other.rate:
+        return "another rate", False
+    if len(samples) == len(whole.samples) and not _checked(content):
+        return "samples changed, no checksum, a header is wrong", False
+    return "shortened" if shorter else "other samples", False
+
+
+def _checked(content: bytes) -> bool:
+    return content[:4] in (b"fLaC", b"OggS")
+
+
+def _same(samples: np.ndarray, expected: np.ndarray, content: bytes) -> bool:
+    slack = 2304 if content[:4] not in (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff", b"fLaC", b"riff") else 128
+    if abs(len(samples) - len(expected)) > slack:
+        return False
+    common = min(len(samples), len(expected))
+    return bool(np.allclose(samples[:common], expected[:common], atol=1e-4))
