@@ -13,6 +13,7 @@ import click
 from melgan_tf import runtime, storage
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage.temporaries import sweep
 
 
 class Place(click.Path):
@@ -101,6 +102,8 @@ def require_output(path: Path, force: bool, option: str = "--out") -> None:
         UsageError: something is there, and ``--force`` was not given.
         MelGANError: nothing can be written there.
     """
+    if isinstance(path, Path) and path.is_dir():
+        sweep(path)  # so that what a killed process left does not count
     if not force and ((path.is_dir() and any(path.iterdir())) or path.is_file()):
         raise UsageError(f"{path} exists: give another {option}, or --force to replace it")
     if storage.is_remote(path):  # shows when it is written

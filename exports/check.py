@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.exportable import Example, Exportable, Scale
 
@@ -62,8 +62,8 @@ def run_standalone(runner: Path, model: Path, examples: list[Example]) -> tuple[
     Raises:
         MelGANError: the export cannot be loaded or run there; the message ends with the reason.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, outputs = Path(folder, "in.npz"), Path(folder, "out.npz")
+    with storage.temporary_folder() as folder:
+        inputs, outputs = folder / "in.npz", folder / "out.npz"
         np.savez(inputs, **{f"{example.signature}/{name}": value for example in examples
                             for name, value in example.inputs.items()})
         batches = json.dumps({example.signature: list(example.timings) for example in examples})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from melgan_tf import storage
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import Destination, get_format
 from melgan_tf.exports.check import run_examples
@@ -61,8 +61,8 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
     made = not parent.exists()
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=parent, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with storage.temporary_folder(parent) as folder:
+            yield folder
     finally:
         if made and parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()

@@ -24,6 +24,7 @@ from melgan_tf.data.prepare import prepare
 from melgan_tf.data.shards import Prepared
 from melgan_tf.data.sources import open_sounds
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage.temporaries import new_name
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def small(tmp_path, tmp_path_factory) -> tuple[Path, Path]:
     (lambda out: (out / ".prepare/00001.json").unlink(), 1),
     (lambda out: (out / ".prepare/00000.json").write_text("{"), 0),
     (lambda out: (out / "index.json").unlink(), 3),
-    (lambda out: (out / ".shard-00002.tfrecord.99.part").write_bytes(b"half"), 3),
+    (lambda out: (out / new_name()).write_bytes(b"half"), 3),
     (lambda out: flip(out / "shard-00002.tfrecord"), 2)])
 def test_damaged_files_are_written_again(small, damage, kept):
     data, out = small

@@ -26,6 +26,7 @@ from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
 from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 from melgan_tf.storage.run_directory import RunDirectory, with_training
+from melgan_tf.storage.temporaries import new_name
 from melgan_tf.training import callbacks, loop
 from melgan_tf.training.run import run
 
@@ -295,7 +296,7 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(sound_folder, tmp
         assert process.returncode == -signal.SIGKILL
     killed_at = store(path).steps()[-1]
     assert killed_at < 3 * EPOCHS
-    (path / "checkpoints" / ".step-00000999.npz.1.part").write_bytes(b"half")  # had it been killed while writing
+    (path / "checkpoints" / new_name()).write_bytes(b"half")  # had it been killed while writing
 
     with started(sound_folder, path) as process:
         out, err = stopped(process, path, signal.SIGINT, rng.uniform(0, 0.3))

@@ -20,6 +20,7 @@ from melgan_tf.config import Config, presets
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 from melgan_tf.storage.atomic import atomic_write, write_text
 from melgan_tf.storage.run_directory import CHANGEABLE, RunDirectory, conflicts, versions, with_training
+from melgan_tf.storage.temporaries import new_name
 
 SEED = presets.get("seed")
 
@@ -193,7 +194,7 @@ def test_a_run_directory_that_cannot_be_created_is_reported(tmp_path):
 def test_incomplete_files_of_a_killed_process_are_removed(tmp_path):
     directory = started(tmp_path)
     directory.checkpoints.mkdir()
-    left = [directory.path / ".config.json.7.part", directory.checkpoints / ".step-00000003.npz.7.part"]
+    left = [folder / new_name() for folder in (directory.path, directory.checkpoints)]
     for file in left:
         file.write_text("half")
     kept = directory.checkpoints / "step-00000002.npz"

@@ -53,7 +53,7 @@ def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int, 
     if count > MAX_SAMPLES:
         raise MelGANError(f"cannot write {printable(path)}: {count} samples are more than the maximum of a WAV file, "
                           f"{MAX_SAMPLES}")
-    with (atomic_write(path, parents=False, durable=False) as temporary, open(temporary, "xb") as file):
+    with atomic_write(path, parents=False, durable=False) as temporary, open(temporary, "wb") as file:
         file.write(_wav_head(count, sample_rate, comment, subtype, loop))
         for samples in pieces:
             if samples.ndim != 1 or not np.isfinite(samples).all():

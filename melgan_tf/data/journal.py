@@ -15,8 +15,9 @@ from melgan_tf.data import shards
 from melgan_tf.data.shard_writer import Counts
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.atomic import atomic_write, write_text
-from melgan_tf.storage.locks import file_lock
+from melgan_tf.storage.locks import LeaseLostError, file_lock
 from melgan_tf.storage.prefetch import Prefetcher
+from melgan_tf.storage.temporaries import sweep
 
 
 class Journal:
@@ -38,14 +39,16 @@ class Journal:
             MelGANError: another process has locked it, or it cannot be written.
         """
         created = not self.out.exists()
-        with file_lock(self.folder / "lock", str(self.out), f"another process is preparing {self.out}"):
-            for leftover in itertools.chain(self.out.glob(".*.part"), self.folder.glob(".*.part")):
-                leftover.unlink(missing_ok=True)
+        lock = self.folder / "lock"
+        with file_lock(lock, self.out, str(self.out), f"another process is preparing {self.out}"):
+            for folder in (self.out, self.folder):
+                sweep(folder)
             try:
                 yield
             finally:
                 if not self.settings_file.exists():  # nothing was started
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(OSError, LeaseLostError):
+                        storage.check_lease(lock)  # or it is not ours
                         storage.remove_tree(self.folder)
                         if created:
                             self.out.rmdir()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melgan_tf import storage
 from melgan_tf.audio.edit import SILENT_PEAK, is_silent
 from melgan_tf.audio.wav import save_wav, save_wav_pieces
 from melgan_tf.dsp import spectral
@@ -19,7 +17,7 @@ from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.html_page import listening_page
 from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
-from melgan_tf.inference.output_folder import STAGING_PREFIX, FileNames, Part, RecordWriter, file_name, move
+from melgan_tf.inference.output_folder import FileNames, Part, RecordWriter, file_name, move
 from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
@@ -73,31 +71,32 @@ def write_sounds(model: SoundModel, out: str | Path, count: int, seed: int, sour
     head = {**_head(model, source), "normalized": normalize, **({"shard": str(part)} if part else {}),
             **(_described(length, model) if length else {})}
     wanted, long = model.label(label), StreamRenderer(model.sampler, length) if length else None
+    beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
     try:
-        beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
         beside.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=beside))
+        with storage.temporary_folder(beside, 0o777) as staging:
+            try:
+                folder = _write(model, staging, head, names, wanted, long, indices, count, seed, progress)
+            except MelGANError as error:  # names the hidden folder
+                raise MelGANError(str(error).replace(str(staging), str(out))) from None
+            move(staging, out, names)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
-    try:
-        os.chmod(staging, 0o755)
-        total = len(indices) if long is None else len(indices) * _PARTS
-        with progress.task("generating", total, "sounds" if long is None else "parts") as advance, \
-                RecordWriter(staging / names.record, head) as record:
-            folder = _Folder(staging, head, record)
-            for sound, samples, mel in (_sounds(model, indices, count, seed, wanted, advance) if long is None else
-                                        _long_sounds(long, staging, indices, count, seed, advance)):
-                folder.add(sound, samples, mel)
-        if len(indices):
-            folder.finish(model, names)
-        move(staging, out, names)
-    except OSError as error:
-        raise MelGANError(f"cannot write {out}: {error.strerror}") from None
-    except MelGANError as error:  # names the hidden folder
-        raise MelGANError(str(error).replace(str(staging), str(out))) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return {**head, "sounds": folder.shown, "made": len(indices), "silent": folder.silent}
+
+
+def _write(model: SoundModel, staging: Path, head: dict[str, Any], names: FileNames, label: np.ndarray | None,
+           long: StreamRenderer | None, indices: range, count: int, seed: int, progress: Progress) -> _Folder:
+    total = len(indices) if long is None else len(indices) * _PARTS
+    with progress.task("generating", total, "sounds" if long is None else "parts") as advance, \
+            RecordWriter(staging / names.record, head) as record:
+        folder = _Folder(staging, head, record)
+        for sound, samples, mel in (_sounds(model, indices, count, seed, label, advance) if long is None else
+                                    _long_sounds(long, staging, indices, count, seed, advance)):
+            folder.add(sound, samples, mel)
+    if len(indices):
+        folder.finish(model, names)
+    return folder
 
 
 def _head(model: SoundModel, source: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ its start to a little after its end, and cut out: its last sample leads into its
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +150,8 @@ class StreamRenderer:
             OSError: the file cannot be written.
         """
         picture, peak = _Picture(self.length.frames, self.sampler.audio.mel_bins), 0.0
-        with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=".long-", delete=False) as file:
+        path = folder / f".long-{index}"
+        with open(path, "wb") as file:
             for waveform in self.pieces(seed, index, picture.add):
                 if not np.isfinite(waveform).all():
                     raise MelGANError(f"sound {index} of seed {seed} is not finite: the model or the vocoder "
@@ -159,7 +159,7 @@ class StreamRenderer:
                 file.write(waveform.astype("<f4").tobytes())
                 peak = max(peak, float(np.max(np.abs(waveform), initial=0.0)))
                 advance(len(waveform) / self.length.samples)
-        return LongSound(Path(file.name), self.length.samples, peak, picture.columns())
+        return LongSound(path, self.length.samples, peak, picture.columns())
 
     def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
                  ) -> dict[str, np.ndarray]:

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from melgan_tf.storage.temporaries import is_temporary
+
 _FILE = re.compile(r'\s*\{?\s*"file": ("(?:[^"\\]|\\.)*\.wav")')
 _RECORDS = re.compile(r"sounds(-\d+-of-\d+)?\.json")
-#: Prefix of the hidden folder in which a call writes its files before it moves them.
-STAGING_PREFIX = ".sounds-"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def has_only_other_parts(folder: Path, part: Part) -> bool:
     """Whether a folder contains other parts of the same job and nothing else, so that a part may be added."""
     ours, others = FileNames.of(part), re.compile(rf"(sounds|index)-\d+-of-{part.of}\.(json|png|html)|.*\.wav")
     found = os.listdir(folder)
-    names = [name for name in found if not name.startswith(STAGING_PREFIX)]
+    names = [name for name in found if not is_temporary(name)]
     started = len(names) < len(found) or any(_RECORDS.fullmatch(name) for name in names)
     return started and ours.record not in names and all(others.fullmatch(name) for name in names)
 

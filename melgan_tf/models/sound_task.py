@@ -30,6 +30,7 @@ class SoundTask(Task):
     """
 
     score_name = "evaluation/frechet"
+    min_scored = 2  # a distribution has a spread
 
     @property
     def trained_generator(self) -> Any:

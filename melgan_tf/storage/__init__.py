@@ -5,6 +5,7 @@ The functions of `melgan_tf.storage.paths` are available here: ``storage.path``,
 
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.paths import (
+    check_lease,
     fetch,
     is_remote,
     local,
@@ -13,10 +14,10 @@ from melgan_tf.storage.paths import (
     remove_tree,
     server_side_copy,
     sizes,
-    temporary_folder,
     uploading,
 )
 from melgan_tf.storage.registry import SCHEMES
+from melgan_tf.storage.temporaries import temporary_folder
 
-__all__ = ["SCHEMES", "StorageError", "fetch", "is_remote", "local", "needs_hard_exit", "path", "remove_tree",
-           "server_side_copy", "sizes", "temporary_folder", "uploading"]
+__all__ = ["SCHEMES", "StorageError", "check_lease", "fetch", "is_remote", "local", "needs_hard_exit", "path",
+           "remove_tree", "server_side_copy", "sizes", "temporary_folder", "uploading"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError, printable
+from melgan_tf.storage.temporaries import temporary_file, temporary_folder
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,21 +46,21 @@ def atomic_write(path: Path, parents: bool = True, durable: bool = True) -> Iter
 
 @contextlib.contextmanager
 def _local_write(path: Path, parents: bool, durable: bool) -> Iterator[Path]:
-    # a name of its own length: with the file's name in it, it could be too long for the file system
     if not path.name or "\0" in str(path):  # `pathlib` and `open` would raise a ValueError
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        if parents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if durable:
-            with open(temporary, "rb+") as written:
-                os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    storage.check_lease(path)
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_file(path.parent) as temporary:
+        try:
+            yield temporary
+            if durable:
+                with open(temporary, "rb+") as written:
+                    os.fsync(written.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            storage.check_lease(path)  # names the cause where the folder has gone
+            raise
 
 
 @contextlib.contextmanager
@@ -79,18 +78,14 @@ def atomic_folder(path: Path, description: str = "folder") -> Iterator[Path]:
     """
     path = path.resolve()
     created = [parent for parent in path.parents if not parent.exists()]
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    done = False
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.rename(temporary, path)  # replaces an empty folder and nothing else
-        done = True
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(path.parent, 0o777) as temporary:
+            yield temporary
+            os.rename(temporary, path)  # replaces an empty folder and nothing else
     except OSError as error:
         raise MelGANError(f"cannot write {description} {path}: {error.strerror or error}") from None
     finally:
-        if not done:
-            shutil.rmtree(temporary, ignore_errors=True)
-            for parent in created:
-                with contextlib.suppress(OSError):
-                    parent.rmdir()
+        for parent in created:
+            with contextlib.suppress(OSError):  # it contains the folder
+                parent.rmdir()

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,11 @@ class CheckpointStore:
             storage.server_side_copy(self.file(step), self.best_file)
             return
         with atomic_write(self.best_file) as temporary:
-            os.link(self.file(step), temporary)
+            temporary.unlink()
+            try:
+                os.link(self.file(step), temporary)
+            except OSError:  # not every file system gives a file two names
+                shutil.copyfile(self.file(step), temporary)
 
     def best_meta(self) -> dict[str, Any] | None:
         """Return the metadata of the best checkpoint so far; None if it does not exist or is damaged."""

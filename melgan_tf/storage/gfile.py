@@ -7,7 +7,6 @@ import functools
 import importlib.util
 import os
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from melgan_tf.errors import MelGANError
 from melgan_tf.runtime import muted
 from melgan_tf.storage.backend import NO_BUCKET, S3_LIMITS, Backend, BackendError, FileInfo, settings_hint
+from melgan_tf.storage.temporaries import new_name, temporary_folder
 
 #: With multi-part downloads the S3 plug-in continues at the wrong offset after a lost connection: corrupt data
 _REQUIRED = {"S3_DISABLE_MULTI_PART_DOWNLOAD": "1"}
@@ -100,8 +100,8 @@ class GFileBackend(Backend):
     def upload(self, file: Path, uri: str) -> None:
         target = uri
         if self.scheme == "hdfs":  # where a file is visible while it is being written
-            folder, _, name = uri.rpartition("/")
-            target = f"{folder}/.{name}.{os.getpid()}.part"
+            folder = uri.rpartition("/")[0]
+            target = f"{folder}/{new_name()}"
             self._do(self.files.makedirs, folder)
         if self.scheme == "az" or not file.stat().st_size:
             self._do(self._write, file, target)
@@ -120,9 +120,9 @@ class GFileBackend(Backend):
         if self.scheme != "az":
             self._do(self.files.copy, source, target, True)
             return
-        with tempfile.TemporaryDirectory() as folder:  # its own copy aborts the process
-            self.download(source, Path(folder) / "copy")
-            self.upload(Path(folder) / "copy", target)
+        with temporary_folder() as folder:  # its own copy aborts the process
+            self.download(source, folder / "copy")
+            self.upload(folder / "copy", target)
 
     def remove(self, uri: str) -> None:
         self._do(self.files.remove, uri)

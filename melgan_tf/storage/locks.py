@@ -15,11 +15,11 @@ from pathlib import Path
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.storage.backend import StorageError
-from melgan_tf.storage.paths import RemotePath
+from melgan_tf.storage.paths import RemotePath, local_leases
 
 
 class LeaseLostError(MelGANError):
-    """Another process has taken over the folder that this one was writing to."""
+    """The folder that this process was writing to is no longer its own."""
 
 
 class RemoteLease:
@@ -60,23 +60,14 @@ class RemoteLease:
 
 
 @contextlib.contextmanager
-def lease(lock: RemotePath, description: str) -> Iterator[None]:
-    """Hold the lease of a lock object's folder. The last process to take it has it.
+def _remote_lease(lock: RemotePath, folder: RemotePath, description: str) -> Iterator[None]:
+    """Hold the lease of a remote folder. The last process to take it has it.
 
-    Every write to the folder checks the lease first, so a process that has lost it stops before its next write. The
-    lock of a killed process blocks nobody.
-
-    Args:
-        lock: the lock object.
-        description: the folder, for messages.
-
-    Raises:
-        LeaseLostError: from writes to the folder within the block, after another process has taken the lease.
-        StorageError: the lock object cannot be written.
+    The lock of a killed process blocks nobody: a process that has lost the lease stops before its next write.
     """
-    held, leases, folder = RemoteLease(lock, description), lock.backend.leases, str(lock.parent)
+    held, leases = RemoteLease(lock, description), lock.backend.leases
     held.acquire()
-    leases[folder] = held
+    leases[str(folder)] = held
     try:
         yield
     except StorageError:  # the lock object could not be removed either
@@ -87,37 +78,89 @@ def lease(lock: RemotePath, description: str) -> Iterator[None]:
     else:
         held.release()
     finally:
-        leases.pop(folder, None)
+        leases.pop(str(folder), None)
+
+
+class LocalLease:
+    """The right to write to a folder while its lock file is locked.
+
+    Both are open until `release`, so that no new file gets their numbers.
+
+    Args:
+        lock: the lock file.
+        folder: the folder.
+        description: the folder, for messages.
+
+    Raises:
+        OSError: it is locked (BlockingIOError), or the lock file cannot be written.
+    """
+
+    def __init__(self, lock: Path, folder: Path, description: str) -> None:
+        self.lock, self.folder, self.description = lock, folder, description
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        self._handles = [os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)]
+        try:
+            fcntl.flock(self._handles[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_open(lock, self._handles[0]):  # its last owner removed it just now
+                raise BlockingIOError
+            self._handles.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+        except BaseException:
+            self.release()
+            raise
+
+    def check(self) -> None:
+        """Raise a `LeaseLostError` if this is another folder now, or another process can have locked it."""
+        if not (_is_open(self.folder, self._handles[1]) and _is_open(self.lock, self._handles[0], missing=True)):
+            raise LeaseLostError(f"{self.description} was removed, moved or replaced while this process worked in it: "
+                                 "nothing more is written; put it back, or start again elsewhere")
+
+    def release(self) -> None:
+        """Give up the lock."""
+        while self._handles:
+            os.close(self._handles.pop())
+
+
+def _is_open(path: Path, handle: int, missing: bool = False) -> bool:
+    """Whether a path still leads to the file that is open; ``missing``: what to return if it leads nowhere."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except (FileNotFoundError, NotADirectoryError):
+        return missing
+    except OSError:  # not reachable: the write itself shows why
+        return True
 
 
 @contextlib.contextmanager
-def file_lock(file: Path, description: str, busy: str) -> Iterator[None]:
-    """Hold a lock file, which is created with its folder if missing. The lock ends with the process.
+def file_lock(file: Path, folder: Path, description: str, busy: str) -> Iterator[None]:
+    """Hold the lock file of a folder; it is created if missing. The lock ends with the process.
 
-    In remote storage the folder is leased instead: see `lease`.
+    Every atomic write below the folder checks first that it is still the one that was locked. In remote storage, where
+    nothing can be locked, the last process to take the folder has it.
 
     Args:
         file: the lock file.
-        description: what it protects, for messages.
+        folder: contains it; files below it are written by this process only.
+        description: the folder, for messages.
         busy: the message if another process holds it.
 
     Raises:
         MelGANError: another process holds it, or it cannot be written.
+        LeaseLostError: from writes to the folder within the block, after another process has taken it over, or it was
+            removed, moved or replaced.
     """
     if storage.is_remote(file):
-        with lease(file, description):
+        with _remote_lease(file, folder, description):
             yield
         return
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        held = LocalLease(file, folder, description)
+    except BlockingIOError:
+        raise MelGANError(busy) from None
     except OSError as error:
         raise MelGANError(f"cannot write {description}: {error.strerror}") from None
+    local_leases[str(folder)] = held
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise MelGANError(busy) from None
         yield
     finally:
-        os.close(handle)
+        del local_leases[str(folder)]
+        held.release()

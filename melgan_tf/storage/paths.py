@@ -14,7 +14,6 @@ import fnmatch
 import functools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,11 +22,15 @@ from typing import Any
 import google_crc32c
 
 from melgan_tf.errors import MelGANError
-from melgan_tf.storage.backend import Backend, BackendError, FileInfo
+from melgan_tf.storage.backend import Backend, BackendError, FileInfo, Lease
 from melgan_tf.storage.registry import SCHEMES, connections
+from melgan_tf.storage.temporaries import temporary_folder
 
 _PARALLEL_REQUESTS = 16
 _BLOCK_BYTES = 1 << 20
+
+#: The local folders that this process has locked.
+local_leases: dict[str, Lease] = {}
 
 
 def is_remote(place: object) -> bool:
@@ -180,7 +183,7 @@ class RemotePath:
         """Do nothing: a remote folder exists as soon as it contains a file."""
 
     def unlink(self, missing_ok: bool = False) -> None:
-        _check_lease(self)
+        check_lease(self)
         try:
             self.backend.attempt("remove", self, lambda: self.backend.remove(self.uri))
         except FileNotFoundError:
@@ -221,13 +224,6 @@ def fetch(place: RemotePath, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Give a local folder that exists within the block."""
-    with tempfile.TemporaryDirectory(prefix="melgan-tf-") as folder:
-        yield Path(folder)
-
-
-@contextlib.contextmanager
 def uploading(target: RemotePath) -> Iterator[Path]:
     """Give a local path whose file is uploaded to the target when the block ends without an exception.
 
@@ -240,12 +236,19 @@ def uploading(target: RemotePath) -> Iterator[Path]:
     with temporary_folder() as folder:
         file = folder / "file"
         yield file
-        _check_lease(target)
+        check_lease(target)
         target.backend.attempt("write", target, lambda: _upload(file, target))
 
 
-def _check_lease(target: RemotePath) -> None:
-    leases = target.backend.leases
+def check_lease(target: Path | RemotePath) -> None:
+    """Check that this process still has the right to write to a file, where it locked a folder that contains it.
+
+    Raises:
+        LeaseLostError: it does not.
+    """
+    leases = target.backend.leases if isinstance(target, RemotePath) else local_leases
+    if not leases:
+        return
     for folder in (target, *target.parents):
         if lease := leases.get(str(folder)):
             lease.check()
@@ -276,7 +279,7 @@ def _checksum(file: Path) -> tuple[int, int]:
 
 def server_side_copy(source: RemotePath, target: RemotePath) -> None:
     """Copy a remote file within its storage."""
-    _check_lease(target)
+    check_lease(target)
     target.backend.attempt("write", target, lambda: target.backend.copy(source.uri, target.uri))
 
 
@@ -285,7 +288,7 @@ def remove_tree(folder: Any) -> None:
     if not isinstance(folder, RemotePath):
         shutil.rmtree(folder, ignore_errors=True)
     elif folder.exists():
-        _check_lease(folder)
+        check_lease(folder)
         with contextlib.suppress(FileNotFoundError):
             folder.backend.attempt("remove", folder, lambda: folder.backend.remove_tree(folder.uri))
 

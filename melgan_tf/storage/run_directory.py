@@ -26,7 +26,8 @@ from melgan_tf import storage
 from melgan_tf.config import Config, from_dict, to_dict
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 from melgan_tf.storage.atomic import write_text
-from melgan_tf.storage.locks import file_lock
+from melgan_tf.storage.locks import LeaseLostError, file_lock
+from melgan_tf.storage.temporaries import sweep
 
 #: Keys that may change when a run is resumed.
 CHANGEABLE = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every",
@@ -129,23 +130,18 @@ class RunDirectory:
         """
         created = not self.path.exists()
         lock = self.path / ".lock"
-        with file_lock(lock, f"run directory {self.path}", f"another process is training in {self.path}"):
-            self._sweep()
+        with file_lock(lock, self.path, f"run directory {self.path}", f"another process is training in {self.path}"):
+            for folder in (self.path, self.checkpoints):
+                sweep(folder)
             try:
                 yield
             finally:
                 if not self.exists():
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(OSError, LeaseLostError):
+                        storage.check_lease(lock)  # or it is not ours
                         lock.unlink()
                         if created:
                             self.path.rmdir()
-
-    def _sweep(self) -> None:
-        """Remove incomplete files of a killed process."""
-        for folder in (self.path, self.checkpoints):
-            for leftover in folder.glob(".*.part"):
-                with contextlib.suppress(OSError):
-                    leftover.unlink()
 
 
 def conflicts(ours: Config, theirs: Config) -> list[str]:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from melgan_tf import storage
 from melgan_tf.config import Config, to_dict
 from melgan_tf.data.mel_dataset import steps_per_epoch
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.errors import UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, restore
@@ -24,6 +24,7 @@ from melgan_tf.storage.run_directory import RunDirectory, conflicts, versions
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
 from melgan_tf.training.cluster import worker_from_environment
+from melgan_tf.training.guard import Guard
 from melgan_tf.training.initial_weights import InitialWeights, apply_initial_weights, load_initial_weights
 from melgan_tf.training.optimizers import adam
 from melgan_tf.training.plan import plan
@@ -92,13 +93,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         task = config.family.load("task")(config, data, progress, valid if workers.is_chief else None)
         if fresh and workers.is_chief:
             directory.clear()
-        try:
-            return _Session(config, storage.path(data), directory, progress, task, workers, initial).train()
-        except tf.errors.OpError as error:
-            if "tfevents" not in error.message:
-                raise
-            reason = error.message.rpartition(";")[2].strip()
-            raise MelGANError(f"cannot write {directory.tensorboard}: {reason}") from None
+        return _Session(config, storage.path(data), directory, progress, task, workers, initial).train()
 
 
 def _prepare(config: Config, directory: RunDirectory, fresh: bool, valid: str | Path | None) -> str | Path | None:
@@ -126,6 +121,7 @@ class _Session:
         self.plan = plan(task, config, self.end, previous, progress, workers)
         keras.mixed_precision.set_global_policy(settings.precision)
         self.store = CheckpointStore(directory.checkpoints, settings.keep_checkpoints)
+        self.newest: dict[str, Any] | None = None  # the record of the checkpoint that training continues from
         with self.plan.strategy.scope():
             self.model = task.build()
             self.model.compile(adam(config, "generator"), adam(config, "discriminator"), self.plan.xla,
@@ -138,6 +134,7 @@ class _Session:
         if start >= self.end:
             self.progress.line(f"already trained for {start} steps ({start // self.per_epoch} epochs): nothing to do; "
                                "ask for more with --epochs or --steps")
+            self._finish_newest(start)
             return self._result(0)
         dataset = self.task.dataset(start)
         with cb.Interruption(self.progress, self._agreed_signal) as interruption, self._recording(start) as callbacks:
@@ -155,32 +152,40 @@ class _Session:
         step = self._step()
         return Result(step, step // self.per_epoch, signal, self.sounds, self.config, self.workers.is_chief)
 
+    def _finish_newest(self, start: int) -> None:
+        """Does what a process that was killed after its last step did not come to."""
+        name = self.task.score_name
+        if self.newest and (name not in self.newest or self.newest[name] < cb.best_score(self.store, self.task)):
+            with self._recording(start):
+                pass
+
     @contextlib.contextmanager
     def _recording(self, start: int) -> Iterator[list[keras.callbacks.Callback]]:
-        """What writes while training runs. However that ends, but for non-finite losses, its last step is saved."""
+        """What writes while training runs. Where it ends without an error, its last step is saved."""
         if not self.workers.is_chief:
             yield []
             return
-        self.task.setup_validation()
-        writer = cb.summary_writer(self.directory)
-        checkpointing, others = self._callbacks(writer, start)
-        try:
-            yield [*others, checkpointing]
-        except loop.NonFiniteError as error:
-            raise loop.NonFiniteError(f"{error}; {self._last_good()}") from None
-        checkpointing.save(max(0, self._step() - 1) // self.per_epoch)  # the epoch of the last step
-        checkpointing.history.flush()
+        guard = Guard(self.progress)
+        with cb.summary_writer(self.directory, guard) as writer:
+            checkpointing, callbacks = self._callbacks(writer, start, guard)
+            checkpointing.finish_newest()
+            try:
+                yield callbacks
+            except loop.NonFiniteError as error:
+                raise loop.NonFiniteError(f"{error}; {self._last_good()}") from None
+            checkpointing.save(max(0, self._step() - 1) // self.per_epoch)  # the epoch of the last step
+            checkpointing.history.flush()
 
-    def _callbacks(self, writer: tf.summary.SummaryWriter,
-                   start: int) -> tuple[cb.Checkpointing, list[keras.callbacks.Callback]]:
+    def _callbacks(self, writer: tf.summary.SummaryWriter | cb.RemoteWriter, start: int,
+                   guard: Guard) -> tuple[cb.Checkpointing, list[keras.callbacks.Callback]]:
         settings = self.config.training
         first_epoch = start // self.per_epoch
         epochs = -(-self.end // self.per_epoch)
-        history = cb.History(self.directory, writer, first_epoch, self.model.METRICS)
-        checkpointing = cb.Checkpointing(self.store, self._state, self._step, start, history, self.task,
+        history = cb.History(self.directory, writer, first_epoch, self.model.METRICS, guard)
+        checkpointing = cb.Checkpointing(self.store, self._state, self._step, self.newest, history, self.task,
                                          settings.checkpoint_every)
         return checkpointing, [cb.LogLine(self.progress, settings.log_every, epochs, self.task.log_line), history,
-                               cb.Preview(self.task, writer, settings.preview_every, first_epoch)]
+                               checkpointing, cb.Preview(self.task, history, settings.preview_every, first_epoch)]
 
     def _resume(self) -> int:
         state = self.workers.broadcast_state(self._found() if self.workers.is_chief else None)
@@ -212,6 +217,7 @@ class _Session:
                 self.progress.warning(f"the sounds have changed since this run started "
                                       f"({record['data'].get('sounds')} then, {len(self.sounds)} now): training "
                                       "continues with the new ones")
+            self.newest = meta
         return {**state, "meta/step": np.array(meta["step"])}
 
     def _describe(self) -> None:

@@ -17,6 +17,7 @@ from melgan_tf import storage
 from melgan_tf.config import Config
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import mel_image
+from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import State
 from melgan_tf.training.gan import GAN
@@ -39,6 +40,9 @@ class TrainingSounds(Protocol):
     def __len__(self) -> int:
         """Number of sounds."""
 
+    def examples(self, count: int) -> np.ndarray:
+        """At most ``count`` examples of the sounds: whole ones, or pieces of one length."""
+
 
 class Task(ABC):
     """One kind of training.
@@ -53,6 +57,8 @@ class Task(ABC):
         score_name: what `validation_score` returns is called in checkpoints and TensorBoard.
         model: set by `build`.
         minibatch_group: sounds that the model compares with each other; shards hold whole groups.
+        example: what an example is called.
+        min_scored: fewest examples that `validation_score` can be taken from.
         min_shard_size: a smaller shard loses more than it wins by running beside others.
         compiles_on_cpu: whether XLA makes its steps faster on a CPU.
         sounds: what was read.
@@ -62,6 +68,8 @@ class Task(ABC):
     score_name: str
     model: GAN
     minibatch_group = 1
+    example = "sound"
+    min_scored = 1
     min_shard_size = 32  # in matrix products of mels
     compiles_on_cpu = True
 
@@ -70,10 +78,20 @@ class Task(ABC):
         self.sounds = self.load(data, progress)
         self.check(progress)
         self.validation_sounds = self.load(valid, progress) if valid else self.sounds
+        self._validation_ready = False
+        self._check_scored(valid or data)
 
     @abstractmethod
     def load(self, data: str | Path, progress: Progress) -> TrainingSounds:
         """Reads sounds."""
+
+    def _check_scored(self, place: str | Path) -> None:
+        found = len(self.validation_sounds.examples(self.min_scored))
+        if found < self.min_scored:
+            skipped = self.validation_sounds.skipped
+            why = f" ({len(skipped)} files were skipped; {skipped[0].name}: {skipped[0].reason})" if skipped else ""
+            raise MelGANError(f"{place} has {found} usable {self.example}{why}, but comparing checkpoints takes "
+                              f"{self.min_scored} or more: add sounds, or give a folder of others with --valid")
 
     @abstractmethod
     def check(self, progress: Progress) -> None:
@@ -110,7 +128,13 @@ class Task(ABC):
 
     @abstractmethod
     def setup_validation(self) -> None:
-        """Prepares `validation_score` and the previews; called once, after the weights are in place."""
+        """Prepares `validation_score` and the previews, after the weights are in place."""
+
+    def require_validation(self) -> None:
+        """Calls `setup_validation`, unless it was called before and did not fail."""
+        if not self._validation_ready:
+            self.setup_validation()
+            self._validation_ready = True
 
     @abstractmethod
     def dataset(self, start_step: int) -> tf.data.Dataset:

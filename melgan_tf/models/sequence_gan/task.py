@@ -20,6 +20,7 @@ _CONTEXT_FRAMES = CONTEXT_STEPS * STEP_FRAMES
 class SequenceTask(VAEGANTask):
     """Sequences of noise to mel spectrograms of any length; scored and previewed by windows."""
 
+    example = "window"
     sounds: WindowSet
 
     def load(self, data: str | Path, progress: Progress) -> WindowSet:
