@@ -8,7 +8,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the same numbers on every machine
 
+import contextlib
 import dataclasses
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ import tensorflow as tf
 from drums import write_drums
 
 from melgan_tf.config import Config, presets
+
+pytest_plugins = ["vocoder_fixtures"]
+_peaks: dict[str, str] = {}
 
 # PyTorch would load Triton for its optimizers; one process cannot take its LLVM beside that of TensorFlow 2.20
 sys.modules["triton"] = None
@@ -62,6 +67,25 @@ def put(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@contextlib.contextmanager
+def _gradients_forgotten() -> Iterator[None]:
+    """What `tf.custom_gradient` registers while tracing holds the graph, and TensorFlow would keep both for good."""
+    with mock.patch.dict("tensorflow.python.framework.ops.gradient_registry._registry"):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _gradients_of_a_module() -> Iterator[None]:
+    with _gradients_forgotten():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _gradients_of_a_test() -> Iterator[None]:
+    with _gradients_forgotten():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _float32_afterwards() -> Iterator[None]:
     """A run sets the precision of the whole process; the next test gets the usual one."""
@@ -70,18 +94,22 @@ def _float32_afterwards() -> Iterator[None]:
         keras.mixed_precision.set_global_policy("float32")
 
 
-@pytest.fixture(scope="module")
-def small_discriminators() -> Iterator[None]:
-    """Vocoders learn from two scales of three layers in place of three of seven: 5 thousand weights, not 17 million."""
-    from melgan_tf.models.vocoder_training import train_step
-    from melgan_tf.models.vocoder_training.discriminator import MultiScaleDiscriminator
-
-    with mock.patch.object(train_step, "MultiScaleDiscriminator",
-                           lambda seed: MultiScaleDiscriminator(scales=2, channels=4, layers=2, seed=seed)):
-        yield
-
-
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps one operation at a time: for few of them, that is sooner done than tracing them."""
     monkeypatch.setattr(tf, "function", lambda function=None, **options: function or (lambda f: f))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    peak = [f"{resource.getrusage(who).ru_maxrss / 1e6:.1f} GB" for who in (
+        resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    getattr(session.config, "workeroutput", _peaks)["this process"] = "{} (its largest child {})".format(*peak)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, where that is installed
+def pytest_testnodedown(node: object) -> None:
+    _peaks[node.gateway.id] = getattr(node, "workeroutput", {}).get("this process", "unknown: it crashed")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line("peak memory: " + ", ".join(f"{name} {peak}" for name, peak in _peaks.items()))

@@ -8,21 +8,6 @@ from pathlib import Path
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
-from melgan_tf.progress import Progress
-
-
-class Lines(Progress):
-    """Keeps lines and warnings."""
-
-    def __init__(self) -> None:
-        self.lines, self.warnings = [], []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
 
 def history(run: Path) -> list[dict[str, str]]:
     """The rows of history.csv."""

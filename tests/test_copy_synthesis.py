@@ -7,28 +7,20 @@ import weakref
 
 import numpy as np
 import pytest
+from copy_synthesis import FIGURES, HOP, RATE, SEED, figures
 from drums import decaying as drum
 
-from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import vocoder_metrics
 from melgan_tf.evaluation.tables import rows, to_json
 from melgan_tf.evaluation.vocoder_metrics import measure_pairs, measure_vocoder
 
-SEED = AudioConfig(compression="log10")
-RATE, HOP = SEED.sample_rate, SEED.hop_samples
-FIGURES = ("log_mel_l1", "stft", "stft_convergence", "stft_log_magnitude", "onset_error", "edge_click", "dc_offset",
-           "frame_rate_buzz")
 FIELDS = [name.replace("onset_error", "onset_error_db") for name in FIGURES]
 
 
 @pytest.fixture(scope="module")
 def real() -> np.ndarray:
     return drum()
-
-
-def figures(made: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    return {name: value for name, value in to_json(measure_pairs([(made, real)], SEED)).items() if name in FIGURES}
 
 
 # -- means over sounds ------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import shutil
@@ -12,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 from drums import drum, write_drums
+from told import Told
 
 from melgan_tf.config import AudioConfig, Config, DataConfig
 from melgan_tf.data import mel_dataset
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.progress import Progress
 
 SEED = Config()
 
@@ -74,24 +73,10 @@ def test_the_configuration_decides_the_mels(sound_folder):
     assert sounds.mels.shape == (24, audio.frames(4_000), 40) == (24, 32, 40)
 
 
-class Listening(Progress):
-    def __init__(self):
-        self.tasks, self.done = [], 0
-
-    @contextlib.contextmanager
-    def task(self, description, total, unit, done=0):
-        self.tasks.append((description, total, unit))
-        yield self.advance
-
-    def advance(self, count):
-        self.done += count
-
-
 def test_progress_counts_every_file(sound_folder):
-    listening = Listening()
-    mel_dataset.load_folder(sound_folder, SEED, listening)
-    assert listening.tasks == [("reading sounds", 24, "files")]
-    assert listening.done == 24
+    told = Told()
+    mel_dataset.load_folder(sound_folder, SEED, told)
+    assert (told.tasks, told.done) == ([("reading sounds", 24, "files")], 24)
 
 
 def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import copy_synthesis
 import numpy as np
 import pytest
 from command_line import invoke, unchanged
-from tiny_vocoders import MELGAN, STEP, ship, tiny, tone, write_run
+from tiny_vocoders import STEP, ship, tiny, tone
+from told import Told
 
 from melgan_tf.audio.read import load
 from melgan_tf.audio.wav import save_wav
@@ -18,28 +20,9 @@ from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation.evaluate import evaluate
 from melgan_tf.evaluation.tables import to_json
 from melgan_tf.evaluation.vocoder_metrics import measure_vocoder
-from melgan_tf.inference.vocoder import load_vocoder
-from melgan_tf.progress import Progress
 
 RATE = 16_000
-FIGURES = ("log_mel_l1", "stft", "stft_convergence", "stft_log_magnitude", "onset_error", "edge_click", "dc_offset",
-           "frame_rate_buzz", "idle_peak", "idle_dc_offset", "speed")
-
-
-class Told(Progress):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vocoders")
-    return {"fast": write_run(folder / "fast", tiny()), "melgan": write_run(folder / "melgan", tiny(model=MELGAN))}
+FIGURES = (*copy_synthesis.FIGURES, "idle_peak", "idle_dc_offset", "speed")
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +37,8 @@ def sounds(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(runs, sounds):
-    return evaluate(load_vocoder(runs["fast"]), sounds)
+def found(loaded, sounds):
+    return evaluate(loaded["fast"], sounds)
 
 
 def test_both_are_measured_on_the_same_sounds(found, sounds):
@@ -68,9 +51,9 @@ def test_both_are_measured_on_the_same_sounds(found, sounds):
     assert found.metadata["reference"] == "drums"
 
 
-def test_the_metrics_are_those_of_copy_synthesis(found, runs, sounds):
+def test_the_metrics_are_those_of_copy_synthesis(found, loaded, sounds):
     """Measured again by hand: with the vocoder, and with 32 iterations of Griffin-Lim."""
-    vocoder = load_vocoder(runs["fast"])
+    vocoder = loaded["fast"]
     audio = vocoder.audio
     reals = [load(sounds / name, RATE) for name in ("a.wav", "b.wav", "more/c.wav")]
     for figures, vocode in ((found.generated, vocoder.vocode),
@@ -80,16 +63,16 @@ def test_the_metrics_are_those_of_copy_synthesis(found, runs, sounds):
             assert getattr(figures, name) == pytest.approx(getattr(again, name), rel=0.02), name
 
 
-def test_a_worse_vocoder_has_worse_figures(found, runs, sounds):
+def test_a_worse_vocoder_has_worse_figures(found, loaded, sounds):
     """One that was never taught, and has no magnitudes of its own to begin with."""
-    worse = evaluate(load_vocoder(runs["melgan"]), sounds)
+    worse = evaluate(loaded["melgan"], sounds)
     assert worse.generated.log_mel_l1 > 3 * found.generated.log_mel_l1
     assert worse.generated.stft > 2 * found.generated.stft
     assert worse.baseline.log_mel_l1 == pytest.approx(found.baseline.log_mel_l1, rel=0.02)
 
 
-def test_only_the_beginning_of_a_long_sound_counts(runs, tmp_path, monkeypatch):
-    rng, vocoder = np.random.default_rng(0), load_vocoder(runs["fast"])
+def test_only_the_beginning_of_a_long_sound_counts(loaded, tmp_path, monkeypatch):
+    rng, vocoder = np.random.default_rng(0), loaded["fast"]
     monkeypatch.setattr("melgan_tf.evaluation.evaluate_vocoder.MAX_SOUND_SECONDS", 0.5)
     both = np.concatenate([tone(8_000, RATE), rng.uniform(-1, 1, 8_000)])
     figures = []
@@ -100,35 +83,35 @@ def test_only_the_beginning_of_a_long_sound_counts(runs, tmp_path, monkeypatch):
     assert figures[0].log_mel_l1 == figures[1].log_mel_l1
 
 
-def test_unusable_files_are_reported_once(runs, sounds, tmp_path):
+def test_unusable_files_are_reported_once(loaded, tmp_path):
     save_wav(tmp_path / "a.wav", tone(3_000, RATE), RATE)
     save_wav(tmp_path / "silent.wav", np.zeros(3_000), RATE)
     (tmp_path / "bad.wav").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("kick")
     told = Told()
-    assert evaluate(load_vocoder(runs["fast"]), tmp_path, progress=told).generated.sounds == 1
+    assert evaluate(loaded["fast"], tmp_path, progress=told).generated.sounds == 1
     assert told.warnings == ["skipped bad.wav: an empty file", "skipped silent.wav: silent"]
 
 
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "notes.txt").write_text("kick"),
                                   lambda folder: (folder / "bad.wav").write_bytes(b""),
                                   lambda folder: save_wav(folder / "silent.wav", np.zeros(3_000), RATE)])
-def test_a_folder_without_a_usable_sound_is_refused(runs, tmp_path, make):
+def test_a_folder_without_a_usable_sound_is_refused(loaded, vocoder_runs, tmp_path, make):
     folder = tmp_path / "sounds"
     folder.mkdir()
     make(folder)
     with pytest.raises(MelGANError) as error:
-        evaluate(load_vocoder(runs["fast"]), folder)
+        evaluate(loaded["fast"], folder)
     assert "\n" not in str(error.value)
     check = unchanged(tmp_path)
-    ended = invoke("evaluate", runs["fast"], "--reference", folder, "--json", tmp_path / "a.json")
+    ended = invoke("evaluate", vocoder_runs["fast"], "--reference", folder, "--json", tmp_path / "a.json")
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr.splitlines()[-1].startswith("melgan-tf: ")
     check()
 
 
-def test_the_command_prints_the_table_and_writes_the_figures(runs, sounds, tmp_path):
-    ended = invoke("evaluate", runs["fast"], "--reference", sounds, "--json", tmp_path / "figures.json")
+def test_the_command_prints_the_table_and_writes_the_figures(vocoder_runs, sounds, tmp_path):
+    ended = invoke("evaluate", vocoder_runs["fast"], "--reference", sounds, "--json", tmp_path / "figures.json")
     assert (ended.code, ended.stderr) == (0, "")
     lines = [re.split(r"  +", line.strip()) for line in ended.stdout.splitlines()]
     assert lines[0] == ["copy synthesis of 3 sounds of drums"]
@@ -138,7 +121,7 @@ def test_the_command_prints_the_table_and_writes_the_figures(runs, sounds, tmp_p
     assert {"log mel, dB", "multi-resolution STFT", "onset, dB", "frame-rate buzz, dB", "times real time"} <= set(rows)
     assert all(len(row) == 3 and row[2] in ("lower", "higher", "near 0") for row in rows.values())
     values = json.loads((tmp_path / "figures.json").read_text())
-    assert (values["name"], values["preset"], values["step"]) == (str(runs["fast"]), "vocoder-16k", STEP)
+    assert (values["name"], values["preset"], values["step"]) == (str(vocoder_runs["fast"]), "vocoder-16k", STEP)
     assert values["reference"] == "drums"
     for column, name in enumerate(("vocoder", "griffin-lim 32")):
         assert set(FIGURES) <= set(values[name])
@@ -146,8 +129,8 @@ def test_the_command_prints_the_table_and_writes_the_figures(runs, sounds, tmp_p
         assert float(rows["log mel, dB"][column]) == pytest.approx(values[name]["log_mel_l1"], rel=1e-3)
 
 
-def test_quiet_keeps_the_figures(runs, sounds):
-    ended = invoke("evaluate", runs["fast"], "--reference", sounds, "--quiet")
+def test_quiet_keeps_the_figures(vocoder_runs, sounds):
+    ended = invoke("evaluate", vocoder_runs["fast"], "--reference", sounds, "--quiet")
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout.startswith("copy synthesis of 3 sounds")
 

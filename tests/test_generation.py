@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 from PIL import Image
+from told import Told
 
 from melgan_tf.audio.decode import read_comment
 from melgan_tf.config import presets
@@ -24,7 +25,6 @@ from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models.spectrogram_gan.networks import Generator
-from melgan_tf.progress import Progress
 
 SEED = presets.get("seed")
 
@@ -140,14 +140,9 @@ def test_silent_sounds_are_written_and_marked(tmp_path):
 
 
 def test_progress_counts_sounds(trained, tmp_path):
-    class Noted(Progress):
-        def task(self, description, total, unit, done=0):
-            told.append((description, total, unit))
-            return super().task(description, total, unit, done)
-
-    told = []
-    write_sounds(trained, tmp_path / "out", 3, 0, "run", Noted())
-    assert told == [("generating", 3, "sounds")]
+    told = Told()
+    write_sounds(trained, tmp_path / "out", 3, 0, "run", told)
+    assert told.tasks == [("generating", 3, "sounds")]
 
 
 # -- the same again --------------------------------------------------------------------------------------------------

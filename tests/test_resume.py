@@ -16,8 +16,8 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from run_contents import Lines
 from run_contents import history as read_history
+from told import Told
 
 from melgan_tf.cli.main import main
 from melgan_tf.config import presets
@@ -75,7 +75,7 @@ def whole(_sound_folder, tmp_path_factory):
 def test_three_epochs_and_three_more_are_six(sound_folder, tmp_path, whole):
     first = run(with_training(SIX, epochs=3), sound_folder, tmp_path)
     assert (first.steps, first.epochs) == (9, 3)
-    lines = Lines()
+    lines = Told()
     second = run(SIX, sound_folder, tmp_path, lines)
     assert (second.steps, second.epochs, second.signal) == (18, 6, 0)
     assert "resuming at step 9 (epoch 3)" in lines.lines
@@ -107,7 +107,7 @@ def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypa
     run(config, sound_folder, whole)
     shutil.copytree(whole, path)
     store(path).file(6).unlink()
-    lines = Lines()
+    lines = Told()
     assert run(config, sound_folder, path, lines).steps == 6
     assert "resuming at step 3 (epoch 1)" in lines.lines
     resolved = RunDirectory(path).record()["resolved"]
@@ -119,7 +119,7 @@ def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypa
 @pytest.mark.parametrize(("step", "rows"), [(8, 2), (9, 3)], ids=["mid-epoch", "epoch-end"])
 def test_an_interrupted_run_saves_its_last_step_and_goes_on_exactly(sound_folder, tmp_path, whole, monkeypatch, step,
                                                                     rows):
-    class PressingCtrlC(Lines):
+    class PressingCtrlC(Told):
         taken = 0
 
         def task(self, description, total, unit, done=0):
@@ -150,7 +150,7 @@ def test_an_interrupted_run_saves_its_last_step_and_goes_on_exactly(sound_folder
 
 
 def test_a_second_interruption_is_immediate():
-    lines = Lines()
+    lines = Told()
     before = signal.getsignal(signal.SIGTERM)
     with callbacks.Interruption(lines) as interruption:
         interruption.on_train_batch_end(1)
@@ -174,7 +174,7 @@ def test_a_damaged_newest_checkpoint_costs_its_epochs_only(sound_folder, tmp_pat
     os.truncate(newest, 100_000)
     best.unlink()
     os.link(newest, best)
-    lines = Lines()
+    lines = Told()
     assert run(SIX, sound_folder, tmp_path, lines).steps == 18
     assert len(lines.warnings) == 1
     assert lines.warnings[0].startswith("checkpoint step-00000018.npz is damaged (")
@@ -190,11 +190,11 @@ def test_changed_sounds_are_reported_and_fresh_forgets(sound_folder, tmp_path, w
     shutil.copytree(sound_folder, folder)
     shutil.copytree(whole, tmp_path / "run")
     (folder / "hat" / "hat0.wav").unlink()
-    lines = Lines()
+    lines = Told()
     run(with_training(SIX, epochs=7), folder, tmp_path / "run", lines)
     assert lines.warnings == ["the sounds have changed since this run started (24 then, 23 now): training "
                               "continues with the new ones"]
-    lines = Lines()
+    lines = Told()
     assert run(with_training(SIX, epochs=1, seed=5), folder, tmp_path / "run", lines, fresh=True).steps == 3
     assert lines.warnings == []
     assert store(tmp_path / "run").steps() == [3]

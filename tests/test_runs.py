@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from drums import write_drums
-from run_contents import Lines, events, history
+from run_contents import events, history
+from told import Told
 
 from melgan_tf.config import presets
 from melgan_tf.data.mel_dataset import batches
@@ -30,7 +31,7 @@ SEED = with_training(presets.get("seed"), batch_size=8)
 @pytest.fixture(scope="module")
 def finished(_sound_folder, tmp_path_factory):
     """A run of four epochs, and what it said."""
-    path, lines = tmp_path_factory.mktemp("finished") / "run", Lines()
+    path, lines = tmp_path_factory.mktemp("finished") / "run", Told()
     config = with_training(SEED, epochs=4, checkpoint_every=1, keep_checkpoints=2, log_every=2, preview_every=2,
                            xla="off")
     return path, config, run(config, _sound_folder, path, lines), lines
@@ -117,7 +118,7 @@ def test_config_json_is_complete(finished, sound_folder):
 def test_a_finished_run_has_nothing_to_do(finished, sound_folder):
     path, config, *_ = finished
     before = {file: file.stat().st_mtime_ns for file in (path / "checkpoints").iterdir()}
-    lines = Lines()
+    lines = Told()
     assert run(config, sound_folder, path, lines).steps == 12
     assert any("already trained for 12 steps (4 epochs): nothing to do" in line for line in lines.lines)
     assert {file: file.stat().st_mtime_ns for file in (path / "checkpoints").iterdir()} == before

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 from music import MUSIC, RATE, SHORT, TINY, tiny_sampler, write_notes
+from told import Told
 
 from melgan_tf.data.window_dataset import load_window_set, window_batches
 from melgan_tf.errors import ConfigError, MelGANError
@@ -14,7 +15,6 @@ from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS, Discriminator,
 from melgan_tf.models.sequence_gan.noise import SequenceNoise
 from melgan_tf.models.sequence_gan.task import SequenceTask
 from melgan_tf.models.sequence_gan.train_step import SequenceGAN
-from melgan_tf.progress import Progress
 from melgan_tf.training.optimizers import Adam
 
 SOURCE = SequenceNoise(noise_dim=4, style_dim=3, turn_steps=7)
@@ -245,14 +245,9 @@ def test_made_windows_have_the_style_that_moves_as_in_use():
 
 
 def test_few_windows_are_warned_of(notes):
-    class Noted(Progress):
-        lines = []
-
-        def warning(self, text):
-            self.lines.append(text)
-
-    SequenceTask(TINY, notes, Noted())
-    assert "11 windows of 1.5 seconds are few" in Noted.lines[0]
+    told = Told()
+    SequenceTask(TINY, notes, told)
+    assert "11 windows of 1.5 seconds are few" in told.warnings[0]
 
 
 def test_a_sampler_makes_windows_that_do_not_depend_on_their_number():

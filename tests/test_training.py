@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_contents import Lines
+from told import Told
 
 from melgan_tf.config import presets
 from melgan_tf.data.mel_dataset import batches, load_folder
@@ -264,7 +264,7 @@ def test_replicas_draw_together_what_one_draws():
 
 @pytest.mark.parametrize(("steps", "wanted"), [(199, False), (200, True)])
 def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tiny_config, steps, wanted):
-    lines, task = Lines(), SpectrogramTask
+    lines, task = Told(), SpectrogramTask
     auto = with_training(tiny_config, xla="auto")
     assert plan(task, auto, steps, {}, lines).xla is wanted
     assert bool(lines.lines) is not wanted  # told why it is off
@@ -282,7 +282,7 @@ def test_xla_is_used_where_it_pays_and_a_resumed_run_keeps_to_its_choice(tiny_co
 def test_shards_are_as_many_as_cores_unless_they_were_too_small(monkeypatch, preset, task, batch_size, shards):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
     config = with_training(presets.get(preset), batch_size=batch_size)
-    assert plan(task, config, 500, {}, Lines()).shards == shards
+    assert plan(task, config, 500, {}, Told()).shards == shards
 
 
 @pytest.mark.parametrize(("decay", "rates"), [(1.0, [2e-4, 2e-4, 2e-4]), (0.5, [2e-4, 1e-4, 2e-4 / 2**2.5])])

@@ -13,47 +13,14 @@ import pytest
 import soundfile
 import tensorflow as tf
 from command_line import invoke, unchanged
-from tiny_vocoders import MELGAN, STEP, tiny, tone, write_run
+from tiny_vocoders import STEP, VOCODERS, tone
 
 from melgan_tf.audio.decode import read_comment
 from melgan_tf.audio.wav import save_wav
-from melgan_tf.config import presets
 from melgan_tf.dsp import spectral
-from melgan_tf.inference import vocoder as vocoders
-from melgan_tf.inference.vocoder import load_vocoder
 
-RUNS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}
-AUDIO = RUNS["fast"].audio
+AUDIO = VOCODERS["fast"].audio
 RATE, HOP = AUDIO.sample_rate, AUDIO.hop_samples
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vocoders")
-    return {name: write_run(folder / name, config) for name, config in RUNS.items()} | {
-        "seed": write_run(folder / "seed", presets.get("seed"))}
-
-
-@pytest.fixture(scope="module")
-def loaded(runs):
-    """The vocoders of these runs, each loaded and traced once."""
-    return {str(runs[name]): load_vocoder(runs[name]) for name in RUNS}
-
-
-@pytest.fixture
-def vocode(runs, loaded, tmp_path, monkeypatch):
-    """Runs the command in an empty folder, with the fast vocoder and to `out` if nothing else is said."""
-    def load(source, *arguments):
-        return loaded.get(str(source)) or load_vocoder(source, *arguments)
-
-    def run(*arguments, vocoder="fast", out="out"):
-        return invoke("vocode", *arguments, "--vocoder", runs.get(vocoder, vocoder), "--out", out)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(vocoders, "load_vocoder", load)
-    vocoders.load_pretrained_vocoder.cache_clear()
-    yield run
-    vocoders.load_pretrained_vocoder.cache_clear()
 
 
 def samples_of(path: Path | str) -> np.ndarray:
@@ -74,11 +41,11 @@ def a_mel(frames: int = 12, bins: int = AUDIO.mel_bins) -> np.ndarray:
 
 # -- sounds ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("vocoder", list(RUNS))
+@pytest.mark.parametrize("vocoder", list(VOCODERS))
 def test_every_length_is_kept(vocode, vocoder, tmp_path):
     """From one sample over less than a window to some hops and a bit."""
     lengths = (1, 2, 255, 256, 257, 511, 512, 513, 1_024, 8_000)
-    rate = RUNS[vocoder].audio.sample_rate
+    rate = VOCODERS[vocoder].audio.sample_rate
     (tmp_path / "in").mkdir()
     for length in lengths:
         save_wav(tmp_path / f"in/{length}.wav", tone(length, rate), rate)
@@ -105,13 +72,13 @@ def test_every_format_comes_at_the_vocoders_rate_and_length(vocode, name, rate, 
     assert np.sqrt(np.mean(made**2)) == pytest.approx(np.sqrt(np.mean(sound**2)), rel=0.5)  # not silent, not wild
 
 
-def test_what_is_written_is_what_the_vocoder_makes_of_the_mel(vocode, runs, loaded):
+def test_what_is_written_is_what_the_vocoder_makes_of_the_mel(vocode, loaded):
     sound = tone(6_000, RATE)  # no whole number of hops
     save_wav("a.wav", sound, RATE, subtype="FLOAT")
     assert vocode("a.wav").code == 0
     padded = np.pad(sound, (0, -len(sound) % HOP))
     mel = spectral.mel_spectrogram(tf.constant(padded[None]), AUDIO).numpy()
-    wanted = loaded[str(runs["fast"])].vocode(mel)[0, :6_000]
+    wanted = loaded["fast"].vocode(mel)[0, :6_000]
     np.testing.assert_allclose(samples_of("out/a.wav"), np.clip(wanted * 32_768, -32_768, 32_767), atol=1)
 
 
@@ -139,10 +106,10 @@ def test_sub_folders_are_kept(vocode, tmp_path):
     assert re.fullmatch(r"4 sounds in out: 0\.2 s of sound in \d+\.\d\d s, \d+ times real time\n", ended.stdout)
 
 
-def test_a_wav_says_who_made_it(vocode, runs, loaded):
+def test_a_wav_says_who_made_it(vocode, loaded):
     save_wav("a.wav", tone(900, RATE), RATE)
     vocode("a.wav")
-    facts = loaded[str(runs["fast"])].metadata()
+    facts = loaded["fast"].metadata()
     assert json.loads(read_comment("out/a.wav")) == {
         "made_by": "melgan-tf", **{f"vocoder_{key}": value for key, value in facts.items()}}
     values = json.loads(invoke("info", "out/a.wav", "--json").stdout)
@@ -160,11 +127,11 @@ def test_what_exceeds_full_scale_is_told(vocode):
 
 @pytest.mark.parametrize("shape", [lambda mel: mel, lambda mel: mel[None], lambda mel: mel.astype(np.float64),
                                    lambda mel: mel.astype(">f4"), np.asfortranarray])
-def test_a_mel_is_rendered_whole(vocode, runs, loaded, shape):
+def test_a_mel_is_rendered_whole(vocode, loaded, shape):
     mel = a_mel()
     np.save("a.npy", shape(mel))
     assert vocode("a.npy").code == 0
-    wanted = loaded[str(runs["fast"])].vocode(mel[None])[0]
+    wanted = loaded["fast"].vocode(mel[None])[0]
     assert len(wanted) == 12 * HOP
     np.testing.assert_allclose(samples_of("out/a.wav"), wanted * 32_768, atol=1)
 
@@ -255,18 +222,18 @@ def test_a_mel_on_another_scale_is_refused(vocode, tmp_path):
     check()
 
 
-@pytest.mark.parametrize("vocoder", list(RUNS))
+@pytest.mark.parametrize("vocoder", list(VOCODERS))
 def test_the_loudest_sounds_mel_is_not(vocoder):
     """All of full scale: a square wave, a sine, and a click."""
-    audio = RUNS[vocoder].audio
+    audio = VOCODERS[vocoder].audio
     sine = np.sin(2 * np.pi * 3_000 * np.arange(8_000) / audio.sample_rate)
     for sound in (np.sign(sine), sine, np.eye(1, 8_000, 4_000)[0], np.ones(8_000)):
         mel = spectral.mel_spectrogram(tf.constant(sound[None], tf.float32), audio).numpy()
         assert mel.max() < 8
 
 
-def test_what_does_not_become_a_sound_is_one_line(vocode, runs, loaded, monkeypatch, tmp_path):
-    monkeypatch.setitem(vars(loaded[str(runs["fast"])]), "vocode",
+def test_what_does_not_become_a_sound_is_one_line(vocode, loaded, monkeypatch, tmp_path):
+    monkeypatch.setitem(vars(loaded["fast"]), "vocode",
                         lambda mel, start=0: np.full((1, mel.shape[1] * HOP), np.nan))
     save_wav("a.wav", tone(900, RATE), RATE)
     check = unchanged(tmp_path)

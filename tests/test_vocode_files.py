@@ -16,7 +16,6 @@ from tiny_vocoders import ship, tiny, tone, write_run
 
 from melgan_tf.audio.decode import read_comment
 from melgan_tf.audio.wav import save_wav
-from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference import vocoder as vocoders
 from melgan_tf.inference.vocode_files import vocode_files
@@ -24,33 +23,6 @@ from melgan_tf.inference.vocode_plan import plan
 from melgan_tf.inference.vocoder import load_vocoder
 
 RATE = 16_000
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vocoders")
-    return {"fast": write_run(folder / "fast", tiny()), "seed": write_run(folder / "seed", presets.get("seed"))}
-
-
-@pytest.fixture(scope="module")
-def loaded(runs):
-    return load_vocoder(runs["fast"])
-
-
-@pytest.fixture
-def vocode(runs, loaded, tmp_path, monkeypatch):
-    """Runs the command in an empty folder, by default with the fast vocoder, loaded once, and to `out`."""
-    def load(source, *arguments):
-        return loaded if str(source) == str(runs["fast"]) else load_vocoder(source, *arguments)
-
-    def run(*arguments, vocoder="fast", out="out"):
-        return invoke("vocode", *arguments, "--vocoder", runs.get(vocoder, vocoder), "--out", out)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(vocoders, "load_vocoder", load)
-    vocoders.load_pretrained_vocoder.cache_clear()
-    yield run
-    vocoders.load_pretrained_vocoder.cache_clear()
 
 
 def a_mel() -> np.ndarray:
@@ -158,7 +130,7 @@ def test_the_library_says_the_same(loaded, tmp_path):
         plan([tmp_path / "none"], tmp_path / "out")
     with pytest.raises(MelGANError, match="contains no sound file"):
         plan([tmp_path], tmp_path / "out")
-    done = vocode_files(loaded, [])
+    done = vocode_files(loaded["fast"], [])
     assert (done.files, done.seconds, done.clipped) == ([], 0.0, [])
 
 
@@ -176,8 +148,8 @@ def test_a_vocoder_that_is_none(vocode, monkeypatch, tmp_path, vocoder, parts, c
     check()
 
 
-def test_a_run_without_a_checkpoint(vocode, runs, tmp_path):
-    run = shutil.copytree(runs["fast"], tmp_path / "run")
+def test_a_run_without_a_checkpoint(vocode, vocoder_runs, tmp_path):
+    run = shutil.copytree(vocoder_runs["fast"], tmp_path / "run")
     shutil.rmtree(run / "checkpoints")
     save_wav("a.wav", tone(900, RATE), RATE)
     vocode("a.wav", vocoder="run").one_line("run has no checkpoint yet", "train it first", code=1)

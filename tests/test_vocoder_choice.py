@@ -8,52 +8,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from command_line import invoke, unchanged
-from tiny_vocoders import MELGAN, ship, tiny, tone, write_run
+from tiny_vocoders import ship, tiny, tone
+from told import Told
 
 from melgan_tf.config import AudioConfig, from_dict, presets, to_dict
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
-from melgan_tf.inference import vocoder as vocoders
 from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.vocoder import choose_vocoder, load_vocoder, vocoder_for
 from melgan_tf.models.spectrogram_gan.networks import Generator
-from melgan_tf.progress import Progress
 
 SEED = presets.get("seed")
 FALLBACK = "no bundled vocoder matches this mel configuration; falling back to Griffin-Lim"
-
-
-class Told(Progress):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    """A relative name means only what the test puts there; what was loaded under a name is forgotten."""
-    monkeypatch.chdir(tmp_path)
-    vocoders.load_pretrained_vocoder.cache_clear()
-    yield
-    vocoders.load_pretrained_vocoder.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vocoders")
-    configs = {"fast": tiny(), "melgan": tiny(model=MELGAN), "seed": SEED}
-    return {name: write_run(folder / name, config) for name, config in configs.items()}
-
-
-@pytest.fixture
-def package(monkeypatch, tmp_path):
-    """The package brings along two vocoders, for the presets' mels."""
-    return ship(monkeypatch, tmp_path / "weights", vocoder_16k=tiny(seed=1), vocoder_22k=tiny("vocoder-22k", seed=1))
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 # -- which vocoder for which mels ------------------------------------------------------------------------------------
@@ -80,11 +48,11 @@ def test_no_vocoder_is_found_for_other_mels(package, field):
     assert str(error.value).count(" / ") == 2  # "model / vocoder", and one field
 
 
-def test_the_choice(package, runs):
+def test_the_choice(package, vocoder_runs):
     told = Told()
     assert choose_vocoder(None, SEED.audio, told).name == "vocoder-16k"
     assert choose_vocoder("griffin-lim", SEED.audio, told).name == "griffin-lim"
-    assert choose_vocoder(str(runs["melgan"]), SEED.audio, told).name == str(runs["melgan"])
+    assert choose_vocoder(str(vocoder_runs["melgan"]), SEED.audio, told).name == str(vocoder_runs["melgan"])
     assert told.warnings == []
 
 
@@ -97,9 +65,9 @@ def test_griffin_lim_is_a_name_too(package, typo):
 # -- sounds rendered with a vocoder ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["fast", "melgan"])
-def test_the_sampler_renders_with_the_vocoder(runs, name):
+def test_the_sampler_renders_with_the_vocoder(loaded, name):
     """As the vocoder itself does, from mels brought to its scale by hand: linear power to its logarithm."""
-    vocoder = load_vocoder(runs[name])
+    vocoder = loaded[name]
     sampler = Sampler(Generator(weight_std=0.1, seed=3), SEED, vocoder=vocoder)
     made = sampler.generate(seed=7, count=3)
     assert made["audio"].shape == (3, SEED.data.clip_samples)
@@ -130,41 +98,42 @@ def record(folder) -> dict:
     return json.loads((folder / "sounds.json").read_text())
 
 
-def test_generate_takes_the_packages_vocoder_and_says_so(runs, package, tmp_path):
-    ended = invoke("generate", runs["seed"], "--out", "ours", "--count", 2)
+def test_generate_takes_the_packages_vocoder_and_says_so(vocoder_runs, package, tmp_path):
+    ended = invoke("generate", vocoder_runs["seed"], "--out", "ours", "--count", 2)
     assert (ended.code, ended.stderr) == (0, "")
     values = record(tmp_path / "ours")
     assert values["vocoder"] == load_vocoder("vocoder-16k").metadata()
     assert values["vocoder"]["name"] == "vocoder-16k"
     assert (values["preset"], values["audio_fingerprint"]) == ("seed", SEED.audio.fingerprint())
-    again = invoke("generate", runs["seed"], "--out", "named", "--count", 2, "--vocoder", "vocoder-16k")
+    again = invoke("generate", vocoder_runs["seed"], "--out", "named", "--count", 2, "--vocoder", "vocoder-16k")
     assert again.code == 0
     for file in ("seed0-0000.wav", "seed0-0001.wav"):
         assert (tmp_path / "ours" / file).read_bytes() == (tmp_path / "named" / file).read_bytes()
 
 
-def test_griffin_lim_restores_the_sounds_of_old(runs, package, tmp_path):
-    assert invoke("generate", runs["seed"], "--out", "old", "--count", 2, "--vocoder", "griffin-lim").code == 0
-    assert invoke("generate", runs["seed"], "--out", "new", "--count", 2).code == 0
+def test_griffin_lim_restores_the_sounds_of_old(vocoder_runs, package, tmp_path):
+    assert invoke("generate", vocoder_runs["seed"], "--out", "old", "--count", 2, "--vocoder", "griffin-lim").code == 0
+    assert invoke("generate", vocoder_runs["seed"], "--out", "new", "--count", 2).code == 0
     assert record(tmp_path / "old")["vocoder"] == {"name": "griffin-lim", "iterations": 32}
-    trained = load_sound_model(runs["seed"], vocoder="griffin-lim")
+    trained = load_sound_model(vocoder_runs["seed"], vocoder="griffin-lim")
     plain = Sampler(trained.sampler.generator, SEED).generate(0, 2)["audio"]  # as it was before there were vocoders
     np.testing.assert_array_equal(trained.sampler.generate(0, 2)["audio"], plain)
     first = "seed0-0000.wav"
     assert (tmp_path / "old" / first).read_bytes() != (tmp_path / "new" / first).read_bytes()
 
 
-def test_generate_without_a_vocoder_that_fits_says_griffin_lim(runs, monkeypatch, tmp_path):
+def test_generate_without_a_vocoder_that_fits_says_griffin_lim(vocoder_runs, monkeypatch, tmp_path):
     ship(monkeypatch, tmp_path / "weights", vocoder_22k=tiny("vocoder-22k"))
-    ended = invoke("generate", runs["seed"], "--out", "out", "--count", 1)
+    ended = invoke("generate", vocoder_runs["seed"], "--out", "out", "--count", 1)
     assert (ended.code, ended.stderr) == (
         0, f"warning: {FALLBACK}\n")
     assert record(tmp_path / "out")["vocoder"]["name"] == "griffin-lim"
 
 
-def test_generate_with_a_run_of_a_vocoder(runs, package, tmp_path):
-    assert invoke("generate", runs["seed"], "--out", "out", "--count", 1, "--vocoder", runs["melgan"]).code == 0
-    assert record(tmp_path / "out")["vocoder"] == load_vocoder(runs["melgan"]).metadata()
+def test_generate_with_a_run_of_a_vocoder(vocoder_runs, package, tmp_path):
+    ended = invoke("generate", vocoder_runs["seed"], "--out", "out", "--count", 1, "--vocoder", vocoder_runs["melgan"])
+    assert (ended.code, ended.stderr) == (0, "")
+    assert record(tmp_path / "out")["vocoder"] == load_vocoder(vocoder_runs["melgan"]).metadata()
 
 
 @pytest.mark.parametrize("command", [("generate", "--out", "out"), ("export", "--out", "out"),
@@ -175,31 +144,31 @@ def test_generate_with_a_run_of_a_vocoder(runs, package, tmp_path):
                      "mel_bins: 64 / 80", "max_hz: 8000.0 / 11025.0", "mel_scale: htk / slaney",
                      "padding: centre / half-hop")),
     ("vocoder-16", ("did you mean 'vocoder-16k'?",)), ("seed", ("makes mels from noise",))])
-def test_a_vocoder_that_does_not_fit_is_refused(runs, package, tmp_path, command, choice, parts):
+def test_a_vocoder_that_does_not_fit_is_refused(vocoder_runs, package, tmp_path, command, choice, parts):
     (tmp_path / "sounds").mkdir()
-    choice = runs["seed"] if choice == "seed" else choice
+    choice = vocoder_runs["seed"] if choice == "seed" else choice
     check = unchanged(tmp_path)
-    ended = invoke(command[0], runs["seed"], *command[1:], "--vocoder", choice)
+    ended = invoke(command[0], vocoder_runs["seed"], *command[1:], "--vocoder", choice)
     ended.one_line(*parts, code=2)
     assert "compression" not in ended.stderr  # that could be converted
     check()
 
 
-def test_generate_on_a_vocoder_says_what_to_do_instead(runs, package, tmp_path):
+def test_generate_on_a_vocoder_says_what_to_do_instead(vocoder_runs, package, tmp_path):
     check = unchanged(tmp_path)
-    for source in (runs["fast"], "vocoder-16k"):
+    for source in (vocoder_runs["fast"], "vocoder-16k"):
         invoke("generate", source, "--out", "out").one_line(
             f"{source} is a vocoder", f"melgan-tf vocode SOUND --vocoder {source}", code=2)
     check()
     with pytest.raises(UsageError, match="makes no sounds of its own: melgan-tf vocode SOUND --vocoder"):
-        load_sound_model(runs["fast"])
+        load_sound_model(vocoder_runs["fast"])
 
 
 @pytest.mark.parametrize("command", [("evaluate", "--reference", "sounds"), ("export", "--out", "out")])
-def test_a_vocoder_takes_no_vocoder(runs, package, tmp_path, command):
+def test_a_vocoder_takes_no_vocoder(vocoder_runs, package, tmp_path, command):
     (tmp_path / "sounds").mkdir()
     check = unchanged(tmp_path)
-    for source in (runs["fast"], "vocoder-16k"):
+    for source in (vocoder_runs["fast"], "vocoder-16k"):
         invoke(command[0], source, *command[1:], "--vocoder", "griffin-lim").one_line(
             f"{source} is a vocoder itself", "remove --vocoder", code=2)
     check()

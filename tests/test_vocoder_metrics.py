@@ -9,30 +9,21 @@ import sys
 import librosa
 import numpy as np
 import pytest
+from copy_synthesis import FIGURES, HOP, RATE, SEED, figures
 from drums import decaying as drum
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation import vocoder_metrics
-from melgan_tf.evaluation.tables import to_json
 from melgan_tf.evaluation.vocoder_metrics import measure_pairs
 
-SEED = AudioConfig(compression="log10")
 MUSIC = AudioConfig(sample_rate=22_050, hop_samples=256, mel_bins=80, max_hz=11_025.0, mel_scale="slaney",
                     mel_norm="slaney", power=1.0, padding="half-hop", compression="log10")
-RATE, HOP = SEED.sample_rate, SEED.hop_samples
-FIGURES = ("log_mel_l1", "stft", "stft_convergence", "stft_log_magnitude", "onset_error", "edge_click", "dc_offset",
-           "frame_rate_buzz")
-FIELDS = [name.replace("onset_error", "onset_error_db") for name in FIGURES]
 
 
 @pytest.fixture(scope="module")
 def real() -> np.ndarray:
     return drum()
-
-
-def figures(made: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    return {name: value for name, value in to_json(measure_pairs([(made, real)], SEED)).items() if name in FIGURES}
 
 
 def only(found: dict[str, float], moved: set[str], still: dict[str, float]) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-from run_contents import Lines, events
+from run_contents import events
 from run_contents import history as read_history
+from told import Told
 from vocoder_settings import CLIP, JUDGED, SPECTRAL, settings
 
 from melgan_tf.config.registry import build_network
@@ -48,7 +49,7 @@ def stopped_and_not(config, folder, path, stops):
     """Asserts that a run with stops ends as one without, both at the last of the stops."""
     run(with_training(config, steps=stops[-1]), folder, path / "whole")
     for stop, before in zip(stops, [None, *stops], strict=False):
-        lines = Lines()
+        lines = Told()
         assert run(with_training(config, steps=stop), folder, path / "run", lines).steps == stop
         assert lines.warnings == []
         assert before is None or any(line.startswith(f"resuming at step {before} ") for line in lines.lines)
@@ -89,7 +90,7 @@ def test_a_run_of_a_generator_alone_trains_on_with_the_rest_new(sound_folder, tm
                          {"epoch": 0, "audio_fingerprint": config.audio.fingerprint()})
     RunDirectory(tmp_path).write(config, {"imported_from": "elsewhere"}, {})
     for steps, words in ((1, "starting from the generator in the checkpoint"), (2, "resuming at step 1 ")):
-        lines = Lines()
+        lines = Told()
         assert run(with_training(config, steps=steps), sound_folder, tmp_path, lines).steps == steps
         assert lines.warnings == []
         assert any(line.startswith(words) for line in lines.lines)
@@ -133,7 +134,7 @@ def test_a_run_comes_nearer_to_the_sounds_and_shows_it(sound_folder, tmp_path):
     """Without corrections, which bring even an untrained model near."""
     config = settings("smallest", SPECTRAL, batch_size=8, epochs=4, checkpoint_every=1, preview_every=4, log_every=3,
                       generator_learning_rate=3e-3)
-    lines = Lines()
+    lines = Told()
     result = run(config, sound_folder, tmp_path, lines)
     per_epoch = -(-result.sounds.clips // 8)
     assert (result.steps, result.epochs, len(result.sounds)) == (4 * per_epoch, 4, 24)

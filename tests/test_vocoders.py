@@ -8,7 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_vocoders import CARD, MELGAN, STEP, ship, tiny, tone, write_run
+from tiny_vocoders import CARD, STEP, VOCODERS, tiny, tone, write_run
+from told import Told
 
 from melgan_tf import weights
 from melgan_tf.config import AudioConfig, Config, from_dict, presets
@@ -17,44 +18,11 @@ from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference import vocoder as vocoders
 from melgan_tf.inference.vocoder import load_vocoder, vocoder_for
-from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 
 SEED = presets.get("seed")
-CONFIGS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}
+pytestmark = pytest.mark.usefixtures("elsewhere")
 SHIPPED = ("vocoder-16k", "vocoder-22k", "vocoder-44k")
-
-
-class Told(Progress):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    """A relative name means nothing but what the test puts there; what was loaded under a name is forgotten."""
-    monkeypatch.chdir(tmp_path)
-    vocoders.load_pretrained_vocoder.cache_clear()
-    yield
-    vocoders.load_pretrained_vocoder.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vocoders")
-    return {name: write_run(folder / name, config) for name, config in CONFIGS.items()} | {
-        "seed": write_run(folder / "seed", SEED)}
-
-
-@pytest.fixture
-def package(monkeypatch, tmp_path):
-    """The package brings along two vocoders, for the presets' mels."""
-    return ship(monkeypatch, tmp_path / "weights", vocoder_16k=tiny(seed=1), vocoder_22k=tiny("vocoder-22k", seed=1))
 
 
 def a_mel(audio: AudioConfig, frames: int = 9, seed: int = 0) -> np.ndarray:
@@ -64,12 +32,12 @@ def a_mel(audio: AudioConfig, frames: int = 9, seed: int = 0) -> np.ndarray:
 
 # -- loading ---------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_a_run_is_loaded_with_its_weights(runs, name):
-    vocoder = load_vocoder(runs[name])
-    config = CONFIGS[name]
+@pytest.mark.parametrize("name", VOCODERS)
+def test_a_run_is_loaded_with_its_weights(vocoder_runs, name):
+    vocoder = load_vocoder(vocoder_runs[name])
+    config = VOCODERS[name]
     assert (vocoder.config, vocoder.audio, vocoder.name, vocoder.step, vocoder.card) == (
-        config, config.audio, str(runs[name]), STEP, {})
+        config, config.audio, str(vocoder_runs[name]), STEP, {})
     mel = a_mel(config.audio)
     made = vocoder.vocode(mel)
     assert made.shape == (2, 9 * config.audio.hop_samples)
@@ -78,16 +46,16 @@ def test_a_run_is_loaded_with_its_weights(runs, name):
     np.testing.assert_allclose(made, again(mel).numpy(), atol=1e-4 * np.abs(made).max())
 
 
-def test_facts_name_preset_step_weights_and_mels(runs):
-    vocoder = load_vocoder(runs["fast"])
-    assert vocoder.metadata() == {"name": str(runs["fast"]), "preset": "vocoder-16k", "step": STEP,
-                               "weights": vocoder.weights, "audio_fingerprint": CONFIGS["fast"].audio.fingerprint()}
+def test_facts_name_preset_step_weights_and_mels(vocoder_runs):
+    vocoder = load_vocoder(vocoder_runs["fast"])
+    assert vocoder.metadata() == {"name": str(vocoder_runs["fast"]), "preset": "vocoder-16k", "step": STEP,
+                               "weights": vocoder.weights, "audio_fingerprint": VOCODERS["fast"].audio.fingerprint()}
     assert len(vocoder.weights) == 12
-    assert vocoder.weights != load_vocoder(runs["melgan"]).weights
+    assert vocoder.weights != load_vocoder(vocoder_runs["melgan"]).weights
 
 
-def test_a_melgan_is_loaded_without_weight_norm(runs):
-    assert not load_vocoder(runs["melgan"]).model.weight_norm
+def test_a_melgan_is_loaded_without_weight_norm(vocoder_runs):
+    assert not load_vocoder(vocoder_runs["melgan"]).model.weight_norm
 
 
 def test_the_packages_own_is_loaded_by_name(package):
@@ -117,21 +85,21 @@ def test_a_name_that_is_none_is_told_the_nearest(package, source, parts):
     assert all(part in str(error.value) for part in parts)
 
 
-def test_a_run_of_another_kind_is_refused(runs):
+def test_a_run_of_another_kind_is_refused(vocoder_runs):
     with pytest.raises(UsageError, match="is a run of preset 'seed', which makes mels from noise: give the run of a"):
-        load_vocoder(runs["seed"])
+        load_vocoder(vocoder_runs["seed"])
 
 
-def test_a_run_without_a_checkpoint_is_refused(runs, tmp_path):
-    run = shutil.copytree(runs["fast"], tmp_path / "run")
+def test_a_run_without_a_checkpoint_is_refused(vocoder_runs, tmp_path):
+    run = shutil.copytree(vocoder_runs["fast"], tmp_path / "run")
     shutil.rmtree(run / "checkpoints")
     for choice in ("last", "best"):
         with pytest.raises(MelGANError, match=f"^{run} has no checkpoint yet: train it first"):
             load_vocoder(run, choice)
 
 
-def test_damage_is_told_and_the_checkpoint_before_it_taken(runs, tmp_path):
-    run, told = shutil.copytree(runs["fast"], tmp_path / "run"), Told()
+def test_damage_is_told_and_the_checkpoint_before_it_taken(vocoder_runs, tmp_path):
+    run, told = shutil.copytree(vocoder_runs["fast"], tmp_path / "run"), Told()
     (run / "checkpoints/step-00000009.npz").write_bytes(b"")
     assert load_vocoder(run, progress=told).step == STEP
     assert len(told.warnings) == 1
@@ -141,8 +109,8 @@ def test_damage_is_told_and_the_checkpoint_before_it_taken(runs, tmp_path):
         load_vocoder(run)
 
 
-def test_the_best_checkpoint_on_request(runs, tmp_path):
-    run = shutil.copytree(runs["fast"], tmp_path / "run")
+def test_the_best_checkpoint_on_request(vocoder_runs, tmp_path):
+    run = shutil.copytree(vocoder_runs["fast"], tmp_path / "run")
     store = CheckpointStore(run / "checkpoints")
     store.mark_best(STEP)
     state, meta = load(store.file(STEP))
@@ -150,8 +118,8 @@ def test_the_best_checkpoint_on_request(runs, tmp_path):
     assert (load_vocoder(run, "best").step, load_vocoder(run).step) == (STEP, 8)
 
 
-def test_a_checkpoint_for_other_mels_is_refused(runs, tmp_path):
-    run = shutil.copytree(runs["fast"], tmp_path / "run")
+def test_a_checkpoint_for_other_mels_is_refused(vocoder_runs, tmp_path):
+    run = shutil.copytree(vocoder_runs["fast"], tmp_path / "run")
     record = json.loads((run / "config.json").read_text())
     record["config"]["audio"]["floor"] = 1e-3
     (run / "config.json").write_text(json.dumps(record))
@@ -238,10 +206,10 @@ def test_the_card_of_a_shipped_vocoder_tells_all(shipped):
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", VOCODERS)
 @pytest.mark.parametrize("seconds", [1e-6, 0.1, 0.21, 100.0])
-def test_pieces_join_to_the_whole(runs, name, seconds):
-    vocoder = load_vocoder(runs[name])
+def test_pieces_join_to_the_whole(loaded, name, seconds):
+    vocoder = loaded[name]
     mel = a_mel(vocoder.audio, 40)[0]
     whole = vocoder.vocode(mel[None])[0]
     parts = list(vocoder.in_chunks(mel, seconds))
@@ -253,6 +221,6 @@ def test_pieces_join_to_the_whole(runs, name, seconds):
 
 
 @pytest.mark.parametrize("seconds", [0, -1.0, np.nan, np.inf])
-def test_pieces_of_no_length_are_refused(runs, seconds):
+def test_pieces_of_no_length_are_refused(loaded, seconds):
     with pytest.raises(UsageError, match="give a positive number"):
-        list(load_vocoder(runs["fast"]).in_chunks(a_mel(CONFIGS["fast"].audio)[0], seconds))
+        list(loaded["fast"].in_chunks(a_mel(VOCODERS["fast"].audio)[0], seconds))

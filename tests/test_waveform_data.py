@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 
 import numpy as np
 import pytest
 import soundfile
 from drums import write_drums
+from told import Told
 
 from melgan_tf.config import presets
 from melgan_tf.data.waveform_dataset import WaveformSet, clip_batches, clip_count, load_waveforms
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.progress import Progress
 from melgan_tf.storage.run_directory import with_training
 
 RATE, CLIP = 16_000, 1_024
@@ -172,20 +171,9 @@ def test_sounds_come_at_the_rate_of_the_configuration(tmp_path):
 
 
 def test_progress_counts_every_file(sound_folder):
-    class Listening(Progress):
-        done = 0
-
-        @contextlib.contextmanager
-        def task(self, description, total, unit, done=0):
-            assert (description, total, unit) == ("reading sounds", 24, "files")
-            yield self.advance
-
-        def advance(self, count):
-            self.done += count
-
-    listening = Listening()
-    load_waveforms(sound_folder, settings(), listening)
-    assert listening.done == 24
+    told = Told()
+    load_waveforms(sound_folder, settings(), told)
+    assert (told.tasks, told.done) == ([("reading sounds", 24, "files")], 24)
 
 
 def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):

@@ -37,6 +37,10 @@ def tiny(name: str = "vocoder-16k", model: FastVocoderConfig | MelGANConfig = FA
     return with_training(config, seed=seed)
 
 
+#: Of each kind, and for the mels of two presets.
+VOCODERS = {"fast": tiny(), "fast 22k": tiny("vocoder-22k"), "melgan": tiny(model=MELGAN)}
+
+
 def write_run(folder: Path, config: Config) -> Path:
     """A run of a vocoder, or of a sound model, with the weights that training begins with."""
     model = build_network(config, training=True) if config.family.makes == "waveforms" else Generator(
