@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,19 +23,29 @@ from outcome import Outcome  # noqa: E402  the folder is a program, not a packag
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=["sounds"])
-    parser.add_argument("--tries", type=int, default=20_000)
+    parser.add_argument("kind", choices=list(KINDS))
+    parser.add_argument("--tries", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="replay one case")
+    parser.add_argument("--only", help="replay one case, by its number or name")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, default=Path("build/faults"), metavar="FOLDER")
     arguments = parser.parse_args()
-    import damaged_sounds
-    outcome = Outcome(arguments.kind, f"python benchmarks/faults {arguments.kind} --tries {arguments.tries} "
+    tries = arguments.tries or KINDS[arguments.kind]
+    outcome = Outcome(arguments.kind, f"python benchmarks/faults {arguments.kind} --tries {tries} "
                       f"--seed {arguments.seed}", arguments.keep)
-    damaged_sounds.run(arguments.tries, arguments.seed, outcome, arguments.workers, arguments.only)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.kind == "sounds":
+            import damaged_sounds
+            damaged_sounds.run(tries, arguments.seed, outcome, arguments.workers,
+                               None if arguments.only is None else int(arguments.only))
+        elif arguments.kind == "files":
+            import hostile_files
+            hostile_files.run(tries, arguments.seed, outcome, Path(folder), arguments.only)
     print(json.dumps(outcome.record(), indent=1))
 
+
+#: The kinds and how many tries a full run takes.
+KINDS = {"sounds": 20_000, "files": 400}
 
 if __name__ == "__main__":
     main()
