@@ -56,7 +56,8 @@ def cases(ours: Belongings, canary: Path, rng: np.random.Generator) -> Iterator[
     whole = (ours.run / "checkpoints" / "step-00000006.npz").read_bytes()
     for index, (name, content) in enumerate(archives(whole, canary).items()):
         command = (("generate", "run", "--out", "out", "--count", 1, "--vocoder", "griffin-lim", "--quiet"),
-                   ("info", "run/checkpoints/step-00000006.npz"), ("export", "run", "--out", "out", "--checkpoint", "best"),
+                   ("info", "run/checkpoints/step-00000006.npz"),
+                   ("export", "run", "--out", "out", "--checkpoint", "best"),
                    ("train", "sounds", "--run-dir", "run", *_BRIEF))[index % 4]
         yield f"npz: {name}", _put(("run/checkpoints/step-00000006.npz", "run/checkpoints/best.npz"), content, command)
     for name, content in torch_files(canary).items():
@@ -116,7 +117,8 @@ def _records(ours: Belongings) -> dict[str, bytes]:
         "length 2^62": struct.pack("<Q", 2**62) + bytes(100),
         "its checksum is right, its length 2^40": _framed_length(2**40) + bytes(100), "cut": whole[:-100],
         "twice": whole + whole, "one flipped": whole[:100] + bytes((whole[100] ^ 1,)) + whole[101:],
-        **{f"without {key}": messages(tfrecord.example({k: v for k, v in parsed.items() if k != key})) for key in parsed},
+        **{f"without {key}": messages(tfrecord.example({k: v for k, v in parsed.items() if k != key}))
+           for key in parsed},
         "numbers as bytes": messages(tfrecord.example({**parsed, "audio": 3})),
         "a name with control characters": messages(*[tfrecord.example({**parsed, "name": b"\x1b[2J\x07"})] * 4),
         "a name that is not UTF-8": messages(*[tfrecord.example({**parsed, "name": b"\xff\xfe"})] * 4),
@@ -129,7 +131,8 @@ def _records(ours: Belongings) -> dict[str, bytes]:
 
 
 def _framed_length(length: int) -> bytes:
-    return tfrecord.frame(bytes(8))[:0] + struct.pack("<Q", length) + struct.pack("<I", _masked(struct.pack("<Q", length)))
+    packed = struct.pack("<Q", length)
+    return packed + struct.pack("<I", _masked(packed))
 
 
 def _masked(content: bytes) -> int:

@@ -145,8 +145,10 @@ def archives(whole: bytes, canary: Path) -> dict[str, bytes]:
         "a path": packed({**members, "../../../../tmp/melgan-owned.npy": members[some]}),
         "100,000 members": packed({f"m{number}.npy": b"" for number in range(100_000)}),
         "only meta": packed({"meta.npy": members["meta.npy"]}), "no members": packed({}),
-        "a pickle": pickle.dumps(Scheme(canary)), "twice": whole + whole, "compressed": packed(members, zipfile.ZIP_LZMA),
-        "not arrays": packed({**members, "readme.txt": b"hello"}), "cut": whole[:-40], "garbage before": b"x" * 999 + whole,
+        "a pickle": pickle.dumps(Scheme(canary)), "twice": whole + whole,
+        "compressed": packed(members, zipfile.ZIP_LZMA),
+        "not arrays": packed({**members, "readme.txt": b"hello"}), "cut": whole[:-40],
+        "garbage before": b"x" * 999 + whole,
     }
     return found
 
@@ -180,7 +182,7 @@ def torch_files(canary: Path) -> dict[str, bytes]:
         "bomb": file.getvalue(), "empty": b"", "text": b"hello\n" * 50, "empty dict": saved({}),
         "wrong names": saved({"a": torch.zeros(3)}), "numbers as names": saved({1: torch.zeros(3)}),
         "all the same": saved({name: torch.zeros(2, 2, 2) for name in names}),
-        "zeros": saved({name: torch.zeros(0) for name in names}), "strings": saved({name: "x" for name in names}),
+        "zeros": saved({name: torch.zeros(0) for name in names}), "strings": saved(dict.fromkeys(names, "x")),
         "control": saved({"\x1b[2J\x07": torch.zeros(3)}), "sparse": saved({"a": torch.zeros(3, 3).to_sparse()}),
         "NaN": saved({"model.1.weight_g": torch.full((512, 1, 1), float("nan"))}), "half": saved(
             {"model.1.weight_v": torch.zeros(512, 80, 7, dtype=torch.float16)}),
