@@ -73,7 +73,7 @@ def measure(vocoder: Vocoder, folder: Path) -> tuple[float, float, float]:
 
     from melgan_tf.audio.edit import is_silent
     from melgan_tf.audio.find import Skipped, find
-    from melgan_tf.audio.read import decode_folder
+    from melgan_tf.audio.isolated import decode_folder
     from melgan_tf.dsp import spectral
     from melgan_tf.evaluation.vocoder_metrics import log_mel_l1
 

@@ -82,7 +82,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _wav(path: Path) -> dict[str, Any]:
-    from melgan_tf.audio.decode import read_comment
+    from melgan_tf.audio.isolated import read_comment
 
     try:
         with storage.local(path) as file:

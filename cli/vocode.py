@@ -39,4 +39,5 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
         progress.warning(f"{file} was clipped to full scale")
     if not quiet:
         click.echo(f"{len(done.files)} sounds in {out}: {done.seconds:.1f} s of sound in {done.spent:.2f} s, "
-                   f"{done.seconds / max(done.spent, 1e-9):.0f} times real time")
+                   f"{done.seconds / max(done.spent, 1e-9):.0f} times real time"
+                   + (f"; {len(done.skipped)} skipped" if done.skipped else ""))

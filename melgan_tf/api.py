@@ -252,18 +252,20 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
         progress: reports files.
 
     Returns:
-        The files, seconds of sound, seconds spent rendering, and the files that were clipped.
+        The files, seconds of sound, seconds spent rendering, the files that were clipped, and the sounds skipped.
 
     Raises:
         UsageError: an input does not exist, or two inputs would become one file.
-        MelGANError: an input cannot be read, or a WAV not written.
+        MelGANError: no sound can be decoded, a mel cannot be read, or a WAV not written.
     """
+    from melgan_tf.audio import isolated
     from melgan_tf.inference.vocode_plan import plan
     from melgan_tf.weights.sources import vocoder_config
 
     pairs = plan([Path(source) for source in ([inputs] if isinstance(inputs, str | Path) else inputs)], Path(out))
     if vocoder is not None:
         vocoder_config(vocoder)
+    isolated.start()  # while TensorFlow loads
     runtime.start_tensorflow(threads_per_op=1)  # pieces are rendered side by side
     from melgan_tf.inference import vocoder as vocoders
     from melgan_tf.inference.vocode_files import vocode_files

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from sound_formats import FORMATS, encode, tone
 
+from melgan_tf.audio.decoder_pool import Limits
 from melgan_tf.data.clips import ClipSettings
-from melgan_tf.data.decoder_pool import Limits
 from melgan_tf.data.prepare import prepare
 
 #: What one file may take.

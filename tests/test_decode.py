@@ -5,7 +5,6 @@ For every format see test_formats.py, for damaged files test_damaged_sounds.py.
 
 from __future__ import annotations
 
-import itertools
 import os
 import struct
 import subprocess
@@ -14,10 +13,9 @@ import sys
 import librosa
 import numpy as np
 import pytest
-from encoded_sounds import RATE, chunk, db, encoded, fmt_chunk, noise, strongest_hz, tone, wav, with_data_length
+from encoded_sounds import RATE, chunk, db, encoded, fmt_chunk, noise, tone, wav, with_data_length
 
 from melgan_tf.audio import read as audio
-from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.errors import UsageError
 
 
@@ -181,51 +179,6 @@ def test_fade_out_is_half_a_cosine_on_a_copy():
     for seconds in (-1, float("nan")):
         with pytest.raises(UsageError, match="give 0 or more"):
             audio.fade_out(samples, seconds, 1000)
-
-
-# -- many files ------------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("workers", [None, 1, 3])
-def test_decode_folder_gives_clips_in_order(put, tmp_path, workers):
-    for number in range(30):  # long and short alternate, so that they finish out of order
-        put(encoded(tone(2.0 if number % 3 == 0 else 0.1, hz=200 + 20 * number), "FLAC"), f"{number:02}.flac")
-    put(encoded(np.zeros(1000, np.float32)), "10_silent.wav")
-    put(b"text", "20_text.wav")
-    sounds, _ = audio.find(tmp_path)
-    results = list(audio.decode_folder(sounds, 16_000, 4000, workers))
-    assert [sound for sound, _ in results] == sounds
-    assert [result for _, result in results if isinstance(result, Skipped)] == [
-        Skipped("10_silent.wav", "silent"), Skipped("20_text.wav", "text, not audio")]
-    for sound, clip in results:
-        if isinstance(clip, np.ndarray):
-            number = int(sound.name[:2])
-            assert (clip.dtype, clip.shape) == (np.float32, (4000,))
-            assert strongest_hz(clip[:1600], 16_000) == pytest.approx(200 + 20 * number, abs=11)
-            assert (clip[1600:] == 0).all() == (number % 3 != 0)
-
-
-def test_decode_folder_decodes_no_more_than_a_window(put):
-    sound = SoundFile(put(encoded(tone())), "sound.wav", "")
-    taken = 0
-
-    def endless():
-        nonlocal taken
-        for _ in itertools.count():
-            taken += 1
-            yield sound
-
-    clips = audio.decode_folder(endless(), 16_000, 100, workers=2)
-    for _ in range(10):
-        next(clips)
-    clips.close()
-    assert taken <= 10 + 8
-
-
-def test_decode_folder_hides_no_defect(put):
-    sound = SoundFile(put(encoded(tone())), "sound.wav", "")
-    with pytest.raises(UsageError):
-        list(audio.decode_folder([sound], 16_000, 0))
-    assert list(audio.decode_folder([], 16_000, 100)) == []
 
 
 def test_sounds_need_no_tensorflow():

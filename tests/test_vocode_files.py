@@ -105,15 +105,30 @@ def test_inputs_that_give_nothing(vocode, make, parts, code, tmp_path):
     check()
 
 
-def test_sounds_before_a_damaged_one_are_whole(vocode):
-    Path("in").mkdir()
-    save_wav("in/a.wav", tone(900, RATE), RATE)
+def test_a_damaged_sound_costs_itself(vocode):
+    Path("in/deep").mkdir(parents=True)
+    for name in ("a", "c"):
+        save_wav(f"in/{name}.wav", tone(900, RATE), RATE)
     Path("in/b.wav").write_bytes(b"RIFF")
+    soundfile.write("in/deep/d.flac", tone(90_000, RATE), RATE)
+    Path("in/deep/d.flac").write_bytes(Path("in/deep/d.flac").read_bytes()[:-40])
     ended = vocode("in")
+    assert ended.code == 0
+    assert re.match("2 sounds in out: .*; 2 skipped$", ended.stdout)
+    assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["warning"] * 2
+    assert "skipped in/b.wav: " in ended.stderr
+    assert "skipped in/deep/d.flac: damaged or truncated" in ended.stderr
+    assert sorted(str(path.relative_to("out")) for path in Path("out").rglob("*")) == ["a.wav", "c.wav"]
+    assert length_of("out/c.wav") == 900
+
+
+def test_nothing_but_damaged_sounds(vocode):
+    Path("a.wav").write_bytes(b"RIFF")
+    Path("b.wav").touch()
+    ended = vocode("a.wav", "b.wav")
     assert (ended.code, ended.stdout) == (1, "")
-    assert "b.wav" in ended.stderr
-    assert [path.name for path in Path("out").iterdir()] == ["a.wav"]
-    assert length_of("out/a.wav") == 900
+    assert ended.stderr.splitlines()[-1] == "error: none of the 2 sounds can be decoded"
+    assert not Path("out").exists()
 
 
 def test_a_place_below_a_file(vocode, tmp_path):

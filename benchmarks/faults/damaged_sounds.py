@@ -12,15 +12,17 @@ from damage import damage
 from originals import Original, originals
 from outcome import Outcome
 
-from melgan_tf.data.decoder_pool import DecoderPool, Failure, Limits, Success
+from melgan_tf.audio.decoder_pool import DecoderPool, Failure, Limits, Success, Task
 
 #: What one file may take.
 LIMITS = Limits(seconds=10, seconds_per_megabyte=0, megabytes=1024)
 _FAULTS = {"the decoder crashed": "crashed", "took longer": "hung", "decoding it takes more": "memory",
-           "an unexpected error": "unexpected error"}
+           "an unexpected error": "unexpected error", "the decoder answered": "nonsense"}
 _BATCH = 1000
 _SLACK = {"pcm": 256, "frames": 2304}  # bytes or frames that readers and encoders are careless about
 _SUMS = ("fLaC", "OggS")
+_TASK = Task("decode_task:samples_of", lambda value, content: value, lambda value: value,
+             lambda arguments: (0, 1 << 20))
 
 
 class _Whole:
@@ -74,8 +76,8 @@ def _wholes(place: Path, workers: int) -> list[_Whole]:
 def _decode(files: list[Path], workers: int) -> dict[Path, str | tuple[np.ndarray, int]]:
     """Samples and rate of each file, or the reason why there are none."""
     found: dict[Path, str | tuple[np.ndarray, int]] = {}
-    with DecoderPool("decode_task:samples_of", None, workers, LIMITS) as pool:
-        for file, result in pool.results((file, str(file), file.stat().st_size) for file in files):
+    with DecoderPool(_TASK, workers, LIMITS) as pool:
+        for file, result in pool.results((file, {"path": str(file)}, file.stat().st_size) for file in files):
             if isinstance(result, Failure):
                 found[file] = result.reason
             elif isinstance(result, Success):

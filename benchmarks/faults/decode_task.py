@@ -11,7 +11,7 @@ from melgan_tf.audio.decode import decode
 from melgan_tf.errors import DecodeError
 
 
-def samples_of(path: str, settings: object, emit: Callable) -> int:
+def samples_of(emit: Callable, path: str) -> int:
     """Decodes a file; its rate and samples are written beside it, float32, and their number is returned."""
     hertz, count = 0, 0
     with open(path + ".samples", "wb") as out, contextlib.closing(decode(path)) as blocks:

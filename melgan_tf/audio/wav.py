@@ -36,30 +36,38 @@ def save_wav(path: str | Path, samples: np.ndarray, sample_rate: int, comment: s
     save_wav_pieces(path, [samples], samples.size, sample_rate, comment, subtype)
 
 
-def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int, sample_rate: int, comment: str = "",
-                    subtype: Literal["PCM_16", "FLOAT"] = "PCM_16", loop: bool = False) -> None:
+def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int | None, sample_rate: int,
+                    comment: str = "", subtype: Literal["PCM_16", "FLOAT"] = "PCM_16", loop: bool = False) -> None:
     """Write a WAV file piece by piece, with one piece in memory at a time; otherwise as `save_wav`.
 
     Args:
         path, sample_rate, comment, subtype: as for `save_wav`.
         pieces: ``(samples,)`` each.
-        count: total number of samples.
+        count: total number of samples; None: not known yet.
         loop: mark the whole sound as a loop for samplers (a ``smpl`` chunk).
 
     Raises:
         MelGANError: as `save_wav`.
     """
-    path = Path(path)
-    if count > MAX_SAMPLES:
-        raise MelGANError(f"cannot write {printable(path)}: {count} samples are more than the maximum of a WAV file, "
-                          f"{MAX_SAMPLES}")
+    path, written = Path(path), 0
+    _check_count(path, count or 0)
     with atomic_write(path, parents=False, durable=False) as temporary, open(temporary, "wb") as file:
-        file.write(_wav_head(count, sample_rate, comment, subtype, loop))
+        file.write(_wav_head(count or 0, sample_rate, comment, subtype, loop))
         for samples in pieces:
             if samples.ndim != 1 or not np.isfinite(samples).all():
                 found = "NaN or infinity" if samples.ndim == 1 else f"an array of shape {samples.shape}"
                 raise MelGANError(f"cannot write {printable(path)}: give finite samples of one channel, not {found}")
+            _check_count(path, written := written + len(samples))
             file.write(_wav_samples(samples, subtype))
+        if count is None:
+            file.seek(0)
+            file.write(_wav_head(written, sample_rate, comment, subtype, loop))
+
+
+def _check_count(path: Path, count: int) -> None:
+    if count > MAX_SAMPLES:
+        raise MelGANError(f"cannot write {printable(path)}: {count} samples are more than the maximum of a WAV file, "
+                          f"{MAX_SAMPLES}")
 
 
 def encode_wav(samples: np.ndarray, sample_rate: int) -> bytes:
@@ -89,7 +97,7 @@ def _wav_head(count: int, sample_rate: int, comment: str, subtype: str, loop: bo
         chunks.append((b"fact", struct.pack("<I", count)))
     if loop:  # ns per sample, unity note 60; one loop: forward, from the first sample to the last, infinite
         chunks.append((b"smpl", struct.pack("<9I6I", 0, 0, round(1e9 / sample_rate), 60, 0, 0, 0, 1, 0,
-                                            0, 0, 0, count - 1, 0, 0)))
+                                            0, 0, 0, max(0, count - 1), 0, 0)))
     if comment:
         chunks.append((b"LIST", b"INFO" + _chunk(b"ICMT", comment.encode("utf-8", "replace") + b"\0")))
     head = b"WAVE" + b"".join(_chunk(name, content) for name, content in chunks)

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf import storage
+from melgan_tf.audio import decoder_pool
 from melgan_tf.audio.find import Skipped, SoundFile, count, scan
-from melgan_tf.data import decoder_pool, shards
+from melgan_tf.data import shards, tfrecord
 from melgan_tf.data.clips import ClipSettings, clips
 from melgan_tf.data.journal import Journal
 from melgan_tf.data.shard_writer import Counts, DedupIndex, ShardWriter, writing
@@ -29,6 +30,9 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.prefetch import Prefetcher
+
+_MAX_RECORD_OVERHEAD = 1 << 10  # bytes of a record besides samples and names
+_MAX_BYTES_OF_A_FILE = 1 << 36  # more than a day of sound
 
 
 @dataclass(frozen=True)
@@ -54,26 +58,48 @@ class PrepareResult:
         return Journal(self.folder).skipped(self.shards)
 
 
-def clips_of(arguments: tuple[str, str, str], settings: ClipSettings, emit: Callable[[tuple], None]) -> int:
-    """Emit every clip of a file as ``(digest, clipped, record)``: the task of a process.
+def clips_of(emit: Callable[..., None], path: str, name: str, label: str, settings: dict[str, Any]) -> int:
+    """Emit the digest, the number of clipped samples and the record of every clip of a file: the task of a process.
 
     Args:
-        arguments: the file's path, name and label.
-        settings: format of the clips.
         emit: is called with each clip.
+        path, name, label: the file's.
+        settings: format of the clips: the fields of `ClipSettings`.
 
     Returns:
         The number of silent clips.
     """
-    path, name, label = arguments
-    sound, silent = SoundFile(Path(path), name, label), 0
+    form, sound, silent = ClipSettings(**settings), SoundFile(Path(path), name, label), 0
     with storage.local(storage.path(path)) as file:
-        for clip in clips(file, name, settings):
+        for clip in clips(file, name, form):
             if clip is None:
                 silent += 1
             else:
-                emit((clip.digest, clip.clipped, shards.record(clip, sound, settings)))
+                emit([clip.digest.hex(), clip.clipped], shards.record(clip, sound, form))
     return silent
+
+
+def _clip(value: Any, content: bytearray) -> tuple[bytes, int, bytes]:
+    digest, clipped = bytes.fromhex(value[0]), value[1]
+    if len(digest) != hashlib.sha256().digest_size or type(clipped) is not int or clipped < 0:
+        raise ValueError("not a clip")
+    tfrecord.check_frame(content)
+    return digest, clipped, bytes(content)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("not a number of clips")
+    return value
+
+
+def _bytes_of_clips(arguments: dict[str, Any]) -> tuple[int, int]:
+    names = 4 * (len(arguments["name"]) + len(arguments["label"]))
+    return 4 * arguments["settings"]["clip_samples"] + names + _MAX_RECORD_OVERHEAD, _MAX_BYTES_OF_A_FILE
+
+
+#: What the processes of a preparation do.
+CLIPS = decoder_pool.Task(f"{__name__}:{clips_of.__name__}", _clip, _number, _bytes_of_clips)
 
 
 def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = None, workers: int | None = None,
@@ -115,8 +141,7 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         wanted = {"kind": shards.KIND, "version": shards.VERSION, "shard_files": shard_files,
                   **dataclasses.asdict(settings)}
         resuming = journal.begin(wanted)
-        pool = decoder_pool.DecoderPool(f"{__name__}:{clips_of.__name__}", settings,
-                                        workers or len(os.sched_getaffinity(0)), limits)
+        pool = decoder_pool.DecoderPool(CLIPS, workers or len(os.sched_getaffinity(0)), limits)
         with pool, contextlib.closing(DedupIndex()) as dedup:
             return (runner or Preparation)(data, journal, wanted, pool, dedup, progress or Progress()).run(resuming)
 
@@ -137,6 +162,7 @@ class Preparation:
                  dedup: DedupIndex, progress: Progress) -> None:
         self.data, self.journal, self.out = data, journal, journal.out
         self.wanted, self.pool, self.dedup, self.progress = wanted, pool, dedup, progress
+        self.settings = {name: wanted[name] for name in ClipSettings.__dataclass_fields__}
         self.ignored: Counter[str] = Counter()
         self.counts = Counts()
 
@@ -203,7 +229,8 @@ class Preparation:
 
     def _write_shards(self, entries: Iterator[Entry], number: int, advance: Callable[[int], None]) -> int:
         """Write the shards from ``number`` on; returns the total number of shards."""
-        with Prefetcher() as prefetcher, contextlib.closing(self.pool.results(_jobs(entries, prefetcher))) as results:
+        with (Prefetcher() as prefetcher,
+              contextlib.closing(self.pool.results(self._jobs(entries, prefetcher))) as results):
             for first in results:
                 (self.out / shards.INDEX).unlink(missing_ok=True)  # until all shards are complete again
                 with writing(self.out / shards.shard_name(number), self.dedup) as shard:
@@ -220,6 +247,13 @@ class Preparation:
                     self.progress.line(f"{self.counts.files:,} files done")
         return number
 
+    def _jobs(self, entries: Iterator[Entry], prefetcher: Prefetcher) -> Iterator[tuple[Entry, dict | None, int]]:
+        """Yield the items of the pool: each entry with the task's arguments, for a local file."""
+        for entry, file, reason in prefetcher.prefetch(entries, lambda entry: getattr(entry.found, "path", None)):
+            if reason:
+                entry = Entry(Skipped(entry.found.name, reason), entry.size, entry.mtime_key)
+            yield entry, task_arguments(entry.found, file, self.settings), entry.size
+
     def _nothing_usable(self, shard_count: int) -> str:
         if not self.counts.files:
             return f"{self.data} contains no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
@@ -228,17 +262,11 @@ class Preparation:
                 f"{first.reason}")
 
 
-def _jobs(entries: Iterator[Entry], prefetcher: Prefetcher) -> Iterator[tuple[Entry, tuple | None, int]]:
-    """Yield the items of the pool: each entry with the task's arguments, for a local file."""
-    for entry, file, reason in prefetcher.prefetch(entries, lambda entry: getattr(entry.found, "path", None)):
-        if reason:
-            entry = Entry(Skipped(entry.found.name, reason), entry.size, entry.mtime_key)
-        yield entry, None if file is None else (str(file), entry.found.name, entry.found.label), entry.size
-
-
-def task_arguments(found: SoundFile | Skipped) -> tuple[str, str, str] | None:
+def task_arguments(found: SoundFile | Skipped, file: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Return the arguments of `clips_of`; None if there is nothing to decode."""
-    return None if isinstance(found, Skipped) else (str(found.path), found.name, found.label)
+    if isinstance(found, Skipped):
+        return None
+    return {"path": str(file), "name": found.name, "label": found.label, "settings": settings}
 
 
 def add_result(shard: ShardWriter, entry: Entry, result: Any) -> bool:

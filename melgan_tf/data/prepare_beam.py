@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from melgan_tf.data import decoder_pool, prepare, shards
-from melgan_tf.data.clips import ClipSettings
+from melgan_tf.audio import decoder_pool
+from melgan_tf.data import prepare, shards
 from melgan_tf.data.journal import Journal
 from melgan_tf.data.shard_writer import Counts, writing
 from melgan_tf.errors import MelGANError, UsageError
@@ -100,7 +100,7 @@ class _OnBeam(prepare.Preparation):
     def _run(self, chunks: list[_Chunk]) -> None:
         import apache_beam as beam
 
-        decode = functools.partial(_decode, settings=self.pool.settings, limits=self.pool.limits)
+        decode = functools.partial(_decode, settings=self.settings, limits=self.pool.limits)
         pipeline = beam.Pipeline(options=self.pipeline.parsed())
         files = (pipeline | "files" >> beam.Create(chunks) | "spread" >> beam.Reshuffle()
                  | "decode" >> beam.FlatMap(decode))
@@ -160,20 +160,20 @@ def _chunks(entries: Iterator[prepare.Entry], shard_files: int) -> Iterator[_Chu
 
 
 @functools.cache
-def _decoder(settings: ClipSettings, limits: decoder_pool.Limits
-             ) -> tuple[ThreadPoolExecutor, decoder_pool.DecoderPool]:
+def _decoder(limits: decoder_pool.Limits) -> tuple[ThreadPoolExecutor, decoder_pool.DecoderPool]:
     """Start the decoding process of this worker, and the thread that uses it: it ends with that thread."""
-    return ThreadPoolExecutor(1), decoder_pool.DecoderPool("melgan_tf.data.prepare:clips_of", settings, 1, limits)
+    return ThreadPoolExecutor(1), decoder_pool.DecoderPool(prepare.CLIPS, 1, limits)
 
 
-def _decode(chunk: _Chunk, settings: ClipSettings, limits: decoder_pool.Limits) -> list[_File]:
-    executor, pool = _decoder(settings, limits)
-    return executor.submit(_decode_here, chunk, pool).result()
+def _decode(chunk: _Chunk, settings: dict[str, Any], limits: decoder_pool.Limits) -> list[_File]:
+    executor, pool = _decoder(limits)
+    return executor.submit(_decode_here, chunk, settings, pool).result()
 
 
-def _decode_here(chunk: _Chunk, pool: decoder_pool.DecoderPool) -> list[_File]:
+def _decode_here(chunk: _Chunk, settings: dict[str, Any], pool: decoder_pool.DecoderPool) -> list[_File]:
     files = [_File(chunk.shard, chunk.first + place, entry) for place, entry in enumerate(chunk.entries)]
-    jobs = ((file, prepare.task_arguments(file.entry.found), file.entry.size) for file in files)
+    jobs = ((file, prepare.task_arguments(file.entry.found, getattr(file.entry.found, "path", None), settings),
+             file.entry.size) for file in files)
     with contextlib.closing(pool.results(jobs)) as results:
         for file, result in results:
             if isinstance(result, tuple):

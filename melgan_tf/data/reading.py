@@ -23,6 +23,7 @@ class ClipReader:
         clip_samples: length of a clip; None: the whole sound.
         progress: reports every file, under the name ``title``.
         include_silent: yield silent sounds as one sample of zero instead of skipping them.
+        kept_samples: of whole sounds, the first samples that are needed; None for all.
 
     Attributes:
         kept: the sound of each clip so far.
@@ -33,10 +34,11 @@ class ClipReader:
     """
 
     def __init__(self, source: str | Path, sample_rate: int, clip_samples: int | None,
-                 progress: Progress | None = None, title: str = "reading sounds", include_silent: bool = False) -> None:
+                 progress: Progress | None = None, title: str = "reading sounds", include_silent: bool = False,
+                 kept_samples: int | None = None) -> None:
         self.source, self.progress, self.title = source, progress or Progress(), title
         self.include_silent = include_silent
-        self.found = open_sounds(source, sample_rate, clip_samples)
+        self.found = open_sounds(source, sample_rate, clip_samples, kept_samples)
         self.kept: list[SoundFile] = []
         self.skipped = list(self.found.skipped)
         self._digest = hashlib.sha256()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from melgan_tf.audio.find import Skipped, SoundFile, find
-from melgan_tf.audio.read import decode_folder
+from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.data.shards import Prepared, is_prepared
 
 
@@ -23,6 +23,7 @@ class SoundSource:
         prepared: the shards; None for a folder of files.
         sample_rate: of the clips, Hz.
         clip_samples: length of each clip; None: the whole sound.
+        kept_samples: of whole sounds, the first samples to return; None for all.
     """
 
     files: list[SoundFile]
@@ -30,6 +31,7 @@ class SoundSource:
     prepared: Prepared | None
     sample_rate: int
     clip_samples: int | None
+    kept_samples: int | None = None
 
     def __len__(self) -> int:
         return len(self.prepared) if self.prepared else len(self.files)
@@ -41,17 +43,19 @@ class SoundSource:
             MelGANError: a shard is damaged.
         """
         if self.prepared:
-            return self.prepared.clips()
-        return decode_folder(self.files, self.sample_rate, self.clip_samples)
+            return ((sound, clip[:self.kept_samples]) for sound, clip in self.prepared.clips())
+        return decode_folder(self.files, self.sample_rate, self.clip_samples, self.kept_samples)
 
 
-def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None) -> SoundSource:
+def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None,
+                kept_samples: int | None = None) -> SoundSource:
     """Find the sounds in a folder, or open prepared shards.
 
     Args:
         source: a folder of sounds, searched recursively, or one written by `melgan-tf prepare`.
         sample_rate: of the clips, Hz.
         clip_samples: length of a clip; None: the whole sound.
+        kept_samples: of whole sounds, the first samples that are needed; None for all.
 
     Raises:
         UsageError: the folder does not exist, or its prepared clips have another rate or length.
@@ -60,9 +64,9 @@ def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None) 
     if is_prepared(source):
         prepared = Prepared.open(source)
         prepared.require(sample_rate, clip_samples)
-        return SoundSource([], [], prepared, sample_rate, clip_samples)
+        return SoundSource([], [], prepared, sample_rate, clip_samples, kept_samples)
     files, skipped = find(source)
-    return SoundSource(files, skipped, None, sample_rate, clip_samples)
+    return SoundSource(files, skipped, None, sample_rate, clip_samples, kept_samples)
 
 
 def at_intervals(count: int, wanted: int) -> np.ndarray:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from melgan_tf import storage
-from melgan_tf.audio.decode import decode
-from melgan_tf.audio.find import SoundFile
+from melgan_tf.audio.isolated import measure
 from melgan_tf.data.shards import Prepared, is_prepared
 from melgan_tf.data.sources import open_sounds
-from melgan_tf.errors import DecodeError, MelGANError
+from melgan_tf.errors import MelGANError
 
 _MAX_FILES = 48  # decoded
 _MAX_SECONDS = 10.0  # decoded of each file, and the length that longer ones count as
@@ -54,21 +51,11 @@ def survey(source: str | Path) -> Survey:
         index = Prepared.open(source).index
         return Survey(index["clips"], 0, index["clip_samples"] / index["sample_rate"], index["sample_rate"])
     files = open_sounds(source, 44_100, None).files
-    measured = [found for file in files[::max(1, len(files) // _MAX_FILES)] if (found := _measure(file))]
+    chosen = files[::max(1, len(files) // _MAX_FILES)]
+    measured = [(samples / rate, rate) for rate, samples in filter(None, measure(chosen, _MAX_SECONDS))]
     if not measured:
         raise MelGANError(f"no sound in {source} can be decoded: give another folder, or the preset with --preset")
     labels = {file.label for file in files}
     return Survey(len(files), len(labels - {""}), min(_MAX_SECONDS, median(seconds for seconds, _ in measured)),
                   Counter(rate for _, rate in measured).most_common(1)[0][0])
 
-
-def _measure(file: SoundFile) -> tuple[float, int] | None:
-    """Return the length, at most about `_MAX_SECONDS`, and the rate of a file; None if it cannot be decoded."""
-    seconds, rate = 0.0, 0
-    # the part before any damage counts
-    with contextlib.suppress(DecodeError, FileNotFoundError), storage.local(file.path) as local:
-        for rate, samples in decode(local, _MAX_SECONDS):
-            seconds += len(samples) / rate
-            if seconds >= _MAX_SECONDS:
-                break
-    return (seconds, rate) if seconds else None

@@ -111,6 +111,15 @@ def frame(message: bytes) -> bytes:
     return b"".join((length, _checksum(length), message, _checksum(message)))
 
 
+def check_frame(record: bytes | bytearray) -> None:
+    """Raise a `ValueError` unless this is one whole record with the right checksums."""
+    view = memoryview(record)
+    if len(record) < 16 or struct.unpack_from("<Q", record)[0] != len(record) - 16:
+        raise ValueError("not a record")
+    if _checksum(bytes(view[:8])) != view[8:12] or _checksum(bytes(view[12:-4])) != view[-4:]:
+        raise ValueError("a record with a wrong checksum")
+
+
 def _checksum(content: bytes) -> bytes:
     crc = google_crc32c.value(content)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)

@@ -81,7 +81,7 @@ def evaluate_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress
         MelGANError: the folder contains no usable sound.
     """
     audio, progress = vocoder.audio, progress or Progress()
-    source = open_sounds(reference, audio.sample_rate, None)
+    source = open_sounds(reference, audio.sample_rate, None, round(MAX_SOUND_SECONDS * audio.sample_rate))
     analyze = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((1, None), tf.float32)])
     griffin_lim = tf.function(lambda mel: mel_to_waveform(mel, audio, ITERATIONS), autograph=False,
@@ -94,7 +94,7 @@ def evaluate_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress
                     if name == "vocoder":  # each is reported once
                         progress.warning(f"skipped {sound.name}: {samples.reason}")
                 else:
-                    yield samples[:round(MAX_SOUND_SECONDS * audio.sample_rate)]
+                    yield samples
                 advance(1)
 
     def measure(name: str, vocode: Callable[[np.ndarray], Any]) -> VocoderMetrics:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from melgan_tf import storage
-from melgan_tf.audio.decode import decode
 from melgan_tf.audio.find import SoundFile, find, scan
+from melgan_tf.audio.isolated import measure
 from melgan_tf.data.clips import split_windows
 from melgan_tf.data.reading import ClipReader
 from melgan_tf.data.shards import Prepared, is_prepared
-from melgan_tf.errors import DecodeError, MelGANError
+from melgan_tf.errors import MelGANError
 from melgan_tf.inference.output_folder import recorded_labels
 from melgan_tf.progress import Progress
 from melgan_tf.storage.run_directory import RunDirectory
@@ -77,8 +76,9 @@ def load_sound_set(folder: str | Path, sample_rate: int | None = None, seconds: 
     """
     progress = progress or Progress()
     rate = sample_rate or _most_common_rate(folder)
-    reader = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}", include_silent)
-    clips = [samples[:round(seconds * rate)].copy() for samples in reader.clips()]
+    reader = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}", include_silent,
+                        round(seconds * rate))
+    clips = list(reader.clips())
     _warn(reader, progress)
     longest = max(map(len, clips))
     audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in clips])
@@ -124,9 +124,5 @@ def _warn(reader: ClipReader, progress: Progress) -> None:
 def _most_common_rate(folder: str | Path) -> int:
     if is_prepared(folder):
         return Prepared.open(folder).index["sample_rate"]
-    rates = Counter()
-    for sound in find(folder)[0]:
-        with (contextlib.suppress(DecodeError, StopIteration, FileNotFoundError), storage.local(sound.path) as file,
-              contextlib.closing(decode(file, 0.01)) as blocks):
-            rates[next(blocks)[0]] += 1
+    rates = Counter(rate for rate, _ in filter(None, measure(find(folder)[0], 0.01)))
     return rates.most_common(1)[0][0] if rates else DEFAULT_SAMPLE_RATE

@@ -55,8 +55,10 @@ class StreamingVocoder:
         self._kept = mel if self._kept is None else np.concatenate([self._kept, mel])
         return self._render(len(self._kept) - self.context)
 
-    def finish(self) -> np.ndarray:
-        """Returns the rest; the next `push` starts another sound."""
+    def finish(self, mel: np.ndarray | None = None) -> np.ndarray:
+        """Takes the last frames, if there are any; returns the rest. The next `push` starts another sound."""
+        if mel is not None:
+            self._kept = mel if self._kept is None else np.concatenate([self._kept, mel])
         rest = np.zeros(0, np.float32) if self._kept is None else self._render(len(self._kept))
         self._reset()
         return rest
@@ -74,10 +76,12 @@ class StreamingVocoder:
 def in_chunks(vocode: Vocode, mels: Iterable[np.ndarray], hop_samples: int,
               context_frames: int) -> Iterator[np.ndarray]:
     """Renders a stream of mel pieces ``(frames, mel_bins)`` to a stream of waveform pieces."""
-    stream = StreamingVocoder(vocode, hop_samples, context_frames)
+    stream, last = StreamingVocoder(vocode, hop_samples, context_frames), None
     for mel in mels:
-        yield stream.push(mel)
-    yield stream.finish()
+        if last is not None:
+            yield stream.push(last)
+        last = mel
+    yield stream.finish(last)
 
 
 def pieces(mel: np.ndarray, frames: int) -> Iterator[np.ndarray]:

@@ -1,31 +1,36 @@
 """Renders files with a vocoder: sounds are analyzed and rendered again, mels are rendered.
 
-Each input is finished before the next is read. In chunks, neither its mel nor its waveform is rendered as a whole:
-memory is that of the decoded input and one chunk.
+Everything is done in pieces: decoding, analysis, rendering, writing. Memory does not grow with the length of a sound.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.audio.read import load
-from melgan_tf.audio.wav import save_wav
+from melgan_tf.audio.find import Skipped
+from melgan_tf.audio.isolated import stream_sounds
+from melgan_tf.audio.wav import MAX_SAMPLES, save_wav_pieces
+from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.errors import DecodeError, MelGANError, UsageError, printable
 from melgan_tf.inference.streaming import in_chunks
 from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
 
-#: Frames of a sound that are analyzed at a time.
-ANALYZED_FRAMES = 4096
+#: Frames of a sound that are analyzed, and rendered unless less is asked for, at a time.
+PIECE_FRAMES = 4096
 _MAX_LOG10 = 12.0  # of log10: a full-scale sound stays below 8
+_TOO_LONG = ", the maximum of a WAV file: cut it into parts"
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,14 @@ class Vocoded:
         seconds: seconds of sound in them.
         spent: seconds of rendering, without reading and writing.
         clipped: the WAVs whose peaks were clipped to full scale.
+        skipped: the sounds that cannot be decoded, and the reasons.
     """
 
     files: list[Path]
     seconds: float
     spent: float
     clipped: list[Path]
+    skipped: list[Skipped]
 
 
 def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_seconds: float | None = None,
@@ -55,83 +62,172 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
     Args:
         vocoder: renders.
         pairs: as `melgan_tf.inference.vocode_plan.plan` returns them.
-        chunk_seconds: render pieces of this length; the result is the same.
-        progress: reports every file.
+        chunk_seconds: render pieces of this length, at most `PIECE_FRAMES`; the result is the same.
+        progress: reports every file, and a warning for each that is skipped.
 
     Raises:
         UsageError: a mel of another shape.
-        MelGANError: a file cannot be read, or a WAV cannot be written; earlier WAVs are complete.
+        MelGANError: no sound or a mel cannot be read, or a WAV cannot be written; earlier WAVs are complete.
     """
-    spent, seconds, clipped = 0.0, 0.0, []
+    spent, seconds, files, clipped, skipped = 0.0, 0.0, [], [], []
     vocoder.vocode(np.zeros((1, 1, vocoder.audio.mel_bins)), 0)  # traces the function, outside the timing
     origin = json.dumps({"made_by": "melgan-tf", **{f"vocoder_{k}": v for k, v in vocoder.metadata().items()}})
-    with (progress or Progress()).task("rendering", len(pairs), "files") as advance:
-        for source, target in pairs:
-            mels, samples = _mels(vocoder, source)
-            started = time.perf_counter()
-            waveform = _render(vocoder, mels, chunk_seconds)[:samples]
-            spent += time.perf_counter() - started
-            seconds += len(waveform) / vocoder.audio.sample_rate
-            if not np.isfinite(waveform).all():
-                raise MelGANError(f"the vocoder {vocoder.name} renders {source} to NaN or infinity: use another "
-                                  "checkpoint or vocoder")
+    frames, progress = PIECE_FRAMES if chunk_seconds is None else vocoder.frames(chunk_seconds), progress or Progress()
+    paths = [None if _is_mel(source) else source for source, _ in pairs]
+    streams = stream_sounds(paths, vocoder.audio.sample_rate, MAX_SAMPLES, _TOO_LONG)
+    with progress.task("rendering", len(pairs), "files") as advance, contextlib.closing(streams):
+        for (source, target), blocks in zip(pairs, streams, strict=True):
+            rendering = _Rendering(vocoder, source, blocks, frames)
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise MelGANError(f"cannot write {target}: {error.strerror}") from None
-            save_wav(target, waveform, vocoder.audio.sample_rate, comment=origin)
-            if np.max(np.abs(waveform), initial=0.0) > 1.0:
-                clipped.append(target)
+                rendering.write(target, origin)
+            except DecodeError as error:
+                skipped.append(Skipped(printable(source), error.reason))
+                if len(pairs) > 1:
+                    progress.warning(f"skipped {skipped[-1].name}: {error.reason}")
+            else:
+                files.append(target)
+                spent += rendering.spent
+                seconds += rendering.samples / vocoder.audio.sample_rate
+                if rendering.peak > 1.0:
+                    clipped.append(target)
             advance(1)
-    return Vocoded([target for _, target in pairs], seconds, spent, clipped)
+    if not files and skipped:
+        raise MelGANError(f"{skipped[0].name}: {skipped[0].reason}" if len(pairs) == 1 else
+                          f"none of the {len(pairs)} sounds can be decoded")
+    return Vocoded(files, seconds, spent, clipped, skipped)
 
 
-def _render(vocoder: Vocoder, mels: Iterator[np.ndarray], chunk_seconds: float | None) -> np.ndarray:
-    if chunk_seconds is None:
-        return vocoder.vocode(np.concatenate(list(mels))[None], 0)[0]
-    frames = vocoder.frames(chunk_seconds)
-    chunks = (mel[first:first + frames] for mel in mels for first in range(0, len(mel), frames))
-    return np.concatenate(list(in_chunks(vocoder.vocode, chunks, vocoder.model.hop_samples,
-                                         vocoder.model.context_frames)))
+class _Rendering:
+    """One file on its way from blocks of samples, or its mel, to a WAV.
+
+    Attributes:
+        samples: samples rendered so far.
+        peak: the largest magnitude of them.
+        spent: seconds of analysis and rendering.
+    """
+
+    def __init__(self, vocoder: Vocoder, source: Path, blocks: Iterable[np.ndarray], frames: int) -> None:
+        self.vocoder, self.source, self.frames = vocoder, source, frames
+        self.samples, self.peak = 0, 0.0
+        self._blocks = _Timed(blocks)
+        self._analysis = Analysis(vocoder.audio)
+        self._pieces = _Timed(self._waveform())
+
+    @property
+    def spent(self) -> float:
+        return self._pieces.seconds - self._blocks.seconds
+
+    def write(self, target: Path, comment: str) -> None:
+        """Renders the file; nothing remains of a WAV that cannot be completed."""
+        first = next(self._pieces)  # most damage shows here, before a folder is made
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MelGANError(f"cannot write {target}: {error.strerror}") from None
+        save_wav_pieces(target, itertools.chain([first], self._pieces), None, self.vocoder.audio.sample_rate, comment)
+
+    def _waveform(self) -> Iterator[np.ndarray]:
+        model, is_mel = self.vocoder.model, _is_mel(self.source)
+        mels = _read_mel(self.source, self.vocoder.audio.mel_bins) if is_mel else self._analysis.mels(self._blocks)
+        chunks = (mel[first:first + self.frames] for mel in mels for first in range(0, len(mel), self.frames))
+        for piece in in_chunks(self.vocoder.vocode, chunks, model.hop_samples, model.context_frames):
+            if not is_mel and self._analysis.samples is not None:  # the last frame may go beyond the end
+                piece = piece[:max(0, self._analysis.samples - self.samples)]
+            if not np.isfinite(piece).all():
+                raise MelGANError(f"the vocoder {self.vocoder.name} renders {self.source} to NaN or infinity: use "
+                                  "another checkpoint or vocoder")
+            self.samples += len(piece)
+            self.peak = max(self.peak, float(np.max(np.abs(piece), initial=0.0)))
+            yield piece
 
 
-def _mels(vocoder: Vocoder, source: Path) -> tuple[Iterator[np.ndarray], int | None]:
-    """The mel of a file in pieces, and the samples to keep; None keeps all samples of its frames."""
-    if source.suffix.lower() == ".npy":
-        mel = _read_mel(source, vocoder.audio.mel_bins)
-        return (mel[i:i + ANALYZED_FRAMES] for i in range(0, len(mel), ANALYZED_FRAMES)), None
-    samples = load(source, vocoder.audio.sample_rate)
-    return _analyze(vocoder, samples), len(samples)
+class _Timed:
+    """An iterator that adds up the seconds that its items take."""
+
+    def __init__(self, items: Iterable[np.ndarray]) -> None:
+        self._items, self.seconds = iter(items), 0.0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self
+
+    def __next__(self) -> np.ndarray:
+        started = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.perf_counter() - started
 
 
-def _analyze(vocoder: Vocoder, samples: np.ndarray) -> Iterator[np.ndarray]:
-    """The mel of a waveform in pieces, with the same values as the mel of the whole."""
-    audio = vocoder.audio
-    hop, (before, after) = audio.hop_samples, spectral.padding_samples(audio)
-    whole = np.pad(samples, (0, max(0, -len(samples) % hop, before + 1 - len(samples), after + 1 - len(samples))))
-    padded = np.pad(whole, (before, after), mode="reflect")
-    frames = (len(padded) - audio.n_fft) // hop + 1
-    for first in range(0, frames, ANALYZED_FRAMES):
-        last = min(first + ANALYZED_FRAMES, frames)
-        yield spectral.mel_of_padded(tf.constant(padded[None, first * hop:(last - 1) * hop + audio.n_fft]),
-                                     audio).numpy()[0]
+class Analysis:
+    """The mel of one sound that arrives in blocks: the same values as the mel of the whole.
+
+    Args:
+        audio: the mel configuration.
+
+    Attributes:
+        samples: the length of the sound; None until its end has arrived.
+    """
+
+    def __init__(self, audio: AudioConfig) -> None:
+        self.audio, self.samples = audio, None
+        self._before, self._after = spectral.padding_samples(audio)
+
+    def mels(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yields pieces ``(frames, mel_bins)`` of at most `PIECE_FRAMES`."""
+        hop, before, after = self.audio.hop_samples, self._before, self._after
+        whole = (PIECE_FRAMES - 1) * hop + self.audio.n_fft  # samples of a piece
+        kept, count, reflected = np.zeros(0, np.float32), 0, False
+        for block in blocks:
+            count += len(block)
+            kept = np.concatenate([kept, block])
+            if not reflected and count > before:
+                kept, reflected = np.concatenate([kept[before:0:-1], kept]), True
+            while len(kept) > whole + after:  # whatever comes, at the end there is enough to reflect
+                yield self._mel(kept[:whole])
+                kept = kept[PIECE_FRAMES * hop:]
+        self.samples = count
+        kept = np.pad(kept, (0, max(0, -count % hop, before + 1 - count, after + 1 - count)))
+        kept = np.pad(kept, (0 if reflected else before, after), mode="reflect")
+        frames = (len(kept) - self.audio.n_fft) // hop + 1
+        for first in range(0, frames, PIECE_FRAMES):
+            last = min(first + PIECE_FRAMES, frames)
+            yield self._mel(kept[first * hop:(last - 1) * hop + self.audio.n_fft])
+
+    def _mel(self, samples: np.ndarray) -> np.ndarray:
+        return spectral.mel_of_padded(tf.constant(samples[None]), self.audio).numpy()[0]
 
 
-def _read_mel(source: Path, bins: int) -> np.ndarray:
-    try:
-        mel = np.lib.format.open_memmap(source, mode="r")
-    except OSError as error:
-        raise MelGANError(f"cannot read {source}: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
-        raise MelGANError(f"{source} is not a .npy array of numbers, or damaged ({error})") from None
-    if mel.ndim == 3 and len(mel) == 1:
-        mel = mel[0]
+def _is_mel(source: Path) -> bool:
+    return source.suffix.lower() == ".npy"
+
+
+def _read_mel(source: Path, bins: int) -> Iterator[np.ndarray]:
+    """Yields a mel in pieces; all of it is checked before."""
+    mel = _open_mel(source)
     if mel.ndim != 2 or mel.shape[1] != bins or not len(mel):
         hint = "; it looks transposed" if mel.ndim == 2 and mel.shape[0] == bins else ""
         raise UsageError(f"{source} has shape {mel.shape}: the vocoder takes mels (frames, {bins}){hint}")
-    limit = np.finfo(np.float32).max
-    if mel.dtype.kind not in "fiu" or not -limit <= mel.min() <= mel.max() <= limit:  # false for NaN
-        raise UsageError(f"{source} contains values that are not finite numbers")
-    if mel.max() > _MAX_LOG10:
-        raise UsageError(f"{source} contains values up to {mel.max():.3g}: give a log10 mel on the vocoder's scale")
-    return mel
+    limit, starts, loudest = np.finfo(np.float32).max, range(0, len(mel), PIECE_FRAMES), -np.inf
+    for first in starts:
+        piece = _open_mel(source)[first:first + PIECE_FRAMES]
+        if mel.dtype.kind not in "fiu" or not -limit <= piece.min() <= piece.max() <= limit:  # false for NaN
+            raise UsageError(f"{source} contains values that are not finite numbers")
+        loudest = max(loudest, piece.max())
+    if loudest > _MAX_LOG10:
+        raise UsageError(f"{source} contains values up to {loudest:.3g}: give a log10 mel on the vocoder's scale")
+    for first in starts:
+        yield _open_mel(source)[first:first + PIECE_FRAMES].astype(np.float32)
+
+
+def _open_mel(source: Path) -> np.ndarray:
+    """Maps a file into memory; what has been read of it stays there only as long as the result."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about headers by Python 2
+            mel = np.lib.format.open_memmap(source, mode="r")
+    except OSError as error:
+        raise MelGANError(f"cannot read {source}: {error.strerror or error}") from None
+    except Exception as error:  # a damaged header can raise almost anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise MelGANError(f"{source} is not a .npy array of numbers, or damaged ({reason})") from None
+    return mel[0] if mel.ndim == 3 and len(mel) == 1 else mel

@@ -18,7 +18,7 @@ import numpy as np
 import soxr
 
 from melgan_tf.audio.find import Skipped, find
-from melgan_tf.audio.read import decode_folder
+from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation.embeddings import drums
 from melgan_tf.evaluation.embeddings.drums import CLASSES, EMBEDDING, SAMPLE_RATE, WEIGHTS

@@ -1,18 +1,16 @@
 """A pool of processes that run a task on many files; a decoder that crashes, hangs or exhausts memory costs one file.
 
-Results are in the order of the files, whatever the number of processes. The size of buffered results is bounded: a
-process whose results are not consumed blocks.
+So does one that answers nonsense, or without end. Results are in the order of the files, whatever the number of
+processes. The size of buffered results is bounded: a process whose results are not consumed blocks.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import importlib
+import json
 import os
-import pickle
-import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,10 +18,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
-from melgan_tf.errors import MelGANError
+from melgan_tf.audio import wire
+from melgan_tf.errors import MelGANError, printable
 
 Item = TypeVar("Item")
 
@@ -31,16 +30,15 @@ _QUEUED_FILES = 6  # submitted to a process beyond the one in progress
 _WINDOW = 64  # files per process whose results may be buffered until those of an earlier file arrive
 MAX_BUFFERED_BYTES = 64 << 20  # of results; beyond, only the process of the next file is read from
 _MAX_RECEIVED = 4 << 20  # bytes received from one process before the next one is served
-_MAX_BATCH = 16  # results in a message
-_MAX_BATCH_SECONDS = 0.5  # after which an incomplete message is sent
 _START_SECONDS = 60.0
+_SEND_SECONDS = 5.0  # a process that does not take its orders is broken
 _MAX_FAILED_STARTS = 3
-_PR_SET_PDEATHSIG = 1
+_NONSENSE = "the decoder answered nonsense"
 
 
 @dataclass(frozen=True)
 class Success:
-    """The last result of a processed file; `value` is the return value of the task."""
+    """The last result of a processed file; `value` is what the task returned."""
 
     value: Any
 
@@ -72,30 +70,53 @@ class Limits:
     megabytes: int = 2048
 
 
+@dataclass(frozen=True)
+class Task:
+    """What the processes do with a file. What they answer is checked, as a hostile file may have taken one over.
+
+    Attributes:
+        function: ``module:function``, called with ``emit`` and the arguments of a file, which are JSON values. It calls
+            ``emit(value, content)`` with each result, a JSON value and bytes, and returns a JSON value.
+        result: converts what it emits; raises an exception if it is not as it should be.
+        end: the same for what it returns.
+        max_bytes: the bytes that one result may have, and all results of a file, given the arguments.
+    """
+
+    function: str
+    result: Callable[[Any, bytearray], Any]
+    end: Callable[[Any], Any]
+    max_bytes: Callable[[dict[str, Any]], tuple[int, int]]
+
+
 @dataclass(eq=False)
 class _Job(Generic[Item]):
     item: Item
-    arguments: Any
+    task: Task
+    arguments: dict[str, Any] | None
     seconds: float
     results: deque = field(default_factory=deque)
     ended: bool = False
     died: bool = False
+
+    def __post_init__(self) -> None:
+        self.max_content, self.bytes_left = (0, 0) if self.arguments is None else self.task.max_bytes(self.arguments)
+
+    def end(self, result: Success | Failure) -> None:
+        self.results.append((result, 0))
+        self.ended = True
 
 
 class DecoderPool:
     """Processes that run a task on one file after the other.
 
     Args:
-        task: ``module:function``. It is called with the arguments of a file, the settings and a function ``emit`` to
-            be called with each result; its return value completes the file.
-        settings: passed to every call; picklable.
+        task: what to do; a process loads it when it starts.
         workers: number of processes.
         limits: for each file.
     """
 
-    def __init__(self, task: str, settings: Any, workers: int, limits: Limits | None = None) -> None:
-        self.task, self.settings, self.limits = task, settings, limits or Limits()
-        self.size = workers
+    def __init__(self, task: Task, workers: int, limits: Limits | None = None) -> None:
+        self.task, self.size, self.limits = task, workers, limits or Limits()
         self.workers: list[_Worker] = []
         self.unassigned: deque[_Job] = deque()
         self.buffered = 0  # bytes of results that were received and not yet consumed
@@ -109,12 +130,34 @@ class DecoderPool:
             worker.kill()
         self.workers.clear()
 
-    def results(self, items: Iterable[tuple[Item, Any, int]]) -> Iterator[tuple[Item, Any]]:
+    def start(self) -> None:
+        """Start all processes, which takes some tenths of a second, before there is anything to do."""
+        while len(self.workers) < self.size:
+            self.workers.append(_Worker(self.task, self.limits))
+
+    def abandon(self) -> None:
+        """Give up what has not been consumed; idle processes remain for the next use."""
+        for worker in self.workers:
+            if worker.jobs:
+                worker.kill()
+                worker.jobs.clear()
+        self._remove_ended()
+        self.unassigned.clear()
+        self.buffered = self.failed_starts = 0
+
+    def _remove_ended(self) -> None:
+        for worker in [worker for worker in self.workers if not worker.jobs and worker.has_ended()]:
+            worker.kill()
+            self.workers.remove(worker)
+
+    def results(self, items: Iterable[tuple[Item, dict[str, Any] | None, int]], task: Task | None = None
+                ) -> Iterator[tuple[Item, Any]]:
         """Run the task on every item.
 
         Args:
             items: an identifier of any type, the arguments of the task (None: there is nothing to do) and the size of
                 the file in bytes.
+            task: another task than that of the pool.
 
         Yields:
             The identifier with each result, in order; the last result of an item is `Success` or `Failure`.
@@ -122,9 +165,9 @@ class DecoderPool:
         Raises:
             MelGANError: no process can be started.
         """
-        source, order = iter(items), deque()
+        jobs, order = self._jobs(items, task or self.task), deque()
         while True:
-            self._fill(source, order)
+            self._fill(jobs, order)
             if not order:
                 return
             head = order[0]
@@ -137,16 +180,17 @@ class DecoderPool:
             else:
                 self._receive(head)
 
-    def _fill(self, source: Iterator[tuple[Item, Any, int]], order: deque[_Job]) -> None:
+    def _jobs(self, items: Iterable[tuple[Item, dict[str, Any] | None, int]], task: Task) -> Iterator[_Job]:
+        for item, arguments, size in items:
+            yield _Job(item, task, arguments, self.limits.seconds + self.limits.seconds_per_megabyte * size / 1e6)
+
+    def _fill(self, jobs: Iterator[_Job], order: deque[_Job]) -> None:
         while len(order) < _WINDOW * self.size and len(self.unassigned) < self.size:
-            item, arguments, size = next(source, (None, None, -1))
-            if size < 0:
+            job = next(jobs, None)
+            if job is None:
                 break
-            limit = self.limits.seconds + self.limits.seconds_per_megabyte * size / 1e6
-            job = _Job(item, arguments, limit)
-            if arguments is None:
-                job.results.append((Success(None), 0))
-                job.ended = True
+            if job.arguments is None:
+                job.end(Success(None))
             else:
                 self.unassigned.append(job)
             order.append(job)
@@ -155,8 +199,9 @@ class DecoderPool:
 
     def _assign(self) -> None:
         while self.unassigned:
-            if len(self.workers) < self.size:
-                self.workers.append(_Worker(self.task, self.settings, self.limits))
+            self._remove_ended()
+            if len(self.workers) < self.size and all(worker.jobs for worker in self.workers):
+                self.workers.append(_Worker(self.task, self.limits))
             worker = min(self.workers, key=lambda worker: len(worker.jobs))
             if len(worker.jobs) > _QUEUED_FILES:
                 return
@@ -170,24 +215,25 @@ class DecoderPool:
         reading, read_all = {}, self.buffered < MAX_BUFFERED_BYTES or head in self.unassigned
         for worker in self.workers:
             if worker.jobs and (read_all or head in worker.jobs):
-                reading[worker.pipe] = worker
+                reading[worker.socket] = worker
             else:
                 worker.reset_deadline(now)  # a blocked process must not time out
         earliest = min(worker.deadline for worker in reading.values())
-        for pipe in wait(list(reading), max(0.0, earliest - now)):
-            worker = reading.pop(pipe)
-            size = worker.receive()
-            if size is None:
+        for found in wait(list(reading), max(0.0, earliest - now)):
+            worker = reading.pop(found)
+            try:
+                self.buffered += worker.receive()
+            except (OSError, EOFError):
                 self._replace_worker(worker)
-            else:
-                self.buffered += size
+            except Exception:  # from a process with corrupt memory, any
+                self._replace_worker(worker, _NONSENSE)
         now = time.monotonic()
         for worker in reading.values():
             if now > worker.deadline:
                 self._replace_worker(worker, f"took longer than {worker.jobs[0].seconds:.0f} s to decode")
 
     def _replace_worker(self, worker: _Worker, reason: str | None = None) -> None:
-        """Replace a process that died or exceeded its time; after a first crash its file is retried."""
+        """Replace a process that died or was stopped for a reason; after a first crash its file is retried."""
         code = worker.kill()
         self.workers.remove(worker)
         jobs = list(worker.jobs)
@@ -200,9 +246,9 @@ class DecoderPool:
             if reason is None and not first.died:
                 first.died = True
                 first.results.append((Retry(), 0))
+                first.bytes_left = first.task.max_bytes(first.arguments)[1]
             else:
-                first.results.append((Failure(reason or f"the decoder crashed on it ({_cause(code)})"), 0))
-                first.ended = True
+                first.end(Failure(reason or f"the decoder crashed on it ({_cause(code)})"))
                 jobs.pop(0)
         self.unassigned.extendleft(reversed(jobs))
         self._assign()
@@ -217,111 +263,91 @@ def _cause(code: int) -> str:
 class _Worker:
     """One process and the files submitted to it."""
 
-    def __init__(self, task: str, settings: Any, limits: Limits) -> None:
+    def __init__(self, task: Task, limits: Limits) -> None:
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self.deadline = time.monotonic() + limits.seconds
         self.stderr_file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
-        self.pipe, remote_end = Pipe()
+        self.socket, remote_end = socket.socketpair()
+        self.socket.settimeout(_SEND_SECONDS)  # the descriptor itself does not block
+        self.inbox = wire.Inbox(self.socket.fileno())
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        code = f"from melgan_tf.data.decoder_pool import serve; serve({remote_end.fileno()})"
+        code = f"from melgan_tf.audio.decoder_process import serve; serve({remote_end.fileno()})"
         environment = {**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with remote_end:
             self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, env=environment,
                                             stdout=subprocess.DEVNULL, stderr=self.stderr_file,
                                             pass_fds=[remote_end.fileno()])
-        with contextlib.suppress(OSError):
-            self.pipe.send((os.getpid(), task, settings, limits.megabytes))
+        self._send({"parent": os.getpid(), "function": task.function, "megabytes": limits.megabytes})
+
+    def _send(self, value: dict[str, Any]) -> bool:
+        try:
+            self.socket.sendall(json.dumps(value).encode() + b"\n")
+        except OSError:
+            return False
+        return True
 
     def submit(self, job: _Job) -> bool:
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self.reset_deadline(time.monotonic())
-        try:
-            self.pipe.send(job.arguments)
-        except OSError:
-            return False
-        return True
+        return self._send({"function": job.task.function, "arguments": job.arguments})
 
     def reset_deadline(self, now: float) -> None:
         """Restart the time limit of the file in progress."""
         if self.jobs:
             self.deadline = now + (self.jobs[0].seconds if self.ready else _START_SECONDS)
 
-    def receive(self) -> int | None:
-        """Receive the available results; returns the number of bytes, or None if the process has ended."""
+    def receive(self) -> int:
+        """Receive the available results; returns the number of bytes.
+
+        Raises:
+            OSError, EOFError: the process has ended.
+            Exception: it answers nonsense.
+        """
         received = 0
-        try:
-            while received < _MAX_RECEIVED:
-                message = self.pipe.recv_bytes()
-                ended, values = pickle.loads(message)
-                self.ready = True
-                if values:
-                    self.jobs[0].results.extend((value, 0) for value in values[:-1])
-                    self.jobs[0].results.append((values[-1], len(message)))
-                    received += len(message)
-                if ended:
-                    self.jobs.popleft().ended = True
-                if not self.jobs or not self.pipe.poll():
-                    break
-        except Exception:  # end of file; from a process with corrupt memory, any other error
-            return None
-        self.reset_deadline(time.monotonic())
+        while received < _MAX_RECEIVED:
+            message = self.inbox.receive(self.jobs[0].max_content if self.jobs and self.ready else 0)
+            if message is None:
+                break
+            self._take(message)
+            received += message.size
+            self.reset_deadline(time.monotonic())
         return received
+
+    def _take(self, message: wire.Message) -> None:
+        if not self.ready:
+            if message.kind != wire.READY:
+                raise ValueError("an answer before there was a question")
+            self.ready = True
+            return
+        job = self.jobs[0]
+        job.bytes_left -= message.size
+        if message.kind == wire.RESULT and job.bytes_left >= 0:
+            job.results.append((job.task.result(message.value, message.content), message.size))
+        elif message.content:
+            raise ValueError("samples after the end")
+        elif message.kind == wire.SUCCESS:
+            job.end(Success(job.task.end(message.value)))
+            self.jobs.popleft()
+        elif message.kind == wire.FAILURE and isinstance(message.value, str):
+            job.end(Failure(printable(message.value)))
+            self.jobs.popleft()
+        else:
+            raise ValueError("an answer to another question, or without end")
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended by itself, as it does after a time without work."""
+        return self.process.poll() is not None
 
     def kill(self) -> int:
         """Kill the process unless it has ended; returns its exit code, or the negative signal number."""
         self.process.kill()
-        self.pipe.close()
+        self.socket.close()
         code = self.process.wait()
+        if self.stderr_file.closed:
+            return code
         with self.stderr_file:
             self.stderr_file.seek(max(0, self.stderr_file.seek(0, os.SEEK_END) - 4000))
             self.last_line = self.stderr_file.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
         return code
-
-
-def serve(descriptor: int) -> None:
-    """Entry point of a process: read arguments from a pipe, run the task, write results, until the pipe is closed."""
-    pipe = Connection(descriptor)
-    parent, task, settings, megabytes = pipe.recv()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent handles it
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    module, _, name = task.partition(":")
-    function = getattr(importlib.import_module(module), name)
-    resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
-    with contextlib.suppress(EOFError, OSError):
-        pipe.send((False, []))
-        while True:
-            arguments, results = pipe.recv(), _Results(pipe)
-            end = _answer(function, arguments, settings, megabytes, results)
-            pipe.send((True, [*results.batch, end]))
-
-
-class _Results:
-    """Sends the results of a file in batches."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self.pipe, self.batch, self.since = pipe, [], time.monotonic()
-
-    def __call__(self, value: Any) -> None:
-        self.batch.append(value)
-        if len(self.batch) >= _MAX_BATCH or time.monotonic() - self.since > _MAX_BATCH_SECONDS:
-            self.pipe.send((False, self.batch))
-            self.batch, self.since = [], time.monotonic()
-
-
-def _answer(function: Callable[..., Any], arguments: Any, settings: Any, megabytes: int, results: _Results
-            ) -> Success | Failure:
-    try:
-        return Success(function(arguments, settings, results))
-    except MemoryError:
-        return Failure(f"decoding it takes more than {megabytes} MB of memory")
-    except MelGANError as error:
-        return Failure(getattr(error, "reason", str(error)))
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        return Failure(f"an unexpected error: {type(error).__name__}: {' '.join(str(error).split())}")

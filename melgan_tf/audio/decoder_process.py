@@ -1,0 +1,84 @@
+"""The other side of `melgan_tf.audio.decoder_pool`: a process that decodes one file after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from melgan_tf.audio import wire
+from melgan_tf.errors import MelGANError
+
+_PR_SET_PDEATHSIG = 1
+#: Without work, after which the process ends.
+MAX_IDLE_SECONDS = 30.0
+_BUFFER_BYTES = 1 << 17
+_MAX_REASON = 1000  # characters
+
+
+def serve(descriptor: int) -> None:
+    """Read arguments from a socket, run the task, write results, until the other side closes it or nothing comes."""
+    orders = _Orders(os.fdopen(descriptor, "rb", buffering=0))  # stays open to the end: an error is written first
+    first = orders.next()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if first is None or os.getppid() != first["parent"]:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent handles it
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _loaded(first["function"])
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a decoder may complain without end
+    limit = first["megabytes"] << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    with contextlib.suppress(OSError), open(descriptor, "wb", _BUFFER_BYTES, closefd=False) as file:
+        outbox = wire.Outbox(file)
+        outbox.send(wire.READY)
+        while (order := orders.next()) is not None:
+            outbox.send(*_answer(_loaded(order["function"]), order["arguments"], first["megabytes"], outbox))
+
+
+def _loaded(function: str) -> Callable[..., Any]:
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class _Orders:
+    """Lines of JSON, as they arrive."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._received = file, b""
+
+    def next(self) -> dict[str, Any] | None:
+        """Return the next order; None if there is none any more, or for a long time."""
+        while b"\n" not in self._received:
+            ready, _, _ = select.select([self._file], [], [], MAX_IDLE_SECONDS)
+            content = self._file.read(1 << 16) if ready else b""
+            if not content:
+                return None
+            self._received += content
+        line, _, self._received = self._received.partition(b"\n")
+        return json.loads(line)
+
+
+def _answer(function: Callable[..., Any], arguments: dict[str, Any], megabytes: int, outbox: wire.Outbox
+            ) -> tuple[bytes, Any]:
+    def emit(value: Any = None, content: Any = b"") -> None:
+        outbox.send(wire.RESULT, value, content, now=False)
+
+    try:
+        return wire.SUCCESS, function(emit, **arguments)
+    except MemoryError:
+        return wire.FAILURE, f"decoding it takes more than {megabytes} MB of memory"
+    except MelGANError as error:
+        return wire.FAILURE, getattr(error, "reason", str(error))[:_MAX_REASON]
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        reason = f"an unexpected error: {type(error).__name__}: {' '.join(str(error).split())}"
+        return wire.FAILURE, reason[:_MAX_REASON]
