@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -77,6 +78,16 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False,
         tf.config.list_logical_devices()
         if compiling:
             tf.function(lambda: tf.constant(0.0), jit_compile=True)()
+
+
+@functools.cache
+def memory_bytes() -> int:
+    """The memory that this program may use, in bytes: that of the machine, or of its control group (a container)."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError), open(file) as opened:
+            limits.append(int(opened.read()))
+    return min(limits)
 
 
 def mute() -> None:

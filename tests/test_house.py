@@ -56,3 +56,23 @@ def test_configurations_and_commands_load_no_tensorflow():
             top = ast.parse(file.read_text(encoding="utf-8")).body
             names = [name.name for node in top if isinstance(node, ast.Import) for name in node.names]
             assert not {"tensorflow", "keras"} & set(names), path
+
+
+def test_nothing_that_is_read_can_run():
+    """Files and answers from elsewhere are data: no pickles, no arrays of objects, no evaluated text."""
+    found = []
+    for file in PRODUCT:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                name = f"{node.value.id}.{node.attr}"
+                bad = node.value.id in ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml")
+                if bad and name != "pickle.UnpicklingError":
+                    found.append((file.name, name))
+            if isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec", "compile", "__import__"):
+                    found.append((file.name, node.func.id))
+                found += [(file.name, word.arg) for word in node.keywords if isinstance(word.value, ast.Constant)
+                          and (word.arg, word.value.value) in (("allow_pickle", True), ("weights_only", False))]
+        found += [(file.name, name) for name in imports(file) if name.startswith("multiprocessing.")
+                  and name != "multiprocessing.connection"]
+    assert not found

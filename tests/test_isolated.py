@@ -141,6 +141,15 @@ def test_processes_are_kept_and_know_no_tensorflow(put):
     assert not any("tensorflow" in Path(f"/proc/{process}/maps").read_text() for process in first)
 
 
+def test_names_are_those_of_the_current_folder(put, tmp_path, monkeypatch):
+    for name in ("a/a.wav", "b/a.wav"):
+        put(encoded(noise(ord(name[0]) * 100)), name)
+    for folder in ("a", "b"):
+        monkeypatch.chdir(tmp_path / folder)
+        assert len(streamed(Path("a.wav"))) == ord(folder) * 100
+        assert len(clips([Path("../") / folder / "a.wav"], RATE, None)[0]) == ord(folder) * 100
+
+
 def test_two_uses_at_a_time(put):
     paths = [put(encoded(noise(300_000 + number)), f"{number}.wav") for number in range(2)]
     with streaming(paths[0]) as one, streaming(paths[1]) as other:

@@ -127,7 +127,7 @@ def test_nothing_but_damaged_sounds(vocode):
     Path("b.wav").touch()
     ended = vocode("a.wav", "b.wav")
     assert (ended.code, ended.stdout) == (1, "")
-    assert ended.stderr.splitlines()[-1] == "error: none of the 2 sounds can be decoded"
+    assert ended.stderr.splitlines()[-1] == "melgan-tf: none of the 2 sounds can be decoded"
     assert not Path("out").exists()
 
 

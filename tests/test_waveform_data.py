@@ -12,8 +12,10 @@ from drums import write_drums
 from told import Told
 
 from melgan_tf.config import presets
+from melgan_tf.data import reading
 from melgan_tf.data.waveform_dataset import WaveformSet, clip_batches, clip_count, load_waveforms
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.runtime import memory_bytes
 from melgan_tf.storage.run_directory import with_training
 
 RATE, CLIP = 16_000, 1_024
@@ -245,3 +247,14 @@ def test_a_folder_of_damaged_or_silent_sounds_is_an_error_that_shows_the_first(t
     with pytest.raises(MelGANError) as error:
         load_waveforms(tmp_path, settings())
     assert str(error.value) == f"none of the 2 sound files in {tmp_path} can be used; the first, a.wav: silent"
+
+
+def test_more_than_the_memory_is_refused(sound_folder, monkeypatch):
+    """Before the system kills the process; 24 sounds of half a second take 0.8 MB."""
+    monkeypatch.setattr(reading, "memory_bytes", lambda: 500_000)
+    with pytest.raises(MelGANError, match=r"the sounds in .*drums need more than 80% of the memory of 0.0 GB: give "
+                                          "fewer or shorter sounds"):
+        load_waveforms(sound_folder, settings())
+    monkeypatch.setattr(reading, "memory_bytes", lambda: 2_000_000)
+    assert len(load_waveforms(sound_folder, settings())) == 24
+    assert 100e6 < memory_bytes() < 1e14

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import Config
-from melgan_tf.data.reading import ClipReader
+from melgan_tf.data.reading import ClipReader, Memory
 from melgan_tf.data.sources import at_intervals
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError
@@ -82,10 +82,10 @@ def load_folder(folder: str | Path, config: Config, progress: Progress | None = 
     clips = reading.clips(to_peak if config.data.level == "peak" else None)
     analyze = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((None, samples), tf.float32)])
-    mels = []
+    mels, memory = [], Memory(folder, copies=2)
     with tf.device("CPU"):  # a GPU may round products of float32 to 10 bits
         while batch := list(itertools.islice(clips, _ANALYSIS_BATCH)):
-            mels.append(analyze(np.stack(batch)).numpy())
+            mels.append(memory.taken(analyze(np.stack(batch)).numpy()))
     return SoundSet(np.concatenate(mels), reading.kept, reading.skipped, reading.fingerprint)
 
 

@@ -12,6 +12,9 @@ from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.data.sources import open_sounds
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
+from melgan_tf.runtime import memory_bytes
+
+_MEMORY_SHARE = 0.8
 
 
 class ClipReader:
@@ -73,6 +76,30 @@ class ClipReader:
                 yield clip
         if not self.kept:
             raise MelGANError(_nothing_readable(self.source, self.found.files, self.skipped))
+
+
+class Memory:
+    """Counts what a folder of sounds takes in memory; refuses what does not fit before the system kills the program.
+
+    Args:
+        folder: for the message.
+        copies: how many of everything there will be for a moment.
+    """
+
+    def __init__(self, folder: str | Path, copies: int = 1) -> None:
+        self.folder, self.copies, self.bytes = folder, copies, 0
+
+    def taken(self, array: np.ndarray) -> np.ndarray:
+        """Return the array.
+
+        Raises:
+            MelGANError: there is no memory for more.
+        """
+        self.bytes += array.nbytes
+        if self.bytes * self.copies > _MEMORY_SHARE * (there := memory_bytes()):
+            raise MelGANError(f"the sounds in {self.folder} need more than {_MEMORY_SHARE:.0%} of the memory of "
+                              f"{there / 1e9:.1f} GB: give fewer or shorter sounds, or a lower sample rate")
+        return array
 
 
 def _nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import Config
-from melgan_tf.data.reading import ClipReader
+from melgan_tf.data.reading import ClipReader, Memory
 from melgan_tf.data.sources import at_intervals
 from melgan_tf.progress import Progress
 
@@ -66,10 +66,11 @@ def load_waveforms(folder: str | Path, config: Config, progress: Progress | None
         progress: reports every file.
 
     Raises:
-        MelGANError: the folder is missing or contains no readable, audible sound.
+        MelGANError: the folder is missing, contains no readable, audible sound, or more than fits into memory.
     """
     reading = ClipReader(folder, config.audio.sample_rate, None, progress)
-    waveforms = list(reading.clips())
+    memory = Memory(folder)
+    waveforms = [memory.taken(waveform) for waveform in reading.clips()]
     return WaveformSet(waveforms, reading.kept, reading.skipped, reading.fingerprint, config.data.clip_samples)
 
 

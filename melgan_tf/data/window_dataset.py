@@ -21,13 +21,15 @@ import tensorflow as tf
 
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import AudioConfig, Config
-from melgan_tf.data.reading import ClipReader
+from melgan_tf.data.reading import ClipReader, Memory
 from melgan_tf.data.sources import at_intervals
 from melgan_tf.dsp import spectral
+from melgan_tf.dsp.streaming_mel import StreamingMel
 from melgan_tf.progress import Progress
 
 _LEAD_FRACTION = 0.25  # of a window, that may precede its sound
 _FLOOR = 1e-2  # times the floor of the mel configuration: soft windows are amplified, and should keep their ends
+_WHOLE_FRAMES = 1 << 15  # frames of sounds that are analyzed at once
 _HEADROOM = 0.5  # powers of ten below the ceiling: the context may be louder than the window
 
 
@@ -95,14 +97,14 @@ def load_window_set(folder: str | Path, config: Config, context: int, progress: 
     """
     audio, window = dataclasses.replace(config.audio, floor=config.audio.floor * _FLOOR), config.mel_shape[1]
     reading = ClipReader(folder, audio.sample_rate, None, progress)
-    mels, starts, lead, position = [], [], round(_LEAD_FRACTION * window), 0
+    mels, starts, lead, position, memory = [], [], round(_LEAD_FRACTION * window), 0, Memory(folder, copies=2)
     for samples in reading.clips():
         mel = _analyze(samples, audio)
         long = np.pad(mel, ((context + lead, context + max(0, window - len(mel))), (0, 0)),
                       constant_values=np.log10(audio.floor))
         starts.append(position + _loud(long, window, context, config.model.quietest_db / 20 * audio.power))
         position += len(long)
-        mels.append(long)
+        mels.append(memory.taken(long))
     counts = np.array([len(own) for own in starts])
     clips = np.maximum(1, np.round((counts + lead) / window)).astype(int)
     level = config.model.ceiling - _HEADROOM if config.data.level == "peak" else None
@@ -113,6 +115,8 @@ def load_window_set(folder: str | Path, config: Config, context: int, progress: 
 
 def _analyze(samples: np.ndarray, audio: AudioConfig) -> np.ndarray:
     """Return the mel ``(frames, mel_bins)`` of a sound, padded with silence to at least one analysis window."""
+    if len(samples) > _WHOLE_FRAMES * audio.hop_samples:  # its spectrum takes twenty times as much memory
+        return np.concatenate(list(StreamingMel(audio).mels([samples])))
     samples = np.pad(samples, (0, max(-len(samples) % audio.hop_samples, audio.n_fft - len(samples))))
     return spectral.mel_spectrogram(tf.constant(samples[None]), audio).numpy()[0].astype(np.float32)
 

@@ -13,7 +13,7 @@ from melgan_tf import storage
 from melgan_tf.audio.find import SoundFile, find, scan
 from melgan_tf.audio.isolated import measure
 from melgan_tf.data.clips import split_windows
-from melgan_tf.data.reading import ClipReader
+from melgan_tf.data.reading import ClipReader, Memory
 from melgan_tf.data.shards import Prepared, is_prepared
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.output_folder import recorded_labels
@@ -78,7 +78,8 @@ def load_sound_set(folder: str | Path, sample_rate: int | None = None, seconds: 
     rate = sample_rate or _most_common_rate(folder)
     reader = ClipReader(folder, rate, None, progress, f"reading {storage.path(folder).name}", include_silent,
                         round(seconds * rate))
-    clips = list(reader.clips())
+    memory = Memory(folder, copies=2)
+    clips = [memory.taken(clip) for clip in reader.clips()]
     _warn(reader, progress)
     longest = max(map(len, clips))
     audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in clips])
@@ -102,12 +103,12 @@ def load_window_set(folder: str | Path, sample_rate: int, samples: int, quietest
     """
     progress = progress or Progress()
     reader = ClipReader(folder, sample_rate, None, progress, f"reading {storage.path(folder).name}")
-    windows, names = [], []
+    windows, names, memory = [], [], Memory(folder, copies=2)
     for whole in reader.clips():
         threshold = np.max(np.abs(whole)) * 10 ** (-quietest_db / 20)
         for start, window in split_windows([whole], samples):
             if np.max(np.abs(window)) >= threshold:
-                windows.append(window.astype(np.float32))
+                windows.append(memory.taken(window.astype(np.float32)))
                 names.append(f"{reader.kept[-1].name} at {start / sample_rate:.2f} s")
     _warn(reader, progress)
     if not windows:  # the peak may lie in a remainder that makes no window

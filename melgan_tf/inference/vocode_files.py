@@ -15,20 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from melgan_tf.audio.find import Skipped
 from melgan_tf.audio.isolated import stream_sounds
 from melgan_tf.audio.wav import MAX_SAMPLES, save_wav_pieces
-from melgan_tf.config import AudioConfig
-from melgan_tf.dsp import spectral
+from melgan_tf.dsp.streaming_mel import PIECE_FRAMES, StreamingMel
 from melgan_tf.errors import DecodeError, MelGANError, UsageError, printable
 from melgan_tf.inference.streaming import in_chunks
 from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
 
-#: Frames of a sound that are analyzed, and rendered unless less is asked for, at a time.
-PIECE_FRAMES = 4096
 _MAX_LOG10 = 12.0  # of log10: a full-scale sound stays below 8
 _TOO_LONG = ", the maximum of a WAV file: cut it into parts"
 
@@ -110,7 +106,7 @@ class _Rendering:
         self.vocoder, self.source, self.frames = vocoder, source, frames
         self.samples, self.peak = 0, 0.0
         self._blocks = _Timed(blocks)
-        self._analysis = Analysis(vocoder.audio)
+        self._analysis = StreamingMel(vocoder.audio)
         self._pieces = _Timed(self._waveform())
 
     @property
@@ -156,45 +152,6 @@ class _Timed:
             return next(self._items)
         finally:
             self.seconds += time.perf_counter() - started
-
-
-class Analysis:
-    """The mel of one sound that arrives in blocks: the same values as the mel of the whole.
-
-    Args:
-        audio: the mel configuration.
-
-    Attributes:
-        samples: the length of the sound; None until its end has arrived.
-    """
-
-    def __init__(self, audio: AudioConfig) -> None:
-        self.audio, self.samples = audio, None
-        self._before, self._after = spectral.padding_samples(audio)
-
-    def mels(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yields pieces ``(frames, mel_bins)`` of at most `PIECE_FRAMES`."""
-        hop, before, after = self.audio.hop_samples, self._before, self._after
-        whole = (PIECE_FRAMES - 1) * hop + self.audio.n_fft  # samples of a piece
-        kept, count, reflected = np.zeros(0, np.float32), 0, False
-        for block in blocks:
-            count += len(block)
-            kept = np.concatenate([kept, block])
-            if not reflected and count > before:
-                kept, reflected = np.concatenate([kept[before:0:-1], kept]), True
-            while len(kept) > whole + after:  # whatever comes, at the end there is enough to reflect
-                yield self._mel(kept[:whole])
-                kept = kept[PIECE_FRAMES * hop:]
-        self.samples = count
-        kept = np.pad(kept, (0, max(0, -count % hop, before + 1 - count, after + 1 - count)))
-        kept = np.pad(kept, (0 if reflected else before, after), mode="reflect")
-        frames = (len(kept) - self.audio.n_fft) // hop + 1
-        for first in range(0, frames, PIECE_FRAMES):
-            last = min(first + PIECE_FRAMES, frames)
-            yield self._mel(kept[first * hop:(last - 1) * hop + self.audio.n_fft])
-
-    def _mel(self, samples: np.ndarray) -> np.ndarray:
-        return spectral.mel_of_padded(tf.constant(samples[None]), self.audio).numpy()[0]
 
 
 def _is_mel(source: Path) -> bool:
