@@ -98,6 +98,18 @@ def test_a_sound_that_is_too_long_to_be_used_whole(put, monkeypatch):
         list(blocks)
 
 
+def test_a_length_that_is_declared_is_known_at_once(tmp_path):
+    """Twenty hours, of which nothing but the first minute is there."""
+    with soundfile.SoundFile(tmp_path / "a.flac", "w", 48_000, 1, "PCM_16") as file:
+        file.write((noise(48_000 * 2) * 32767).astype("int16"))
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21:26] = (content[21] & 0xF0 | 3_456_000_000 >> 32).to_bytes() + (3_456_000_000 % 2**32).to_bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    with (streaming(tmp_path / "a.flac", 22_050, 1_000_000_000, ": cut it") as blocks,
+          pytest.raises(DecodeError, match=r"longer than 1000000000 samples \(12.6 hours at 22050 Hz\): cut it")):
+        next(blocks)
+
+
 def test_a_stream_that_is_closed_is_not_an_empty_sound(put):
     with streaming(put(encoded(noise(10)))) as blocks:
         pass

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import soundfile
 
 from melgan_tf.audio import decode
 from melgan_tf.audio.decoder_pool import DecoderPool, Failure, Limits, Retry, Success, Task
@@ -33,6 +34,7 @@ _LIMITS = Limits(megabytes=512)  # a decoder takes less than 100
 _MIN_BLOCK, _MAX_BLOCK = 1 << 16, 1 << 20  # samples of a message, except the last
 _FILES_PER_PROCESS = 32  # or as many bytes: fewer are sooner decoded than a process is started
 _BYTES_PER_PROCESS = 16 << 20
+_LARGE_BYTES = 1 << 16
 
 
 def read_sound(emit: Callable[..., None], path: str, sample_rate: int, limit: int, max_samples: int | None = None,
@@ -64,19 +66,30 @@ def read_sound(emit: Callable[..., None], path: str, sample_rate: int, limit: in
         for start in range(0, len(samples), _MAX_BLOCK):
             emit(None, samples[start:start + _MAX_BLOCK])
 
+    hours = limit / sample_rate / 3600
+    too_long = DecodeError(path, f"longer than {limit} samples ({hours:.1f} hours at {sample_rate} Hz){remedy}")
+    if max_samples is None and kept_samples == limit and _declared_samples(path, sample_rate) > limit + sample_rate:
+        raise too_long  # rather now than after hours
     for block in load_blocks(path, sample_rate, max_samples):
         if count < kept_samples:
             blocks.append(block[:kept_samples - count])
         count += len(block)
         if count > limit:
-            raise DecodeError(path, f"longer than {limit} samples ({_hours(limit / sample_rate)} at {sample_rate} Hz)"
-                                    f"{remedy}")
+            raise too_long
         peak = max(peak, float(block.max()), -float(block.min()))
         if sum(map(len, blocks)) >= _MIN_BLOCK:
             send()
     if blocks:
         send()
     return [count, peak]
+
+
+def _declared_samples(path: str, sample_rate: int) -> float:
+    """Return the length that a file's header declares; 0 for small files, whose length is known soon."""
+    with contextlib.suppress(OSError, soundfile.SoundFileError, TypeError, ValueError):
+        if os.path.getsize(path) > _LARGE_BYTES and (found := soundfile.info(path)).frames < 1 << 62:
+            return found.frames / found.samplerate * sample_rate
+    return 0.0
 
 
 def measure_sound(emit: Callable[..., None], path: str, seconds: float) -> list[float]:
@@ -306,7 +319,3 @@ def read_comment(path: str | Path) -> str:
     if isinstance(result, Failure):
         raise DecodeError(path, result.reason)
     return result.value
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours"
