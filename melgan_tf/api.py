@@ -265,7 +265,8 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     pairs = plan([Path(source) for source in ([inputs] if isinstance(inputs, str | Path) else inputs)], Path(out))
     if vocoder is not None:
         vocoder_config(vocoder)
-    isolated.start()  # while TensorFlow loads
+    if any(source.suffix.lower() != ".npy" for source, _ in pairs):
+        isolated.start()  # while TensorFlow loads
     runtime.start_tensorflow(threads_per_op=1)  # pieces are rendered side by side
     from melgan_tf.inference import vocoder as vocoders
     from melgan_tf.inference.vocode_files import vocode_files

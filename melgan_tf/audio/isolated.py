@@ -6,6 +6,7 @@ TensorFlow (60 MB each), are kept between uses, and end by themselves after some
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import os
@@ -171,6 +172,12 @@ def _pool(processes: int) -> Iterator[DecoderPool]:
         pool.abandon()
         with _lock:
             _idle.append(pool)
+
+
+@atexit.register
+def _end() -> None:
+    for pool in _idle:
+        pool.__exit__()
 
 
 def start() -> None:
