@@ -6,12 +6,14 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from command_line import invoke, program, unchanged
+from command_line import PROGRAM, invoke, program, unchanged
 from tiny_vocoders import ship, tiny, tone, write_run
 
 from melgan_tf.audio.decode import read_comment
@@ -195,3 +197,19 @@ def test_the_command_by_itself(tmp_path):
     assert re.fullmatch(r"1 sounds in out: 1\.0 s of sound in \d+\.\d\d s, \d+ times real time\n", ended.stdout)
     assert length_of(tmp_path / "out/a.wav") == 22_050
     assert json.loads(read_comment(tmp_path / "out/a.wav"))["vocoder_name"] == "vocoder-22k"
+
+
+@pytest.mark.nightly
+def test_an_hour_takes_no_more_than_a_gigabyte(tmp_path):
+    """With TensorFlow, which takes 0.6 of it; in FLAC of 48 kHz stereo, half of it silent, which packs to a tenth."""
+    minute = (3_000 * np.random.default_rng(0).standard_normal((48_000 * 60, 2))).astype("int16")
+    with soundfile.SoundFile(tmp_path / "hour.flac", "w", 48_000, 2, "PCM_16") as file:
+        for number in range(60):
+            file.write(minute * (number % 2))
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, "vocode", tmp_path / "hour.flac", "--out",
+                                tmp_path / "out", "--vocoder", "vocoder-16k", "--quiet"])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss < 1_000_000  # kB
+    assert length_of(tmp_path / "out/hour.wav") == 3_600 * 16_000
