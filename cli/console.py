@@ -5,17 +5,20 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
+from melgan_tf.signals import Stopped, StopSignals
 
 #: Seconds between two lines of progress where there is no terminal.
 PLAIN_EVERY_SECONDS = 10.0
@@ -44,7 +47,7 @@ class ConsoleProgress(Progress):
 
     def _print(self, text: str, err: bool) -> None:
         if self._bars is None or (self.results_apart and not err):
-            click.echo(text, err=err)
+            tell(text, err)
         else:  # above the bars
             self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -67,7 +70,7 @@ class ConsoleProgress(Progress):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                    TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
         started = time.perf_counter()
-        with Bars(*columns, console=Console(stderr=True), transient=True,
+        with Bars(*columns, console=Console(file=_Unfailing(sys.stderr)), transient=True,
                   redirect_stdout=not self.results_apart) as bars:
             task = bars.add_task(description, total=total, completed=done, rate="")
             self._bars = bars
@@ -101,8 +104,32 @@ class _PlainTask:
         self.shown = now
         rate = (self.done - self.first) / (now - self.started)
         left = (self.total - self.done) / rate if rate else 0
-        click.echo(f"{self.description}: {self.done}/{self.total} {self.unit} ({100 * self.done / self.total:.0f} %), "
-                   f"{rate:,.1f} {self.unit}/s, {format_duration(left)} left", err=True)
+        tell(f"{self.description}: {self.done}/{self.total} {self.unit} ({100 * self.done / self.total:.0f} %), "
+             f"{rate:,.1f} {self.unit}/s, {format_duration(left)} left")
+
+
+class _Unfailing:
+    """A stream whose writes are lost where they fail: no work may be lost because its terminal was closed."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def tell(text: str, err: bool = True) -> None:
+    """Prints a line beside the work, to stderr or stdout, if that can be written to."""
+    click.echo(text, file=_Unfailing(sys.stderr if err else sys.stdout))
 
 
 def format_duration(seconds: float) -> str:
@@ -134,21 +161,28 @@ def _is_number(cell: str) -> bool:
 
 
 class OneLineErrors(click.Group):
-    """Ends every foreseen failure with one line on stderr and its exit code; ``--debug`` shows the traceback."""
+    """Ends every foreseen failure with one line on stderr and its exit code; ``--debug`` shows the traceback.
+
+    Signals to stop end a command in the same way, with 128 + the signal's number.
+    """
 
     def main(self, *args: object, **kwargs: object) -> NoReturn:
         if kwargs.pop("standalone_mode", True) is False:
             return super().main(*args, standalone_mode=False, **kwargs)
         _replace_closed_streams()
-        try:
-            self._run(*args, **kwargs)
-        except SystemExit as end:
-            leave(end.code)
-        except BaseException:
-            if not _cannot_exit_normally():
-                raise
-            traceback.print_exc()
-            leave(1)
+        own_process = not args and kwargs.get("args") is None  # the arguments are those of the process
+        with StopSignals(_stop) as signals, _nothing_swallows(signals) if own_process else contextlib.nullcontext():
+            try:
+                self._run(*args, **kwargs)
+            except SystemExit as end:
+                if own_process:
+                    signals.exit_code = _exit_code(end.code)
+                leave(end.code)
+            except BaseException:
+                if not _cannot_exit_normally():
+                    raise
+                traceback.print_exc()
+                leave(1)
 
     def _run(self, *args: object, **kwargs: object) -> NoReturn:
         try:
@@ -163,6 +197,11 @@ class OneLineErrors(click.Group):
             if _debugging():
                 raise
             _fail(str(error), error.exit_code)
+        except Stopped as stopped:
+            name = "interrupted" if stopped.number == signal.SIGINT else \
+                f"stopped by {signal.Signals(stopped.number).name}"
+            tell(stopped.message or f"melgan-tf: {name}")
+            sys.exit(128 + stopped.number)
         except (KeyboardInterrupt, click.Abort):
             _fail("interrupted", 130)
         except OSError as error:
@@ -172,16 +211,44 @@ class OneLineErrors(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
+def _stop(number: int) -> NoReturn:
+    raise Stopped(number)
+
+
+@contextlib.contextmanager
+def _nothing_swallows(signals: StopSignals) -> Iterator[None]:
+    """Repeats a signal that came while Python ran a destructor or the like, which exceptions do not leave."""
+    def hook(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Stopped):
+            before(unraisable)
+            return
+        signals.received = 0
+        threading.Timer(0.01, os.kill, (os.getpid(), unraisable.exc_value.number)).start()
+
+    before, sys.unraisablehook = sys.unraisablehook, hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _exit_code(code: object) -> int:
+    return code if isinstance(code, int) else 0 if code is None else 1
+
+
 def leave(code: object) -> NoReturn:
     """Ends the process; skips the shutdown of libraries where it fails."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # or Python would fail on it once more, with an exit code of its own
+            with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
     if not _cannot_exit_normally():
         sys.exit(code)
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # deletes temporary folders
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+    os._exit(_exit_code(code))
 
 
 def _cannot_exit_normally() -> bool:
@@ -210,5 +277,5 @@ def _debugging() -> bool:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"melgan-tf: {' '.join(message.split())}", err=True)
+    tell(f"melgan-tf: {' '.join(message.split())}")
     sys.exit(code)

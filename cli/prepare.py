@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 import click
 
@@ -19,6 +18,7 @@ from melgan_tf.data.clips import Long, SampleFormat
 from melgan_tf.data.prepare import PrepareResult
 from melgan_tf.data.prepare_beam import Pipeline
 from melgan_tf.errors import UsageError
+from melgan_tf.signals import Stopped
 
 
 @click.command("prepare", short_help="Turn a folder of sounds into shards of clips.")
@@ -56,7 +56,7 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
     """
     options.require_output(out, force=True)
     pipeline = _pipeline(runner, pipeline_options, workers)
-    with _interruptible():
+    with _resumable():
         result = api.prepare(data, out, rate=rate, seconds=seconds, onset=onset, long=long_sounds, fade=fade,
                              sample_format=sample_format, seed=seed, workers=workers, shard_size=shard_size,
                              fresh=fresh, runner=pipeline, progress=ConsoleProgress(quiet))
@@ -77,26 +77,14 @@ def _pipeline(runner: str | None, pipeline_options: tuple[str, ...], workers: in
     return Pipeline(runner, pipeline_options)
 
 
-class _Stopped(BaseException):
-    """The process received a signal to stop."""
-
-
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Say how to continue after SIGINT or SIGTERM, and exit with the corresponding code."""
-    def stop(number: int, _: object) -> NoReturn:
-        raise _Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+def _resumable() -> Iterator[None]:
+    """Says how to continue after a signal."""
     try:
         yield
-    except _Stopped as stopped:
+    except Stopped as stopped:
         again = shlex.join(["melgan-tf", *(word for word in sys.argv[1:] if word not in ("--fresh", "--force"))])
-        click.echo(f"stopped; finished shards are kept; to continue: {again}", err=True)
-        raise click.exceptions.Exit(128 + stopped.args[0]) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        raise Stopped(stopped.number, f"stopped; finished shards are kept; to continue: {again}") from None
 
 
 def _report(result: PrepareResult) -> None:

@@ -12,8 +12,9 @@ import click
 from melgan_tf import api
 from melgan_tf import config as configuration
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.cli.console import ConsoleProgress, tell
 from melgan_tf.errors import ConfigError, UsageError
+from melgan_tf.signals import Stopped
 from melgan_tf.training.cluster import worker_from_environment
 
 
@@ -90,13 +91,12 @@ def _changes(config_file: Path | None, assignments: tuple[str, ...], training: d
 def _report(result: object, run_dir: Path, quiet: bool) -> None:
     skipped = result.sounds.skipped
     if skipped:
-        click.echo(f"skipped {len(skipped)} of {len(skipped) + len(result.sounds)} files:", err=True)
+        tell(f"skipped {len(skipped)} of {len(skipped) + len(result.sounds)} files:")
         for item in skipped:
-            click.echo(f"  {item.name}: {item.reason}", err=True)
+            tell(f"  {item.name}: {item.reason}")
     if result.signal:
         arguments = shlex.join(["melgan-tf", *sys.argv[1:]]).replace(" --fresh", "")
-        click.echo(f"stopped after {result.steps} steps, saved; to continue: {arguments}", err=True)
-        raise click.exceptions.Exit(128 + result.signal)
+        raise Stopped(result.signal, f"stopped after {result.steps} steps, saved; to continue: {arguments}")
     if not quiet:
         run = shlex.quote(str(run_dir))
         hear = result.config.family.listen_command.format(run=run)

@@ -12,6 +12,7 @@ from melgan_tf.exports import Destination, get_format
 from melgan_tf.exports.check import run_examples
 from melgan_tf.exports.receipt import Receipt
 from melgan_tf.inference.exportable import Exportable
+from melgan_tf.signals import postponed
 from melgan_tf.storage.atomic import write_text
 
 
@@ -38,11 +39,12 @@ def publish(exportable: Exportable, format: str, destination: Destination, force
             inside = destination.receipt.is_relative_to(target)
             report = draft / destination.receipt.relative_to(target) if inside else folder / "receipt"
             write_text(report, receipt.to_json())
-            if draft.is_dir() and target.exists():
-                target.rename(folder / "replaced")
-            draft.replace(target)
-            if not inside:
-                report.replace(destination.receipt)
+            with postponed():
+                if draft.is_dir() and target.exists():
+                    target.rename(folder / "replaced")
+                draft.replace(target)
+                if not inside:
+                    report.replace(destination.receipt)
     except OSError as error:
         raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
     return receipt

@@ -212,7 +212,7 @@ def test_an_existing_folder_may_be_a_disk_of_its_own(trained, tmp_path, monkeypa
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         move(source, target)
 
-    monkeypatch.setattr(generation.os, "replace", within)
+    monkeypatch.setattr(os, "replace", within)
     write_sounds(trained, out, 2, 0, "run")
     assert sorted(contents(out)) == ["index.html", "seed0-0000.wav", "seed0-0001.wav", "sounds.json", "sounds.png"]
     assert len(list(out.iterdir())) == 5

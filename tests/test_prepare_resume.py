@@ -51,12 +51,12 @@ def started(out: Path, *arguments: object, shards: int = 2) -> subprocess.Popen:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_preparation_resumes_to_the_same_output(many, tmp_path, number):
     (data, straight), out = many, tmp_path / "out"
     arguments = ("prepare", data, out, "--shard-size", 10, "--workers", 2)
     process = started(out, *arguments)
-    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)  # a terminal's Ctrl-C reaches the group
+    (os.kill if number == signal.SIGKILL else os.killpg)(process.pid, number)  # a terminal's reach the whole group
     _, stderr = process.communicate(timeout=60)
     if number != signal.SIGKILL:
         assert process.returncode == 128 + number

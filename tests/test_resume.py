@@ -149,23 +149,6 @@ def test_an_interrupted_run_saves_its_last_step_and_goes_on_exactly(sound_folder
     assert [row[0] for row in history(tmp_path)] == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_second_interruption_is_immediate():
-    lines = Told()
-    before = signal.getsignal(signal.SIGTERM)
-    with callbacks.Interruption(lines) as interruption:
-        interruption.on_train_batch_end(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert interruption.received == signal.SIGTERM
-        with pytest.raises(loop.Stop):
-            interruption.on_train_batch_end(2)
-        assert interruption.signal == signal.SIGTERM
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012  the signal arrives between two instructions
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(1)
-    assert len(lines.warnings) == 1
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 @pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_its_epochs_only(sound_folder, tmp_path, whole):
     """The damaged file is the best as well (two names of one file) and of the step at which the run will end."""

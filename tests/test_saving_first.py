@@ -7,8 +7,9 @@ import os
 import pytest
 import tensorflow as tf
 from drums import write_drums
-from run_contents import Lines, history
+from run_contents import history
 from tiny_families import task_of, tiny
+from told import Told
 
 from melgan_tf.errors import MelGANError
 from melgan_tf.models.spectrogram_gan.task import SpectrogramTask
@@ -40,7 +41,7 @@ class Scores:
 
 
 def trained(config, sounds, path, epochs):
-    lines = Lines()
+    lines = Told()
     run(with_training(config, batch_size=24, epochs=epochs, keep_checkpoints=9), sounds, path, lines)
     return lines
 
@@ -147,11 +148,11 @@ def test_one_usable_sound_is_refused_at_the_start_where_two_are_needed(tmp_path,
     config = tiny(kind)
     task = config.family.load("task")
     if "gan" not in kind or kind == "melgan":
-        assert len(task(config, sound_folder, Lines(), few).validation_sounds) == 1
+        assert len(task(config, sound_folder, Told(), few).validation_sounds) == 1
         return
     with pytest.raises(MelGANError, match=r"few has 1 usable (sound|window) \(1 files were skipped; broken.wav: .*\), "
                                           "but comparing checkpoints takes 2 or more"):
-        task(config, sound_folder, Lines(), few)
+        task(config, sound_folder, Told(), few)
     if kind != "spectrogram-gan":  # which needs a batch of sounds
         with pytest.raises(MelGANError, match="few has 1 usable"):
             run(config, few, tmp_path / "run")

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from melgan_tf import signals
 from melgan_tf.audio import wire
 from melgan_tf.errors import MelGANError
 
@@ -30,7 +31,8 @@ def serve(descriptor: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if first is None or os.getppid() != first["parent"]:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent handles it
+    for number in signals.SIGNALS:  # terminals and batch systems send them to the whole group; the parent handles them
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _loaded(first["function"])
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a decoder may complain without end

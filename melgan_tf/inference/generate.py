@@ -20,6 +20,7 @@ from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
 from melgan_tf.inference.output_folder import FileNames, Part, RecordWriter, file_name, move
 from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
+from melgan_tf.signals import postponed
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.run_directory import versions
 
@@ -79,7 +80,8 @@ def write_sounds(model: SoundModel, out: str | Path, count: int, seed: int, sour
                 folder = _write(model, staging, head, names, wanted, long, indices, count, seed, progress)
             except MelGANError as error:  # names the hidden folder
                 raise MelGANError(str(error).replace(str(staging), str(out))) from None
-            move(staging, out, names)
+            with postponed():
+                move(staging, out, names)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
     return {**head, "sounds": folder.shown, "made": len(indices), "silent": folder.silent}

@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -21,6 +20,7 @@ import tensorflow as tf
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
+from melgan_tf.signals import StopSignals
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.checkpoints import CheckpointStore, State
 from melgan_tf.storage.paths import RemotePath
@@ -246,7 +246,7 @@ class Preview(keras.callbacks.Callback):
 
 
 class Interruption(keras.callbacks.Callback):
-    """Turns the first Ctrl-C (or SIGTERM) into an orderly end; a second one ends the process at once.
+    """Turns the first signal to stop into an orderly end; a second Ctrl-C ends the process at once.
 
     Args:
         progress: reports the signal.
@@ -258,24 +258,24 @@ class Interruption(keras.callbacks.Callback):
 
     def __init__(self, progress: Progress, agree: Callable[[int], int] = lambda number: number) -> None:
         super().__init__()
-        self.progress, self.agree, self.received, self.signal = progress, agree, 0, 0
-        self.previous: dict[int, Any] = {}
+        self.progress, self.agree, self.signal = progress, agree, 0
+        self._signals = StopSignals()
+
+    @property
+    def received(self) -> int:
+        """The signal that came to this process, or 0."""
+        return self._signals.received
 
     def __enter__(self) -> Interruption:
-        self.previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._signals.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
-            raise KeyboardInterrupt
-        self.received = number
-        self.progress.warning("stopping after this step and saving; once more to stop at once")
+        self._signals.__exit__(*exception)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.signal = self.agree(self.received)
         if self.signal:
+            once_more = "; once more to stop at once" if self.signal == signal.SIGINT else ""
+            self.progress.warning(f"stopping after this step and saving{once_more}")
             raise Stop
