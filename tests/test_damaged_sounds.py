@@ -62,9 +62,9 @@ UNUSABLE = {
     "truncated CAF": (lambda: half(encoded(tone(), "CAF")), "^truncated"),
     "truncated FLAC": (lambda: half(encoded(noise(30_000), "FLAC")), "some of its 30000 samples"),
     "FLAC that promises more": (flac_that_promises_more, "^damaged or truncated: some of its 30000 samples"),
-    "truncated Ogg": (lambda: half(encoded(tone(), "OGG", "VORBIS")), "^truncated: it ends"),
-    "truncated MP3": (lambda: half(encoded(tone(1.0), "MP3", "MPEG_LAYER_III")), "^damaged or truncated: .* of 44100"),
-    "damaged MP3": (damaged_mp3, r"^damaged at 0\.\d\d s"),
+    "truncated Ogg": (lambda: half(encoded(tone(), "OGG", "VORBIS")), "^truncated: its last page is cut"),
+    "truncated MP3": (lambda: half(encoded(tone(1.0), "MP3", "MPEG_LAYER_III")), "^truncated: the last of .* frames is cut"),
+    "damaged MP3": (damaged_mp3, "^damaged: no frame at byte"),
     "rate 0": (lambda: wav([fmt_chunk(rate=0), chunk(b"data", bytes(2000))]), "rate of 0 Hz"),
     "rate of 4 GHz": (lambda: wav([fmt_chunk(4_000_000_000), chunk(b"data", bytes(2000))]), "rate of 4000000000 Hz"),
     "rate of 30 Hz": (lambda: encoded(tone(), "FLAC", rate=30), "rate of 30 Hz"),
@@ -96,15 +96,15 @@ def test_damaged_mp3_in_wav_is_reported_without_output(put, tmp_path, capfd):
     content = bytearray(by_ffmpeg(tmp_path / "x.wav", tone(1.0), "libmp3lame", "wav", "fltp"))
     for at in range(1000, len(content) - 1000, 97):
         content[at] ^= 0xFF
-    refused(put(bytes(content)), r"^damaged at 0\.\d\d s")
+    refused(put(bytes(content)), "^damaged: no frame at byte")
     assert tuple(capfd.readouterr()) == ("", "")
 
 
 def test_truncated_m4a(put, tmp_path):
     content = by_ffmpeg(tmp_path / "x.m4a", tone(1.0), "aac", "ipod", "fltp", muxer={"movflags": "faststart"})
-    refused(put(content[:len(content) * 3 // 4]), "^damaged or truncated: .* of 44100 samples")
+    refused(put(content[:len(content) * 3 // 4]), "^truncated: only .* bytes")
     content = by_ffmpeg(tmp_path / "x.m4a", tone(1.0), "aac", "ipod", "fltp")  # its index is at the end
-    refused(put(half(content)), "^damaged")
+    refused(put(half(content)), "^truncated")
 
 
 def test_m4a_of_which_nothing_is_left(put, tmp_path):
@@ -126,7 +126,7 @@ def test_film_without_sound(tmp_path):
 def test_a_sample_rate_that_changes(put, tmp_path):
     first = by_ffmpeg(tmp_path / "a", tone(), "aac", "adts", "fltp")
     second = by_ffmpeg(tmp_path / "b", tone(rate=22_050), "aac", "adts", "fltp", rate=22_050)
-    refused(put(first + second), r"sample rate changes at 0\.5\d s")
+    refused(put(first + second), "^damaged: another kind of frame at byte")
 
 
 def test_what_cannot_be_opened(tmp_path):

@@ -12,8 +12,8 @@ import contextlib
 import math
 import os
 import stat
-import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
@@ -21,18 +21,22 @@ import av
 import numpy as np
 import soundfile as sf
 
-from melgan_tf.audio import headers
-from melgan_tf.audio.headers import check_rate
+from melgan_tf.audio import chunks, mixing, mpeg, ogg
+from melgan_tf.audio.headers import Headers, check_rate, parse
 from melgan_tf.audio.pcm import PCM
+from melgan_tf.audio.window import Window
 from melgan_tf.errors import DecodeError
 
 _HEAD_BYTES = 4096
 _BLOCK_VALUES = 1 << 20  # samples x channels decoded at once: 4 MiB of float32
 _SMALL_BLOCK = 4096  # minimum frames per read; also the usual size of a FLAC frame
-_FORM_TYPES = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}
-_MP3_KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_MP3_KILOBITS_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # at sample rates below 32 kHz
-_INTEGER_SUBTYPES = ("PCM_16", "PCM_24", "PCM_32", "PCM_S8", "PCM_U8")  # libsndfile's names
+_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ALAW": 16, "ULAW": 16,
+         "ALAC_16": 16}  # of integers, by libsndfile's names
+_FRAME_BITS = {"u8": 8, "s16": 16, "s32": 32}  # the same, by FFmpeg's names
+_COPIED_BYTES = 1 << 20
+_FLAC_RATES = {1: 88_200, 2: 176_400, 3: 192_000, 4: 8_000, 5: 16_000, 6: 22_050, 7: 24_000, 8: 32_000, 9: 44_100,
+               10: 48_000, 11: 96_000}  # by the code in a frame
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")  # of M4A
 _MAX_LEVEL = 1e6  # +120 dB over full scale: not a sound, but damaged floating-point numbers
 _MAX_UNREAD_BYTES = 1 << 15  # at the end of a file: a buffer of libFLAC, tags
 _MAX_MISSING_FRAMES = 2304  # of lossy codecs, whose encoders add and trim a few frames at either end
@@ -41,62 +45,120 @@ _DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8
 
 
 def looks_like_audio(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of a known sound format; 12 suffice except for bare MP3 and AAC."""
-    if head[:4] in _FORM_TYPES:  # containers that images and videos use as well
-        return head[8:12] in _FORM_TYPES[head[:4]]
-    return (head[:4] in (b"fLaC", b"OggS", b"caff") or head[:3] == b"ID3" or head[4:8] == b"ftyp"
-            or _starts_with_mpeg_frames(head))
+    """Whether the first bytes of a file are those of a known sound format; 16 suffice except for bare MP3 and AAC."""
+    return (chunks.is_chunked_sound(head) or head[:4] in (b"fLaC", b"OggS") or head[:3] == b"ID3"
+            or head[4:8] == b"ftyp" or mpeg.starts_with_frames(head))
 
 
-def _starts_with_mpeg_frames(head: bytes) -> bool:
-    """Whether there are two consecutive frames of MP3 or AAC (ADTS): a single one could be a coincidence."""
-    if len(head) < 6 or head[0] != 0xFF or head[1] < 0xE0:
-        return False
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    if layer == 0 and head[1] >= 0xF0:
-        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    elif layer == 1 and version != 1 and 0 < head[2] >> 4 < 15 and head[2] >> 2 & 3 < 3:
-        rate = (44_100, 48_000, 32_000)[head[2] >> 2 & 3] >> {3: 0, 2: 1, 0: 2}[version]
-        kilobits = (_MP3_KILOBITS if version == 3 else _MP3_KILOBITS_LOW)[(head[2] >> 4) - 1]
-        length = (144_000 if version == 3 else 72_000) * kilobits // rate + (head[2] >> 1 & 1)
-    else:
-        return False
-    return length > 6 and head[length:length + 2] == head[:2]
+@dataclass
+class About:
+    """What `decode` finds out about a file besides its samples.
+
+    Attributes:
+        notes: what is odd about it, though it can be read.
+        bits: of its samples; 0 if they are no integers.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    bits: int = 0
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
 
-def decode(path: str | Path, seconds: float = math.inf) -> Iterator[tuple[int, np.ndarray]]:
+def decode(path: str | Path, seconds: float = math.inf, about: About | None = None
+           ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode a sound file block by block; the iteration may stop at any block.
 
     Args:
         path: the file.
         seconds: length that will be needed, a hint for the size of the first block.
+        about: is filled in, the first time before the first block.
 
     Yields:
-        (sample rate in Hz, float32 samples of shape (frames,)), the mean of all channels, full scale +-1; the rate
-        is the same in every block and no block is empty. A file without samples yields nothing.
+        (sample rate in Hz, float32 samples of shape (frames,)), mixed down (`melgan_tf.audio.mixing`), full scale +-1;
+        the rate is the same in every block and no block is empty. A file without samples yields nothing.
 
     Raises:
-        DecodeError: the file is unreadable, not audio, damaged or truncated. Damage is detected when the iteration
-            reaches it; missing samples of WAV, AIFF and CAF files are detected at once, from their headers.
+        DecodeError: the file is unreadable, not audio, damaged or truncated. Damage is detected at once where lengths,
+            pages or frames tell, otherwise when the iteration reaches it.
     """
+    about = About() if about is None else about
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would block
             raise DecodeError(path, "not a file")
-        with open(path, "rb", buffering=0) as file, contextlib.closing(_decode_file(file, seconds)) as blocks:
-            yield from blocks
+        with open(path, "rb", buffering=0) as file, contextlib.closing(_channels(file, seconds, about)) as blocks:
+            for rate, mono in mixing.mixed(blocks, _mean, about.note):
+                yield rate, mono if about.bits else _checked(file, mono)
     except OSError as error:
         raise DecodeError(path, f"cannot be read: {error.strerror or error}") from None
 
 
-def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray]]:
-    head = os.pread(file.fileno(), _HEAD_BYTES, 0)
-    _refuse_text(file, head)
-    info = headers.parse(file, head)
+def _mean(frames: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):  # `_checked` reports infinities
+        if frames.dtype == np.float32:
+            return frames @ np.full(frames.shape[1], 1 / frames.shape[1], np.float32)
+        return frames.mean(axis=1).astype(np.float32)
+
+
+def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the sample rate and samples ``(frames, channels)``."""
+    _refuse_text(file, os.pread(file.fileno(), _HEAD_BYTES, 0))
+    info = parse(file)
+    about.notes += info.notes
     if info.pcm:
-        yield from _in_blocks(file, PCM(file.fileno(), info.pcm), seconds)
+        try:
+            sound = PCM(file.fileno(), info.pcm)
+        except ValueError as error:
+            raise DecodeError(file.name, str(error)) from None
+        yield from _in_blocks(file, sound, seconds, about)
         return
-    mpeg = head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
-    if not mpeg and not info.needs_ffmpeg:
+    window = Window(file.fileno())
+    start = window.without_tags()
+    if window.read(start, 4) == b"OggS":
+        yield from _linked(file, window, seconds, about)
+    else:
+        _check_boxes(file, window)
+        head = window.read(0, 2)
+        mpeg_head = start > 0 or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+        yield from _decoded(file, seconds, about, info, by_libsndfile=not mpeg_head and not info.needs_ffmpeg)
+
+
+def _linked(file: FileIO, window: Window, seconds: float, about: About) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the sounds of a chain in Ogg, one after the other."""
+    first = done = 0
+    for link in ogg.links(window, file.name):
+        if not link.codecs:
+            raise DecodeError(file.name, "it contains no sound")
+        with _part(file, link.start, link.end) as part:
+            alone = link.streams == 1 and link.codecs[0] in ("Vorbis", "Opus")
+            for rate, frames in _decoded(part, seconds, about, Headers(), alone):
+                first = first or rate
+                if rate != first:
+                    raise DecodeError(file.name, f"its sample rate changes at {done / first:.2f} s")
+                done += len(frames)
+                yield rate, frames
+
+
+@contextlib.contextmanager
+def _part(file: FileIO, start: int, end: int) -> Iterator[FileIO]:
+    """Give a part of a file as a file, by a copy in memory unless it is the whole file."""
+    if start == 0 and end == os.fstat(file.fileno()).st_size:
+        yield file
+        return
+    with open(os.memfd_create("sound"), "w+b", buffering=0) as part:
+        part.name = file.name
+        while start < end:
+            start += part.write(os.pread(file.fileno(), min(_COPIED_BYTES, end - start), start))
+        part.seek(0)
+        yield part
+
+
+def _decoded(file: FileIO, seconds: float, about: About, info: Headers, by_libsndfile: bool
+             ) -> Iterator[tuple[int, np.ndarray]]:
+    if by_libsndfile:
         try:
             sound = _Stream(file.fileno(), closefd=False)
         except sf.SoundFileError:
@@ -104,10 +166,27 @@ def _decode_file(file: FileIO, seconds: float) -> Iterator[tuple[int, np.ndarray
         if sound is not None:
             with sound:
                 if sound.frames < 2**62:  # otherwise FLAC of unknown length, which libsndfile does not read
-                    yield from _in_blocks(file, sound, seconds)
+                    yield from _in_blocks(file, sound, seconds, about)
                     return
         file.seek(0)
-    yield from _by_ffmpeg(file, head)
+    yield from _by_ffmpeg(file, about, info)
+
+
+def _check_boxes(file: FileIO, window: Window) -> None:
+    """Raise a `DecodeError` if a file of boxes (M4A) is cut, or something else follows them."""
+    position = 0
+    if window.read(4, 4) not in _FIRST_BOXES:
+        return
+    while len(head := window.read(position, 16)) >= 8 and all(byte >= 32 for byte in head[4:8]):
+        length = int.from_bytes(head[:4], "big")
+        length = int.from_bytes(head[8:], "big") if length == 1 else length or window.size - position
+        if length < 8:
+            break
+        position += length
+    if position > window.size:
+        raise DecodeError(file.name, f"truncated: only {window.size} of {position} bytes")
+    if not window.ends_harmlessly(position):
+        raise DecodeError(file.name, f"damaged: no box at byte {position}")
 
 
 class _Stream(sf.SoundFile):
@@ -131,9 +210,10 @@ def _refuse_text(file: FileIO, head: bytes) -> None:
         raise DecodeError(file.name, "text, not audio")
 
 
-def _in_blocks(file: FileIO, sound: sf.SoundFile | PCM, seconds: float) -> Iterator[tuple[int, np.ndarray]]:
+def _in_blocks(file: FileIO, sound: sf.SoundFile | PCM, seconds: float, about: About
+               ) -> Iterator[tuple[int, np.ndarray]]:
     rate = check_rate(file, sound.samplerate)
-    weights = np.full(sound.channels, 1 / sound.channels, np.float32)
+    about.bits = _BITS.get(sound.subtype, 0)
     max_frames = max(1, _BLOCK_VALUES // sound.channels)
     done = 0
     try:
@@ -143,13 +223,11 @@ def _in_blocks(file: FileIO, sound: sf.SoundFile | PCM, seconds: float) -> Itera
             if not len(frames):
                 break
             done += len(frames)
-            with np.errstate(all="ignore"):
-                mono = frames[:, 0] if sound.channels == 1 else frames @ weights
-            yield rate, mono if sound.subtype in _INTEGER_SUBTYPES else _checked(file, mono)
+            yield rate, frames
     except sf.LibsndfileError:
         raise DecodeError(file.name, f"damaged or truncated: some of its {sound.frames} samples are missing") from None
     missing = sound.frames - done
-    if missing > (0 if sound.format == "FLAC" else _MAX_MISSING_FRAMES):
+    if missing > (_MAX_MISSING_FRAMES if sound.format in ("OGG", "MPEG") else 0):
         raise DecodeError(file.name, f"damaged or truncated: some of its {sound.frames} samples are missing")
     if sound.format == "FLAC":
         _check_nothing_follows(file, sound.frames)
@@ -197,7 +275,9 @@ def _open_by_ffmpeg(file: FileIO) -> av.container.InputContainer:
     try:
         return av.open("fd:", options=options, metadata_errors="ignore")
     except av.FFmpegError as error:
-        known = looks_like_audio(os.pread(file.fileno(), 12, 0))
+        known = looks_like_audio(os.pread(file.fileno(), 16, 0))
+        if isinstance(error, MemoryError):
+            raise DecodeError(file.name, "damaged, or its index takes more memory than there is") from None
         raise DecodeError(file.name, _reason(error) if known else "not audio, or of an unknown format") from None
 
 
@@ -208,19 +288,24 @@ def _reason(error: av.FFmpegError) -> str:
     return known.get(type(error), f"damaged: {error.strerror}")
 
 
-def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
+def _by_ffmpeg(file: FileIO, about: About, info: Headers) -> Iterator[tuple[int, np.ndarray]]:
     with _open_by_ffmpeg(file) as container:
         if not container.streams.audio:
             raise DecodeError(file.name, "it contains no sound")
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise DecodeError(file.name, "damaged, or of an unknown encoding")
+        _check_frames(file, container.format.name, info)
+        if len(container.streams.audio) > 1:
+            about.note("several sounds side by side: the first one is read")
         if stream.codec_context.name == "flac":  # FFmpeg verifies checksums on request only
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
         rate = done = 0
         failed = False  # whether the last packets could not be decoded
         try:
             for packet in container.demux(stream):
+                if not done and stream.codec_context.name == "flac":
+                    _check_flac_rate(file, bytes(packet), stream.codec_context.sample_rate)
                 try:
                     frames = packet.decode()
                 except av.FFmpegError as error:
@@ -236,47 +321,52 @@ def _by_ffmpeg(file: FileIO, head: bytes) -> Iterator[tuple[int, np.ndarray]]:
                     if frame.samples:
                         rate, failed = check_rate(file, frame.sample_rate), False
                         done += frame.samples
-                        yield rate, _checked(file, _mono(frame))
+                        about.bits = _FRAME_BITS.get(frame.format.packed.name, 0)
+                        yield rate, _frames(frame)
         except av.FFmpegError as error:
             raise DecodeError(file.name, _reason(error)) from None
-        declared = _declared_seconds(file, head, container, stream) * rate
-        if declared - done > _MAX_MISSING_FRAMES:
-            raise DecodeError(file.name, f"damaged or truncated: only {done} of {declared:.0f} samples")
-        if not done and (failed or os.fstat(file.fileno()).st_size > _HEAD_BYTES):
-            raise DecodeError(file.name, "damaged: nothing in it can be decoded")
+        _check_length(file, container, stream, done, rate, failed)
 
 
-def _declared_seconds(file: FileIO, head: bytes, container: av.container.InputContainer, stream: av.AudioStream
-                      ) -> float:
-    """Return the length that a file's header declares, s; 0 where FFmpeg could only estimate it."""
-    if not stream.duration:
-        return 0.0
-    seconds = float(stream.duration * stream.time_base)
-    if "mov" in container.format.name or container.format.name == "flac":
-        return seconds
-    if container.format.name != "mp3":
-        return 0.0
-    # The first frame may be an index that contains the number of frames.
-    tag = head[6:10] if head[:3] == b"ID3" else None
-    start = 10 + sum(byte << shift for byte, shift in zip(tag, (21, 14, 7, 0), strict=True)) if tag else 0
-    first = os.pread(file.fileno(), 256, start)
-    index = first[max(first.find(b"Xing"), first.find(b"Info"), 0):]
-    if index[:4] not in (b"Xing", b"Info") or not index[7:8] or not index[7] & 1:
-        return 0.0
-    frames, = struct.unpack(">I", index[8:12])
-    # FFmpeg subtracts the encoder's padding, but estimates from the file size if this is larger than expected.
-    return min(seconds, frames * (1152 if stream.rate >= 32_000 else 576) / stream.rate)
+def _check_flac_rate(file: FileIO, frame: bytes, rate: int) -> None:
+    own = _FLAC_RATES.get(frame[2] & 15) if len(frame) > 2 else None
+    if own not in (None, rate):
+        raise DecodeError(file.name, f"damaged: its header declares a sample rate of {rate} Hz, its frames {own} Hz")
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """Return the mean of a frame's channels: float32, (samples,), full scale +-1."""
+def _check_frames(file: FileIO, form: str, info: Headers) -> None:
+    """Raise a `DecodeError` if not all bytes of MP3 or AAC are frames."""
+    if form in ("mp3", "aac") or info.mpeg:
+        window = Window(file.fileno(), *(info.mpeg or ()))
+        if reason := mpeg.damage(window, lenient=info.mpeg is not None):
+            raise DecodeError(file.name, reason)
+
+
+def _check_length(file: FileIO, container: av.container.InputContainer, stream: av.AudioStream, done: int, rate: int,
+                  failed: bool) -> None:
+    """Raise a `DecodeError` if not all samples that the header declares were decoded."""
+    declared, flac = 0, container.format.name == "flac"
+    if stream.duration and (flac or "mov" in container.format.name):  # elsewhere FFmpeg has only estimated it
+        declared = round(stream.duration * stream.time_base * rate)
+    if declared - done > (0 if flac else _MAX_MISSING_FRAMES):
+        raise DecodeError(file.name, f"damaged or truncated: only {done} of {declared} samples")
+    if flac and declared and done > declared:
+        raise DecodeError(file.name, f"damaged: it contains more samples than the declared {declared}")
+    size = os.fstat(file.fileno()).st_size
+    tagged = os.pread(file.fileno(), 3, max(0, size - 128)) == b"TAG"
+    if failed and (not done or flac and not declared and not tagged):
+        raise DecodeError(file.name, f"damaged at {done / rate:.2f} s" if done else
+                          "damaged: nothing in it can be decoded")
+    if not done and size > _HEAD_BYTES:
+        raise DecodeError(file.name, "damaged: nothing in it can be decoded")
+
+
+def _frames(frame: av.AudioFrame) -> np.ndarray:
+    """Return the samples of a frame, ``(samples, channels)``, full scale +-1."""
     values = frame.to_ndarray()  # (channels, samples), or (1, samples * channels) interleaved
-    if not frame.format.is_planar:
-        values = values.reshape(frame.samples, -1).T
-    with np.errstate(all="ignore"):  # `decode` reports infinities
-        mono = values.mean(axis=0, dtype=np.float64)
-        if values.dtype == np.uint8:
-            mono -= 128
-        if values.dtype.kind in "iu":
-            mono /= 2.0 ** (8 * values.dtype.itemsize - 1)
-        return mono.astype(np.float32)
+    values = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
+    if values.dtype.kind == "f":
+        with np.errstate(all="ignore"):  # `decode` reports infinities
+            return values.astype(np.float32, copy=False)
+    values = values.astype(np.float64) - (128 if values.dtype == np.uint8 else 0)
+    return values / 2.0 ** (8 * frame.format.bytes - 1)

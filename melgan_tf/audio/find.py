@@ -19,7 +19,7 @@ EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".og
                         ".mp4", ".aac", ".caf"})
 
 # With another extension the first bytes must be those of a sound format: videos and images may start as M4A files do.
-_UNAMBIGUOUS_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"caff")
+_UNAMBIGUOUS_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"fLaC", b"caff")
 
 _HEAD_BYTES = 2048  # a little more than the first frame of an MP3
 

@@ -1,48 +1,64 @@
-"""Checks of the headers of WAV, AIFF and CAF files, before `melgan_tf.audio.decode` reads them.
+"""The headers of WAV, AIFF and CAF files -> position and format of plain samples, for `melgan_tf.audio.pcm`.
 
-libsndfile silently reads less of a truncated file, and misreads some. So the chunks are parsed here, up to the sound.
+Decoders trust one field of a header and ignore those that contradict it; then noise or another pitch is the result.
 """
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 
+from melgan_tf.audio import chunks
+from melgan_tf.audio.window import Window
 from melgan_tf.errors import DecodeError
 
 MIN_RATE, MAX_RATE = 1_000, 1_536_000  # Hz; other values are signs of a damaged header
 
-_CHUNK_MAGIC = {  # first bytes: (format of a chunk's length, position of the first chunk)
-    b"RIFF": ("<I", 12), b"RF64": ("<I", 12), b"RIFX": (">I", 12), b"FORM": (">I", 12), b"caff": (">q", 8)}
-_MAX_CHUNKS = 1000
-_PCM, _FLOAT, _EXTENSIBLE = 0x1, 0x3, 0xFFFE  # formats of WAV
-_PLAIN = {(_PCM, 16), (_PCM, 24), (_FLOAT, 32)}  # format and bits of samples that need no decoder
 _MAX_CHANNELS = 1024  # libsndfile's limit, too
+_PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 0x1, 0x3, 0x6, 0x7, 0xFFFE  # formats of WAV
+_WAVE_CODES = {_PCM: "i", _FLOAT: "f", _ALAW: "a", _ULAW: "m"}
 _MPEG_IN_WAV = (0x50, 0x55)  # WAVE_FORMAT_MPEG, WAVE_FORMAT_MPEGLAYER3
-_PLACEHOLDER_LENGTHS = range(0x7FFF0000, 1 << 32)  # written by programs that cannot seek back to fill in the length
-_MAX_MISSING_BYTES = 256  # careless programs declare a little more sound than they write
 _GUID = bytes.fromhex("000000001000800000aa00389b71")  # the common part of the GUIDs of the older formats
+_AIFC = {  # kind, bytes (0: those that the bits need) and byte order
+    b"NONE": ("i", 0, ">"), b"twos": ("i", 0, ">"), b"in16": ("i", 2, ">"), b"in24": ("i", 3, ">"),
+    b"in32": ("i", 4, ">"), b"sowt": ("i", 0, "<"), b"42ni": ("i", 3, "<"), b"23ni": ("i", 4, "<"),
+    b"fl32": ("f", 4, ">"), b"FL32": ("f", 4, ">"), b"fl64": ("f", 8, ">"), b"FL64": ("f", 8, ">"),
+    b"alaw": ("a", 1, ">"), b"ALAW": ("a", 1, ">"), b"ulaw": ("m", 1, ">"), b"ULAW": ("m", 1, ">"),
+    b"raw ": ("u", 1, ">")}
+_MAX_OTHER_BYTES = 256  # between what a header's number of samples and its number of bytes say
+NOT_FILLED_IN = "its header does not say how long it is: read to its end"
+UNPADDED = "a chunk of odd length without a pad byte"
+CONTRADICTION = "its header contradicts itself"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The position and format of little-endian samples in a file, channels interleaved.
+    """The position and format of samples in a file, channels interleaved.
 
     Attributes:
         rate: Hz.
         channels: 1 or more.
-        bits: per sample: 16, 24, or 32 for floating point.
+        kind: "i" for integers, "u" for unsigned ones, "f" for floating point, "a" for A-law, "m" for mu-law.
+        width: bytes of a sample.
+        order: "<" or ">".
+        bits: of its bytes' bits, those in use.
         position: of the first byte.
         frames: samples per channel.
+        doubtful: whether a field contradicts the others, which agree.
     """
 
     rate: int
     channels: int
+    kind: str
+    width: int
+    order: str
     bits: int
     position: int
     frames: int
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,87 +66,163 @@ class Headers:
     """The result of `parse`.
 
     Attributes:
-        needs_ffmpeg: libsndfile would misread the file: MPEG in WAV, or a WAV whose length was never filled in.
-        pcm: the samples of a plain, complete WAV.
+        pcm: the layout of plain samples.
+        needs_ffmpeg: libsndfile would misread the file.
+        mpeg: start and end of MPEG audio in a WAV.
+        notes: what is odd about the file, though its sound can be read.
     """
 
-    needs_ffmpeg: bool = False
     pcm: Layout | None = None
+    needs_ffmpeg: bool = False
+    mpeg: tuple[int, int] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
-def parse(file: FileIO, head: bytes) -> Headers:
-    """Parse the chunks up to the sound.
+def parse(file: FileIO) -> Headers:
+    """Parse the chunks of a file in one of the containers of `chunks.KINDS`, perhaps behind ID3v2 tags.
 
     Args:
         file: its position does not change.
-        head: its first bytes.
 
     Raises:
-        DecodeError: samples are missing, or the sample rate is invalid.
+        DecodeError: samples are missing, or numbers are invalid or contradict each other.
     """
-    if head[:4] not in _CHUNK_MAGIC:
+    window = Window(file.fileno(), piece=4096)
+    start = window.without_tags()
+    if not chunks.is_chunked_sound(window.read(start, 16)):
         return Headers()
-    layout, position = _CHUNK_MAGIC[head[:4]]
-    size, wide, form, plain = os.fstat(file.fileno()).st_size, None, b"", head[:4] == b"RIFF" and head[8:12] == b"WAVE"
-    for _ in range(_MAX_CHUNKS):
-        header = os.pread(file.fileno(), 4 + struct.calcsize(layout), position)
-        if len(header) < 4 + struct.calcsize(layout):
-            return Headers()
-        kind, length, position = header[:4], struct.unpack(layout, header[4:])[0], position + len(header)
-        if kind == b"fmt ":
-            plain = plain and not form  # of two formats libsndfile uses the first
-            body = os.pread(file.fileno(), 40, position)
-            form = body[:max(0, length)]
-            if len(body) >= 8:
-                codec, _, rate = struct.unpack(layout[0] + "HHI", body[:8])
-                check_rate(file, rate)
-                if codec in _MPEG_IN_WAV:
-                    return Headers(needs_ffmpeg=True)
-        elif kind == b"ds64":  # the 64-bit lengths of RF64
-            lengths = os.pread(file.fileno(), 16, position)
-            wide = struct.unpack("<Q", lengths[8:])[0] if len(lengths) == 16 else wide
-        elif kind in (b"data", b"SSND"):
-            if _has_placeholder_length(file, head, length if wide is None else wide, position, size - position):
-                return Headers(needs_ffmpeg=True)
-            plain = plain and length <= size - position and not _more_sound(file, position + length + (length & 1))
-            return Headers(pcm=_plain(form, position, length) if plain else None)
-        position += length + (length & 1 if head[:4] != b"caff" else 0)
-        if length < 0 or position >= size or kind == b"\0\0\0\0":
-            return Headers()
-    return Headers()
+    sound = chunks.find_sound(window, start, file.name)
+    try:
+        layout = _LAYOUTS[sound.kind.sound if sound.magic != b"caff" else b"caff"](sound, window)
+    except (struct.error, OverflowError):
+        raise DecodeError(file.name, "damaged: its header is incomplete") from None
+    except ValueError as error:
+        raise DecodeError(file.name, str(error)) from None
+    notes = [] if sound.filled_in else [NOT_FILLED_IN]
+    notes += [] if sound.padded else [UNPADDED]
+    if isinstance(layout, Layout):
+        check_rate(file, layout.rate)
+        return Headers(layout, notes=notes)
+    mpeg = (sound.position, sound.position + sound.length) if layout in _MPEG_IN_WAV else None
+    odd = start > 0 or not sound.filled_in or not sound.padded or sound.magic == b"BW64"
+    return Headers(needs_ffmpeg=odd or mpeg is not None, mpeg=mpeg, notes=notes)
 
 
-def _more_sound(file: FileIO, position: int) -> bool:
-    """Whether another ``data`` chunk follows in a WAV, which libsndfile would use instead."""
-    for _ in range(_MAX_CHUNKS):
-        header = os.pread(file.fileno(), 8, position)
-        if len(header) < 8 or header[:4] == b"data":
-            return len(header) == 8
-        position += 8 + (length := struct.unpack("<I", header[4:])[0]) + (length & 1)
-    return True
-
-
-def _has_placeholder_length(file: FileIO, head: bytes, declared: int, position: int, present: int) -> bool:
-    """Compare the declared and present bytes of sound; returns whether a WAV has only a placeholder for its length."""
-    if declared == 0 and head[:4] == b"RIFF":  # empty, unless the outer length ends before the sound, too
-        outer = struct.unpack("<I", head[4:8])[0]
-        return present > 0 and (outer + 8 <= position or outer in _PLACEHOLDER_LENGTHS)
-    if declared > 0 and declared not in _PLACEHOLDER_LENGTHS and declared - present > _MAX_MISSING_BYTES:
-        raise DecodeError(file.name, f"truncated: only {max(present, 0)} of {declared} bytes of sound")
-    return False
-
-
-def _plain(form: bytes, position: int, length: int) -> Layout | None:
-    """Return the layout of the samples if a WAV's ``fmt`` chunk is valid and declares plain samples."""
-    if len(form) < 16:
+def _wave(sound: chunks.Sound, window: Window) -> Layout | int | None:
+    form, order = sound.bodies.get(b"fmt ", b""), sound.kind.order
+    if not form:
         return None
-    codec, channels, rate, _, block, bits = struct.unpack("<HHIIHH", form[:16])
-    if codec == _EXTENSIBLE and len(form) == 40 and form[18:20] == form[14:16] and form[26:] == _GUID:
-        codec = struct.unpack("<H", form[24:26])[0]
-    if ((codec, bits) not in _PLAIN or not 1 <= channels <= _MAX_CHANNELS or block != channels * bits // 8
-            or length % block or not length):
+    code, channels, rate, second, block, bits = struct.unpack(order + "HHIIHH", form[:16])
+    _check_rate(rate)
+    if code == _EXTENSIBLE:
+        if len(form) < 40 or form[26:40] != _GUID:
+            return None
+        code, = struct.unpack(order + "H", form[24:26])
+    if code not in _WAVE_CODES:
+        return code
+    kind = _WAVE_CODES[code]
+    width, doubtful = _width(channels, rate, second, block, bits, wide=kind == "i")
+    if width not in {"i": (1, 2, 3, 4), "f": (4, 8)}.get(kind, (1,)):
+        raise ValueError(f"of an unknown encoding: samples of {bits} bits in {width} bytes")
+    if kind == "i" and width == 1:
+        kind = "u"
+    return _layout(sound, rate, channels, kind, width, order, bits, doubtful)
+
+
+def _width(channels: int, rate: int, second: int, block: int, bits: int, wide: bool) -> tuple[int, bool]:
+    """Return the bytes of a sample that most fields of a ``fmt`` chunk agree on, and whether one does not.
+
+    Raises:
+        ValueError: they contradict each other.
+    """
+    declared = -(-bits // 8)
+    own = channels * declared
+    if not 1 <= channels <= _MAX_CHANNELS or not 1 <= bits <= 64:
+        raise ValueError(f"damaged: {channels} channels of {bits} bits")
+    if block == own and (second == rate * block % 2**32 or second % rate == 0):
+        return declared, second != rate * block % 2**32
+    if second == rate * own % 2**32 or second % rate == 0 and block == 0:
+        return declared, True  # only the block is wrong
+    if wide and second == rate * block and block > own and block % channels == 0:
+        return block // channels, True
+    raise ValueError(f"damaged: {CONTRADICTION}: {channels} channels of {bits} bits at {rate} Hz in blocks of {block} "
+                     f"bytes, {second} a second")
+
+
+def _aiff(sound: chunks.Sound, window: Window) -> Layout | None:
+    form = sound.bodies.get(b"COMM", b"")
+    if not form:
         return None
-    return Layout(rate, channels, bits, position, length // block)
+    channels, frames, bits, exponent, mantissa = struct.unpack(">hIhHQ", form[:18])
+    rate = _check_rate(math.ldexp(mantissa, exponent - 16383 - 63) if exponent < 17000 else math.inf)
+    encoding = _AIFC.get(form[18:22] if sound.form == b"AIFC" else b"NONE")
+    if encoding is None:
+        return None
+    kind, width, order = encoding
+    if not 1 <= channels <= _MAX_CHANNELS or not 1 <= bits <= 64:
+        raise ValueError(f"damaged: {channels} channels of {bits} bits")
+    width = width or -(-bits // 8)
+    if kind == "u" and bits > 8 or kind == "i" and width > 4:
+        raise ValueError(f"of an unknown encoding: {form[18:22].decode('latin-1').strip()!r} samples of {bits} bits")
+    bits = bits if kind == "i" and bits <= 8 * width else 8 * width
+    layout = _layout(sound, rate, channels, kind, width, order, bits)
+    if not chunks.is_placeholder(frames) and frames != layout.frames:
+        if abs(frames - layout.frames) * channels * width > _MAX_OTHER_BYTES and sound.filled_in:
+            raise ValueError(f"damaged: {CONTRADICTION}: {frames} samples in {sound.length} bytes of {layout.frames}")
+        if frames < layout.frames and sound.filled_in:
+            return dataclasses.replace(layout, frames=frames)
+    return layout
+
+
+def _caf(sound: chunks.Sound, window: Window) -> Layout | None:
+    form = sound.bodies.get(b"desc", b"")
+    if not form:
+        return None
+    hertz, codec, flags, packet, per, channels, bits = struct.unpack(">d4sIIIII", form[:32])
+    rate = _check_rate(hertz)
+    if codec not in (b"lpcm", b"alaw", b"ulaw"):
+        if not packet:
+            _check_packets(sound, window)
+        return None
+    kind = {b"alaw": "a", b"ulaw": "m"}.get(codec, "f" if flags & 1 else "i")
+    width = packet // channels if channels else 0
+    if (not 1 <= channels <= _MAX_CHANNELS or packet % channels or per != 1 or not 8 * width >= bits > 0
+            or width not in {"i": (1, 2, 3, 4), "f": (4, 8)}.get(kind, (1,))):
+        raise ValueError(f"damaged: {CONTRADICTION}: {channels} channels of {bits} bits in packets of {packet} bytes")
+    return _layout(sound, rate, channels, kind, width, "<" if flags & 2 else ">", bits, 8 * width - bits >= 8)
+
+
+def _check_packets(sound: chunks.Sound, window: Window) -> None:
+    """Raise a `ValueError` if the lengths of a CAF file's packets are missing, or not those of its sound."""
+    position, length = sound.places.get(b"pakt", (0, 0))
+    if length < 24:
+        raise ValueError("damaged: the table of its packets is missing")
+    declared, = struct.unpack(">q", window.read(position, 8))
+    packets = total = value = 0
+    for byte in window.read(position + 24, length - 24):
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            total, packets, value = total + value, packets + 1, 0
+            if packets == declared:
+                break
+    if packets != declared or total != sound.length:
+        raise ValueError(f"damaged: {CONTRADICTION}: {total} bytes in {packets} of {declared} packets, "
+                         f"{sound.length} bytes of sound")
+
+
+def _layout(sound: chunks.Sound, rate: int, channels: int, kind: str, width: int, order: str, bits: int,
+            doubtful: bool = False) -> Layout:
+    frames = sound.length // (channels * width)
+    return Layout(rate, channels, kind, width, order, bits, sound.position, frames, doubtful)
+
+
+_LAYOUTS = {b"data": _wave, b"SSND": _aiff, b"caff": _caf}
+
+
+def _check_rate(rate: float) -> int:
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise ValueError(f"damaged: its header declares a sample rate of {rate:.0f} Hz")
+    return round(rate)
 
 
 def check_rate(file: FileIO, rate: int) -> int:
@@ -139,6 +231,7 @@ def check_rate(file: FileIO, rate: int) -> int:
     Raises:
         DecodeError: it is out of range.
     """
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise DecodeError(file.name, f"damaged: its header declares a sample rate of {rate} Hz")
-    return rate
+    try:
+        return _check_rate(rate)
+    except ValueError as error:
+        raise DecodeError(file.name, str(error)) from None

@@ -1,4 +1,4 @@
-"""Plain samples of a WAV file -> float32: about three times as fast as libsndfile, with bit-equal results.
+"""Plain samples of a file -> float32: up to three times as fast as libsndfile, with bit-equal results.
 
 Most sounds of sample packs are WAV of 16 or 24 bits; reading stereo WAV of 24 bits took most of the time of `prepare`.
 """
@@ -9,7 +9,11 @@ import os
 
 import numpy as np
 
-from melgan_tf.audio.headers import Layout
+from melgan_tf.audio.headers import CONTRADICTION, Layout
+
+_PROBE_FRAMES = 4096
+_NOISE_LEVEL = 0.4  # of full scale; uniform noise has 0.58, a full-scale sine 0.71
+_NOISE_CORRELATION = 0.1  # of neighboring samples
 
 
 class PCM:
@@ -23,6 +27,10 @@ class PCM:
         samplerate: Hz.
         channels: number of channels.
         frames: samples per channel.
+        subtype: libsndfile's name of the encoding.
+
+    Raises:
+        ValueError: the samples cannot be what the header says.
     """
 
     format = "WAV"
@@ -30,41 +38,117 @@ class PCM:
     def __init__(self, descriptor: int, layout: Layout) -> None:
         self.descriptor, self.layout = descriptor, layout
         self.samplerate, self.channels, self.frames = layout.rate, layout.channels, layout.frames
-        self.subtype = "FLOAT" if layout.bits == 32 else f"PCM_{layout.bits}"
-        self._done = 0
+        self.subtype = {"f": "FLOAT" if layout.width == 4 else "DOUBLE", "a": "ALAW", "m": "ULAW",
+                        "u": "PCM_U8"}.get(layout.kind, f"PCM_{8 * layout.width if layout.width > 1 else 'S8'}")
+        self._done, self._gain = 0, np.float32(1.0)
+        if layout.kind == "i" and layout.bits < 8 * layout.width:
+            self._find_unused_bits()
+        if layout.doubtful:
+            self._refuse_noise()
 
     def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> np.ndarray:
         """Return the next frames, or fewer at the end of the file: float32 ``(frames, channels)``, full scale +-1."""
-        width = self.layout.bits // 8
-        frame = self.channels * width
-        start = self.layout.position + self._done * frame
-        wanted = min(frames, self.frames - self._done) * frame
-        content = os.pread(self.descriptor, wanted, start)
+        samples = self._samples(self._done, frames)
+        self._done += len(samples)
+        return samples
+
+    def _samples(self, first: int, frames: int) -> np.ndarray:
+        layout, frame = self.layout, self.channels * self.layout.width
+        content = os.pread(self.descriptor, min(frames, self.frames - first) * frame, layout.position + first * frame)
         found = len(content) // frame
-        self._done += found
-        return _SAMPLES[width](content[:found * frame]).reshape(found, self.channels)
+        samples = _SAMPLES[layout.kind, layout.width](content[:found * frame], layout.order)
+        if self._gain != 1:
+            samples = samples * self._gain
+        return samples.reshape(found, self.channels)
+
+    def _find_unused_bits(self) -> None:
+        """Find out whether samples are in the upper bits of their bytes, as they should be, or in the lower ones.
+
+        Raises:
+            ValueError: neither; then they are no such samples.
+        """
+        unused = 8 * self.layout.width - self.layout.bits
+        step = np.float64(2.0 ** (1 - self.layout.bits))
+        upper = lower = True
+        for first in sorted({0, self.frames // 3, self.frames // 2, max(0, self.frames - _PROBE_FRAMES)}):
+            values = self._samples(first, _PROBE_FRAMES).astype(np.float64)
+            upper = upper and not np.any(values % step)
+            lower = lower and bool(np.all(np.abs(values) <= 2.0 ** -unused))
+        if not upper and not lower:
+            raise ValueError(f"damaged: {CONTRADICTION}: {self.layout.bits} bits in {self.layout.width} bytes that use "
+                             "them all")
+        if not upper:
+            self._gain = np.float32(2.0 ** unused)
+
+    def _refuse_noise(self) -> None:
+        """Raise a `ValueError` if the samples look like bytes that were misread."""
+        start = min(self.frames // 4, _PROBE_FRAMES)
+        values = self._samples(start, _PROBE_FRAMES).astype(np.float64)
+        power = np.mean(values**2, axis=0)
+        neighbors = np.abs(np.mean(values[1:] * values[:-1], axis=0)) if len(values) > 64 else power
+        if np.any((np.sqrt(power) > _NOISE_LEVEL) & (neighbors < _NOISE_CORRELATION * power)):
+            raise ValueError(f"damaged: {CONTRADICTION}, and its samples are noise")
 
 
-def _two_bytes(content: bytes) -> np.ndarray:
-    samples = np.frombuffer(content, "<i2").astype(np.float32)
+def _unsigned(content: bytes, order: str) -> np.ndarray:
+    samples = np.frombuffer(content, np.uint8).astype(np.float32)
+    samples -= np.float32(128)
+    samples *= np.float32(2.0 ** -7)
+    return samples
+
+
+def _one_byte(content: bytes, order: str) -> np.ndarray:
+    return np.frombuffer(content, np.int8).astype(np.float32) * np.float32(2.0 ** -7)
+
+
+def _two_bytes(content: bytes, order: str) -> np.ndarray:
+    samples = np.frombuffer(content, f"{order}i2").astype(np.float32)
     samples *= np.float32(2.0 ** -15)
     return samples
 
 
-def _three_bytes(content: bytes) -> np.ndarray:
+def _three_bytes(content: bytes, order: str) -> np.ndarray:
     """Upper two bytes times 256, plus the lowest: float32 holds 24 bits without rounding."""
     count = len(content) // 3
     if not count:
         return np.zeros(0, np.float32)
-    samples = np.ndarray((count,), "<i2", content, offset=1, strides=(3,)).astype(np.float32)
+    upper, lowest = (1, 0) if order == "<" else (0, 2)
+    samples = np.ndarray((count,), f"{order}i2", content, offset=upper, strides=(3,)).astype(np.float32)
     samples *= np.float32(256.0)
-    samples += np.ndarray((count,), np.uint8, content, offset=0, strides=(3,))
+    samples += np.ndarray((count,), np.uint8, content, offset=lowest, strides=(3,))
     samples *= np.float32(2.0 ** -23)
     return samples
 
 
-def _floating(content: bytes) -> np.ndarray:
-    return np.frombuffer(content, "<f4").astype(np.float32)
+def _four_bytes(content: bytes, order: str) -> np.ndarray:
+    return np.frombuffer(content, f"{order}i4").astype(np.float32) * np.float32(2.0 ** -31)
 
 
-_SAMPLES = {2: _two_bytes, 3: _three_bytes, 4: _floating}
+def _floating(content: bytes, order: str) -> np.ndarray:
+    return np.frombuffer(content, f"{order}f4").astype(np.float32)
+
+
+def _double(content: bytes, order: str) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):  # `decode` reports infinities
+        return np.frombuffer(content, f"{order}f8").astype(np.float32)
+
+
+def _companded(alaw: bool) -> np.ndarray:
+    """Return the 256 values of A-law or mu-law (ITU-T G.711)."""
+    code = np.arange(256) ^ (0x55 if alaw else 0xFF)
+    exponent, mantissa = code >> 4 & 7, code & 15
+    if alaw:
+        level = np.where(exponent == 0, 16 * mantissa + 8, (16 * mantissa + 264) << np.maximum(exponent - 1, 0))
+    else:
+        level = ((8 * mantissa + 132) << exponent) - 132
+    positive = code & 0x80 if alaw else ~code & 0x80
+    return (np.where(positive, level, -level) / 32768).astype(np.float32)
+
+
+_ALAW, _ULAW = _companded(True), _companded(False)
+
+
+_SAMPLES = {("u", 1): _unsigned, ("i", 1): _one_byte, ("i", 2): _two_bytes, ("i", 3): _three_bytes,
+            ("i", 4): _four_bytes, ("f", 4): _floating, ("f", 8): _double,
+            ("a", 1): lambda content, order: _ALAW[np.frombuffer(content, np.uint8)],
+            ("m", 1): lambda content, order: _ULAW[np.frombuffer(content, np.uint8)]}

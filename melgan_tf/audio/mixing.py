@@ -1,0 +1,118 @@
+"""Several channels -> one: their mean; or the loudest one, if they cancel.
+
+The rule: a sound's channels cancel if in its first ten seconds the energy of their mean stays more than 20 dB below the
+mean of their energies. Ordinary stereo never comes near: two independent channels are at -3 dB. The first windows in
+which the mean is audible and does not cancel decide for the mean, so that not more is decoded than is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+_CANCELED = 10 ** (-20 / 10)  # energy of the mean, relative to the mean energy of the channels
+_AUDIBLE_PEAK = 1e-2  # of the mean: noise below 40 dB does not decide
+_WINDOW = 4096  # frames; decisions do not depend on the size of blocks
+_DECIDING_SECONDS = 10.0
+CANCELED = "its channels cancel each other: the loudest one is read"
+
+Block = tuple[int, np.ndarray]
+
+
+def mixed(blocks: Iterable[Block], mean: Callable[[np.ndarray], np.ndarray], note: Callable[[str], None]
+          ) -> Iterator[Block]:
+    """Mix blocks down as they come; they are held back while it is undecided how.
+
+    Args:
+        blocks: sample rate and samples ``(frames, channels)`` each, full scale +-1.
+        mean: returns the mean of the channels, ``(frames,)``.
+        note: is told if the channels cancel.
+
+    Yields:
+        Sample rate and samples, ``(frames,)`` float32, of each block.
+    """
+    held: list[Block] = []
+    decision = _Decision()
+    for rate, frames in blocks:
+        if frames.shape[1] == 1:
+            yield from ((rate, mean(frames)) for rate, frames in held)
+            held.clear()
+            yield rate, frames[:, 0].astype(np.float32, copy=False)
+            continue
+        if decision.open:
+            held.append((rate, frames))
+            decision.add(frames, rate)
+            if decision.open:
+                continue
+            yield from decision.apply(held, mean, note)
+            held.clear()
+        else:
+            yield from decision.apply([(rate, frames)], mean, note)
+    decision.close()
+    yield from decision.apply(held, mean, note)
+
+
+class _Decision:
+    """Whether to take the mean."""
+
+    def __init__(self) -> None:
+        self.open, self.cancels = True, False
+        self._rest: list[np.ndarray] = []
+        self._frames = self._count = 0
+        self._mean = self._channels = None
+        self._noted = False
+
+    def add(self, frames: np.ndarray, rate: int) -> None:
+        """Look at a block, in windows of constant length."""
+        if self._channels is not None and len(self._channels) != frames.shape[1]:
+            self.close()
+            return
+        self._rest.append(frames)
+        self._count += len(frames)
+        if self._count < _WINDOW:
+            return
+        joined = self._rest[0] if len(self._rest) == 1 else np.concatenate(self._rest)
+        done = 0
+        while self.open and len(joined) - done >= _WINDOW:
+            self._look_at(joined[done:done + _WINDOW])
+            done += _WINDOW
+            if self.open and self._frames >= _DECIDING_SECONDS * rate:
+                self.close()
+        self._rest, self._count = [joined[done:]], len(joined) - done
+
+    def _look_at(self, window: np.ndarray) -> None:
+        with np.errstate(all="ignore"):  # `decode` reports infinities
+            mean = window.mean(axis=1, dtype=np.float64)
+            own, channels = float(mean @ mean), np.einsum("ij,ij->j", window, window, dtype=np.float64)
+            self._mean = own + (self._mean or 0.0)
+            self._channels = channels if self._channels is None else self._channels + channels
+            self._frames += len(window)
+            if max(mean.max(), -mean.min()) >= _AUDIBLE_PEAK and not self._canceled():
+                self.open = False
+
+    def _canceled(self) -> bool:
+        return self._mean < _CANCELED * float(self._channels.mean())
+
+    def close(self) -> None:
+        """Decide with what there is."""
+        if not self.open:
+            return
+        rest = self._rest and (self._rest[0] if len(self._rest) == 1 else np.concatenate(self._rest))
+        if len(rest) and (self._channels is None or len(self._channels) == rest.shape[1]):
+            self._look_at(rest)
+        if self.open and self._channels is not None:
+            self.cancels = self._canceled()
+        self.open = False
+
+    def apply(self, blocks: Iterable[Block], mean: Callable[[np.ndarray], np.ndarray], note: Callable[[str], None]
+              ) -> Iterator[Block]:
+        """Yield mixed blocks."""
+        for rate, frames in blocks:
+            if not self.cancels or frames.shape[1] != len(self._channels):
+                yield rate, mean(frames)
+                continue
+            if not self._noted:
+                self._noted = True
+                note(CANCELED)
+            yield rate, np.ascontiguousarray(frames[:, int(np.argmax(self._channels))], np.float32)
