@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import resource
@@ -138,6 +139,44 @@ def test_no_process_outlives_a_parent_that_is_killed():
             os.kill(int(child), signal.SIGKILL)
             pytest.fail("the process went on")
         time.sleep(0.01)
+
+
+SLEEPING = """
+from melgan_tf.audio.decoder_pool import DecoderPool, Limits
+from misbehaving import ACT
+with DecoderPool(ACT, 1, Limits(seconds=1.0)) as pool:
+    list(pool.results([(0, {"kind": "give", "value": 1}, 0)]))
+    print("ready", flush=True)
+    print([type(result).__name__ for _, result in pool.results([(0, {"kind": "sleep", "value": 0.6}, 0)])])
+"""
+
+
+@contextlib.contextmanager
+def sleeping():
+    """A program whose decoder takes 0.6 of the second that it has."""
+    with subprocess.Popen([sys.executable, "-c", SLEEPING], stdout=subprocess.PIPE, text=True, start_new_session=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}) as program:
+        assert program.stdout.readline() == "ready\n"
+        time.sleep(0.2)
+        yield program
+
+
+def test_time_in_which_everything_is_stopped_does_not_count():
+    """As by Ctrl-Z, and by closing a notebook computer."""
+    with sleeping() as program:
+        os.killpg(program.pid, signal.SIGSTOP)
+        time.sleep(1.2)
+        os.killpg(program.pid, signal.SIGCONT)
+        assert program.communicate()[0] == "['Success']\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_to_the_group_are_for_the_program(number):
+    with DecoderPool(ACT, 1, QUICK) as pool:
+        results = pool.results(items(("give", 1), ("sleep", 0.1)))
+        next(results)
+        pool.workers[0].process.send_signal(number)
+        assert [type(result) for _, result in results] == [Success, Success]
 
 
 def test_a_task_that_does_not_load_is_reported():

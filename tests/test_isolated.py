@@ -48,20 +48,20 @@ def streamed(path, rate=RATE):
 
 
 def test_clips_are_in_order(put, tmp_path):
-    for number in range(70):  # enough for two processes; long and short alternate
-        put(encoded(tone(2.0 if number % 3 == 0 else 0.1, hz=200 + 20 * number), "FLAC"), f"{number:02}.flac")
-    put(encoded(np.zeros(1000, np.float32)), "10_silent.wav")
-    put(b"text", "20_text.wav")
+    for number in range(130):  # enough for two processes; long and short alternate
+        put(encoded(tone(2.0 if number % 3 == 0 else 0.1, hz=200 + 20 * (number % 70)), "FLAC"), f"{number:03}.flac")
+    put(encoded(np.zeros(1000, np.float32)), "010_silent.wav")
+    put(b"text", "020_text.wav")
     sounds, _ = audio.find(tmp_path)
     results = list(isolated.decode_folder(sounds, 16_000, 4000))
     assert [sound for sound, _ in results] == sounds
     assert [result for _, result in results if isinstance(result, Skipped)] == [
-        Skipped("10_silent.wav", "silent"), Skipped("20_text.wav", "text, not audio")]
+        Skipped("010_silent.wav", "silent"), Skipped("020_text.wav", "text, not audio")]
     for sound, clip in results:
         if isinstance(clip, np.ndarray):
-            number = int(sound.name[:2])
+            number = int(sound.name[:3])
             assert (clip.dtype, clip.shape) == (np.float32, (4000,))
-            assert strongest_hz(clip[:1600], 16_000) == pytest.approx(200 + 20 * number, abs=11)
+            assert strongest_hz(clip[:1600], 16_000) == pytest.approx(200 + 20 * (number % 70), abs=11)
             assert (clip[1600:] == 0).all() == (number % 3 != 0)
     assert list(isolated.decode_folder([], 16_000, 100)) == []
 

@@ -31,6 +31,7 @@ _WINDOW = 64  # files per process whose results may be buffered until those of a
 MAX_BUFFERED_BYTES = 64 << 20  # of results; beyond, only the process of the next file is read from
 _MAX_RECEIVED = 4 << 20  # bytes received from one process before the next one is served
 _START_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 1.0
 _SEND_SECONDS = 5.0  # a process that does not take its orders is broken
 _MAX_FAILED_STARTS = 3
 _NONSENSE = "the decoder answered nonsense"
@@ -211,25 +212,25 @@ class DecoderPool:
 
     def _receive(self, head: _Job) -> None:
         """Wait for results; those of the first file have priority."""
-        now = time.monotonic()
         reading, read_all = {}, self.buffered < MAX_BUFFERED_BYTES or head in self.unassigned
         for worker in self.workers:
             if worker.jobs and (read_all or head in worker.jobs):
                 reading[worker.socket] = worker
             else:
-                worker.reset_deadline(now)  # a blocked process must not time out
-        earliest = min(worker.deadline for worker in reading.values())
-        for found in wait(list(reading), max(0.0, earliest - now)):
-            worker = reading.pop(found)
+                worker.be_patient()  # a blocked process must not time out
+        timeout, started = min(_MAX_WAIT_SECONDS, *(worker.patience for worker in reading.values())), time.monotonic()
+        answering = wait(list(reading), timeout)
+        waited = min(timeout, time.monotonic() - started)  # more if this program was stopped for a while
+        for worker in [reading.pop(found) for found in answering]:
             try:
                 self.buffered += worker.receive()
             except (OSError, EOFError):
                 self._replace_worker(worker)
             except Exception:  # from a process with corrupt memory, any
                 self._replace_worker(worker, _NONSENSE)
-        now = time.monotonic()
         for worker in reading.values():
-            if now > worker.deadline:
+            worker.patience -= waited
+            if worker.patience <= 0:
                 self._replace_worker(worker, f"took longer than {worker.jobs[0].seconds:.0f} s to decode")
 
     def _replace_worker(self, worker: _Worker, reason: str | None = None) -> None:
@@ -266,7 +267,7 @@ class _Worker:
     def __init__(self, task: Task, limits: Limits) -> None:
         self.jobs: deque[_Job] = deque()
         self.ready = False
-        self.deadline = time.monotonic() + limits.seconds
+        self.patience = _START_SECONDS
         self.stderr_file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         self.socket, remote_end = socket.socketpair()
         self.socket.settimeout(_SEND_SECONDS)  # the descriptor itself does not block
@@ -290,13 +291,13 @@ class _Worker:
     def submit(self, job: _Job) -> bool:
         self.jobs.append(job)
         if len(self.jobs) == 1:
-            self.reset_deadline(time.monotonic())
+            self.be_patient()
         return self._send({"function": job.task.function, "arguments": job.arguments})
 
-    def reset_deadline(self, now: float) -> None:
+    def be_patient(self) -> None:
         """Restart the time limit of the file in progress."""
         if self.jobs:
-            self.deadline = now + (self.jobs[0].seconds if self.ready else _START_SECONDS)
+            self.patience = self.jobs[0].seconds if self.ready else _START_SECONDS
 
     def receive(self) -> int:
         """Receive the available results; returns the number of bytes.
@@ -312,7 +313,7 @@ class _Worker:
                 break
             self._take(message)
             received += message.size
-            self.reset_deadline(time.monotonic())
+            self.be_patient()
         return received
 
     def _take(self, message: wire.Message) -> None:

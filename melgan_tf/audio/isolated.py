@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 MAX_WHOLE_SAMPLES = 1 << 28
 _LIMITS = Limits(megabytes=512)  # a decoder takes less than 100
 _MIN_BLOCK, _MAX_BLOCK = 1 << 16, 1 << 20  # samples of a message, except the last
-_FILES_PER_PROCESS = 32  # or as many bytes: fewer are sooner decoded than a process is started
+_FILES_PER_PROCESS = 64  # or as many bytes: fewer are sooner decoded than a process is started
 _BYTES_PER_PROCESS = 16 << 20
 _LARGE_BYTES = 1 << 16
 
@@ -231,7 +231,8 @@ def _clip(sound: SoundFile, samples: np.ndarray, result: Success | Failure, clip
 def _processes(sounds: Sequence[SoundFile]) -> int:
     """How many processes are worth their start: one a core for many files, or large ones."""
     size = sum(_size(sound.path) for sound in sounds)
-    return max(1, min(len(os.sched_getaffinity(0)), len(sounds) // _FILES_PER_PROCESS, size // _BYTES_PER_PROCESS))
+    wanted = max(1, len(sounds) // _FILES_PER_PROCESS, size // _BYTES_PER_PROCESS)
+    return min(wanted, len(os.sched_getaffinity(0)))
 
 
 def _size(path: Path | RemotePath | None) -> int:
