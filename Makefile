@@ -2,6 +2,9 @@
 # make test       set up and run the checks; under ten minutes on two cores
 # make test-all   and the long ones: fuzzing, several workers, Beam processes
 # make docs       build the documentation into site/
+# make package    build the archives for installation into dist/ and check them
+# make release    and write what they need beside them (SBOM), and look for known vulnerabilities
+# make lock       pin every dependency in requirements/, from setup.cfg
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13,$(if $(shell command -v $(name)),$(name))) python3)
 VENV ?= .venv$(if $(findstring 3.13,$(PYTHON)),313)
 OUT ?= demo-output
@@ -12,16 +15,23 @@ BIN := $(VENV)/bin
 # one thread in each of pytest's processes, one process a core
 PYTEST := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=40
 
-.PHONY: demo test test-all lint docs clean
+# one lock for all supported versions of Python, with the hashes of every file
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --override requirements/overrides.txt setup.cfg
 
-$(VENV)/.installed: setup.cfg pyproject.toml
+.PHONY: demo test test-all lint docs package release lock clean
+
+$(VENV)/.installed: setup.cfg pyproject.toml requirements/lock.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements/lock.txt
+	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
-$(VENV)/.installed-dev: setup.cfg pyproject.toml
+# the last line installs the package and PyTorch, which is not locked: see requirements/overrides.txt
+$(VENV)/.installed-dev: setup.cfg pyproject.toml requirements/lock-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .[dev]
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements/lock-dev.txt
+	$(BIN)/pip install --quiet --no-build-isolation --editable .[dev]
 	touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed
@@ -48,12 +58,22 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-docs
+docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict
 
-$(VENV)/.installed-docs: $(VENV)/.installed-dev
-	$(BIN)/pip install --quiet --editable .[docs]
-	touch $@
+package: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
+	$(BIN)/twine check --strict dist/*
+
+release: package
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	    --output-file dist/sbom.cdx.json requirements/lock.txt
+	$(BIN)/python requirements/audit.py
+
+lock: $(VENV)/.installed-dev
+	$(LOCK) --extra dev --extra docs --extra release --output-file requirements/lock-dev.txt
+	$(LOCK) --constraint requirements/lock-dev.txt --output-file requirements/lock.txt
 
 clean:
-	rm -rf $(VENV) $(OUT) site build *.egg-info
+	rm -rf $(VENV) $(OUT) site build dist *.egg-info
