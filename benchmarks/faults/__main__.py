@@ -9,6 +9,7 @@ A case that does not hold is kept in a folder with what replays it.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import tempfile
@@ -27,25 +28,20 @@ def main() -> None:
     parser.add_argument("--tries", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="replay one case, by its number or name")
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, default=Path("build/faults"), metavar="FOLDER")
     arguments = parser.parse_args()
-    tries = arguments.tries or KINDS[arguments.kind]
+    tries = arguments.tries or KINDS[arguments.kind][1]
     outcome = Outcome(arguments.kind, f"python benchmarks/faults {arguments.kind} --tries {tries} "
                       f"--seed {arguments.seed}", arguments.keep)
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.kind == "sounds":
-            import damaged_sounds
-            damaged_sounds.run(tries, arguments.seed, outcome, arguments.workers,
-                               None if arguments.only is None else int(arguments.only))
-        elif arguments.kind == "files":
-            import hostile_files
-            hostile_files.run(tries, arguments.seed, outcome, Path(folder), arguments.only)
+        module = importlib.import_module(KINDS[arguments.kind][0])
+        module.run(tries, arguments.seed, outcome, Path(folder), arguments.only)
     print(json.dumps(outcome.record(), indent=1))
 
 
-#: The kinds and how many tries a full run takes.
-KINDS = {"sounds": 20_000, "files": 400}
+#: The kinds: their module, and how many tries a full run takes.
+KINDS = {"sounds": ("damaged_sounds", 20_000), "bits": ("flipped_bits", 3_000), "kills": ("kills", 60),
+         "servers": ("hostile_servers", 80), "files": ("hostile_files", 600)}
 
 if __name__ == "__main__":
     main()

@@ -32,13 +32,14 @@ class _Whole:
         self.original, self.samples, self.rate = original, samples, rate
 
 
-def run(tries: int, seed: int, outcome: Outcome, workers: int, only: int | None = None) -> None:
+def run(tries: int, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
     """Damages and decodes files; a case is a function of the seed and its number alone."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
-        wholes = _wholes(Path(place), workers)
-        numbers = range(tries) if only is None else [only]
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else folder) as place:
+        wholes = _wholes(Path(place))
+        numbers = range(tries) if only is None else [int(only)]
         for first in range(0, len(numbers), _BATCH):
-            _batch(Path(place), numbers[first:first + _BATCH], seed, wholes, outcome, workers)
+            _batch(Path(place), numbers[first:first + _BATCH], seed, wholes, outcome)
     outcome.megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
@@ -56,12 +57,12 @@ def make(number: int, seed: int, wholes: list) -> tuple[int, int, bytes, str, st
     return which, other, content, done, extension
 
 
-def _wholes(place: Path, workers: int) -> list[_Whole]:
+def _wholes(place: Path) -> list[_Whole]:
     found, files = originals(), []
     for number, original in enumerate(found):
         files.append(place / f"whole{number}.{original.extension}")
         files[-1].write_bytes(original.content)
-    results = _decode(files, workers)
+    results = _decode(files)
     wholes = []
     for original, file in zip(found, files, strict=True):
         if isinstance(results[file], str):
@@ -73,10 +74,10 @@ def _wholes(place: Path, workers: int) -> list[_Whole]:
     return wholes
 
 
-def _decode(files: list[Path], workers: int) -> dict[Path, str | tuple[np.ndarray, int]]:
+def _decode(files: list[Path]) -> dict[Path, str | tuple[np.ndarray, int]]:
     """Samples and rate of each file, or the reason why there are none."""
     found: dict[Path, str | tuple[np.ndarray, int]] = {}
-    with DecoderPool(_TASK, workers, LIMITS) as pool:
+    with DecoderPool(_TASK, 1, LIMITS) as pool:
         for file, result in pool.results((file, {"path": str(file)}, file.stat().st_size) for file in files):
             if isinstance(result, Failure):
                 found[file] = result.reason
@@ -88,14 +89,14 @@ def _decode(files: list[Path], workers: int) -> dict[Path, str | tuple[np.ndarra
     return found
 
 
-def _batch(place: Path, numbers: range, seed: int, wholes: list[_Whole], outcome: Outcome, workers: int) -> None:
+def _batch(place: Path, numbers: range, seed: int, wholes: list[_Whole], outcome: Outcome) -> None:
     cases = {}
     for number in numbers:
         case = make(number, seed, wholes)
         file = place / f"{number:06d}.{case[4]}"
         file.write_bytes(case[2])
         cases[file] = case
-    for file, result in _decode(list(cases), workers).items():
+    for file, result in _decode(list(cases)).items():
         which, other, content, done, extension = cases[file]
         verdict, held = judge(content, result, wholes[which], wholes[other])
         if held:
