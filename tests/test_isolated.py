@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -162,6 +164,13 @@ def test_names_are_those_of_the_current_folder(put, tmp_path, monkeypatch):
         assert len(clips([Path("../") / folder / "a.wav"], RATE, None)[0]) == ord(folder) * 100
 
 
+def test_closed_standard_streams(put):
+    path = put(encoded(noise(500)))
+    program = ("import os, sys\nfor stream in (0, 1, 2): os.close(stream)\nfrom melgan_tf.audio import isolated\n"
+               "sys.exit(len(isolated.read_comment(sys.argv[1])))")
+    assert subprocess.run([sys.executable, "-c", program, path], check=False).returncode == 0
+
+
 def test_two_uses_at_a_time(put):
     paths = [put(encoded(noise(300_000 + number)), f"{number}.wav") for number in range(2)]
     with streaming(paths[0]) as one, streaming(paths[1]) as other:
@@ -245,7 +254,7 @@ def test_extreme_rates(put, rate, to):
 def test_many_channels(put, channels, frames):
     """Read, or refused for a reason: within the memory of a process."""
     fresh()
-    data = noise(frames * channels)
+    data = np.outer(noise(frames), np.linspace(0.5, 1.5, channels, dtype=np.float32)).ravel()
     head = struct.pack("<HHIIHH", 1, channels, RATE, RATE * channels * 2 % 2**32, channels * 2 % 2**16, 16)
     path = put(wav([chunk(b"fmt ", head), chunk(b"data", (data * 32767).astype("<i2").tobytes())]))
     clip, = clips([path], RATE, None)
@@ -254,6 +263,16 @@ def test_many_channels(put, channels, frames):
     else:
         assert isinstance(clip, Skipped)
         assert "unexpected" not in clip.reason
+    assert peak_of_processes() < 300
+
+
+def test_quiet_channels_are_not_held_for_long(put):
+    """How to mix them is undecided while they are quiet: five seconds of 512 channels are half a gigabyte."""
+    fresh()
+    head, size = struct.pack("<HHIIHH", 1, 512, 48_000, 48_000 * 1024, 1024, 16), 5 * 48_000 * 1024
+    path = put(wav([chunk(b"fmt ", head), b"data" + struct.pack("<I", size)], riff=size + 36))
+    os.truncate(path, size + 44)  # zeros that take no room
+    assert len(streamed(path, 48_000)) == 5 * 48_000
     assert peak_of_processes() < 300
 
 

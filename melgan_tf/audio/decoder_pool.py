@@ -7,6 +7,7 @@ processes. The size of buffered results is bounded: a process whose results are 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -261,6 +262,12 @@ def _cause(code: int) -> str:
     return f"signal {-code}"
 
 
+def _above_standard_streams(end: socket.socket) -> socket.socket:
+    """Return the socket with another descriptor: if standard streams are closed, it may have got one of theirs."""
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))
+
+
 class _Worker:
     """One process and the files submitted to it."""
 
@@ -269,7 +276,7 @@ class _Worker:
         self.ready = False
         self.patience = _START_SECONDS
         self.stderr_file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
-        self.socket, remote_end = socket.socketpair()
+        self.socket, remote_end = map(_above_standard_streams, socket.socketpair())
         self.socket.settimeout(_SEND_SECONDS)  # the descriptor itself does not block
         self.inbox = wire.Inbox(self.socket.fileno())
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

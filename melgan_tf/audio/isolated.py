@@ -248,8 +248,9 @@ def _results(task: Task, items: Iterable[Item], path_of: Callable[[Item], Any], 
     with (Prefetcher() as prefetcher, _pool(processes) as pool):
         def jobs() -> Iterator[tuple[tuple[Item, str], dict[str, Any] | None, int]]:
             for item, file, reason in prefetcher.prefetch(items, path_of):
-                absolute = file and os.path.join(os.getcwd(), file)  # the process may have started in another folder
-                yield (item, reason), None if file is None else {"path": absolute, **arguments}, _size(file)
+                if file is not None and not file.is_absolute():  # the process may have started in another folder
+                    file = Path.cwd() / file
+                yield (item, reason), None if file is None else {"path": str(file), **arguments}, _size(file)
 
         def results() -> Iterator[tuple[Item, Any]]:
             for (item, reason), result in found:

@@ -15,6 +15,7 @@ _CANCELED = 10 ** (-20 / 10)  # energy of the mean, relative to the mean energy 
 _AUDIBLE_PEAK = 1e-2  # of the mean: noise below 40 dB does not decide
 _WINDOW = 4096  # frames; decisions do not depend on the size of blocks
 _DECIDING_SECONDS = 10.0
+_MAX_HELD_VALUES = 1 << 24  # less than ten seconds of more than 34 channels at 48 kHz
 CANCELED = "its channels cancel each other: the loudest one is read"
 
 Block = tuple[int, np.ndarray]
@@ -77,7 +78,8 @@ class _Decision:
         while self.open and len(joined) - done >= _WINDOW:
             self._look_at(joined[done:done + _WINDOW])
             done += _WINDOW
-            if self.open and self._frames >= _DECIDING_SECONDS * rate:
+            if self.open and (self._frames >= _DECIDING_SECONDS * rate
+                              or self._frames * joined.shape[1] >= _MAX_HELD_VALUES):
                 self.close()
         self._rest, self._count = [joined[done:]], len(joined) - done
 
