@@ -20,6 +20,7 @@ import keras
 import pytest
 import tensorflow as tf
 from drums import write_drums
+from eagerly import eagerly
 
 from melgan_tf.config import Config, presets
 
@@ -95,9 +96,17 @@ def _float32_afterwards() -> Iterator[None]:
 
 
 @pytest.fixture
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+def eager() -> Iterator[None]:
     """Steps one operation at a time: for few of them, that is sooner done than tracing them."""
-    monkeypatch.setattr(tf, "function", lambda function=None, **options: function or (lambda f: f))
+    with eagerly():
+        yield
+
+
+@pytest.fixture(scope="module")
+def eager_module() -> Iterator[None]:
+    """So do all tests and fixtures of a module."""
+    with eagerly():
+        yield
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -287,7 +287,7 @@ def test_a_file_in_place_of_a_run_directory(trained, tmp_path):
 # -- full disks ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_for_a_checkpoint(run, trained, tmp_path):
+def test_a_disk_that_is_full_for_a_checkpoint(run, trained, tmp_path, eager):
     """A real process; the earlier checkpoints stay, and when there is room again the run goes on."""
     again = ("train", trained.sounds, "--run-dir", run, "--epochs", 5)
     before = contents(run / "checkpoints")

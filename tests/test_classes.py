@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from command_line import contents, invoke, trained_once
 from drums import write_drums
+from eagerly import eagerly
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from melgan_tf.config import presets
@@ -136,8 +137,10 @@ def quick():
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drums")
     write_drums(folder / "sounds")
-    ended = invoke("train", folder / "sounds", "--valid", folder / "sounds" / "kick", "--preset", "drums", "--run-dir",
-                   folder / "run", "--steps", 3, "--set", "model.channels=8", "--set", "training.batch_size=8")
+    with eagerly():
+        ended = invoke("train", folder / "sounds", "--valid", folder / "sounds" / "kick", "--preset", "drums",
+                       "--run-dir", folder / "run", "--steps", 3, "--set", "model.channels=8",
+                       "--set", "training.batch_size=8")
     assert ended.code == 0, ended.stderr
     assert "24 sounds are few" in ended.stderr
     return folder / "run"
@@ -206,7 +209,7 @@ def test_other_classes_than_a_run_began_with_are_refused(run, tmp_path):
     assert contents(tmp_path / "run" / "checkpoints") == contents(run / "checkpoints")
 
 
-def test_stop_and_resume_is_never_stopped(run, tmp_path):
+def test_stop_and_resume_is_never_stopped(run, tmp_path, eager):
     """The fixture's run stopped after three steps; the score that it takes at checkpoints changes nothing."""
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     shutil.copytree(run, stopped)

@@ -18,6 +18,7 @@ from melgan_tf.weights import read_all_weights
 
 TINY = ("--preset", "drums", "--set", "model.channels=8", "--set", "training.batch_size=8", "--no-xla", "--quiet",
         "--set", "training.preview_every=1000", "--set", "training.checkpoint_every=1000")
+pytestmark = pytest.mark.usefixtures("eager_module")
 
 
 def state_of(run):

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 from command_line import invoke
+from eagerly import eagerly
 from music import RATE, tiny_sampler, tiny_vocoder, write_notes
 from tiny_vocoders import ship
 
@@ -189,9 +190,10 @@ def package(place):
 
 @pytest.fixture(scope="module")
 def run(place, package):
-    ended = invoke("train", write_notes(place / "sounds"), "--preset", "music", "--run-dir", place / "run",
-                   "--steps", 2, "--set", "model.channels=8", "--set", "training.batch_size=8",
-                   "--set", "training.preview_every=1", "--set", "data.clip_samples=8192")
+    with eagerly():
+        ended = invoke("train", write_notes(place / "sounds"), "--preset", "music", "--run-dir", place / "run",
+                       "--steps", 2, "--set", "model.channels=8", "--set", "training.batch_size=8",
+                       "--set", "training.preview_every=1", "--set", "data.clip_samples=8192")
     assert ended.code == 0, ended.stderr
     return place / "run"
 

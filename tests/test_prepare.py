@@ -258,7 +258,7 @@ def test_damaged_shards_are_reported(small):
 
 
 @pytest.mark.slow
-def test_training_and_evaluation_take_shards_like_a_folder(tmp_path):
+def test_training_and_evaluation_take_shards_like_a_folder(tmp_path, eager):
     """Same clips, same weights."""
     out = tmp_path / "shards"
     assert invoke("prepare", DEMO, out, *EXACT, "--workers", 1, "-q").code == 0

@@ -16,6 +16,7 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from eagerly import eagerly
 from run_contents import history as read_history
 from told import Told
 
@@ -63,7 +64,7 @@ def _no_previews(monkeypatch):
 def whole(_sound_folder, tmp_path_factory):
     """Six epochs (18 steps) in one go."""
     path = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with pytest.MonkeyPatch.context() as monkeypatch, eagerly():
         monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
         assert run(SIX, _sound_folder, path).steps == 18
     return path
@@ -72,7 +73,7 @@ def whole(_sound_folder, tmp_path_factory):
 # -- in one process --------------------------------------------------------------------------------------------------
 
 @pytest.mark.slow
-def test_three_epochs_and_three_more_are_six(sound_folder, tmp_path, whole):
+def test_three_epochs_and_three_more_are_six(sound_folder, tmp_path, whole, eager):
     first = run(with_training(SIX, epochs=3), sound_folder, tmp_path)
     assert (first.steps, first.epochs) == (9, 3)
     lines = Told()
@@ -86,7 +87,7 @@ def test_three_epochs_and_three_more_are_six(sound_folder, tmp_path, whole):
 
 
 @pytest.mark.slow
-def test_a_stop_in_the_middle_of_an_epoch_is_exact(sound_folder, tmp_path, whole):
+def test_a_stop_in_the_middle_of_an_epoch_is_exact(sound_folder, tmp_path, whole, eager):
     """Steps, then more steps, then epochs: 7 and 11 are in the middle of the third and the fourth epoch."""
     assert run(with_training(SIX, steps=7), sound_folder, tmp_path).steps == 7
     assert store(tmp_path).steps()[-1] == 7
@@ -117,8 +118,8 @@ def test_compiled_and_in_shards_it_is_exact_too(sound_folder, tmp_path, monkeypa
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "rows"), [(8, 2), (9, 3)], ids=["mid-epoch", "epoch-end"])
-def test_an_interrupted_run_saves_its_last_step_and_goes_on_exactly(sound_folder, tmp_path, whole, monkeypatch, step,
-                                                                    rows):
+def test_an_interrupted_run_saves_its_last_step_and_goes_on_exactly(sound_folder, tmp_path, whole, eager, monkeypatch,
+                                                                                    step, rows):
     class PressingCtrlC(Told):
         taken = 0
 
@@ -150,7 +151,7 @@ def test_an_interrupted_run_saves_its_last_step_and_goes_on_exactly(sound_folder
 
 
 @pytest.mark.slow
-def test_a_damaged_newest_checkpoint_costs_its_epochs_only(sound_folder, tmp_path, whole):
+def test_a_damaged_newest_checkpoint_costs_its_epochs_only(sound_folder, tmp_path, whole, eager):
     """The damaged file is the best as well (two names of one file) and of the step at which the run will end."""
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     newest, best = store(tmp_path).file(18), store(tmp_path).best_file
@@ -168,7 +169,7 @@ def test_a_damaged_newest_checkpoint_costs_its_epochs_only(sound_folder, tmp_pat
 
 
 @pytest.mark.slow
-def test_changed_sounds_are_reported_and_fresh_forgets(sound_folder, tmp_path, whole):
+def test_changed_sounds_are_reported_and_fresh_forgets(sound_folder, tmp_path, whole, eager):
     folder = tmp_path / "drums"
     shutil.copytree(sound_folder, folder)
     shutil.copytree(whole, tmp_path / "run")

@@ -146,7 +146,7 @@ def test_config_json_is_there_before_the_first_step_and_skipped_sounds_are_repor
 
 @pytest.mark.parametrize("moment", ["mean", "weights"])
 def test_a_non_finite_loss_or_weight_stops_the_run_and_keeps_the_last_checkpoint(
-        sound_folder, tmp_path, tiny_config, monkeypatch, moment):
+        sound_folder, tmp_path, tiny_config, monkeypatch, eager, moment):
     """A loss shows in the epoch's mean; a weight spoilt by the last step of an epoch shows in no metric yet."""
     monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)
     if moment == "mean":
@@ -189,7 +189,7 @@ def test_two_runs_in_one_directory_are_refused(sound_folder, tmp_path, tiny_conf
 
 
 @pytest.mark.slow
-def test_a_run_on_two_devices_is_saved_and_goes_on(sound_folder, tmp_path, tiny_config, monkeypatch):
+def test_a_run_on_two_devices_is_saved_and_goes_on(sound_folder, tmp_path, tiny_config, monkeypatch, eager):
     def on_two(*args):
         return plan(*args, strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 
