@@ -5,6 +5,7 @@ import pytest
 import soundfile as sf
 
 from melgan_tf.audio import decode, headers
+from melgan_tf.audio.window import Window
 from melgan_tf.errors import DecodeError
 
 RATE = 22_050
@@ -35,7 +36,7 @@ def write(path, subtype, channels, frames=3001, form="WAV", endian=None):
 
 def layout(path):
     with open(path, "rb", buffering=0) as file:
-        return headers.parse(file).pcm
+        return headers.parse(file, Window(file.fileno()), 0).pcm
 
 
 @pytest.mark.parametrize(("form", "subtype", "endian"), CASES)

@@ -105,8 +105,10 @@ def _mean(frames: np.ndarray) -> np.ndarray:
 
 def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the sample rate and samples ``(frames, channels)``."""
-    _refuse_text(file, os.pread(file.fileno(), _HEAD_BYTES, 0))
-    info = parse(file)
+    window = Window(file.fileno(), piece=_HEAD_BYTES)
+    _refuse_text(file, window.read(0, _HEAD_BYTES))
+    start = window.without_tags()
+    info = parse(file, window, start)
     about.notes += info.notes
     if info.pcm:
         try:
@@ -115,10 +117,8 @@ def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int,
             raise DecodeError(file.name, str(error)) from None
         yield from _in_blocks(file, sound, seconds, about)
         return
-    window = Window(file.fileno())
-    start = window.without_tags()
     if window.read(start, 4) == b"OggS":
-        yield from _linked(file, window, seconds, about)
+        yield from _linked(file, seconds, about)
     else:
         _check_boxes(file, window)
         head = window.read(0, 2)
@@ -126,10 +126,10 @@ def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int,
         yield from _decoded(file, seconds, about, info, by_libsndfile=not mpeg_head and not info.needs_ffmpeg)
 
 
-def _linked(file: FileIO, window: Window, seconds: float, about: About) -> Iterator[tuple[int, np.ndarray]]:
+def _linked(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the sounds of a chain in Ogg, one after the other."""
     first = done = 0
-    for link in ogg.links(window, file.name):
+    for link in ogg.links(Window(file.fileno()), file.name):
         if not link.codecs:
             raise DecodeError(file.name, "it contains no sound")
         with _part(file, link.start, link.end) as part:

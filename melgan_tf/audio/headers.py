@@ -78,17 +78,17 @@ class Headers:
     notes: list[str] = field(default_factory=list)
 
 
-def parse(file: FileIO) -> Headers:
-    """Parse the chunks of a file in one of the containers of `chunks.KINDS`, perhaps behind ID3v2 tags.
+def parse(file: FileIO, window: Window, start: int) -> Headers:
+    """Parse the chunks of a file in one of the containers of `chunks.KINDS`.
 
     Args:
-        file: its position does not change.
+        file: for its name.
+        window: its bytes.
+        start: behind the ID3v2 tags at its start.
 
     Raises:
         DecodeError: samples are missing, or numbers are invalid or contradict each other.
     """
-    window = Window(file.fileno(), piece=4096)
-    start = window.without_tags()
     if not chunks.is_chunked_sound(window.read(start, 16)):
         return Headers()
     sound = chunks.find_sound(window, start, file.name)

@@ -85,8 +85,8 @@ class _Decision:
 
     def _look_at(self, window: np.ndarray) -> None:
         with np.errstate(all="ignore"):  # `decode` reports infinities
-            mean = window.mean(axis=1, dtype=np.float64)
-            own, channels = float(mean @ mean), np.einsum("ij,ij->j", window, window, dtype=np.float64)
+            mean = window @ np.full(window.shape[1], 1 / window.shape[1], window.dtype)
+            own, channels = float(mean @ mean), np.einsum("ij,ij->j", window, window).astype(np.float64)
             self._mean = own + (self._mean or 0.0)
             self._channels = channels if self._channels is None else self._channels + channels
             self._frames += len(window)
