@@ -17,6 +17,7 @@ from melgan_tf.cli.console import ConsoleProgress, table
 from melgan_tf.data.clips import Long, SampleFormat
 from melgan_tf.data.prepare import PrepareResult
 from melgan_tf.data.prepare_beam import Pipeline
+from melgan_tf.data.reading import note_lines
 from melgan_tf.errors import UsageError
 from melgan_tf.signals import Stopped
 
@@ -63,6 +64,8 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
     if quiet:
         for item in result.skipped():
             click.echo(f"skipped {item.name}: {item.reason}", err=True)
+        for line in note_lines(result.noted()):
+            click.echo(line, err=True)
     else:
         _report(result)
 
@@ -94,6 +97,8 @@ def _report(result: PrepareResult) -> None:
     click.echo(table(("files", "number", "what"), [(a, f"{b:,}", c) for a, b, c in rows]))
     for item in result.skipped():
         click.echo(f"skipped {item.name}: {item.reason}")
+    for line in note_lines(result.noted()):
+        click.echo(line)
     for number, what in ((counts.silent, "silent clips skipped"), (counts.duplicates, "duplicate clips skipped"),
                          (counts.clipped, "clips with samples clipped to full scale (--format float32 keeps them)"),
                          (sum(result.ignored.values()), f"other files ignored: {_extensions(result.ignored)}")):

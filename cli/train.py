@@ -13,6 +13,7 @@ from melgan_tf import api
 from melgan_tf import config as configuration
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, tell
+from melgan_tf.data.reading import note_lines
 from melgan_tf.errors import ConfigError, UsageError
 from melgan_tf.signals import Stopped
 from melgan_tf.training.cluster import worker_from_environment
@@ -94,6 +95,8 @@ def _report(result: object, run_dir: Path, quiet: bool) -> None:
         tell(f"skipped {len(skipped)} of {len(skipped) + len(result.sounds)} files:")
         for item in skipped:
             tell(f"  {item.name}: {item.reason}")
+    for line in note_lines((sound.name, note) for sound in result.sounds.sounds for note in sound.notes):
+        click.echo(line, err=True)
     if result.signal:
         arguments = shlex.join(["melgan-tf", *sys.argv[1:]]).replace(" --fresh", "")
         raise Stopped(result.signal, f"stopped after {result.steps} steps, saved; to continue: {arguments}")

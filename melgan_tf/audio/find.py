@@ -32,11 +32,13 @@ class SoundFile:
         path: the file, local or remote.
         name: its POSIX path relative to the searched folder, as valid UTF-8.
         label: its folder, as a POSIX path relative to the searched folder; "" at the top.
+        notes: what was odd about it when it was decoded.
     """
 
     path: Path
     name: str
     label: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

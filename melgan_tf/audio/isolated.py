@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import math
 import os
 import threading
@@ -23,7 +24,7 @@ from melgan_tf.audio.decoder_pool import DecoderPool, Failure, Limits, Retry, Su
 from melgan_tf.audio.edit import SILENT_PEAK
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.read import load_blocks
-from melgan_tf.errors import DecodeError
+from melgan_tf.errors import DecodeError, printable
 from melgan_tf.storage.paths import RemotePath
 from melgan_tf.storage.prefetch import Prefetcher
 
@@ -33,13 +34,14 @@ Item = TypeVar("Item")
 MAX_WHOLE_SAMPLES = 1 << 28
 _LIMITS = Limits(megabytes=512)  # a decoder takes less than 100
 _MIN_BLOCK, _MAX_BLOCK = 1 << 16, 1 << 20  # samples of a message, except the last
+_MAX_NOTES = 100
 _FILES_PER_PROCESS = 64  # or as many bytes: fewer are sooner decoded than a process is started
 _BYTES_PER_PROCESS = 16 << 20
 _LARGE_BYTES = 1 << 16
 
 
 def read_sound(emit: Callable[..., None], path: str, sample_rate: int, limit: int, max_samples: int | None = None,
-               kept_samples: int | None = None, remedy: str = "") -> list[float]:
+               kept_samples: int | None = None, remedy: str = "") -> list[Any]:
     """Emit the samples of a sound: the task of a process.
 
     Args:
@@ -52,12 +54,12 @@ def read_sound(emit: Callable[..., None], path: str, sample_rate: int, limit: in
         remedy: for one that has more.
 
     Returns:
-        The number of samples decoded, and their peak.
+        The number of samples decoded, their peak, and notes (`decode.About`).
 
     Raises:
         DecodeError: the sound cannot be decoded, or is too long.
     """
-    count, peak = 0, 0.0
+    count, peak, about = 0, 0.0, decode.About()
     kept_samples = limit if kept_samples is None else kept_samples
     blocks: list[np.ndarray] = []
 
@@ -71,7 +73,7 @@ def read_sound(emit: Callable[..., None], path: str, sample_rate: int, limit: in
     too_long = DecodeError(path, f"longer than {limit} samples ({hours:.1f} hours at {sample_rate} Hz){remedy}")
     if max_samples is None and kept_samples == limit and _declared_samples(path, sample_rate) > limit + sample_rate:
         raise too_long  # rather now than after hours
-    for block in load_blocks(path, sample_rate, max_samples):
+    for block in load_blocks(path, sample_rate, max_samples, about):
         if count < kept_samples:
             blocks.append(block[:kept_samples - count])
         count += len(block)
@@ -82,7 +84,7 @@ def read_sound(emit: Callable[..., None], path: str, sample_rate: int, limit: in
             send()
     if blocks:
         send()
-    return [count, peak]
+    return [count, peak, about.notes]
 
 
 def _declared_samples(path: str, sample_rate: int) -> float:
@@ -140,6 +142,21 @@ def _two_numbers(value: Any) -> tuple[int, float]:
     return first, second
 
 
+def _numbers_and_notes(value: Any) -> tuple[int, float, tuple[str, ...]]:
+    return *_two_numbers(value[:2]), notes_of(value[2])
+
+
+def notes_of(value: Any) -> tuple[str, ...]:
+    """Return the notes that a process sent.
+
+    Raises:
+        ValueError: they are none.
+    """
+    if not isinstance(value, list) or len(value) > _MAX_NOTES or not all(isinstance(note, str) for note in value):
+        raise ValueError("not notes")
+    return tuple(printable(note) for note in value)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("not a text")
@@ -151,7 +168,7 @@ def _bytes_of_samples(arguments: dict[str, Any]) -> tuple[int, int]:
     return 4 * _MAX_BLOCK, 5 * min(count for count in counts if count is not None) + (1 << 16)
 
 
-_READ = Task(f"{__name__}:{read_sound.__name__}", _samples, _two_numbers, _bytes_of_samples)
+_READ = Task(f"{__name__}:{read_sound.__name__}", _samples, _numbers_and_notes, _bytes_of_samples)
 _MEASURE = Task(f"{__name__}:{measure_sound.__name__}", _nothing, _two_numbers, lambda arguments: (0, 1 << 16))
 _COMMENT = Task(f"{__name__}:{comment_of.__name__}", _nothing, _text, lambda arguments: (0, 1 << 16))
 
@@ -211,8 +228,11 @@ def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: i
                 received += memoryview(result).cast("B")
                 continue
             samples, received = np.frombuffer(received, np.float32), bytearray()
-            if not isinstance(result, Retry):
-                yield sound, _clip(sound, samples, result, clip_samples)
+            if isinstance(result, Retry):
+                continue
+            if isinstance(result, Success) and result.value[2]:
+                sound = dataclasses.replace(sound, notes=result.value[2])
+            yield sound, _clip(sound, samples, result, clip_samples)
 
 
 def _clip(sound: SoundFile, samples: np.ndarray, result: Success | Failure, clip_samples: int | None

@@ -1,8 +1,8 @@
 """Several channels -> one: their mean; or the loudest one, if they cancel.
 
-The rule: a sound's channels cancel if in its first ten seconds the energy of their mean stays more than 20 dB below the
-mean of their energies. Ordinary stereo never comes near: two independent channels are at -3 dB. The first windows in
-which the mean is audible and does not cancel decide for the mean, so that not more is decoded than is needed.
+The rule: channels cancel if in the first ten seconds the energy of their mean stays more than 17 dB below that
+of as many independent channels, which ordinary stereo is never far from. The first windows in which the mean is audible
+and does not cancel decide for the mean, so that not more is decoded than is needed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-_CANCELED = 10 ** (-20 / 10)  # energy of the mean, relative to the mean energy of the channels
+_CANCELED = 0.02  # energy of the mean, relative to that of independent channels
 _AUDIBLE_PEAK = 1e-2  # of the mean: noise below 40 dB does not decide
 _WINDOW = 4096  # frames; decisions do not depend on the size of blocks
 _DECIDING_SECONDS = 10.0
@@ -94,7 +94,7 @@ class _Decision:
                 self.open = False
 
     def _canceled(self) -> bool:
-        return self._mean < _CANCELED * float(self._channels.mean())
+        return self._mean < _CANCELED * float(self._channels.sum()) / len(self._channels)**2
 
     def close(self) -> None:
         """Decide with what there is."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from melgan_tf.audio.decode import decode, read_comment
+from melgan_tf.audio.decode import About, decode, read_comment
 from melgan_tf.audio.edit import fade_out, is_silent, onset_sample
 from melgan_tf.audio.find import EXTENSIONS, Skipped, SoundFile, find
 from melgan_tf.audio.wav import save_wav
@@ -27,16 +27,19 @@ _MAX_BLOCK = 1 << 22  # samples of a resampled block, about
 _LOOK_AHEAD = 512  # output samples by which soxr's output usually lags behind its input
 
 
-def load(path: str | Path, sample_rate: int, max_samples: int | None = None) -> np.ndarray:
+def load(path: str | Path, sample_rate: int, max_samples: int | None = None, about: About | None = None
+         ) -> np.ndarray:
     """Decode a sound file, mix it down and resample it.
 
-    Channels are averaged. Samples above full scale, which floating-point files may contain, are kept. Only the part
-    that ``max_samples`` needs is decoded (later damage is not detected), with the same result as decoding everything.
+    Channels are averaged (`melgan_tf.audio.mixing`). Samples above full scale, which floating-point files may contain,
+    are kept. Only the part that ``max_samples`` needs is decoded (later damage is not detected), with the same result
+    as decoding everything.
 
     Args:
         path: the file; its format is detected from its contents, not from its extension.
         sample_rate: of the result, Hz.
         max_samples: maximum number of samples to return, at ``sample_rate``; None for all.
+        about: is filled in.
 
     Returns:
         float32, (samples,), at least one sample.
@@ -44,17 +47,18 @@ def load(path: str | Path, sample_rate: int, max_samples: int | None = None) -> 
     Raises:
         DecodeError: the file cannot be decoded; its ``reason`` says why.
     """
-    kept = list(load_blocks(path, sample_rate, max_samples))
+    kept = list(load_blocks(path, sample_rate, max_samples, about))
     return kept[0] if len(kept) == 1 else np.concatenate(kept)
 
 
-def load_blocks(path: str | Path, sample_rate: int, max_samples: int | None = None) -> Iterator[np.ndarray]:
+def load_blocks(path: str | Path, sample_rate: int, max_samples: int | None = None, about: About | None = None
+                ) -> Iterator[np.ndarray]:
     """Do what `load` does, block by block: memory does not grow with the length of the sound."""
     if sample_rate < 1 or (max_samples is not None and max_samples < 1):
         raise UsageError(f"{sample_rate} Hz, {max_samples} samples: give 1 or more of each")
     seconds = math.inf if max_samples is None else (max_samples + _LOOK_AHEAD) / sample_rate
     count = 0
-    with contextlib.closing(decode(path, seconds)) as blocks:
+    with contextlib.closing(decode(path, seconds, about)) as blocks:
         for block in resampled(blocks, sample_rate):
             if max_samples is not None:
                 block = block[:max_samples - count]

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from melgan_tf.audio.decode import decode
+from melgan_tf.audio.decode import About, decode
 from melgan_tf.audio.edit import fade_out, is_silent, onset_sample
 from melgan_tf.audio.headers import MIN_RATE
 from melgan_tf.audio.read import load, resample, resampled
@@ -28,6 +28,8 @@ SampleFormat = Literal["int16", "float32"]
 _FILTER_SAMPLES = 256  # at the lower rate: length of soxr's filter (128 suffice at 20 bits of precision)
 _ONSET_SECONDS = 10.0  # searched for the peak, from the first sample that is not silent
 _SILENT_BELOW = 1e-4
+_MIN_SNR = 10 ** (60 / 10)  # of 16-bit samples, energies; quieter clips are stored as float32
+QUIET = "too quiet for 16 bits: stored in 32"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Clip:
     clipped: int
 
 
-def clips(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterator[Clip | None]:
+def clips(path: str | os.PathLike, name: str, settings: ClipSettings, about: About | None = None
+          ) -> Iterator[Clip | None]:
     """Decode a sound, mix it down, resample it, find its onset and cut it into clips.
 
     Memory is bounded, whatever the length of the sound.
@@ -94,6 +97,7 @@ def clips(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterato
         path: the file.
         name: its name in the collection; random positions depend on it and on the seed.
         settings: format of the clips.
+        about: is told what is odd about the sound.
 
     Yields:
         The clips in order; None for a silent one.
@@ -101,18 +105,27 @@ def clips(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterato
     Raises:
         DecodeError: the file cannot be decoded, or not to its end. Discard what was yielded before.
     """
-    pieces = _beginning(path, settings) if settings.long == "beginning" else _windows(path, name, settings)
+    about = about or About()
+    cut = _beginning if settings.long == "beginning" else _windows
+    pieces = cut(path, name, settings, about)
     with contextlib.closing(pieces):
         for start, samples in pieces:
             if is_silent(samples, _SILENT_BELOW):
                 yield None
                 continue
-            stored, clipped = stored_samples(samples, settings.format)
+            stored, clipped = stored_samples(samples, settings.format, deep=not 0 < about.bits <= 16)
+            if stored.dtype != np.dtype(settings.format):
+                about.note(QUIET)
             yield Clip(stored, start, hashlib.sha256(stored).digest(), clipped)
 
 
-def stored_samples(samples: np.ndarray, sample_format: SampleFormat) -> tuple[np.ndarray, int]:
+def stored_samples(samples: np.ndarray, sample_format: SampleFormat, deep: bool = False) -> tuple[np.ndarray, int]:
     """Convert float32 samples to the stored form, little-endian; returns them and how many were above full scale.
+
+    Args:
+        samples: full scale +-1.
+        sample_format: of the result.
+        deep: whether they come from more than 16 bits: then they stay float32 if int16 has less than 60 dB of SNR.
 
     Examples:
         >>> stored_samples(np.array([0.5, 1.5]), "int16")
@@ -120,27 +133,39 @@ def stored_samples(samples: np.ndarray, sample_format: SampleFormat) -> tuple[np
     """
     if sample_format == "float32":
         return np.ascontiguousarray(samples, "<f4"), 0
-    scaled = np.rint(samples * np.float32(32768))  # as decoders divide: 16-bit sounds are stored unchanged
+    exact = samples * np.float32(32768)  # as decoders divide: 16-bit sounds are stored unchanged
+    scaled = np.rint(exact)
     clipped = 0
     if scaled.max() > 32767 or scaled.min() < -32768:
         clipped = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))  # full scale itself is not a loss
         scaled = np.clip(scaled, -32768, 32767)
+    elif deep:
+        exact -= scaled
+        if scaled @ scaled < _MIN_SNR * (exact @ exact):
+            return np.ascontiguousarray(samples, "<f4"), 0
     return scaled.astype("<i2"), clipped
 
 
-def float_samples(content: bytes, sample_format: SampleFormat) -> np.ndarray:
-    """Do the inverse of `stored_samples`: float32 with full scale +-1 from the stored bytes."""
-    if sample_format == "float32":
+def float_samples(content: bytes, sample_format: SampleFormat, count: int) -> np.ndarray:
+    """Do the inverse of `stored_samples`: float32 with full scale +-1 from the stored bytes of ``count`` samples.
+
+    Raises:
+        ValueError: they are another number of samples.
+    """
+    if len(content) == 4 * count:  # in folders of int16 those that are too quiet for it
         return np.frombuffer(content, "<f4").astype(np.float32)
+    if sample_format == "float32" or len(content) != 2 * count:
+        raise ValueError(f"a clip of {len(content)} bytes")
     return np.frombuffer(content, "<i2").astype(np.float32) / 32768
 
 
-def _beginning(path: str | os.PathLike, settings: ClipSettings) -> Iterator[tuple[int, np.ndarray]]:
+def _beginning(path: str | os.PathLike, name: str, settings: ClipSettings, about: About
+               ) -> Iterator[tuple[int, np.ndarray]]:
     size = settings.clip_samples
     if settings.onset:
-        samples = _from_onset(path, settings)
+        samples = _from_onset(path, settings, about)
     else:  # one sample more than needed shows whether the sound is longer, if that matters
-        samples = load(path, settings.sample_rate, size + 1 if settings.fade_seconds else size)
+        samples = load(path, settings.sample_rate, size + 1 if settings.fade_seconds else size, about)
     clip = np.zeros(size, np.float32)
     clip[:len(samples)] = samples[:size]
     if len(samples) > size and settings.fade_seconds:
@@ -148,10 +173,10 @@ def _beginning(path: str | os.PathLike, settings: ClipSettings) -> Iterator[tupl
     yield 0, clip
 
 
-def _from_onset(path: str | os.PathLike, settings: ClipSettings) -> np.ndarray:
+def _from_onset(path: str | os.PathLike, settings: ClipSettings, about: About) -> np.ndarray:
     """Return the sound from its onset on, resampled: at least one clip and a sample, if it is that long."""
     pieces, count = [], 0
-    with contextlib.closing(_onset_blocks(path)) as blocks:
+    with contextlib.closing(_onset_blocks(path, about)) as blocks:
         for rate, block in blocks:
             pieces.append(block)
             count += len(block)
@@ -165,10 +190,10 @@ def _from_onset(path: str | os.PathLike, settings: ClipSettings) -> np.ndarray:
     return resample(samples[:needed], rate, settings.sample_rate)
 
 
-def _onset_blocks(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
+def _onset_blocks(path: str | os.PathLike, about: About) -> Iterator[tuple[int, np.ndarray]]:
     """Yield blocks at the file's own rate from the onset on; none for a silent sound."""
     waiting, count, decoded = [], 0, False
-    with contextlib.closing(decode(path)) as blocks:
+    with contextlib.closing(decode(path, about=about)) as blocks:
         for rate, block in blocks:
             decoded = True
             if waiting or not is_silent(block, _SILENT_BELOW):
@@ -184,11 +209,13 @@ def _onset_blocks(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
             yield from blocks
 
 
-def _windows(path: str | os.PathLike, name: str, settings: ClipSettings) -> Iterator[tuple[int, np.ndarray]]:
+def _windows(path: str | os.PathLike, name: str, settings: ClipSettings, about: About
+             ) -> Iterator[tuple[int, np.ndarray]]:
     rng = None
     if settings.long == "random":
         rng = np.random.default_rng([settings.seed, *hashlib.sha256(name.encode()).digest()])
-    with contextlib.closing(_onset_blocks(path) if settings.onset else decode(path)) as blocks:
+    whole = _onset_blocks(path, about) if settings.onset else decode(path, about=about)
+    with contextlib.closing(whole) as blocks:
         empty = True
         for start, samples in split_windows(resampled(blocks, settings.sample_rate), settings.clip_samples, rng):
             empty = False

@@ -96,6 +96,11 @@ class Journal:
             for name, reason in receipt["skipped"]:
                 yield Skipped(name, reason)
 
+    def noted(self, count: int) -> Iterator[tuple[str, str]]:
+        """Yield name and note of every kept file of the first ``count`` shards that is odd, sorted by name."""
+        for receipt in self._receipts(count):
+            yield from map(tuple, receipt.get("noted", ()))
+
     def _receipts(self, count: int) -> Iterator[dict[str, Any]]:
         with Prefetcher() as prefetcher:
             for file, copy, missing in prefetcher.prefetch(map(self._receipt_file, range(count)), lambda file: file):
@@ -120,7 +125,8 @@ class Journal:
         partly = (dict(zip(("name", "silent", "duplicates"), item, strict=True))
                   for receipt in self._receipts(count) for item in receipt["partly_kept"])
         skipped = ({"name": skip.name, "reason": skip.reason} for skip in self.skipped(count))
-        self._write(shards.REPORT, summary, {"skipped_files": skipped, "partly_kept": partly})
+        noted = ({"name": name, "note": note} for name, note in self.noted(count))
+        self._write(shards.REPORT, summary, {"skipped_files": skipped, "partly_kept": partly, "noted_files": noted})
 
     def write_index(self, count: int, counts: Counts, settings: dict[str, Any]) -> None:
         """Write index.json, which marks the folder as complete."""

@@ -21,7 +21,9 @@ from typing import Any
 
 from melgan_tf import storage
 from melgan_tf.audio import decoder_pool
+from melgan_tf.audio.decode import About
 from melgan_tf.audio.find import Skipped, SoundFile, count, scan
+from melgan_tf.audio.isolated import notes_of
 from melgan_tf.data import shards, tfrecord
 from melgan_tf.data.clips import ClipSettings, clips
 from melgan_tf.data.journal import Journal
@@ -57,8 +59,12 @@ class PrepareResult:
         """Yield every skipped file, sorted by name."""
         return Journal(self.folder).skipped(self.shards)
 
+    def noted(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of every kept file that is odd, and a note, sorted by name."""
+        return Journal(self.folder).noted(self.shards)
 
-def clips_of(emit: Callable[..., None], path: str, name: str, label: str, settings: dict[str, Any]) -> int:
+
+def clips_of(emit: Callable[..., None], path: str, name: str, label: str, settings: dict[str, Any]) -> list[Any]:
     """Emit the digest, the number of clipped samples and the record of every clip of a file: the task of a process.
 
     Args:
@@ -67,16 +73,16 @@ def clips_of(emit: Callable[..., None], path: str, name: str, label: str, settin
         settings: format of the clips: the fields of `ClipSettings`.
 
     Returns:
-        The number of silent clips.
+        The number of silent clips, and notes about the file.
     """
-    form, sound, silent = ClipSettings(**settings), SoundFile(Path(path), name, label), 0
+    form, sound, silent, about = ClipSettings(**settings), SoundFile(Path(path), name, label), 0, About()
     with storage.local(storage.path(path)) as file:
-        for clip in clips(file, name, form):
+        for clip in clips(file, name, form, about):
             if clip is None:
                 silent += 1
             else:
                 emit([clip.digest.hex(), clip.clipped], shards.record(clip, sound, form))
-    return silent
+    return [silent, about.notes]
 
 
 def _clip(value: Any, content: bytearray) -> tuple[bytes, int, bytes]:
@@ -87,10 +93,11 @@ def _clip(value: Any, content: bytearray) -> tuple[bytes, int, bytes]:
     return digest, clipped, bytes(content)
 
 
-def _number(value: Any) -> int:
-    if type(value) is not int or value < 0:
+def _number_and_notes(value: Any) -> tuple[int, tuple[str, ...]]:
+    number, notes = value
+    if type(number) is not int or number < 0:
         raise ValueError("not a number of clips")
-    return value
+    return number, notes_of(notes)
 
 
 def _bytes_of_clips(arguments: dict[str, Any]) -> tuple[int, int]:
@@ -99,7 +106,7 @@ def _bytes_of_clips(arguments: dict[str, Any]) -> tuple[int, int]:
 
 
 #: What the processes of a preparation do.
-CLIPS = decoder_pool.Task(f"{__name__}:{clips_of.__name__}", _clip, _number, _bytes_of_clips)
+CLIPS = decoder_pool.Task(f"{__name__}:{clips_of.__name__}", _clip, _number_and_notes, _bytes_of_clips)
 
 
 def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = None, workers: int | None = None,
@@ -283,5 +290,5 @@ def add_result(shard: ShardWriter, entry: Entry, result: Any) -> bool:
     elif isinstance(result, decoder_pool.Failure):
         shard.end_file(entry.found.name, "", entry.mtime_key, failure=result.reason)
     else:
-        shard.end_file(entry.found.name, entry.found.label, entry.mtime_key, silent=result.value)
+        shard.end_file(entry.found.name, entry.found.label, entry.mtime_key, *result.value)
     return True

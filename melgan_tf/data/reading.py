@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +100,23 @@ class Memory:
             raise MelGANError(f"the sounds in {self.folder} need more than {_MEMORY_SHARE:.0%} of the memory of "
                               f"{there / 1e9:.1f} GB: give fewer or shorter sounds, or a lower sample rate")
         return array
+
+
+def note_lines(noted: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for every note about files that were kept: how many, and the first name.
+
+    Args:
+        noted: names of files, each with a note.
+
+    Examples:
+        >>> note_lines([("a.wav", "odd"), ("b.wav", "odd")])
+        ['note: odd: 2 files, the first is a.wav']
+    """
+    names: dict[str, dict[str, None]] = {}
+    for name, note in noted:
+        names.setdefault(note, {})[name] = None
+    return [f"note: {note}: " + (f"{len(found)} files, the first is " if len(found) > 1 else "") + next(iter(found))
+            for note, found in names.items()]
 
 
 def _nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:

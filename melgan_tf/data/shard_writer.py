@@ -8,7 +8,7 @@ import hashlib
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +17,7 @@ from melgan_tf.audio.find import SoundFile
 from melgan_tf.storage.atomic import atomic_write
 
 _DETAILS = re.compile(r":| at \d| \(|, ")  # start the part of a reason that differs between files
+_COUNTERS = ("labels", "reasons", "notes")
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Counts:
         clipped: clips with samples above full scale, which were clipped to it.
         labels: clips by label.
         reasons: skipped files by kind of reason.
+        notes: kept files that are odd, by kind of note.
     """
 
     files: int = 0
@@ -42,6 +44,7 @@ class Counts:
     clipped: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
 
     @property
     def skipped(self) -> int:
@@ -56,13 +59,13 @@ class Counts:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; ``clipped`` is stored as "held"."""
         values = {"held" if name == "clipped" else name: value for name, value in dataclasses.asdict(self).items()}
-        return {**values, "labels": dict(sorted(self.labels.items())), "reasons": dict(sorted(self.reasons.items()))}
+        return {**values, **{name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS}}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Counts:
         """Do the inverse of `to_dict`."""
         values = {"clipped" if name == "held" else name: value for name, value in values.items()}
-        return cls(**{**values, "labels": Counter(values["labels"]), "reasons": Counter(values["reasons"])})
+        return cls(**{**values, **{name: Counter(values.get(name, {})) for name in _COUNTERS}})
 
 
 class DedupIndex:
@@ -102,6 +105,7 @@ class ShardWriter:
         self.file, self.dedup = file, dedup
         self.counts = Counts()
         self.skipped: list[tuple[str, str]] = []
+        self.noted: list[tuple[str, str]] = []
         self.partly_kept: list[tuple[str, int, int]] = []
         self.digest, self.bytes, self.input_digest = hashlib.sha256(), 0, hashlib.sha256()
         self._begin_file()
@@ -141,7 +145,8 @@ class ShardWriter:
         self.bytes, self.digest = self.bytes_before, self.digest_before
         self._begin_file()
 
-    def end_file(self, name: str, label: str, mtime_key: str, silent: int = 0, failure: str | None = None) -> None:
+    def end_file(self, name: str, label: str, mtime_key: str, silent: int = 0, notes: Iterable[str] = (),
+                 failure: str | None = None) -> None:
         """Complete the current file.
 
         Args:
@@ -149,6 +154,7 @@ class ShardWriter:
             label: its folder.
             mtime_key: changes if the file does.
             silent: number of its clips that were silent.
+            notes: what is odd about it.
             failure: why it cannot be used.
         """
         counts, clips = self.counts, len(self.own)
@@ -159,12 +165,14 @@ class ShardWriter:
             counts.clips += clips
             counts.clipped += self.clipped
             counts.labels[label] += clips
+            self.noted += ((name, note) for note in notes)
+            counts.notes.update(kind_of(note) for note in notes)
             if silent or self.duplicates:
                 self.partly_kept.append((name, silent, self.duplicates))
         else:
             reason = failure or (f"a duplicate: the same as {self.same_as}" if self.duplicates else "silent")
             self.skipped.append((name, reason))
-            counts.reasons[_DETAILS.split(reason)[0]] += 1
+            counts.reasons[kind_of(reason)] += 1
         counts.silent += silent
         counts.duplicates += self.duplicates
         self._begin_file()
@@ -172,7 +180,18 @@ class ShardWriter:
     def receipt(self) -> dict[str, Any]:
         """Return the shard's entry in the journal."""
         return {"made_of": self.input_digest.hexdigest(), "bytes": self.bytes, "sha256": self.digest.hexdigest(),
-                "counts": self.counts.to_dict(), "skipped": self.skipped, "partly_kept": self.partly_kept}
+                "counts": self.counts.to_dict(), "skipped": self.skipped, "noted": self.noted,
+                "partly_kept": self.partly_kept}
+
+
+def kind_of(reason: str) -> str:
+    """Return the part of a reason or a note that is the same for different files.
+
+    Examples:
+        >>> kind_of("truncated: only 0 of 44100 bytes of sound")
+        'truncated'
+    """
+    return _DETAILS.split(reason)[0]
 
 
 @contextlib.contextmanager

@@ -120,9 +120,10 @@ class Prepared:
             file = self.folder / shard["file"]
             count = 0
             for features in examples(file):
-                samples = float_samples(features["audio"], self.index["format"])
-                if len(samples) != self.index["clip_samples"]:
-                    raise MelGANError(f"{file} is damaged: a clip of {len(samples)} samples; prepare it again")
+                try:
+                    samples = float_samples(features["audio"], self.index["format"], self.index["clip_samples"])
+                except ValueError as error:
+                    raise MelGANError(f"{file} is damaged: {error}; prepare it again") from None
                 yield SoundFile(file, features["name"].decode(), features["label"].decode()), samples
                 count += 1
             if count != shard["clips"]:

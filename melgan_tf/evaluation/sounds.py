@@ -13,7 +13,7 @@ from melgan_tf import storage
 from melgan_tf.audio.find import SoundFile, find, scan
 from melgan_tf.audio.isolated import measure
 from melgan_tf.data.clips import split_windows
-from melgan_tf.data.reading import ClipReader, Memory
+from melgan_tf.data.reading import ClipReader, Memory, note_lines
 from melgan_tf.data.shards import Prepared, is_prepared
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.output_folder import recorded_labels
@@ -120,6 +120,8 @@ def load_window_set(folder: str | Path, sample_rate: int, samples: int, quietest
 def _warn(reader: ClipReader, progress: Progress) -> None:
     for item in reader.skipped:
         progress.warning(f"skipped {item.name}: {item.reason}")
+    for line in note_lines((sound.name, note) for sound in reader.kept for note in sound.notes):
+        progress.warning(line)
 
 
 def _most_common_rate(folder: str | Path) -> int:
