@@ -14,9 +14,10 @@ from melgan_tf import exports, storage
 from melgan_tf.cli import options
 from melgan_tf.cli.console import table
 from melgan_tf.config import to_dict
+from melgan_tf.config.strict_json import parse_object
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import PRETRAINED, pretrained_models, pretrained_vocoders, read_card
+from melgan_tf.weights import packaged_name, pretrained_models, pretrained_vocoders, read_card
 
 
 @click.command("info", short_help="Describe a run, a checkpoint, an export or a WAV.")
@@ -50,11 +51,10 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _card(name: str) -> dict[str, Any]:
-    models = pretrained_models()
-    if name not in [*models, *pretrained_vocoders()]:
+    if not (found := packaged_name(name)):
         raise UsageError(f"{name} does not exist: give a run directory, a checkpoint, an export or a generated WAV, or "
-                         f"one of {', '.join([*models, *pretrained_vocoders()])}")
-    return {"kind": "sound model" if name in models else "vocoder", **read_card(name.removeprefix(PRETRAINED))}
+                         f"one of {', '.join([*pretrained_models(), *pretrained_vocoders()])}")
+    return {"kind": "vocoder" if name == found else "sound model", **read_card(found)}
 
 
 def _run(path: Path) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _run(path: Path) -> dict[str, Any]:
     training, steps, best = config.training, store.steps(), store.best_meta()
     wanted = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
     per_epoch = record["resolved"].get("steps_per_epoch")
-    epochs = f" ({steps[-1] // per_epoch} epochs)" if steps and per_epoch else ""
+    epochs = f" ({steps[-1] // per_epoch} epochs)" if steps and type(per_epoch) is int and per_epoch > 0 else ""
     return {"kind": "run", "preset": config.preset, "trained": f"{steps[-1] if steps else 0} steps{epochs} of {wanted}",
             "checkpoints": steps, "best": f"step {best['step']}" if best else "none", "sounds": record["data"],
             "audio_fingerprint": config.audio.fingerprint(), "resolved": record["resolved"],
@@ -73,12 +73,11 @@ def _run(path: Path) -> dict[str, Any]:
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
-    from melgan_tf.storage.checkpoints import load
+    from melgan_tf.storage.checkpoints import inspect
 
-    state, meta = load(path)
-    if not isinstance(meta, dict) or "step" not in meta:
-        raise MelGANError(f"{path} is not a checkpoint that melgan-tf made")
-    return {"kind": "checkpoint", **meta, "variables": len(state), "numbers": sum(int(v.size) for v in state.values())}
+    headers, meta = inspect(path)
+    return {"kind": "checkpoint", **meta, "variables": len(headers),
+            "numbers": sum(header.size for header in headers.values())}
 
 
 def _wav(path: Path) -> dict[str, Any]:
@@ -86,11 +85,11 @@ def _wav(path: Path) -> dict[str, Any]:
 
     try:
         with storage.local(path) as file:
-            origin = json.loads(read_comment(file))
-        if origin["made_by"] != "melgan-tf":
-            raise ValueError(origin["made_by"])
-        return {"kind": "generated WAV", **origin}
-    except (ValueError, KeyError, TypeError):
+            origin = parse_object(read_comment(file))
+        if origin.get("made_by") != "melgan-tf":
+            raise ValueError("something else made it")
+        return {"kind": "", **origin} | {"kind": "generated WAV"}
+    except ValueError:
         raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it") from None
 
 
@@ -100,7 +99,8 @@ def _rows(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
         if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
             yield from _rows(value, f"{prefix}{key}.")
         elif isinstance(value, dict):
-            text = ", ".join(f"{name}={', '.join(v) if isinstance(v, list) else v}" for name, v in value.items())
+            text = ", ".join(f"{name}={', '.join(map(str, inner)) if isinstance(inner, list) else inner}"
+                             for name, inner in value.items())
             yield from _wrapped(prefix + key, text)
         else:
             yield from _wrapped(prefix + key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))

@@ -16,6 +16,7 @@ import numpy as np
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.exportable import Example, Exportable, Scale
+from melgan_tf.storage.arrays import read_npz
 
 
 def run_examples(runner: Path, model: Path, exportable: Exportable) -> tuple[dict[str, Any], dict[str, float],
@@ -73,8 +74,7 @@ def run_standalone(runner: Path, model: Path, examples: list[Example]) -> tuple[
             no_message = f"it ended with code {ended.returncode} and no message"
             reason = (ended.stderr.strip().splitlines() or [no_message])[-1]
             raise MelGANError(f"the export does not run outside of this process: {reason}")
-        with np.load(outputs) as archive:
-            return json.loads(ended.stdout.splitlines()[-1]), dict(archive)
+        return json.loads(ended.stdout.splitlines()[-1]), read_npz(outputs)
 
 
 def differences(results: dict[str, np.ndarray], expected: dict[str, np.ndarray],

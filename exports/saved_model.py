@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf.config import to_dict
+from melgan_tf.config.strict_json import expect
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import Destination
 from melgan_tf.exports.receipt import REPORT
 from melgan_tf.inference.exportable import Exportable, ExportableModel
 from melgan_tf.storage.atomic import write_text
+from melgan_tf.storage.json_file import read_json
 
 OPTIONS = frozenset({"version"})
 RUNNER = Path(__file__).parent / "standalone" / "run_saved_model.py"
@@ -87,9 +89,9 @@ def describe(path: Path) -> dict[str, Any] | None:
     if model is None:
         return None
     try:
-        origin = json.loads((model / _ORIGIN).read_text(encoding="utf-8"))
-        report = json.loads((model / REPORT).read_text(encoding="utf-8"))
+        origin, report = read_json(model / _ORIGIN), read_json(model / REPORT)
+        expect(report, signatures=dict, size_bytes=int)
         return {"kind": "SavedModel", "version": model.name, "versions": found, **origin,
                 "signatures": report["signatures"], "size_bytes": report["size_bytes"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         raise MelGANError(f"{model} is a SavedModel, but not one that melgan-tf made") from None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 
+from melgan_tf.config.strict_json import parse_object
 from melgan_tf.errors import MelGANError
 
 #: The buffer's name in the file.
@@ -43,9 +43,9 @@ def read(path: str | Path) -> dict[str, object]:
         for index in range(model.MetadataLength()):
             entry = model.Metadata(index)
             if entry.Name() == NAME.encode():
-                return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+                return parse_object(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     except OSError as error:
         raise MelGANError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, IndexError, TypeError, AttributeError, struct.error):
+    except Exception:  # flatbuffers checks nothing: a damaged file can raise almost anything
         raise MelGANError(f"{path} is not a TFLite file, or a damaged one") from None
     raise MelGANError(f"{path} is a TFLite file, but not one that melgan-tf made")

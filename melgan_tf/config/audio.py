@@ -55,6 +55,7 @@ class AudioConfig:
         require(self.n_fft % 2 == 0, "audio.n_fft", self.n_fft, "give an even number of samples")
         require(1 <= self.hop_samples <= self.n_fft, "audio.hop_samples", self.hop_samples,
                 f"give 1 to n_fft ({self.n_fft}) samples")
+        require(self.mel_bins <= 1024, "audio.mel_bins", self.mel_bins, "give at most 1024 filters")
         require(1 <= self.mel_bins <= self.n_fft // 2, "audio.mel_bins", self.mel_bins,
                 f"give 1 to n_fft / 2 ({self.n_fft // 2}) filters")
         require(0 <= self.min_hz < self.max_hz, "audio.min_hz", self.min_hz,

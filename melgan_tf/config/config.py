@@ -19,6 +19,8 @@ Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 XLAMode = Literal["auto", "on", "off"]
 Window = Literal["beginning", "random"]
 Level = Literal["natural", "peak"]
+#: Frames of a clip, and numbers of its spectrogram: what 16 clips at a time take stays below about 2 GB.
+_MAX_FRAMES, _MAX_COEFFICIENTS = 1 << 14, 1 << 22
 LearningRate = Annotated[float, Range(0, 1, above=True)]
 
 
@@ -35,7 +37,7 @@ class DataConfig:
             sound are the same example.
     """
 
-    clip_samples: Annotated[int, Range(64, 100_000_000, unit="samples")] = 8_000
+    clip_samples: Annotated[int, Range(64, 4_000_000, unit="samples")] = 8_000
     window: Window = "beginning"
     gain_db: Annotated[float, Range(0, 60, unit="dB")] = 0.0
     level: Level = "natural"
@@ -64,7 +66,7 @@ class TrainingConfig:
         xla: compile the training step with XLA: "on", "off", or "auto" (where it is faster).
     """
 
-    batch_size: Count = 128
+    batch_size: Annotated[int, Range(1, 65_536, unit="sounds")] = 128
     epochs: Count = 5_000
     steps: Annotated[int, Range(0)] = 0
     generator_learning_rate: LearningRate = 2e-4
@@ -108,6 +110,10 @@ class Config:
         else:
             name, reach = "(n_fft - hop_samples) / 2", (audio.n_fft - audio.hop_samples + 1) // 2
         require(clip_samples > reach, "data.clip_samples", clip_samples, f"give more than {name} ({reach}) samples")
+        frames, frequencies = audio.frames(clip_samples), audio.n_fft // 2 + 1
+        require(frames <= _MAX_FRAMES and frames * frequencies <= _MAX_COEFFICIENTS, "data.clip_samples", clip_samples,
+                f"give less, or a longer audio.hop_samples ({audio.hop_samples}): {frames:,} frames of {frequencies:,} "
+                f"frequencies are more than {_MAX_FRAMES:,} frames or {_MAX_COEFFICIENTS:,} numbers")
         self.model.check(self)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Packages announce families of their own under this entry point: ``name = module:FAMILY``.
 ENTRY_POINTS = "melgan_tf.families"
+#: Of a network: 512 MiB. A configuration may come from anybody.
+MAX_WEIGHTS = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -153,5 +156,16 @@ def build_network(config: Config, **options: Any) -> Any:
     Args:
         config: complete.
         options: ``classes`` of a sound model, ``training`` of a vocoder.
+
+    Raises:
+        ConfigError: it would have more than 134 million weights; none is allocated.
     """
-    return config.family.load("build")(config, **options)
+    import keras
+
+    build = config.family.load("build")
+    with keras.StatelessScope(initialize_variables=False):  # shapes only
+        weights = sum(math.prod(variable.shape) for variable in build(config, **options).variables)
+    if weights > MAX_WEIGHTS:
+        raise ConfigError(f"model.kind is {config.model.kind!r} with {weights:,} weights: give a smaller one, of at "
+                          f"most {MAX_WEIGHTS:,}")
+    return build(config, **options)

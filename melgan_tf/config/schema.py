@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
-import math
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from typing import Annotated, Any, Literal
 
 from melgan_tf.config import registry
 from melgan_tf.config.registry import ModelConfig
+from melgan_tf.config.strict_json import check, parse_value, read_object, shown
 from melgan_tf.errors import ConfigError
 
 
 def require(condition: bool, key: str, value: object, remedy: str) -> None:
     """Raises a `ConfigError` that shows key, value and remedy unless the condition holds."""
     if not condition:
-        raise ConfigError(f"{key} is {value!r}: {remedy}")
+        raise ConfigError(f"{key} is {shown(value)}: {remedy}")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def _check_type(config: Any, name: str, hint: Any, value: Any, key: str) -> None
         choices = typing.get_args(hint)
         require(value in choices and type(value) is str, key, value, f"give one of {', '.join(choices)}")
     elif hint is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        number = (isinstance(value, (int, float)) and not isinstance(value, bool)
+                  and abs(value) <= sys.float_info.max)
         require(number, key, value, "give a finite number")
         object.__setattr__(config, name, float(value))
     elif hint is int:
@@ -128,13 +129,13 @@ def from_dict(cls: type, values: Any, key: str = "", root: type | None = None) -
         ConfigError: unknown key, wrong type or value out of range; the message shows the dotted key and the value.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"{key or 'the configuration'} is {values!r}: give an object with named values")
+        raise ConfigError(f"{key or 'the configuration'} is {shown(values)}: give an object with named values")
     hints = typing.get_type_hints(cls)
     arguments = {}
     for name, value in values.items():
         dotted = f"{key}.{name}" if key else name
         if name not in hints:
-            raise ConfigError(f"unknown configuration key {dotted!r}{_nearest(name, hints, dotted, root or cls)}")
+            raise ConfigError(f"unknown configuration key {shown(dotted)}{_nearest(name, hints, dotted, root or cls)}")
         arguments[name] = _value(hints[name], value, dotted, root or cls)
     return cls(**arguments)
 
@@ -155,7 +156,7 @@ def _value(hint: Any, value: Any, dotted: str, root: type) -> Any:
 def merge(values: dict[str, Any], changes: Any) -> dict[str, Any]:
     """Lays a partial configuration (nested JSON values) over a complete one; strictness comes with `from_dict`."""
     if not isinstance(changes, dict):
-        raise ConfigError(f"the configuration is {changes!r}: give an object with named values")
+        raise ConfigError(f"the configuration is {shown(changes)}: give an object with named values")
     merged = dict(values)
     for name, value in changes.items():
         nested = isinstance(merged.get(name), dict) and isinstance(value, dict)
@@ -172,13 +173,17 @@ def parse_assignment(text: str) -> dict[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not all(part.isidentifier() for part in name.strip().split(".")):
-        raise ConfigError(f"--set {text!r}: give PART.KEY=VALUE, for example training.batch_size=64")
+        raise ConfigError(f"--set {shown(text)}: give PART.KEY=VALUE, for example training.batch_size=64")
     try:
-        parsed = json.loads(value)
+        parsed = parse_value(value)
     except ValueError:
         parsed = value
     for part in reversed(name.strip().split(".")):
         parsed = {part: parsed}
+    try:
+        check(parsed)
+    except ValueError as error:
+        raise ConfigError(f"--set {shown(text)} cannot be used: {error}") from None
     return parsed
 
 
@@ -186,14 +191,14 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Reads a (partial) configuration file.
 
     Raises:
-        ConfigError: the file is missing, unreadable or not JSON.
+        ConfigError: the file is missing, unreadable or not a JSON object.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return read_object(Path(path))
     except OSError as error:
         raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from None
     except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
+        raise ConfigError(f"{path} is not JSON that can be used: {error}") from None
 
 
 def known_keys(cls: type, prefix: str = "") -> list[str]:

@@ -11,10 +11,12 @@ from typing import Any, TextIO
 
 from melgan_tf import storage
 from melgan_tf.audio.find import Skipped
+from melgan_tf.config.strict_json import expect
 from melgan_tf.data import shards
 from melgan_tf.data.shard_writer import Counts
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.atomic import atomic_write, write_text
+from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
 from melgan_tf.storage.locks import LeaseLostError, file_lock
 from melgan_tf.storage.prefetch import Prefetcher
 from melgan_tf.storage.temporaries import sweep
@@ -88,7 +90,7 @@ class Journal:
         Raises:
             MelGANError: it is missing or damaged.
         """
-        return _read(self._receipt_file(number))
+        return _read_receipt(self._receipt_file(number))
 
     def skipped(self, count: int) -> Iterator[Skipped]:
         """Yield every skipped file of the first ``count`` shards, sorted by name."""
@@ -106,7 +108,7 @@ class Journal:
             for file, copy, missing in prefetcher.prefetch(map(self._receipt_file, range(count)), lambda file: file):
                 if missing:
                     raise MelGANError(f"{file} {missing}: start again with --fresh")
-                yield _read(copy)
+                yield _read_receipt(copy)
                 prefetcher.release(file)
 
     def remove_from(self, number: int) -> None:
@@ -131,8 +133,9 @@ class Journal:
     def write_index(self, count: int, counts: Counts, settings: dict[str, Any]) -> None:
         """Write index.json, which marks the folder as complete."""
         values = {**settings, "clips": counts.clips, "labels": dict(sorted(counts.labels.items()))}
-        entries = ({"file": shards.shard_name(number), "clips": receipt["counts"]["clips"], "bytes": receipt["bytes"],
-                    "sha256": receipt["sha256"]} for number, receipt in enumerate(self._receipts(count)))
+        entries = [{"file": shards.shard_name(number), "clips": receipt["counts"]["clips"], "bytes": receipt["bytes"],
+                    "sha256": receipt["sha256"]} for number, receipt in enumerate(self._receipts(count))]
+        values["sha256"] = shards.index_digest({**values, "shards": entries})
         self._write(shards.INDEX, values, {"shards": entries})
 
     def _write(self, name: str, values: dict[str, Any], lists: dict[str, Iterable[Any]]) -> None:
@@ -155,6 +158,20 @@ def _write_list(file: TextIO, key: str, items: Iterable[Any]) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file, MAX_LIST_BYTES)
     except (OSError, ValueError) as error:
         raise MelGANError(f"{file} is damaged ({error}): start again with --fresh") from None
+
+
+def _read_receipt(file: Path) -> dict[str, Any]:
+    receipt = _read(file)
+    try:
+        expect(receipt, made_of=str, bytes=int, sha256=str, counts=dict, skipped=list, partly_kept=list)
+        Counts.from_dict(receipt["counts"])
+        for name, types in (("skipped", [str, str]), ("partly_kept", [str, int, int]), ("noted", [str, str])):
+            items = receipt.get(name, [])
+            if type(items) is not list or any(type(item) is not list or [*map(type, item)] != types for item in items):
+                raise ValueError(f"{name!r} has an entry of another form")
+    except ValueError as error:
+        raise MelGANError(f"{file} is damaged ({error}): start again with --fresh") from None
+    return receipt

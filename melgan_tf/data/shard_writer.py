@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from melgan_tf.audio.find import SoundFile
+from melgan_tf.config.strict_json import expect, expect_counts
 from melgan_tf.storage.atomic import atomic_write
 
 _DETAILS = re.compile(r":| at \d| \(|, ")  # start the part of a reason that differs between files
@@ -63,9 +64,18 @@ class Counts:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Counts:
-        """Do the inverse of `to_dict`."""
-        values = {"clipped" if name == "held" else name: value for name, value in values.items()}
-        return cls(**{**values, **{name: Counter(values.get(name, {})) for name in _COUNTERS}})
+        """Do the inverse of `to_dict`; receipts of version 0.1 have no ``notes``.
+
+        Raises:
+            ValueError: a value is missing or of another type.
+        """
+        values = {"notes": {}, **values}
+        for name in _COUNTERS:
+            expect_counts(values, name)
+        expect(values, files=int, kept=int, clips=int, silent=int, duplicates=int, held=int)
+        values = {field.name: values["held" if field.name == "clipped" else field.name]
+                  for field in dataclasses.fields(cls)}
+        return cls(**{**values, **{name: Counter(values[name]) for name in _COUNTERS}})
 
 
 class DedupIndex:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.audio.find import SoundFile
+from melgan_tf.config.strict_json import expect, expect_counts, shown
 from melgan_tf.data import tfrecord
 from melgan_tf.data.clips import Clip, ClipSettings, float_samples
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
 
 INDEX, REPORT, JOURNAL = "index.json", "report.json", ".prepare"
 _HEAD_CHARACTERS = 256  # of an index, which starts with its kind
@@ -79,19 +82,20 @@ class Prepared:
         """
         folder = storage.path(folder)
         try:
-            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-            if (index["kind"], index["version"]) != (KIND, VERSION):
-                raise ValueError(f"it is of kind {index['kind']!r}, version {index['version']!r}")
-            files = [folder / shard["file"] for shard in index["shards"]]
-            for shard, file, size in zip(index["shards"], files, storage.sizes(files), strict=True):
-                if size != shard["bytes"]:
-                    raise MelGANError(f"{file} is missing or incomplete: run the `melgan-tf prepare` command again")
-            _ = index["clips"], index["sample_rate"], index["clip_samples"], index["format"]
+            index = read_json(folder / INDEX, MAX_LIST_BYTES)
+            _check_index(index)
         except FileNotFoundError:
             raise MelGANError(f"{folder} is not completely prepared: run the `melgan-tf prepare` command again"
                               ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise MelGANError(f"{folder / INDEX} is damaged: {error}") from None
+        except (OSError, ValueError) as error:
+            raise MelGANError(f"{folder / INDEX} is damaged: {error}; run the `melgan-tf prepare` command again"
+                              ) from None
+        files = [folder / shard["file"] for shard in index["shards"]]
+        for shard, file, size in zip(index["shards"], files, storage.sizes(files), strict=True):
+            if size != shard["bytes"]:
+                raise MelGANError(f"{file} is missing or incomplete: run the `melgan-tf prepare` command again")
+            if not storage.is_remote(file) and file.resolve().parent != folder.resolve():
+                raise MelGANError(f"{file} is a link that leads out of the folder: copy the shard there instead")
         return cls(folder, index)
 
     def __len__(self) -> int:
@@ -117,29 +121,69 @@ class Prepared:
             MelGANError: a shard is damaged.
         """
         for shard in self.index["shards"]:
-            file = self.folder / shard["file"]
-            count = 0
-            for features in examples(file):
+            file, count, digest = self.folder / shard["file"], 0, hashlib.sha256()
+            for features in examples(file, digest):
                 try:
                     samples = float_samples(features["audio"], self.index["format"], self.index["clip_samples"])
+                    sound = SoundFile(file, features["name"].decode(), features["label"].decode())
+                    if not np.isfinite(samples).all():
+                        raise ValueError("a clip with numbers that are not finite")
                 except ValueError as error:
                     raise MelGANError(f"{file} is damaged: {error}; prepare it again") from None
-                yield SoundFile(file, features["name"].decode(), features["label"].decode()), samples
+                yield sound, samples
                 count += 1
             if count != shard["clips"]:
                 raise MelGANError(f"{file} is damaged: {count} clips of {shard['clips']}; prepare it again")
+            if digest.hexdigest() != shard["sha256"]:
+                raise MelGANError(f"{file} is not the shard that {INDEX} describes, its SHA-256 differs: prepare it "
+                                  "again")
 
 
-def examples(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the features of every record of a shard.
+def index_digest(index: dict[str, Any]) -> str:
+    """SHA-256 of the contents of an index, without its own ``sha256``."""
+    contents = {key: value for key, value in index.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def _check_index(index: dict[str, Any]) -> None:
+    if (index.get("kind"), index.get("version")) != (KIND, VERSION):
+        raise ValueError(f"it is of kind {shown(index.get('kind'))}, version {shown(index.get('version'))}")
+    if index.get("sha256", found := index_digest(index)) != found:  # those of version 0.1 have none
+        raise ValueError("its digest is wrong")
+    expect(index, clips=int, sample_rate=int, clip_samples=int, format=str, shards=list)
+    expect_counts(index, "labels")
+    try:
+        ClipSettings(index["sample_rate"], index["clip_samples"], format=index["format"])
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    for number, shard in enumerate(index["shards"]):
+        if type(shard) is not dict or shard.get("file") != shard_name(number):  # so it is in the folder, and only once
+            raise ValueError(f"shard {number} is {shown(shard)}, not {shard_name(number)}")
+        expect(shard, clips=int, bytes=int, sha256=str)
+    written = [shard["sha256"] for shard in index["shards"] if shard["clips"]]
+    if len(set(written)) < len(written):
+        raise ValueError("it has a shard twice")
+    clips = sum(shard["clips"] for shard in index["shards"])
+    if not clips == sum(index["labels"].values()) == index["clips"]:
+        raise ValueError(f"it has {index['clips']} clips, its shards {clips}, its labels "
+                         f"{sum(index['labels'].values())}")
+
+
+def examples(file: Path, digest: Any = None) -> Iterator[dict[str, Any]]:
+    """Yield the features of every record of a shard: at least ``audio``, ``name``, ``label`` and ``sha256``, all bytes.
+
+    Args:
+        file: the shard.
+        digest: of `hashlib`; receives the file's bytes.
 
     Raises:
         MelGANError: the shard is damaged.
     """
-    for message in tfrecord.read_records(file):
+    for message in tfrecord.read_records(file, digest):
         try:
             features = tfrecord.parse_example(message)
-            _ = features["audio"], features["name"], features["label"], features["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
+            if not all(isinstance(features[name], bytes) for name in ("audio", "name", "label", "sha256")):
+                raise ValueError("a feature of another type")
+        except (ValueError, KeyError) as error:
             raise MelGANError(f"{file} is damaged: {error}; prepare it again") from None
         yield features

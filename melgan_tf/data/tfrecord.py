@@ -7,10 +7,11 @@ features result in equal bytes, which protocol buffers with maps do not guarante
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import google_crc32c
 
@@ -18,7 +19,6 @@ from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of Feature
-_MAX_BYTES = 1 << 31  # the limit of protocol buffers
 
 
 def example(features: Mapping[str, bytes | int]) -> bytes:
@@ -125,29 +125,38 @@ def _checksum(content: bytes) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def read_records(path: str | Path) -> Iterator[bytes]:
+def read_records(path: str | Path, digest: Any = None) -> Iterator[bytes]:
     """Yield the messages of a TFRecord file, with their checksums verified.
+
+    Args:
+        path: the file.
+        digest: of `hashlib`; receives the file's bytes.
 
     Raises:
         MelGANError: the file cannot be read, is damaged or truncated.
     """
     try:
         with storage.local(path) as local_file, open(local_file, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
             while header := file.read(12):
-                yield _message(path, file, header)
+                message = _message(path, file, header, size - file.tell())
+                if digest:
+                    digest.update(header)
+                    digest.update(message)
+                yield message[:-4]
     except OSError as error:
         raise MelGANError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _message(path: str | Path, file: BinaryIO, header: bytes) -> bytes:
+def _message(path: str | Path, file: BinaryIO, header: bytes, left: int) -> bytes:
+    """The message and its checksum, from a file with so many bytes left."""
     if len(header) < 12:
         raise MelGANError(f"{path} is truncated: prepare it again")
     if _checksum(header[:8]) != header[8:]:
         raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it again")
     length, = struct.unpack("<Q", header[:8])
-    content = file.read(length + 4) if length < _MAX_BYTES else b""
-    if len(content) < length + 4:
+    if not length + 4 <= left or len(content := file.read(length + 4)) < length + 4:
         raise MelGANError(f"{path} is truncated: prepare it again")
     if _checksum(content[:-4]) != content[-4:]:
         raise MelGANError(f"{path} is damaged: a checksum is wrong; prepare it again")
-    return content[:-4]
+    return content

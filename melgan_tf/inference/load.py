@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from melgan_tf import weights
-from melgan_tf.config import Config, from_dict
 from melgan_tf.config.registry import build_network
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.inference.vocoder import Vocoder, choose_vocoder, load_vocoder
 from melgan_tf.progress import Progress
-from melgan_tf.storage.checkpoints import restore
+from melgan_tf.storage.checkpoints import restore, variable_shapes
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import PRETRAINED, digest, newest_state, read_card, read_weights
+from melgan_tf.weights import digest, newest_state, packaged_name, read_card, read_weights
 from melgan_tf.weights.sources import sound_model_config, source_config
 
 
@@ -52,17 +51,17 @@ def load_sound_model(source: str | Path, checkpoint: Literal["last", "best"] = "
         UsageError: there is no such model, it is a vocoder, or the chosen vocoder does not fit it.
         MelGANError: it has no usable checkpoint, or one of another configuration.
     """
-    if str(source).startswith(PRETRAINED):
-        card = read_card(str(source).removeprefix(PRETRAINED))
-        config, counts, step = from_dict(Config, card["config"]), card.get("classes"), card["step"]
-        state = read_weights(weights.WEIGHTS / f"{card['name']}.npz")
-    else:
-        directory, config = RunDirectory(source), sound_model_config(source)
-        counts = directory.record()["data"].get("classes")
-        state, meta = newest_state(directory, config, checkpoint, progress)
-        step = meta["step"]
+    name, directory, config = packaged_name(source), RunDirectory(source), sound_model_config(source)
+    card = read_card(name) if name else {}
+    counts = (card if name else directory.record()["data"]).get("classes")
     classes = Classes(counts) if counts else None
     generator = build_network(config, classes=classes)
+    shapes = variable_shapes(generator=generator.variables)
+    if name:
+        state, step = read_weights(weights.WEIGHTS / f"{name}.npz", shapes), card["step"]
+    else:
+        state, meta = newest_state(directory, config, checkpoint, progress, shapes)
+        step = meta["step"]
     restore(state, generator=generator.variables)
     sampler = config.family.load("sampler")(generator, config, classes=classes,
                                             vocoder=choose_vocoder(vocoder, config.audio, progress))

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
 from melgan_tf.storage.temporaries import is_temporary
 
 _FILE = re.compile(r'\s*\{?\s*"file": ("(?:[^"\\]|\\.)*\.wav")')
@@ -112,7 +113,7 @@ def recorded_labels(folder: Path) -> dict[str, str]:
     Raises:
         OSError, ValueError, KeyError, TypeError: a record cannot be read, or has no labels.
     """
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in _records(folder)]
+    records = [read_json(path, MAX_LIST_BYTES) for path in _records(folder)]
     return {sound["file"]: str(sound["label"]) for record in records for sound in record["sounds"]}
 
 

@@ -17,19 +17,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.config import AudioConfig, Config, from_dict
+from melgan_tf.config import AudioConfig, Config
 from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.griffin_lim import fit_length
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.errors import UsageError
 from melgan_tf.inference.exportable import Exportable, Quantize, Signature
 from melgan_tf.inference.renderer import GRIFFIN_LIM, GriffinLim, Renderer
 from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in_chunks, pieces
 from melgan_tf.inference.vocoder_export import vocoder_exportable
 from melgan_tf.progress import Progress
-from melgan_tf.storage.checkpoints import restore
+from melgan_tf.storage.checkpoints import restore, variable_shapes
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import WEIGHTS, digest, newest_state, pretrained_vocoders, read_card, read_weights
+from melgan_tf.weights import (
+    WEIGHTS,
+    card_config,
+    digest,
+    newest_state,
+    packaged_name,
+    pretrained_vocoders,
+    read_card,
+    read_weights,
+)
 from melgan_tf.weights.sources import unknown_vocoder, vocoder_config
 
 
@@ -186,11 +195,12 @@ def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last
         UsageError: neither exists, or the run is not a vocoder.
         MelGANError: the run has no usable checkpoint.
     """
-    config, directory = vocoder_config(source), RunDirectory(source)
-    if not directory.exists():
-        return load_pretrained_vocoder(str(source))
-    state, meta = newest_state(directory, config, checkpoint, progress)
+    if name := packaged_name(source):
+        return load_pretrained_vocoder(name)
+    config = vocoder_config(source)
     model = build_network(config, training=True)
+    state, meta = newest_state(RunDirectory(source), config, checkpoint, progress,
+                               variable_shapes(generator=model.variables))
     restore(state, generator=model.variables)
     model = model.folded() if hasattr(model, "folded") else model
     return Vocoder(model, config, str(source), meta["step"], digest(state))
@@ -199,7 +209,7 @@ def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last
 def vocoder_for(audio: AudioConfig) -> Renderer:
     """Returns the bundled vocoder that matches a mel configuration (compression aside), else Griffin-Lim."""
     for name in pretrained_vocoders():
-        if not spectral.differences_beyond_compression(audio, from_dict(Config, read_card(name)["config"]).audio):
+        if not spectral.differences_beyond_compression(audio, card_config(read_card(name)).audio):
             return load_pretrained_vocoder(name)
     return GriffinLim()
 
@@ -243,12 +253,10 @@ def load_pretrained_vocoder(name: str) -> Vocoder:
     Raises:
         MelGANError: its weights are damaged.
     """
-    card, state = read_card(name), read_weights(WEIGHTS / f"{name}.npz")
-    config = from_dict(Config, card["config"])
+    card = read_card(name)
+    config = card_config(card)
     model = build_network(config)
-    try:
-        restore(state, generator=model.variables)
-    except MelGANError as error:
-        raise MelGANError(f"the weights of {name} that came with the package are damaged: {error}") from None
+    state = read_weights(WEIGHTS / f"{name}.npz", variable_shapes(generator=model.variables))
+    restore(state, generator=model.variables)
     return Vocoder(model, config, name, card["step"], digest(state),
                    {key: value for key, value in card.items() if key != "config"})

@@ -1,24 +1,29 @@
 """Checkpoints: the complete state that a run needs to resume exactly, in one file that is written atomically.
 
 A checkpoint is an uncompressed ``.npz``: each variable under ``part/path`` and a JSON ``meta`` record. Loading is
-strict: a missing variable, an unexpected one or one of another shape is an error.
+strict: a missing variable, an unexpected one or one of another shape is an error. Damage anywhere is found: the zip
+format has a checksum of each variable, the record one of their names.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import json
 import os
 import re
 import shutil
-import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from melgan_tf import storage
+from melgan_tf.config.strict_json import parse_value, shown
 from melgan_tf.errors import MelGANError
+from melgan_tf.storage.arrays import Header, Npz, open_npz
 from melgan_tf.storage.atomic import atomic_write
 from melgan_tf.storage.backend import StorageError
 
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"step-(\d+)\.npz")
 
 State = dict[str, np.ndarray]
+Shapes = Mapping[str, tuple[int, ...]]
+
+_NAMES_DIGEST = "variables"  # in the record of a checkpoint; those of version 0.1 have none
 
 
 class CheckpointStore:
@@ -61,7 +69,8 @@ class CheckpointStore:
         path = self.file(step)
         with atomic_write(path) as temporary:
             archive = io.BytesIO()  # a zip file cut short by a full disk raises once more when it is garbage collected
-            np.savez(archive, meta=np.array(json.dumps({**meta, "step": step})), **state)
+            record = {**meta, "step": step, _NAMES_DIGEST: _names_digest(state)}
+            np.savez(archive, meta=np.array(json.dumps(record)), **state)
             temporary.write_bytes(archive.getvalue())
         newer = [other for other in self.steps() if other > step]  # damaged, or the run would have resumed from them
         older = [other for other in self.steps() if other <= step][:-self.keep]
@@ -84,14 +93,17 @@ class CheckpointStore:
     def best_meta(self) -> dict[str, Any] | None:
         """Return the metadata of the best checkpoint so far; None if it does not exist or is damaged."""
         try:
-            return load(self.best_file)[1]
+            return inspect(self.best_file)[1]
         except StorageError:  # says nothing about what exists there
             raise
         except MelGANError:
             return None
 
-    def newest(self) -> tuple[State, dict[str, Any], list[str]] | None:
+    def newest(self, shapes: Shapes | None = None) -> tuple[State, dict[str, Any], list[str]] | None:
         """Return the newest intact checkpoint: its state, its metadata, and a line for each damaged one that is newer.
+
+        Args:
+            shapes: see `load`.
 
         Raises:
             MelGANError: all checkpoints are damaged, or they cannot be reached.
@@ -99,7 +111,7 @@ class CheckpointStore:
         damaged = []
         for step in reversed(self.steps()):
             try:
-                return (*load(self.file(step)), damaged)
+                return (*load(self.file(step), shapes), damaged)
             except StorageError:  # resuming from an older one would discard this one
                 raise
             except MelGANError as error:
@@ -109,21 +121,73 @@ class CheckpointStore:
         return None
 
 
-def load(path: Path) -> tuple[State, dict[str, Any]]:
+def load(path: Path, shapes: Shapes | None = None) -> tuple[State, dict[str, Any]]:
     """Read one checkpoint.
+
+    Args:
+        path: the file.
+        shapes: of the variables that are needed, as `variable_shapes` returns them: the others are only verified. A
+            checkpoint of step 0 may have only some of their networks.
+
+    Returns:
+        The variables and the record.
+
+    Raises:
+        MelGANError: it does not exist, is damaged, does not fit the shapes or cannot be reached.
+    """
+    with _opened(path) as (archive, meta):
+        wanted = archive.headers if shapes is None else _fitting(path, archive.headers, meta["step"], shapes)
+        for name in set(archive.headers).difference(wanted):
+            archive.verify(name)
+        return {name: archive.read(name) for name in wanted}, meta
+
+
+def inspect(path: Path) -> tuple[dict[str, Header], dict[str, Any]]:
+    """Read the headers and the record of one checkpoint, and verify the rest.
 
     Raises:
         MelGANError: it does not exist, is damaged or cannot be reached.
     """
+    with _opened(path) as (archive, meta):
+        for name in archive.headers:
+            archive.verify(name)
+        return archive.headers, meta
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Npz, dict[str, Any]]]:
     try:
-        with (storage.local(path) as local_path, open(local_path, "rb") as file,  # np.load leaks a damaged file
-              np.load(file, allow_pickle=False) as archive):
-            state = {name: archive[name] for name in archive.files}
-        return state, json.loads(str(state.pop("meta")))
+        with open_npz(path) as archive:
+            if "meta" not in archive.headers:
+                raise ValueError("its record is missing")
+            meta = parse_value(str(archive.read("meta")), finite=False)
+            if type(meta) is not dict or type(meta.get("step")) is not int:
+                raise MelGANError(f"{path} is not a checkpoint that melgan-tf made: its record is {shown(meta)}")
+            del archive.headers["meta"]
+            if meta.pop(_NAMES_DIGEST, found := _names_digest(archive.headers)) != found:
+                raise ValueError("variables are missing")
+            yield archive, meta
     except FileNotFoundError:
         raise MelGANError(f"checkpoint {path} does not exist") from None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise MelGANError(f"checkpoint {path.name} is damaged ({error})") from None
+
+
+def _fitting(path: Path, headers: Mapping[str, Header], step: int, shapes: Shapes) -> list[str]:
+    """The names of the variables to read."""
+    networks = {name.split("/", 1)[0] for name in headers}
+    wanted = [name for name in shapes if step or name.split("/", 1)[0] in networks]
+    for name in wanted:
+        if name not in headers:
+            raise MelGANError(f"checkpoint {path.name} does not fit the model: {name} is missing")
+        if headers[name].shape != shapes[name]:
+            raise MelGANError(f"checkpoint {path.name} does not fit the model: {name} has shape {headers[name].shape}, "
+                              f"not {shapes[name]}")
+    return wanted
+
+
+def _names_digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
 def collect(**parts: list[keras.Variable]) -> State:
@@ -148,6 +212,11 @@ def restore(state: State, **parts: list[keras.Variable]) -> None:
                               f"not {tuple(variable.shape)}")
     for name, variable in variables.items():
         variable.assign(state[name])
+
+
+def variable_shapes(**parts: list[keras.Variable]) -> Shapes:
+    """The shapes of named lists of variables, by the names that checkpoints use."""
+    return {name: tuple(variable.shape) for name, variable in named_variables(parts).items()}
 
 
 def named_variables(parts: dict[str, list[keras.Variable]]) -> dict[str, keras.Variable]:

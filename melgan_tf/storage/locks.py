@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from melgan_tf import storage
+from melgan_tf.config.strict_json import parse_object
 from melgan_tf.errors import MelGANError
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.paths import RemotePath, local_leases
@@ -43,7 +44,7 @@ class RemoteLease:
     def check(self) -> None:
         """Raise a `LeaseLostError` if another process has taken the lease since."""
         try:
-            owner = json.loads(self.lock.read_text())
+            owner = parse_object(self.lock.read_bytes())
         except (FileNotFoundError, ValueError):
             owner = {}
         if owner.get("token") != self._token:

@@ -16,6 +16,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import platform
 from collections.abc import Iterator
 from importlib import metadata
@@ -24,8 +25,10 @@ from typing import Any
 
 from melgan_tf import storage
 from melgan_tf.config import Config, from_dict, to_dict
+from melgan_tf.config.strict_json import expect, expect_counts
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 from melgan_tf.storage.atomic import write_text
+from melgan_tf.storage.json_file import read_json
 from melgan_tf.storage.locks import LeaseLostError, file_lock
 from melgan_tf.storage.temporaries import sweep
 
@@ -69,12 +72,10 @@ class RunDirectory:
         """
         self.require()
         try:
-            record = json.loads(self.config_file.read_text(encoding="utf-8"))
-            if not isinstance(record, dict):
-                raise ValueError("it contains no configuration")
-            for part in ("config", "data", "resolved", "versions"):
-                if not isinstance(record.get(part), dict):
-                    raise ValueError(f"it contains no {part!r}")
+            record = read_json(self.config_file)
+            expect(record, config=dict, data=dict, resolved=dict, versions=dict)
+            if record["data"].get("classes") is not None:
+                expect_counts(record["data"], "classes")
         except (OSError, ValueError) as error:
             raise MelGANError(f"{self.config_file} is damaged: {error}") from None
         return record
@@ -106,10 +107,18 @@ class RunDirectory:
 
     def hours(self) -> float:
         """Return the hours of training in completed epochs."""
-        if not self.history_file.exists():
-            return 0.0
-        rows = csv.DictReader(io.StringIO(self.history_file.read_text(encoding="utf-8")))
-        return max((float(row["seconds"]) for row in rows), default=0.0) / 3600
+        return max((float(row["seconds"]) for row in self.history()), default=0.0) / 3600
+
+    def history(self) -> list[dict[str, str]]:
+        """Return the rows of history.csv that have an epoch and its seconds; none if it is missing or damaged."""
+        rows: list[dict[str, str]] = []
+        with contextlib.suppress(FileNotFoundError, csv.Error):
+            text = self.history_file.read_bytes().decode(errors="replace")
+            for row in csv.DictReader(io.StringIO(text)):
+                with contextlib.suppress(KeyError, TypeError, ValueError):
+                    if 0 <= int(row["epoch"]) < 2**63 and math.isfinite(float(row["seconds"])):
+                        rows.append(row)
+        return rows
 
     def clear(self) -> None:
         """Remove the files of the run, and no others."""

@@ -92,18 +92,10 @@ class History(keras.callbacks.Callback):
         super().__init__()
         self.run, self.writer, self.metrics, self.guard = run, writer, metrics, guard
         self.columns = ["epoch", "seconds", *metrics]
-        self.rows: list[dict[str, Any]] = []
-        with guard("reading history.csv"):
-            self.rows = [row for row in self._stored() if int(row["epoch"]) < first_epoch]
+        self.rows = [row for row in run.history() if int(row["epoch"]) < first_epoch]
         self.started, self.flushed = time.perf_counter(), 0.0
         self.flush_seconds = 60 if storage.is_remote(run.path) else 10
         self.before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
-
-    def _stored(self) -> list[dict[str, str]]:
-        if not self.run.history_file.exists():
-            return []
-        rows = csv.DictReader(io.StringIO(self.run.history_file.read_text(encoding="utf-8")))
-        return [row for row in rows if (row.get("epoch") or "").isdecimal() and _is_number(row.get("seconds"))]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         now = time.perf_counter()
@@ -133,13 +125,6 @@ class History(keras.callbacks.Callback):
         with self.guard("writing for TensorBoard"):
             self.writer.flush()
         self.flushed = time.perf_counter()
-
-
-def _is_number(text: str | None) -> bool:
-    try:
-        return math.isfinite(float(text or ""))
-    except ValueError:
-        return False
 
 
 class Checkpointing(keras.callbacks.Callback):

@@ -10,7 +10,6 @@ The chief is the one task of the job "chief", if there is one, else worker 0.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from melgan_tf.config.strict_json import parse_value, shown
 from melgan_tf.errors import MelGANError, UsageError
 
 _RETRY_SECONDS = 0.2
@@ -64,9 +64,9 @@ def worker_from_environment() -> WorkerSpec | None:
     if not text:
         return None
     try:
-        config = json.loads(text)
+        config = parse_value(text)
     except ValueError as error:
-        raise UsageError(f"TF_CONFIG is not JSON ({error}): give {_EXAMPLE}, or unset it") from None
+        raise UsageError(f"TF_CONFIG is not JSON that can be used ({error}): give {_EXAMPLE}, or unset it") from None
     if config == {}:
         return None
     cluster = config.get("cluster") if isinstance(config, dict) else None
@@ -75,36 +75,38 @@ def worker_from_environment() -> WorkerSpec | None:
         raise UsageError(f"TF_CONFIG has no cluster or no task: give {_EXAMPLE}, or unset it")
     tasks = tuple(_tasks(cluster))
     job, number = task.get("type"), task.get("index")
-    if isinstance(number, str) and number.isdecimal():
+    if isinstance(number, str) and number.isdecimal() and len(number) < 10:
         number = int(number)
     found = [index for index, (name, position, _) in enumerate(tasks) if (name, position) == (job, number)]
     if not found or isinstance(number, bool):
         known = ", ".join(f"{name} {position}" for name, position, _ in tasks) or "none"
-        raise UsageError(f"TF_CONFIG says that this is {job} {number}, but its cluster has no such task (it has "
-                         f"{known})")
+        raise UsageError(f"TF_CONFIG says that this is {job} {number}, but its cluster has no such task "
+                         f"(it has {known})")
     return WorkerSpec(tasks, found[0]) if len(tasks) > 1 else None
 
 
 def _tasks(cluster: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
     if foreign := sorted(set(cluster) - {"chief", "worker"}):
-        raise UsageError(f"TF_CONFIG has a job {foreign[0]!r}: only chief and worker are known here")
-    if len(cluster.get("chief") or ()) > 1:
-        raise UsageError(f"TF_CONFIG has {len(cluster['chief'])} chiefs: give one")
+        raise UsageError(f"TF_CONFIG has a job {shown(foreign[0])}: only chief and worker are known here")
     seen = set()
     for job in ("chief", "worker"):
         addresses = cluster.get(job, [])
         if not isinstance(addresses, list):
-            raise UsageError(f"TF_CONFIG's {job} is {addresses!r}: give a list of addresses")
+            raise UsageError(f"TF_CONFIG's {job} is {shown(addresses)}: give a list of addresses")
+        if job == "chief" and len(addresses) > 1:
+            raise UsageError(f"TF_CONFIG has {len(addresses)} chiefs: give one")
         for number, address in enumerate(addresses):
             if not isinstance(address, str) or not _split(address) or address in seen:
-                raise UsageError(f"TF_CONFIG's {job} {number} has the address {address!r}: give HOST:PORT, each once")
+                raise UsageError(f"TF_CONFIG's {job} {number} has the address {shown(address)}: give HOST:PORT, each "
+                                 "once")
             seen.add(address)
             yield job, number, address
 
 
 def _split(address: str) -> tuple[str, int] | None:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    number = port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536
+    if not host or not host.isprintable() or not number:
         return None
     return host.strip("[]"), int(port)
 
@@ -132,6 +134,8 @@ def wait_for_peers(spec: WorkerSpec, seconds: float) -> None:
                 try:
                     _call(spec, index)
                     del refused[index]
+                except UnicodeError:  # no host name
+                    refused[index] = "its address is no host name"
                 except OSError as error:
                     refused[index] = error.strerror or str(error)
             came.update(_callers(server, others))

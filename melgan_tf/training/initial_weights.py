@@ -61,8 +61,7 @@ def load_initial_weights(source: str | Path, target: Config, progress: Progress 
     if differing := config.audio.differences(target.audio):
         raise UsageError(f"--init-from {source} has another mel configuration (source / this run): "
                          f"{'; '.join(differing)}")
-    if not RunDirectory(source).path.exists():
-        name = str(source).removeprefix(weights.PRETRAINED)
+    if name := weights.packaged_name(source):
         card = weights.read_card(name)
         state, step, classes = weights.read_all_weights(name), card["step"], card.get("classes")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from melgan_tf.config import Config, from_dict, to_dict
-from melgan_tf.errors import MelGANError
+from melgan_tf.config.strict_json import expect, expect_counts
+from melgan_tf.errors import ConfigError, MelGANError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import atomic_write, write_text
-from melgan_tf.storage.checkpoints import CheckpointStore, State, load
+from melgan_tf.storage.checkpoints import CheckpointStore, Shapes, State, load
+from melgan_tf.storage.json_file import read_json
 from melgan_tf.storage.run_directory import RunDirectory
 
 WEIGHTS = Path(__file__).parent
@@ -27,41 +30,78 @@ _INFERENCE, _TRAINING = ("generator/",), ("encoder/", "discriminator/")
 
 def pretrained_vocoders() -> list[str]:
     """The names of the vocoders of the package."""
-    return [name for name in _cards() if _is_vocoder(name)]
+    return [name for name in _cards() if _is_vocoder(WEIGHTS, name)]
 
 
 def pretrained_models() -> list[str]:
     """The names of the sound models of the package: ``pretrained:NAME``."""
-    return [PRETRAINED + name for name in _cards() if not _is_vocoder(name)]
+    return [PRETRAINED + name for name in _cards() if not _is_vocoder(WEIGHTS, name)]
+
+
+def packaged_name(source: str | Path) -> str | None:
+    """The file name of the model of the package that a source means; None for anything else.
+
+    A run directory of that name goes first.
+    """
+    if str(source) not in [*pretrained_vocoders(), *pretrained_models()] or RunDirectory(source).exists():
+        return None
+    return str(source).removeprefix(PRETRAINED)
 
 
 def _cards() -> list[str]:
     return sorted(card.stem for card in WEIGHTS.glob("*.json"))
 
 
-def _is_vocoder(name: str) -> bool:
-    return from_dict(Config, read_card(name)["config"]).family.makes == "waveforms"
+@functools.cache
+def _is_vocoder(folder: Path, name: str) -> bool:
+    return card_config(read_card(name, folder)).family.makes == "waveforms"
 
 
-def read_card(name: str) -> dict[str, Any]:
+def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
     """The card of a model of the package: its configuration, data, license, command and metrics.
 
     Raises:
         MelGANError: it is missing or damaged.
     """
     try:
-        return json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
+        card = read_json((folder or WEIGHTS) / f"{name}.json")
+        expect(card, name=str, step=int, config=dict)
+        if "classes" in card:
+            expect_counts(card, "classes")
     except (OSError, ValueError) as error:
-        raise MelGANError(f"{name} is missing from the package, or damaged: {error}") from None
+        raise MelGANError(f"{name} is missing from the package, or damaged: {error}: install melgan-tf again"
+                          ) from None
+    return card
 
 
-def read_weights(path: Path) -> State:
+def card_config(card: dict[str, Any]) -> Config:
+    """The configuration in a card.
+
+    Raises:
+        MelGANError: it is damaged.
+    """
+    try:
+        return from_dict(Config, card["config"])
+    except ConfigError as error:
+        raise MelGANError(f"the card of {card['name']} in the package is damaged: {error}: install melgan-tf again"
+                          ) from None
+
+
+def read_weights(path: Path, shapes: Shapes | None = None) -> State:
     """Weights as float32, by the names that checkpoints use.
+
+    Args:
+        path: the file.
+        shapes: of the variables that are needed; see `melgan_tf.storage.checkpoints.load`.
 
     Raises:
         MelGANError: the file is missing or damaged.
     """
-    return {name: value.astype(np.float32) for name, value in load(path)[0].items()}
+    try:
+        return {name: value.astype(np.float32) for name, value in load(path, shapes)[0].items()}
+    except MelGANError as error:
+        raise MelGANError(f"the weights of {path.name.partition('.')[0]} that came with the package are damaged: "
+                          f"{error}: install melgan-tf again") from None
 
 
 def read_all_weights(name: str) -> State:
@@ -127,18 +167,25 @@ def _write(file: Path, state: State, parts: tuple[str, ...], step: int) -> None:
         np.savez_compressed(archive, meta=np.array(json.dumps({"step": step})), **kept)
 
 
-def newest_state(directory: RunDirectory, config: Config, checkpoint: str,
-                 progress: Progress | None = None) -> tuple[State, dict[str, Any]]:
+def newest_state(directory: RunDirectory, config: Config, checkpoint: str, progress: Progress | None = None,
+                 shapes: Shapes | None = None) -> tuple[State, dict[str, Any]]:
     """A run's newest whole checkpoint, or its best: state and record.
+
+    Args:
+        directory: the run.
+        config: its configuration.
+        checkpoint: "last" or "best".
+        progress: reports damaged checkpoints that are skipped.
+        shapes: of the variables that are needed; see `melgan_tf.storage.checkpoints.load`.
 
     Raises:
         MelGANError: there is none, or it was made for other mels than the configuration says.
     """
     store = CheckpointStore(directory.checkpoints)
     if checkpoint == "best":
-        found = load(store.best_file) if store.best_file.exists() else None
+        found = load(store.best_file, shapes) if store.best_file.exists() else None
     else:
-        found = store.newest()
+        found = store.newest(shapes)
     if not found:
         raise MelGANError(f"{directory.path} has no checkpoint yet: train it first, or longer")
     state, meta, *damaged = found

@@ -5,11 +5,18 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from melgan_tf.config import Config, from_dict
+from melgan_tf.config import Config
 from melgan_tf.errors import UsageError
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import PRETRAINED, pretrained_models, pretrained_vocoders, read_card
+from melgan_tf.weights import (
+    PRETRAINED,
+    card_config,
+    packaged_name,
+    pretrained_models,
+    pretrained_vocoders,
+    read_card,
+)
 
 
 def source_config(source: str | Path) -> Config:
@@ -22,14 +29,14 @@ def source_config(source: str | Path) -> Config:
         UsageError: there is neither.
         MelGANError: config.json is damaged.
     """
+    if name := packaged_name(source):
+        return card_config(read_card(name))
     directory = RunDirectory(source)
     if directory.path.exists():
         return directory.config()
-    names = [*pretrained_vocoders(), *pretrained_models()]
-    if str(source) in names:
-        return from_dict(Config, read_card(str(source).removeprefix(PRETRAINED))["config"])
     if str(source).startswith(PRETRAINED):
         raise UsageError(f"the package has no {source}: known are {', '.join(pretrained_models()) or 'none'}")
+    names = [*pretrained_vocoders(), *pretrained_models()]
     if close := difflib.get_close_matches(str(source), names, n=1):
         what = "model" if close[0].startswith(PRETRAINED) else "vocoder"
         raise UsageError(f"run directory {source} does not exist: did you mean the {what} {close[0]!r}?")
@@ -38,10 +45,9 @@ def source_config(source: str | Path) -> Config:
 
 def trained_steps(source: str | Path) -> int:
     """Training steps behind the newest weights of a run, or behind a model of the package."""
-    directory, name = RunDirectory(source), str(source).removeprefix(PRETRAINED)
-    if not directory.path.exists() and str(source) in [*pretrained_vocoders(), *pretrained_models()]:
+    if name := packaged_name(source):
         return read_card(name)["step"]
-    return max(CheckpointStore(directory.checkpoints).steps(), default=0)
+    return max(CheckpointStore(RunDirectory(source).checkpoints).steps(), default=0)
 
 
 def sound_model_config(source: str | Path) -> Config:
@@ -66,11 +72,9 @@ def vocoder_config(source: str | Path) -> Config:
         MelGANError: config.json is damaged.
     """
     directory = RunDirectory(source)
-    if not directory.exists():
-        if str(source) in pretrained_vocoders():
-            return from_dict(Config, read_card(str(source))["config"])
+    if str(source) not in pretrained_vocoders() and not directory.exists():
         raise unknown_vocoder(source, pretrained_vocoders())
-    config = directory.config()
+    config = source_config(source)
     if config.family.makes != "waveforms":
         raise UsageError(f"{source} is a run of preset {config.preset!r}, which makes mels from noise: give the run of "
                          "a vocoder")

@@ -20,7 +20,6 @@ Weights and card: ``melgan_tf/weights/embeddings/drum-classes-1.npz`` and ``.jso
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,8 @@ from melgan_tf import weights
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.arrays import check_array, peak_normalize
+from melgan_tf.storage.arrays import read_npz
+from melgan_tf.storage.json_file import read_json
 
 if TYPE_CHECKING:
     import keras
@@ -172,19 +173,21 @@ def load_network(folder: Path = WEIGHTS) -> keras.Model:
     """
     model = build_network()
     try:
-        with np.load(folder / f"{EMBEDDING}.npz", allow_pickle=False) as stored:
-            model.set_weights([stored[name].astype(np.float32) for name in weight_names(model)])
+        stored = read_npz(folder / f"{EMBEDDING}.npz")
+        model.set_weights([stored[name].astype(np.float32) for name in weight_names(model)])
     except (OSError, ValueError, KeyError) as error:
-        raise MelGANError(f"the weights of {EMBEDDING} are missing from the package, or damaged: {error}") from None
+        raise MelGANError(f"the weights of {EMBEDDING} are missing from the package, or damaged ({error}): install "
+                          "melgan-tf again") from None
     return model
 
 
 def read_card(folder: Path = WEIGHTS) -> dict[str, Any]:
     """Data, licence, command, minutes and accuracy of the shipped weights."""
     try:
-        return json.loads((folder / f"{EMBEDDING}.json").read_text(encoding="utf-8"))
+        return read_json(folder / f"{EMBEDDING}.json")
     except (OSError, ValueError) as error:
-        raise MelGANError(f"the card of {EMBEDDING} is missing from the package, or damaged: {error}") from None
+        raise MelGANError(f"the card of {EMBEDDING} is missing from the package, or damaged ({error}): install "
+                          "melgan-tf again") from None
 
 
 def weight_names(model: keras.Model) -> list[str]:

@@ -50,8 +50,10 @@ class FastVocoderConfig(ModelConfig):
         check_fields(self, "model")
         require(1 <= self.kernel <= 31 and self.kernel % 2 == 1, "model.kernel", self.kernel,
                 "give an odd number from 1 to 31")
-        require(all(1 <= dilation <= 64 for dilation in self.dilations), "model.dilations", list(self.dilations),
-                "give numbers from 1 to 64")
+        require(len(self.dilations) <= 64 and all(1 <= dilation <= 64 for dilation in self.dilations),
+                "model.dilations", list(self.dilations), "give at most 64 numbers from 1 to 64")
+        require(self.subframes * self.sub_channels <= 8192, "model.sub_channels", self.sub_channels,
+                f"give less, or fewer model.subframes ({self.subframes}): at most 8192 values a frame")
         require(self.overlap in (2, 4), "model.overlap", self.overlap, "give 2 or 4")
 
     def check(self, config: Config) -> None:

@@ -8,6 +8,9 @@ Reference: Salimans & Kingma, "Weight Normalization" (2016).
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import ops
@@ -43,11 +46,16 @@ class NormalizedKernel(keras.layers.Layer):
         # PyTorch's default. (The paper's code draws from a normal distribution of deviation 0.02 instead, but after
         # weight norm has copied it: there it has no effect, and with it the first layers would not learn.)
         bound = float(np.prod(shape) / shape[axis]) ** -0.5
-        start = np.random.default_rng((seed, 7)).uniform(-bound, bound, shape).astype("float32")
+
+        @functools.cache
+        def start() -> np.ndarray:
+            return np.random.default_rng((seed, 7)).uniform(-bound, bound, shape).astype("float32")
+
         self.v = self.add_weight(name="v" if weight_norm else "kernel", shape=shape, initializer=_exactly(start))
         if weight_norm:
-            norm = np.sqrt(np.sum(np.square(start), axis=self.axes, keepdims=True))
-            self.g = self.add_weight(name="g", shape=norm.shape, initializer=_exactly(norm))
+            norms = tuple(length if i == axis else 1 for i, length in enumerate(shape))
+            self.g = self.add_weight(name="g", shape=norms, initializer=_exactly(
+                lambda: np.sqrt(np.sum(np.square(start()), axis=self.axes, keepdims=True))))
         self.bias = self.add_weight(name="bias", shape=(filters,),
                                     initializer=keras.initializers.RandomUniform(-bound, bound, seed=seed))
         self.built = True
@@ -182,5 +190,5 @@ class PatchConv(NormalizedKernel):
         return ops.matmul(patches, ops.reshape(self.kernel(), (-1, self.filters))) + self.bias
 
 
-def _exactly(values: np.ndarray) -> keras.initializers.Initializer:
-    return lambda shape, dtype=None: ops.convert_to_tensor(values, dtype=dtype)
+def _exactly(values: Callable[[], np.ndarray]) -> keras.initializers.Initializer:
+    return lambda shape, dtype=None: ops.convert_to_tensor(values(), dtype=dtype)

@@ -6,13 +6,13 @@ No code in a file is run: PyTorch's loader for weights alone refuses any other o
 from __future__ import annotations
 
 import io
-import pickle
+import pickletools
 import re
 import warnings
 import zipfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,6 +20,13 @@ from melgan_tf.errors import MelGANError, UsageError
 
 #: Before it, PyTorch's loader for weights alone could be made to run code (CVE-2025-32434).
 _MIN_TORCH = (2, 6)
+#: Of a file; the published generator has 17 MB.
+_MAX_BYTES = 1 << 30
+#: What the pickle of a state dict may name.
+_WEIGHTS = re.compile(r"collections OrderedDict|torch\._utils _rebuild_\w+|torch \w*Storage|torch\.storage \w*Storage"
+                      r"|torch (Size|device|(b?float|u?int|complex)\d+|bool)|torch\.serialization _get_layout")
+_NUMBERS = ("BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4")
+_UNREADABLE = "is damaged, or not a PyTorch checkpoint: it cannot be read"
 #: Names that an error lists of each kind.
 _MAX_LISTED = 3
 #: Smaller norms count as 0: their squares are lost in single precision.
@@ -87,29 +94,63 @@ def require_state(path: Path, state: dict[str, np.ndarray], expected: dict[str, 
 
 def _load(path: Path, torch: ModuleType) -> Any:
     try:
-        data = path.read_bytes()
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= _MAX_BYTES else b""
     except OSError as error:
         raise MelGANError(f"cannot read {path}: {error.strerror or error}") from None
-    if damaged := _damaged_record(data):  # PyTorch ignores checksums
-        raise MelGANError(f"{path} is damaged: {_shown(damaged)} has a wrong checksum")
+    if size > _MAX_BYTES:
+        raise MelGANError(f"{path} has {size:,} bytes: a generator has at most {_MAX_BYTES:,}")
+    if damage := check_before_loading(data):
+        raise MelGANError(f"{path} {damage}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive or pickle can raise almost anything
+    except Exception:  # a damaged archive or pickle can raise almost anything
         # PyTorch's own message is not passed on: it advises loading the file without this protection
-        other = isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL ([\w.]+)", str(error))
-        raise MelGANError(f"{path} contains more than weights ({other[1][:80]}), which is not loaded: give a state dict"
-                          if other else f"{path} is damaged, or not a PyTorch checkpoint: it cannot be read") from None
+        raise MelGANError(f"{path} {_UNREADABLE}") from None
 
 
-def _damaged_record(data: bytes) -> str | None:
-    """The first record of a zip archive whose checksum is wrong; None also for data that are not a whole archive."""
+def check_before_loading(data: bytes) -> str | None:
+    """What is wrong with the content of a checkpoint, as far as it shows before PyTorch allocates anything.
+
+    PyTorch ignores checksums, and believes a file what sizes it states and which functions it calls.
+    """
     try:
+        if not data.startswith(b"PK"):  # before PyTorch 1.6: five pickles and the tensors
+            stream = io.BytesIO(data)
+            return next(filter(None, (_check_pickle(stream, len(data)) for _ in range(5))), None)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return archive.testzip()
-    except Exception:  # cut off or scrambled: PyTorch refuses it as well
-        return None
+            records = archive.infolist()
+            if (any(record.compress_type != zipfile.ZIP_STORED for record in records)
+                    or sum(record.file_size for record in records) > len(data)):
+                return "has records larger than itself, as no checkpoint of PyTorch has"
+            if damaged := archive.testzip():
+                return f"is damaged: {_shown(damaged)} has a wrong checksum"
+            pickles = [record for record in records if record.filename.endswith(".pkl")]
+            return next(filter(None, (_check_pickle(archive.open(record), len(data)) for record in pickles)), None)
+    except Exception:  # a damaged archive or pickle can raise almost anything
+        return _UNREADABLE
+
+
+def _check_pickle(stream: BinaryIO, size: int) -> str | None:
+    """Walks through a pickle, from a file of that size, without building anything."""
+    elements, number, previous, memo = 0, 0, "", {}
+    for opcode, argument, _ in pickletools.genops(stream):
+        name = opcode.name
+        if name in ("GLOBAL", "INST") and not _WEIGHTS.fullmatch(argument):
+            return (f"contains more than weights ({argument.replace(' ', '.')[:80]}), which is not loaded: give a "
+                    "state dict")
+        if name in _NUMBERS:
+            number = argument
+        elif name == "BINPERSID":  # a storage: its length is the last number
+            elements += abs(number)
+        elif name.endswith("PUT"):
+            memo[argument] = previous
+        elif name.endswith("GET") and (memo[argument] in _NUMBERS or memo[argument].startswith("TUPLE")):
+            return _UNREADABLE  # picklers never refer to numbers; tuples of tuples of ... grow without end
+        previous = name
+    return "has tensors larger than itself, as no checkpoint of PyTorch has" if elements > size else None
 
 
 def _canonical(path: Path, name: Any) -> str:
