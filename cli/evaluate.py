@@ -17,6 +17,7 @@ from melgan_tf.storage.atomic import write_text
 #: The options that do not apply, by what is evaluated: a folder of sounds, or what a model makes.
 _INAPPLICABLE = {"folder": ("vocoder", "count"), "clips": (), "streams": ("png",),
                  "waveforms": ("vocoder", "count", "train", "png")}
+_STDOUT = Path("-")
 _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which has no figure",
           "waveforms": "a vocoder itself"}
 
@@ -29,9 +30,9 @@ _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which ha
 @click.option("--count", type=click.IntRange(1, 100_000), help="Number of sounds to generate.  [default: as many as "
               "the reference has]")
 @click.option("--json", "json_file", type=options.Place(remote=False, dir_okay=False),
-              help="Also write the metrics to this file.")
+              help="Also write the metrics to this file; - writes them to standard output, alone.")
 @click.option("--markdown", "markdown_file", type=options.Place(remote=False, dir_okay=False),
-              help="Also write a card to this file.")
+              help="Also write a card to this file; - writes it to standard output, alone.")
 @click.option("--png", "png_file", type=options.Place(remote=False, dir_okay=False),
               help="Also draw a figure to this file.")
 @options.force
@@ -58,18 +59,27 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
             raise UsageError(f"{folder} does not exist: give a folder of real sounds as --{name}")
     _check_outputs(force, {"--json": json_file, "--markdown": markdown_file, "--png": png_file})
 
+    piped = _STDOUT in (json_file, markdown_file)
     report = api.evaluate(run, reference, train=train, count=count, seed=seed, vocoder=vocoder, checkpoint=checkpoint,
-                          progress=ConsoleProgress(quiet))
-    click.echo(report.header)
-    for one in report.tables():
-        click.echo(f"\n{one.title}\n{table(one.headers, one.rows)}")
-    click.echo(f"\n{report.conclusion}")
+                          progress=ConsoleProgress(quiet or piped))
+    if not piped:
+        click.echo(report.header)
+        for one in report.tables():
+            click.echo(f"\n{one.title}\n{table(one.headers, one.rows)}")
+        click.echo(f"\n{report.conclusion}")
     if json_file:
-        write_text(json_file, json.dumps(report.to_dict(), indent=2) + "\n")
+        _write(json_file, json.dumps(report.to_dict(), indent=2) + "\n")
     if markdown_file:
-        write_text(markdown_file, report.markdown())
+        _write(markdown_file, report.markdown())
     if png_file:
         report.save_figure(png_file)
+
+
+def _write(file: Path, text: str) -> None:
+    if file == _STDOUT:
+        click.echo(text, nl=False)
+    else:
+        write_text(file, text)
 
 
 def _check_options(run: Path, kind: str, **given: object) -> None:
@@ -82,7 +92,8 @@ def _check_outputs(force: bool, files: dict[str, Path | None]) -> None:
     seen: dict[Path, str] = {}
     for option, file in files.items():
         if file:
-            options.require_output(file, force, option)
+            if file != _STDOUT or option == "--png":
+                options.require_output(file, force, option)
             if other := seen.get(file.absolute()):
                 raise UsageError(f"{other} and {option} point to the same file {file}: give each its own")
             seen[file.absolute()] = option

@@ -35,7 +35,7 @@ class _PartType(click.ParamType):
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
-@click.option("--seconds", type=float, help="Length of each sound, only for models of the preset music.  "
+@click.option("--seconds", type=options.Seconds(), help="Length of each sound, only for models of the preset music.  "
               "[default: 10]")
 @click.option("--loop", is_flag=True, help="Make seamless loops; the length is rounded to fit.")
 @click.option("--shard", "part", type=_PartType(), metavar="I/N",

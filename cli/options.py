@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -39,6 +40,16 @@ class Place(click.Path):
                              "give a local path")
         runtime.mute_native_logs()
         return storage.path(value)
+
+
+class Seconds(click.FloatRange):
+    """The type of lengths of time: neither NaN nor infinite."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        seconds = super().convert(value, parameter, context)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is not a number of seconds", parameter, context)
+        return seconds
 
 
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
@@ -102,6 +113,8 @@ def require_output(path: Path, force: bool, option: str = "--out") -> None:
         UsageError: something is there, and ``--force`` was not given.
         MelGANError: nothing can be written there.
     """
+    if str(path) == "-":
+        raise UsageError(f"{option} - is standard output, which takes one text only: give a path")
     if isinstance(path, Path) and path.is_dir():
         sweep(path)  # so that what a killed process left does not count
     if not force and ((path.is_dir() and any(path.iterdir())) or path.is_file()):

@@ -26,19 +26,19 @@ from melgan_tf.signals import Stopped
 @click.argument("data", type=options.Place())
 @click.argument("out", type=options.Place())
 @click.option("--rate", type=click.IntRange(1), default=16_000, show_default=True, help="Sample rate of the clips, Hz.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
+@click.option("--seconds", type=options.Seconds(0, min_open=True), default=0.5, show_default=True,
               help="Length of a clip.")
 @click.option("--onset/--no-onset", default=True, show_default=True,
               help="Start each sound where it first comes within 40 dB of its peak.")
 @click.option("--long", "long_sounds", type=click.Choice(get_args(Long)), default="beginning", show_default=True,
               help="Clips of a longer sound: its beginning, or as many as fit, consecutive or at random positions.")
-@click.option("--fade", type=click.FloatRange(0), default=0.01, show_default=True, metavar="SECONDS",
+@click.option("--fade", type=options.Seconds(0), default=0.01, show_default=True, metavar="SECONDS",
               help="Length of the fade-out where a longer sound is cut off.")
 @click.option("--format", "sample_format", type=click.Choice(get_args(SampleFormat)), default="int16",
               show_default=True, help="Format of the stored samples.")
 @options.seed(0)
-@click.option("--workers", type=click.IntRange(1), help="Number of decoding processes.  [default: one per core]")
-@click.option("--shard-size", type=click.IntRange(1), default=1024, show_default=True, metavar="FILES",
+@click.option("--workers", type=click.IntRange(1, 1024), help="Number of decoding processes.  [default: one per core]")
+@click.option("--shard-size", type=click.IntRange(1, 1_000_000), default=1024, show_default=True, metavar="FILES",
               help="Number of files whose clips form a shard.")
 @click.option("--fresh", "--force", "fresh", is_flag=True, help="Delete what was prepared in OUT and start over.")
 @click.option("--runner", metavar="NAME", help="Run on Apache Beam: DirectRunner, FlinkRunner, SparkRunner, "

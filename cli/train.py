@@ -39,7 +39,7 @@ from melgan_tf.training.cluster import worker_from_environment
 @click.option("--log-every", type=click.IntRange(1), help="Epochs between two log lines.")
 @click.option("--xla/--no-xla", default=None, help="Force XLA on or off.  [default: on where it is faster]")
 @click.option("--fresh", is_flag=True, help="Delete the existing run and start over.")
-@click.option("--wait", "wait_seconds", type=click.FloatRange(0), default=300.0, show_default=True, metavar="SECONDS",
+@click.option("--wait", "wait_seconds", type=options.Seconds(0), default=300.0, show_default=True, metavar="SECONDS",
               help="How long to wait for the other workers that TF_CONFIG names.")
 @options.quiet
 def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, init_from: str | None,

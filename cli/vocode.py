@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import click
@@ -10,14 +9,13 @@ import click
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.errors import UsageError
 
 
 @click.command("vocode", short_help="Render mel spectrograms, or copies of sounds, to WAVs.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=options.Place(remote=False))
 @click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Folder for the WAVs.")
 @options.vocoder(f"Run of a vocoder, or the name of a bundled one.  [default: {api.DEFAULT_VOCODER}]")
-@click.option("--chunk-seconds", type=click.FloatRange(0.0, min_open=True),
+@click.option("--chunk-seconds", type=options.Seconds(0.0, min_open=True),
               help="Render in pieces of this length, for long inputs; the result is the same.")
 @options.checkpoint
 @options.force
@@ -29,8 +27,6 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
     An INPUT is a sound or a folder of sounds, which are turned into mel spectrograms and back (copy synthesis: the
     vocoder at its best), or a .npy file of a mel spectrogram (frames, mel_bins) on the vocoder's own scale.
     """
-    if not math.isfinite(chunk_seconds or 0.0):
-        raise UsageError(f"--chunk-seconds {chunk_seconds}: give a number of seconds")
     options.require_output(out, force)
     progress = ConsoleProgress(quiet)
     done = api.vocode(inputs, out, vocoder=vocoder, chunk_seconds=chunk_seconds, checkpoint=checkpoint,

@@ -5,11 +5,13 @@ Every function checks its arguments before it loads TensorFlow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from melgan_tf import runtime
+from melgan_tf.errors import UsageError
 
 if TYPE_CHECKING:
     from melgan_tf.data.clips import Long, SampleFormat
@@ -174,6 +176,8 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
     from melgan_tf.data.clips import ClipSettings
     from melgan_tf.data.prepare import prepare
 
+    if not math.isfinite(seconds):
+        raise UsageError(f"clips of {seconds} seconds: give a positive number")
     settings = ClipSettings(rate, round(seconds * rate), onset, fade, long, sample_format, seed)
     return prepare(data, out, settings, workers, shard_size, progress, fresh, runner=runner)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from melgan_tf.errors import MelGANError
+from melgan_tf.errors import MelGANError, UsageError
 
 
 def lazy_attributes(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
@@ -38,8 +38,11 @@ def import_tensorflow() -> None:
     """Imports TensorFlow without log noise, as the backend of Keras; devices and threads can still be chosen.
 
     Raises:
+        UsageError: Python runs without docstrings, as TensorFlow cannot.
         MelGANError: Keras uses another backend.
     """
+    if sys.flags.optimize > 1 and "tensorflow" not in sys.modules:
+        raise UsageError("TensorFlow does not run without docstrings: unset PYTHONOPTIMIZE, or leave out -OO")
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if "keras" in sys.modules:
         backend = sys.modules["keras"].backend.backend()

@@ -103,7 +103,8 @@ def _check_type(config: Any, name: str, hint: Any, value: Any, key: str) -> None
         require(number, key, value, "give a finite number")
         object.__setattr__(config, name, float(value))
     elif hint is int:
-        require(isinstance(value, int) and not isinstance(value, bool), key, value, "give a whole number")
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        require(whole and abs(value) < 2**63, key, value, "give a whole number, of at most 18 digits")
     elif typing.get_origin(hint) is tuple:
         whole = isinstance(value, tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
         require(whole, key, value, "give a list of whole numbers")

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.errors import UsageError
+from melgan_tf.storage.arrays import finite_array
 
 #: Mel ``(batch, frames, mel_bins)`` and the number of its first frame -> waveform ``(batch, frames * hop)``.
 Vocode = Callable[[np.ndarray, int], np.ndarray]
@@ -51,7 +52,12 @@ class StreamingVocoder:
         self._start = 0  # the number of the first of them
 
     def push(self, mel: np.ndarray) -> np.ndarray:
-        """Takes the next frames ``(frames, mel_bins)``; returns the samples that are complete, possibly none."""
+        """Takes the next frames ``(frames, mel_bins)``; returns the samples that are complete, possibly none.
+
+        Raises:
+            UsageError: a value is not finite; the stream goes on as if it had not been given.
+        """
+        mel = finite_array(mel, "the mel")
         self._kept = mel if self._kept is None else np.concatenate([self._kept, mel])
         return self._render(len(self._kept) - self.context)
 

@@ -9,7 +9,6 @@ import contextlib
 import itertools
 import json
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from melgan_tf.errors import DecodeError, MelGANError, UsageError, printable
 from melgan_tf.inference.streaming import in_chunks
 from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
+from melgan_tf.storage.arrays import map_npy
 
 _MAX_LOG10 = 12.0  # of log10: a full-scale sound stays below 8
 _TOO_LONG = ", the maximum of a WAV file: cut it into parts"
@@ -179,12 +179,9 @@ def _read_mel(source: Path, bins: int) -> Iterator[np.ndarray]:
 def _open_mel(source: Path) -> np.ndarray:
     """Maps a file into memory; what has been read of it stays there only as long as the result."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about headers by Python 2
-            mel = np.lib.format.open_memmap(source, mode="r")
+        mel = map_npy(source)
     except OSError as error:
         raise MelGANError(f"cannot read {source}: {error.strerror or error}") from None
-    except Exception as error:  # a damaged header can raise almost anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise MelGANError(f"{source} is not a .npy array of numbers, or damaged ({reason})") from None
+    except ValueError as error:
+        raise MelGANError(f"{source} is not a .npy array of numbers, or damaged ({error})") from None
     return mel[0] if mel.ndim == 3 and len(mel) == 1 else mel

@@ -27,6 +27,7 @@ from melgan_tf.inference.renderer import GRIFFIN_LIM, GriffinLim, Renderer
 from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in_chunks, pieces
 from melgan_tf.inference.vocoder_export import vocoder_exportable
 from melgan_tf.progress import Progress
+from melgan_tf.storage.arrays import finite_array
 from melgan_tf.storage.checkpoints import restore, variable_shapes
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import (
@@ -90,14 +91,14 @@ class Vocoder:
             ``(frames * hop_samples,)`` or ``(batch, frames * hop_samples)``, float32.
 
         Raises:
-            UsageError: the shape does not fit.
+            UsageError: the shape does not fit, or a value is not finite.
 
         Examples:
             >>> import melgan_tf as mt
             >>> mt.load("vocoder-16k")(np.full((5, 64), -5.0)).shape
             (2560,)
         """
-        mel = np.asarray(mel, np.float32)
+        mel = finite_array(mel, "the mel")
         if mel.ndim not in (2, 3) or mel.shape[-1] != self.audio.mel_bins or not mel.size:
             raise UsageError(f"mels of shape {mel.shape}: the vocoder takes (frames, {self.audio.mel_bins}) or "
                              f"(batch, frames, {self.audio.mel_bins})")
@@ -108,8 +109,13 @@ class Vocoder:
 
         Args:
             waveform: at the sample rate of `audio`, in [-1, 1].
+
+        Raises:
+            UsageError: another number of axes, or a value is not finite.
         """
-        waveform = np.asarray(waveform, np.float32)
+        waveform = finite_array(waveform, "the waveform")
+        if waveform.ndim not in (1, 2) or not waveform.size:
+            raise UsageError(f"a waveform of shape {waveform.shape}: give (samples,) or (batch, samples)")
         mel = spectral.mel_spectrogram(np.atleast_2d(waveform), self.audio).numpy()
         return mel if waveform.ndim == 2 else mel[0]
 

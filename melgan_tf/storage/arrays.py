@@ -18,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from melgan_tf import storage
+from melgan_tf.errors import UsageError
 
 #: How often larger than its file an archive may be, compressed weights included; small ones may be `_MIN_BYTES`.
 _MAX_RATIO = 16
@@ -138,6 +139,33 @@ def map_npy(path: Path) -> np.ndarray:
         if not header.size:
             return np.empty(header.shape, header.dtype)
         return np.memmap(file, header.dtype, "r", file.tell(), header.shape, "F" if header.column_major else "C")
+
+
+def finite_array(values: object, name: str) -> np.ndarray:
+    """Values that a user gives, as float32.
+
+    Args:
+        values: anything that NumPy converts.
+        name: what the message calls them.
+
+    Raises:
+        UsageError: they are not numbers, or some are NaN or infinite, or would be in float32.
+
+    Examples:
+        >>> finite_array([1, 2], "a mel").dtype.name
+        'float32'
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf":
+        raise UsageError(f"{name} is of type {str(values.dtype)[:80]}: give numbers")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32, copy=False)
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = np.unravel_index(int(np.argmin(finite)), values.shape)
+        raise UsageError(f"{name} contains {values.size - int(finite.sum())} of {values.size} values that are not "
+                         f"finite numbers, the first ({values[first]}) at {list(map(int, first))}: remove them")
+    return values
 
 
 def read_header(file: BinaryIO, size: int, exact: bool = True) -> Header:

@@ -139,7 +139,11 @@ def load(path: Path, shapes: Shapes | None = None) -> tuple[State, dict[str, Any
         wanted = archive.headers if shapes is None else _fitting(path, archive.headers, meta["step"], shapes)
         for name in set(archive.headers).difference(wanted):
             archive.verify(name)
-        return {name: archive.read(name) for name in wanted}, meta
+        state = {name: archive.read(name) for name in wanted}
+    for name, values in state.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():  # as training never saves them
+            raise MelGANError(f"checkpoint {path.name} is damaged ({name} contains values that are not finite)")
+    return state, meta
 
 
 def inspect(path: Path) -> tuple[dict[str, Header], dict[str, Any]]:

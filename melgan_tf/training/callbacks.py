@@ -92,7 +92,9 @@ class History(keras.callbacks.Callback):
         super().__init__()
         self.run, self.writer, self.metrics, self.guard = run, writer, metrics, guard
         self.columns = ["epoch", "seconds", *metrics]
-        self.rows = [row for row in run.history() if int(row["epoch"]) < first_epoch]
+        self.rows: list[dict[str, Any]] = []
+        with guard("reading history.csv"):
+            self.rows = [row for row in run.history() if int(row["epoch"]) < first_epoch]
         self.started, self.flushed = time.perf_counter(), 0.0
         self.flush_seconds = 60 if storage.is_remote(run.path) else 10
         self.before = float(self.rows[-1]["seconds"]) if self.rows else 0.0

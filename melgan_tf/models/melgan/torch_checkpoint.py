@@ -138,8 +138,8 @@ def _check_pickle(stream: BinaryIO, size: int) -> str | None:
     elements, number, previous, memo = 0, 0, "", {}
     for opcode, argument, _ in pickletools.genops(stream):
         name = opcode.name
-        if name in ("GLOBAL", "INST") and not _WEIGHTS.fullmatch(argument):
-            return (f"contains more than weights ({argument.replace(' ', '.')[:80]}), which is not loaded: give a "
+        if name == "STACK_GLOBAL" or (name in ("GLOBAL", "INST") and not _WEIGHTS.fullmatch(argument)):
+            return (f"contains more than weights ({str(argument).replace(' ', '.')[:80]}), which is not loaded: give a "
                     "state dict")
         if name in _NUMBERS:
             number = argument
