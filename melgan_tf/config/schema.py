@@ -176,7 +176,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     if not equals or not all(part.isidentifier() for part in name.strip().split(".")):
         raise ConfigError(f"--set {shown(text)}: give PART.KEY=VALUE, for example training.batch_size=64")
     try:
-        parsed = parse_value(value)
+        parsed = parse_value(value, finite=False)
     except ValueError:
         parsed = value
     for part in reversed(name.strip().split(".")):

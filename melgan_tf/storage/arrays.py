@@ -135,7 +135,7 @@ def map_npy(path: Path) -> np.ndarray:
         with _any_error_as_value_error():
             header = read_header(file, os.fstat(file.fileno()).st_size)
             if header.dtype.kind == "U":
-                raise ValueError(f"numbers of type {header.dtype}")
+                raise ValueError(f"it contains {header.dtype}, not numbers")
         if not header.size:
             return np.empty(header.shape, header.dtype)
         return np.memmap(file, header.dtype, "r", file.tell(), header.shape, "F" if header.column_major else "C")
