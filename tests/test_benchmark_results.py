@@ -20,7 +20,7 @@ def test_a_result_names_its_command_machine_versions_and_date(path):
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["name"] == path.stem
     script = content["command"].split()[1]
-    assert (FOLDER.parent / script).is_file()
+    assert (FOLDER.parent / script).exists()
     assert content["machine"]["processor"]
     assert content["machine"]["cores"] >= 1
     assert content["versions"]["python"]

@@ -78,6 +78,7 @@ def _wav(data: bytes) -> str:
         at = data.find(b"data", 36)
         data = data[:at + 4] + struct.pack("<I", min(inner, 2**32 - 1)) + data[at + 8:]
     elif outer == 2**32 - 1 and data[36:44] == b"data" + b"\xff" * 4:  # written by a program that cannot seek
+        data = data[:len(data) - (len(data) - 44) % max(1, struct.unpack_from("<H", data, 32)[0])]
         outer = len(data) - 8
         data = data[:40] + struct.pack("<I", len(data) - 44) + data[44:]
     if outer + 8 > len(data) + 1:

@@ -17,8 +17,8 @@ from outcome import Outcome
 
 from melgan_tf.data import tfrecord
 
-MAX_MEGABYTES, MAX_SECONDS = 1_500, 20
-_BRIEF = ("--steps", 7, "--no-xla", "--quiet")
+MAX_MEGABYTES, MAX_SECONDS = 1_500, 60
+_BRIEF = ("--steps", 7, "--no-xla", "--quiet", "--set", "training.batch_size=8")
 Case = tuple[str, Callable[[Path], tuple[object, ...]]]
 
 
@@ -87,7 +87,7 @@ def _json_cases(ours: Belongings, rng: np.random.Generator) -> Iterator[Case]:
     prepare = ("prepare", "sounds", "shards", "--workers", 1, "--shard-size", 4, "--quiet")
     readers = {"run/config.json": (("info", "run"), generate, resume, ("info", "run", "--json")),
                "config.json": ((*shards, "--config", "config.json"),),
-               "shards/index.json": (shards, (*shards, "--config", "config.json")),
+               "shards/index.json": ((*shards, "--config", "config.json"), ("info", "shards")),
                "shards/.prepare/settings.json": (prepare,), "shards/.prepare/00001.json": (prepare,)}
     for file, read in readers.items():
         whole = json.loads((ours.folder / file).read_text())

@@ -283,8 +283,9 @@ class _Worker:
         code = f"from melgan_tf.audio.decoder_process import serve; serve({remote_end.fileno()})"
         environment = {**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with remote_end:
-            self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, env=environment,
-                                            stdout=subprocess.DEVNULL, stderr=self.stderr_file,
+            # -P: modules in the working directory, which may be a stranger's, must not go first
+            self.process = subprocess.Popen([sys.executable, "-P", "-c", code], stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.DEVNULL, stderr=self.stderr_file, env=environment,
                                             pass_fds=[remote_end.fileno()])
         self._send({"parent": os.getpid(), "function": task.function, "megabytes": limits.megabytes})
 
