@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 
@@ -14,13 +15,11 @@ WATCHED = """
 import os, sys
 folder, *commands = sys.argv[1:]
 seen = []
+EVENTS = ("compile", "exec", "import", "ctypes.dlopen", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")
 def hook(event, arguments):
-    if event == "pickle.find_class" or event in ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen"):
-        seen.append((event, str(arguments)[:300]))
-    elif event in ("compile", "exec", "import", "marshal.loads", "ctypes.dlopen"):
-        text = " ".join(str(getattr(argument, "co_filename", argument)) for argument in arguments)
-        if folder in text or "canary" in text:
-            seen.append((event, text[:300]))
+    text = " ".join(str(getattr(argument, "co_filename", argument)) for argument in arguments)
+    if event == "pickle.find_class" or event in EVENTS and (folder in text or "canary" in text):
+        seen.append((event, text[:300]))
 sys.addaudithook(hook)
 from melgan_tf.cli.main import main
 for command in commands:
@@ -58,8 +57,9 @@ def hostile(tmp_path_factory, tmp_path):
     bad = tmp_path / "bad"
     shutil.copytree(run, bad)
     (bad / "history.csv").write_text(f"=cmd|' /C touch {canary}'!A0\n")
-    config = (bad / "config.json").read_text()
-    (bad / "config.json").write_text(config.replace('"training"', '"!!python/object/apply:os.system", "training"', 1))
+    record = json.loads((bad / "config.json").read_text())
+    record["versions"] |= {"!!python/object/apply:os.system": f"__import__('os').system('touch {canary}')"}
+    (bad / "config.json").write_text(json.dumps(record))
     for file in (bad / "checkpoints").glob("*.npz"):
         np.savez(file, meta=np.array([Scheme(canary)], dtype=object))
     return run, bad, all_bad, canary

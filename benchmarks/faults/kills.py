@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import belongings
 import commands
@@ -20,7 +21,8 @@ SIGNALS = {signal.SIGKILL: (-9,), signal.SIGTERM: (143,), signal.SIGHUP: (129,),
            signal.SIGUSR1: (138,), signal.SIGUSR2: (140,)}
 MAX_SECONDS = 90
 #: Files that hold times or places; the rest must be bit-equal.
-_TIMES = ("tensorboard/", "config.json", "report.json", "journal", ".prepare/", "history.csv", ".lock", "index.html")
+_TIMES = ("tensorboard/", "config.json", "report.json", "journal", ".prepare/", "history.csv", ".lock", "index.html",
+          "fingerprint.pb", "saved_model.pb", "variables.")
 
 
 def run(tries: int, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
@@ -64,7 +66,7 @@ def programs(ours: Belongings) -> dict[str, tuple[object, ...]]:
 
 
 def _kill(arguments: tuple[object, ...], place: Path, sent: signal.Signals, after: float,
-          whole: dict[str, bytes], outcome: Outcome) -> tuple[str, str]:
+          whole: dict[str, Any], outcome: Outcome) -> tuple[str, str]:
     """The fault, and what says more; "" if there is none."""
     def kill(pid: int) -> None:
         def send() -> None:
@@ -92,13 +94,26 @@ def _kill(arguments: tuple[object, ...], place: Path, sent: signal.Signals, afte
     return ("another result", ", ".join(differing)[:500]) if differing else ("", "")
 
 
-def contents(place: Path) -> dict[str, bytes]:
-    """Every file and folder, hidden ones too; of files that hold times only the names count."""
-    found = {}
+def contents(place: Path) -> dict[str, Any]:
+    """Every file and folder, hidden ones too; of files that hold times or random names only the names count.
+
+    TensorFlow names the functions in a SavedModel anew in every process: of that its variables count.
+    """
+    found: dict[str, Any] = {}
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place).as_posix()
         if "tensorboard/" in name or ".sweep" in name:
             continue
+        if path.name == "variables.index":
+            found["values"] = _variables(path.with_suffix(""))
         timed = path.is_dir() or any(part in name for part in _TIMES)
         found[name] = b"" if timed else path.read_bytes()
     return found
+
+
+def _variables(prefix: Path) -> list[bytes]:
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(prefix))
+    return [reader.get_tensor(name).tobytes() for name in sorted(reader.get_variable_to_shape_map())
+            if not name.startswith("_CHECKPOINTABLE")]
