@@ -31,12 +31,12 @@ class _Whole:
         self.original, self.samples, self.rate = original, samples, rate
 
 
-def run(tries: int, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
+def run(numbers: range, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
     """Damages and decodes files; a case is a function of the seed and its number alone."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else folder) as place:
         wholes = _wholes(Path(place))
-        numbers = range(tries) if only is None else [int(only)]
+        numbers = numbers if only is None else range(int(only), int(only) + 1)
         for first in range(0, len(numbers), _BATCH):
             _batch(Path(place), numbers[first:first + _BATCH], seed, wholes, outcome)
     outcome.megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

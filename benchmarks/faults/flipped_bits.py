@@ -25,12 +25,12 @@ from melgan_tf.weights import WEIGHTS, read_weights
 Reader = tuple[Path, Callable[[], Any], list[Any]]
 
 
-def run(tries: int, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
+def run(numbers: range, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
     """Flips one bit of a file, reads it, and puts the file back."""
     commands.load()
     ours = belongings.make(folder / "whole")
     readers = _readers(ours, folder)
-    for number in range(tries) if only is None else [int(only)]:
+    for number in numbers if only is None else [int(only)]:
         rng = np.random.default_rng((seed, number))
         file, read, expected = readers[int(rng.choice(len(readers)))]
         whole = file.read_bytes()

@@ -22,15 +22,15 @@ _BRIEF = ("--steps", 7, "--no-xla", "--quiet", "--set", "training.batch_size=8")
 Case = tuple[str, Callable[[Path], tuple[object, ...]]]
 
 
-def run(tries: int, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
+def run(numbers: range, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
     """Puts each file in the place of a good one and runs a command that reads it."""
     commands.load()
     ours = belongings.make(folder / "whole")
     canary = folder / "canary"
     found = list(cases(ours, canary, np.random.default_rng(seed)))
-    chosen = np.random.default_rng(seed).permutation(len(found))[:tries]
-    for number in chosen:
-        name, prepare = found[number]
+    order = np.random.default_rng(seed).permutation(len(found))
+    for number in numbers if only is None else range(len(found)):
+        name, prepare = found[order[number % len(found)]]
         if only not in (None, name):
             continue
         place = folder / "case"

@@ -25,7 +25,7 @@ _TIMES = ("tensorboard/", "config.json", "report.json", "journal", ".prepare/", 
           "fingerprint.pb", "saved_model.pb", "variables.")
 
 
-def run(tries: int, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
+def run(numbers: range, seed: int, outcome: Outcome, folder: Path, only: str | None = None) -> None:
     """Runs each command undisturbed once; then kills it at a random moment and runs it again."""
     commands.load()
     ours = belongings.make(folder / "whole", steps=24)
@@ -37,7 +37,7 @@ def run(tries: int, seed: int, outcome: Outcome, folder: Path, only: str | None 
         if ended.code:
             raise SystemExit(f"{name}: {ended.stderr}")
         whole[name], seconds[name] = contents(place), ended.seconds
-    for number in range(tries) if only is None else [int(only)]:
+    for number in numbers if only is None else [int(only)]:
         rng = np.random.default_rng((seed, number))
         names = list(whole)
         name, sent = names[number % len(names)], list(SIGNALS)[int(rng.integers(len(SIGNALS)))]

@@ -15,16 +15,13 @@ class Outcome:
 
     Attributes:
         kind: its name.
-        command: that repeats it.
         folder: for the cases that did not hold.
         verdicts: how many cases held in which way, and did not for which reason.
         failures: the cases that did not hold, by reason.
-        undetectable: held, because nothing in the file contradicts the damage.
         megabytes: peak memory of one process.
     """
 
     kind: str
-    command: str
     folder: Path
     verdicts: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -50,5 +47,4 @@ class Outcome:
         held = sum(self.verdicts.values())
         return {"kind": self.kind, "tries": held + sum(self.failures.values()), "held": held,
                 "how": dict(self.verdicts.most_common()), "not held": dict(self.failures.most_common()),
-                "megabytes": round(self.megabytes), "seconds": round(time.perf_counter() - self.started),
-                "command": self.command}
+                "megabytes": round(self.megabytes), "seconds": round(time.perf_counter() - self.started)}
