@@ -67,9 +67,7 @@ package: $(VENV)/.installed-dev
 	$(BIN)/twine check --strict dist/*
 
 release: package
-	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
-	    --output-file dist/sbom.cdx.json requirements/lock.txt
-	$(BIN)/python requirements/audit.py
+	$(BIN)/python requirements/release.py dist
 
 lock: $(VENV)/.installed-dev
 	$(LOCK) --extra dev --extra docs --extra release --output-file requirements/lock-dev.txt
