@@ -44,7 +44,7 @@ def audit() -> int:
         return 0
     vulnerable = [f"{package['name']} {package['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions'])}"
                   for package in audited for flaw in package["vulns"]]
-    print("\n".join([*vulnerable, f"{len(audited)} of {len(found)} packages audited, {len(vulnerable)} vulnerabilities"]))
+    print(*vulnerable, f"{len(audited)} of {len(found)} packages audited, {len(vulnerable)} vulnerabilities", sep="\n")
     return int(bool(vulnerable))
 
 
