@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import wave
 from pathlib import Path
 from types import SimpleNamespace
@@ -335,3 +336,15 @@ def test_command_warns_of_silent_sounds(run, tmp_path, monkeypatch):
 def test_command_refuses_values_out_of_range(run, tmp_path, arguments, parts):
     invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", *arguments).one_line(*parts, code=2)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_folder_that_is_removed_under_way_is_an_error(trained, tmp_path, existed):
+    class Removes(Told):
+        def _advance(self, count):
+            shutil.rmtree(tmp_path / "made", ignore_errors=True)
+
+    (tmp_path / "made/it" if existed else tmp_path).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(MelGANError, match="cannot write .*it"):
+        write_sounds(trained, tmp_path / "made/it", 3, 5, "runs/drums", Removes())
+    assert not (tmp_path / "made").exists()

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from command_line import PROGRAM, invoke, program, unchanged
 from tiny_vocoders import ship, tiny, tone, write_run
+from told import Told
 
 from melgan_tf.audio.decode import read_comment
 from melgan_tf.audio.wav import save_wav
@@ -213,3 +214,18 @@ def test_an_hour_takes_no_more_than_a_gigabyte(tmp_path):
     assert process.returncode == 0
     assert usage.ru_maxrss < 1_000_000  # kB
     assert length_of(tmp_path / "out/hour.wav") == 3_600 * 16_000
+
+
+def test_a_folder_that_is_removed_under_way_is_not_begun_anew(tmp_path):
+    """The rest of the WAVs alone would look like all of them."""
+    class Removes(Told):
+        def _advance(self, count):
+            shutil.rmtree(tmp_path / "out")
+
+    for name in "abc":
+        save_wav(tmp_path / f"{name}.wav", tone(900, RATE), RATE)
+    pairs = plan([tmp_path / f"{name}.wav" for name in "abc"], tmp_path / "out")
+    write_run(tmp_path / "run", tiny())
+    with pytest.raises(MelGANError, match="cannot write .*b.wav: .*out was removed or moved away"):
+        vocode_files(load_vocoder(tmp_path / "run"), pairs, progress=Removes())
+    assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,9 +71,12 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
     origin = json.dumps({"made_by": "melgan-tf", **{f"vocoder_{k}": v for k, v in vocoder.metadata().items()}})
     frames, progress = PIECE_FRAMES if chunk_seconds is None else vocoder.frames(chunk_seconds), progress or Progress()
     paths = [None if _is_mel(source) else source for source, _ in pairs]
+    root = Path(os.path.commonpath([target.parent for _, target in pairs] or [""]))
     streams = stream_sounds(paths, vocoder.audio.sample_rate, MAX_SAMPLES, _TOO_LONG)
     with progress.task("rendering", len(pairs), "files") as advance, contextlib.closing(streams):
         for (source, target), blocks in zip(pairs, streams, strict=True):
+            if files and not root.is_dir():  # or the rest would come into a new one, and nothing would tell
+                raise MelGANError(f"cannot write {target}: {root} was removed or moved away")
             rendering = _Rendering(vocoder, source, blocks, frames)
             try:
                 rendering.write(target, origin)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from melgan_tf.progress import Progress
 from melgan_tf.storage.locks import LeaseLostError
 
+_OPERATION = re.compile(r"\{\{.*?\}\}")  # where TensorFlow failed
 _LONGEST = 200  # characters of an error's message: those of TensorFlow may have pages
 
 
@@ -40,5 +42,5 @@ class Guard:
             kind = what, type(error)
             if kind not in self._told:
                 self._told.add(kind)
-                reason = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+                reason = " ".join(_OPERATION.sub("", str(error)).split())[:_LONGEST] or type(error).__name__
                 self.progress.warning(f"{what} failed ({reason}): training goes on without, and tries again")
