@@ -197,10 +197,11 @@ class _Walk:
                 return
             if entry.is_link:
                 os.stat(path)  # raises if it is broken
+            listed = self._listed(entry)
         except OSError as error:
             yield Skipped(name, f"cannot be read: {error.strerror}")
             return
-        if self._listed(entry):
+        if listed:
             return
         place = os.path.dirname(entry.place)
         yield SoundFile(Path(path), name, printable(place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,10 @@ class Classes:
 
     @property
     def names(self) -> list[str]:
-        """The names that users see and type."""
-        return [name or UNLABELED for name in self.counts]
+        """The names that users see and type, each once: a folder may have the name of those without one."""
+        free = next(name for name in (UNLABELED, *(f"{UNLABELED}-{number}" for number in range(2, len(self.counts) + 3)))
+                    if name not in self.counts)
+        return [name or free for name in self.counts]
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -42,7 +45,8 @@ class Classes:
         """Parse a label: one class, or a mixture of several.
 
         Args:
-            text: ``kick``, or ``kick=0.7,snare=0.3``; the weights are normalized to a sum of 1.
+            text: ``kick``, or ``kick=0.7,snare=0.3``; the weights are normalized to a sum of 1. Names may contain
+                spaces, commas and equals signs: known ones are looked for first, longer ones before shorter ones.
 
         Returns:
             ``(classes,)`` float32, sums to 1.
@@ -54,15 +58,25 @@ class Classes:
             >>> Classes({"kick": 3, "snare": 1}).label("kick=3, snare=1").tolist()
             [0.75, 0.25]
         """
-        vector = np.zeros(len(self), np.float32)
-        for part in text.split(","):
-            name, equals, weight = (piece.strip() for piece in part.partition("="))
-            if name not in self.names:
-                close = difflib.get_close_matches(name, self.names, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(self.names)}"
-                raise UsageError(f"--label {text!r}: unknown class {name!r}: {hint}")
-            vector[self.names.index(name)] += _weight(weight, text) if equals else 1.0
+        names, vector = self.names, np.zeros(len(self), np.float32)
+        if text in names:  # whatever is in it
+            vector[names.index(text)] = 1.0
+            return vector
+        known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        part = re.compile(rf"\s*(?:({known})|([^,=]*?))\s*(?:=([^,]*))?(?:,|$)")
+        position = 0
+        while position <= len(text):
+            found = part.match(text, position)
+            if found is None or found[1] is None:
+                raise UsageError(f"--label {text!r}: {self._unknown(found[2] if found else text[position:])}")
+            vector[names.index(found[1])] += 1.0 if found[3] is None else _weight(found[3].strip(), text)
+            position = found.end() + (not found[0].endswith(","))
         return vector / vector.sum()
+
+    def _unknown(self, name: str) -> str:
+        close = difflib.get_close_matches(name, self.names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(self.names)}"
+        return f"unknown class {name!r}: {hint}"
 
     def describe(self, label: np.ndarray) -> str:
         """Format a label vector as the text that `label` parses.
