@@ -49,7 +49,9 @@ KINDS = {b"RIFF": Kind("<I", 12, 2, b"data"), b"RF64": Kind("<I", 12, 2, b"data"
          b"riff": Kind("<q", 40, 8, b"data", 16)}
 _FORMS = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"RF64": (b"WAVE",), b"BW64": (b"WAVE",),
           b"FORM": (b"AIFF", b"AIFC")}  # containers that images and videos use as well
-_W64_GUID = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # the common part of the names of its chunks
+_KNOWN = {b"fmt ", b"fact", b"data", b"LIST", b"bext", b"cue ", b"smpl", b"inst", b"PEAK", b"JUNK", b"junk", b"id3 ",
+          b"ID3 ", b"iXML", b"axml", b"FVER", b"COMM", b"SSND", b"MARK", b"INST", b"COMT", b"NAME", b"AUTH", b"ANNO",
+          b"(c) ", b"APPL", b"CHAN", b"MIDI", b"AESD"}  # common names, where only these can tell
 
 
 def is_chunked_sound(head: bytes) -> bool:
@@ -160,9 +162,9 @@ class _Walk:
         """Return where the next chunk starts; some programs forget the byte behind an odd length."""
         unpadded = body + length
         padded = self.start + -(-(unpadded - self.start) // self.kind.align) * self.kind.align
-        if padded - unpadded == 1 and padded < end and self._chunk(padded) is None:
-            follower = self._chunk(unpadded)
-            if follower and follower[1] + follower[2] <= self.window.size or follower and is_placeholder(follower[1]):
+        if padded - unpadded == 1 and padded < end:
+            names = [self.window.read(position, 4) for position in (padded, unpadded)]
+            if names[1] in _KNOWN and names[0] not in _KNOWN:
                 self.padded = False
                 return unpadded
         return padded

@@ -109,7 +109,8 @@ def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int,
     _refuse_text(file, window.read(0, _HEAD_BYTES))
     start = window.without_tags()
     info = parse(file, window, start)
-    about.notes += info.notes
+    for note in info.notes:
+        about.note(note)
     if info.pcm:
         try:
             sound = PCM(file.fileno(), info.pcm)
@@ -119,11 +120,14 @@ def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int,
         return
     if window.read(start, 4) == b"OggS":
         yield from _linked(file, seconds, about)
+    elif start > 0 and looks_like_audio(window.read(start, 16)):  # decoders know tags before MPEG audio only
+        with _part(file, start, window.size) as part:
+            yield from _channels(part, seconds, about)
     else:
         _check_boxes(file, window)
         head = window.read(0, 2)
-        mpeg_head = start > 0 or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
-        yield from _decoded(file, seconds, about, info, by_libsndfile=not mpeg_head and not info.needs_ffmpeg)
+        frames = start > 0 or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+        yield from _decoded(file, seconds, about, info, by_libsndfile=not frames and not info.needs_ffmpeg)
 
 
 def _linked(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int, np.ndarray]]:

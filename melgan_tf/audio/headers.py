@@ -104,7 +104,7 @@ def parse(file: FileIO, window: Window, start: int) -> Headers:
         check_rate(file, layout.rate)
         return Headers(layout, notes=notes)
     mpeg = (sound.position, sound.position + sound.length) if layout in _MPEG_IN_WAV else None
-    odd = start > 0 or not sound.filled_in or not sound.padded or sound.magic == b"BW64"
+    odd = not sound.filled_in or not sound.padded or sound.magic == b"BW64"
     return Headers(needs_ffmpeg=odd or mpeg is not None, mpeg=mpeg, notes=notes)
 
 

@@ -67,18 +67,26 @@ class PCM:
         Raises:
             ValueError: neither; then they are no such samples.
         """
-        unused = 8 * self.layout.width - self.layout.bits
-        step = np.float64(2.0 ** (1 - self.layout.bits))
+        unused, limit = 8 * self.layout.width - self.layout.bits, 1 << (self.layout.bits - 1)
         upper = lower = True
         for first in sorted({0, self.frames // 3, self.frames // 2, max(0, self.frames - _PROBE_FRAMES)}):
-            values = self._samples(first, _PROBE_FRAMES).astype(np.float64)
-            upper = upper and not np.any(values % step)
-            lower = lower and bool(np.all(np.abs(values) <= 2.0 ** -unused))
+            values = self._integers(first)
+            upper = upper and not np.any(values & (1 << unused) - 1)
+            lower = lower and bool(np.all((values >= -limit) & (values < limit)))
         if not upper and not lower:
             raise ValueError(f"damaged: {CONTRADICTION}: {self.layout.bits} bits in {self.layout.width} bytes that use "
                              "them all")
         if not upper:
             self._gain = np.float32(2.0 ** unused)
+
+    def _integers(self, first: int) -> np.ndarray:
+        """Return some samples with all their bits: int64."""
+        width, count = self.layout.width, min(_PROBE_FRAMES, self.frames - first) * self.channels
+        content = os.pread(self.descriptor, count * width, self.layout.position + first * self.channels * width)
+        octets = np.frombuffer(content[:len(content) // width * width], np.uint8).reshape(-1, width).astype(np.int64)
+        octets = octets if self.layout.order == "<" else octets[:, ::-1]
+        values = octets @ (1 << 8 * np.arange(width))
+        return np.where(octets[:, -1] & 0x80, values - (1 << 8 * width), values)
 
     def _refuse_noise(self) -> None:
         """Raise a `ValueError` if the samples look like bytes that were misread."""

@@ -28,8 +28,8 @@ class Classes:
     @property
     def names(self) -> list[str]:
         """The names that users see and type, each once: a folder may have the name of those without one."""
-        free = next(name for name in (UNLABELED, *(f"{UNLABELED}-{number}" for number in range(2, len(self.counts) + 3)))
-                    if name not in self.counts)
+        candidates = (UNLABELED, *(f"{UNLABELED}-{number}" for number in range(2, len(self.counts) + 3)))
+        free = next(name for name in candidates if name not in self.counts)
         return [name or free for name in self.counts]
 
     def __len__(self) -> int:
