@@ -43,7 +43,7 @@ class SoundSource:
             MelGANError: a shard is damaged.
         """
         if self.prepared:
-            return ((sound, clip[:self.kept_samples]) for sound, clip in self.prepared.clips())
+            return ((sound, clip[:self.kept_samples].copy()) for sound, clip in self.prepared.clips())
         return decode_folder(self.files, self.sample_rate, self.clip_samples, self.kept_samples)
 
 
