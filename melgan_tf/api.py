@@ -266,7 +266,8 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     from melgan_tf.inference.vocode_plan import plan
     from melgan_tf.weights.sources import vocoder_config
 
-    pairs = plan([Path(source) for source in ([inputs] if isinstance(inputs, str | Path) else inputs)], Path(out))
+    inputs, skipped = [inputs] if isinstance(inputs, str | Path) else inputs, []
+    pairs = plan([Path(source) for source in inputs], Path(out), skipped)
     if vocoder is not None:
         vocoder_config(vocoder)
     if any(source.suffix.lower() != ".npy" for source, _ in pairs):
@@ -278,7 +279,7 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     # a run directory with the name of the default vocoder is used only if it is given
     renderer = (vocoders.load_pretrained_vocoder(DEFAULT_VOCODER) if vocoder is None else
                 vocoders.load_vocoder(vocoder, checkpoint, progress))
-    return vocode_files(renderer, pairs, chunk_seconds, progress)
+    return vocode_files(renderer, pairs, chunk_seconds, progress, skipped)
 
 
 def _is_location(source: object) -> bool:

@@ -113,12 +113,14 @@ def test_a_damaged_sound_costs_itself(vocode):
     for name in ("a", "c"):
         save_wav(f"in/{name}.wav", tone(900, RATE), RATE)
     Path("in/b.wav").write_bytes(b"RIFF")
+    Path("in/link.wav").symlink_to("nowhere")
     soundfile.write("in/deep/d.flac", tone(90_000, RATE), RATE)
     Path("in/deep/d.flac").write_bytes(Path("in/deep/d.flac").read_bytes()[:-40])
     ended = vocode("in")
     assert ended.code == 0
-    assert re.match("2 sounds in out: .*; 2 skipped$", ended.stdout)
-    assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["warning"] * 2
+    assert re.match("2 sounds in out: .*; 3 skipped$", ended.stdout)
+    assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["warning"] * 3
+    assert "skipped in/link.wav: cannot be read" in ended.stderr
     assert "skipped in/b.wav: " in ended.stderr
     assert "skipped in/deep/d.flac: damaged or truncated" in ended.stderr
     assert sorted(str(path.relative_to("out")) for path in Path("out").rglob("*")) == ["a.wav", "c.wav"]

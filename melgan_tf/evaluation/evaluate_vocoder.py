@@ -100,6 +100,8 @@ def evaluate_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress
     def measure(name: str, vocode: Callable[[np.ndarray], Any]) -> VocoderMetrics:
         return measure_vocoder(vocode, sounds(name), audio, analyze)
 
+    for item in source.skipped:
+        progress.warning(f"skipped {item.name}: {item.reason}")
     if not len(source):
         raise MelGANError(f"{reference} contains no sound files" +
                           (f" ({len(source.skipped)} other files)" if source.skipped else ""))

@@ -50,7 +50,7 @@ class Vocoded:
 
 
 def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_seconds: float | None = None,
-                 progress: Progress | None = None) -> Vocoded:
+                 progress: Progress | None = None, skipped: Sequence[Skipped] = ()) -> Vocoded:
     """Renders files.
 
     A sound is resampled to the vocoder's rate, analyzed, and rendered to its own length. A ``.npy`` file contains a mel
@@ -61,12 +61,13 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
         pairs: as `melgan_tf.inference.vocode_plan.plan` returns them.
         chunk_seconds: render pieces of this length, at most `PIECE_FRAMES`; the result is the same.
         progress: reports every file, and a warning for each that is skipped.
+        skipped: what could not be accessed, for the report.
 
     Raises:
         UsageError: a mel of another shape.
         MelGANError: no sound or a mel cannot be read, or a WAV cannot be written; earlier WAVs are complete.
     """
-    spent, seconds, files, clipped, skipped = 0.0, 0.0, [], [], []
+    spent, seconds, files, clipped, skipped = 0.0, 0.0, [], [], list(skipped)
     vocoder.vocode(np.zeros((1, 1, vocoder.audio.mel_bins)), 0)  # traces the function, outside the timing
     origin = json.dumps({"made_by": "melgan-tf", **{f"vocoder_{k}": v for k, v in vocoder.metadata().items()}})
     frames, progress = PIECE_FRAMES if chunk_seconds is None else vocoder.frames(chunk_seconds), progress or Progress()
@@ -74,6 +75,8 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
     root = Path(os.path.commonpath([target.parent for _, target in pairs] or [""]))
     streams = stream_sounds(paths, vocoder.audio.sample_rate, MAX_SAMPLES, _TOO_LONG)
     with progress.task("rendering", len(pairs), "files") as advance, contextlib.closing(streams):
+        for item in skipped:
+            progress.warning(f"skipped {item.name}: {item.reason}")
         for (source, target), blocks in zip(pairs, streams, strict=True):
             if files and not root.is_dir():  # or the rest would come into a new one, and nothing would tell
                 raise MelGANError(f"cannot write {target}: {root} was removed or moved away")
@@ -91,8 +94,8 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
                 if rendering.peak > 1.0:
                     clipped.append(target)
             advance(1)
-    if not files and skipped:
-        raise MelGANError(f"{skipped[0].name}: {skipped[0].reason}" if len(pairs) == 1 else
+    if pairs and not files:
+        raise MelGANError(f"{skipped[-1].name}: {skipped[-1].reason}" if len(pairs) == 1 else
                           f"none of the {len(pairs)} sounds can be decoded")
     return Vocoded(files, seconds, spent, clipped, skipped)
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from melgan_tf.audio.find import find
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.audio.find import Skipped, find
+from melgan_tf.errors import MelGANError, UsageError, printable
 
 
-def plan(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+def plan(inputs: Sequence[Path], out: Path, skipped: list[Skipped] | None = None) -> list[tuple[Path, Path]]:
     """The WAV for every input file.
 
     Args:
         inputs: sound files, ``.npy`` files, folders of sounds at any depth.
         out: the folder for the WAVs.
+        skipped: receives what could not be accessed in a folder.
 
     Returns:
         ``(input, WAV)`` pairs. Files found in a folder keep their relative paths.
@@ -29,12 +30,14 @@ def plan(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         if not given.exists():
             raise UsageError(f"{given} does not exist: give sound files, folders of them, or mels (.npy)")
         if given.is_dir():
-            sounds, skipped = find(given)
+            sounds, others = find(given)
             if not sounds:
                 hint = ": give its .npy files themselves" if any(given.rglob("*.npy")) else (
-                    f", {len(skipped)} others" if skipped else "")
+                    f", {len(others)} others" if others else "")
                 raise MelGANError(f"{given} contains no sound files{hint}")
             found = [(sound.path, Path(sound.name).with_suffix(".wav")) for sound in sounds]
+            if skipped is not None:
+                skipped += [Skipped(f"{printable(given)}/{other.name}", other.reason) for other in others]
         else:
             found = [(given, Path(given.name).with_suffix(".wav"))]
         for source, name in found:
