@@ -144,7 +144,7 @@ def test_no_process_outlives_a_parent_that_is_killed():
 SLEEPING = """
 from melgan_tf.audio.decoder_pool import DecoderPool, Limits
 from misbehaving import ACT
-with DecoderPool(ACT, 1, Limits(seconds=1.0)) as pool:
+with DecoderPool(ACT, 1, Limits(seconds=1.5)) as pool:
     list(pool.results([(0, {"kind": "give", "value": 1}, 0)]))
     print("ready", flush=True)
     print([type(result).__name__ for _, result in pool.results([(0, {"kind": "sleep", "value": 0.6}, 0)])])
@@ -153,7 +153,7 @@ with DecoderPool(ACT, 1, Limits(seconds=1.0)) as pool:
 
 @contextlib.contextmanager
 def sleeping():
-    """A program whose decoder takes 0.6 of the second that it has."""
+    """A program whose decoder takes 0.6 of the 1.5 seconds that it has."""
     with subprocess.Popen([sys.executable, "-c", SLEEPING], stdout=subprocess.PIPE, text=True, start_new_session=True,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}) as program:
         assert program.stdout.readline() == "ready\n"
@@ -165,7 +165,7 @@ def test_time_in_which_everything_is_stopped_does_not_count():
     """As by Ctrl-Z, and by closing a notebook computer."""
     with sleeping() as program:
         os.killpg(program.pid, signal.SIGSTOP)
-        time.sleep(1.2)
+        time.sleep(1.8)
         os.killpg(program.pid, signal.SIGCONT)
         assert program.communicate()[0] == "['Success']\n"
 

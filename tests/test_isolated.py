@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from encoded_sounds import RATE, chunk, encoded, fmt_chunk, noise, strongest_hz, tone, wav
 
-from melgan_tf.audio import isolated
+from melgan_tf.audio import isolated, mixing
 from melgan_tf.audio import read as audio
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.errors import DecodeError, MelGANError
@@ -25,9 +25,12 @@ from melgan_tf.errors import DecodeError, MelGANError
 
 def processes() -> list[int]:
     """The decoder processes of this one."""
-    found = [int(child) for children in Path("/proc/self/task").glob("*/children")
-             for child in children.read_text().split()]
-    return [child for child in found if b"decoder_process" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    found = []
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread or process that ends at this moment
+            found += [int(child) for child in children.read_text().split()
+                      if b"decoder_process" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return found
 
 
 def sound_of(path: Path) -> SoundFile:
@@ -110,6 +113,14 @@ def test_a_length_that_is_declared_is_known_at_once(tmp_path):
     with (streaming(tmp_path / "a.flac", 22_050, 1_000_000_000, ": cut it") as blocks,
           pytest.raises(DecodeError, match=r"longer than 1000000000 samples \(12.6 hours at 22050 Hz\): cut it")):
         next(blocks)
+
+
+def test_what_is_odd_is_told(put):
+    antiphase = put(encoded(np.outer(noise(5_000), [1, -1]), "FLAC"))
+    told = []
+    for blocks in isolated.stream_sounds([antiphase, None], RATE, 1 << 40, "", lambda *note: told.append(note)):
+        list(blocks)
+    assert told == [(antiphase, mixing.CANCELED)]
 
 
 def test_a_stream_that_is_closed_is_not_an_empty_sound(put):

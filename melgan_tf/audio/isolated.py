@@ -282,8 +282,8 @@ def _results(task: Task, items: Iterable[Item], path_of: Callable[[Item], Any], 
             yield results()
 
 
-def stream_sounds(paths: Sequence[Path | None], sample_rate: int, max_samples: int, remedy: str
-                  ) -> Iterator[Iterator[np.ndarray]]:
+def stream_sounds(paths: Sequence[Path | None], sample_rate: int, max_samples: int, remedy: str,
+                  on_note: Callable[[Path, str], None] = lambda path, note: None) -> Iterator[Iterator[np.ndarray]]:
     """Decode sounds block by block: memory does not grow with their length. A little is decoded ahead.
 
     Args:
@@ -291,6 +291,7 @@ def stream_sounds(paths: Sequence[Path | None], sample_rate: int, max_samples: i
         sample_rate: Hz.
         max_samples: samples that a sound may have.
         remedy: for a longer one, the rest of the sentence.
+        on_note: is told what is odd about a file, at its end.
 
     Yields:
         For each file its blocks, float32. They may raise a `DecodeError` at any point.
@@ -298,19 +299,22 @@ def stream_sounds(paths: Sequence[Path | None], sample_rate: int, max_samples: i
     arguments = {"sample_rate": sample_rate, "limit": max_samples, "remedy": remedy}
     with _results(_READ, paths, lambda path: path, arguments) as results:
         for path in paths:
-            blocks = _blocks(path, results)
+            blocks = _blocks(path, results, on_note)
             yield blocks
             with contextlib.suppress(DecodeError):
                 for _ in blocks:  # what has not been consumed
                     pass
 
 
-def _blocks(path: Path | None, results: Iterator[tuple[Path, Any]]) -> Iterator[np.ndarray]:
+def _blocks(path: Path | None, results: Iterator[tuple[Path, Any]], on_note: Callable[[Path, str], None]
+            ) -> Iterator[np.ndarray]:
     done = repeated = 0  # samples; a file that is decoded again has the same ones
     for _, result in results:
         if isinstance(result, Failure):
             raise DecodeError(path, result.reason)
         if isinstance(result, Success):
+            for note in result.value[2] if result.value else ():
+                on_note(path, note)
             return
         if isinstance(result, Retry):
             done, repeated = 0, max(done, repeated)

@@ -73,7 +73,8 @@ def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_sec
     frames, progress = PIECE_FRAMES if chunk_seconds is None else vocoder.frames(chunk_seconds), progress or Progress()
     paths = [None if _is_mel(source) else source for source, _ in pairs]
     root = Path(os.path.commonpath([target.parent for _, target in pairs] or [""]))
-    streams = stream_sounds(paths, vocoder.audio.sample_rate, MAX_SAMPLES, _TOO_LONG)
+    streams = stream_sounds(paths, vocoder.audio.sample_rate, MAX_SAMPLES, _TOO_LONG,
+                            lambda path, note: progress.line(f"note: {note}: {printable(path)}"))
     with progress.task("rendering", len(pairs), "files") as advance, contextlib.closing(streams):
         for item in skipped:
             progress.warning(f"skipped {item.name}: {item.reason}")
