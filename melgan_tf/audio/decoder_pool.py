@@ -202,9 +202,10 @@ class DecoderPool:
     def _assign(self) -> None:
         while self.unassigned:
             self._remove_ended()
-            if len(self.workers) < self.size and all(worker.jobs for worker in self.workers):
+            again = self.unassigned[0].died  # in a fresh process: the others may be about to end as well
+            if again or (len(self.workers) < self.size and all(worker.jobs for worker in self.workers)):
                 self.workers.append(_Worker(self.task, self.limits))
-            worker = min(self.workers, key=lambda worker: len(worker.jobs))
+            worker = self.workers[-1] if again else min(self.workers, key=lambda worker: len(worker.jobs))
             if len(worker.jobs) > _QUEUED_FILES:
                 return
             job = self.unassigned.popleft()
