@@ -56,6 +56,21 @@ def test_labels_that_cannot_be_are_refused(text, part):
         THREE.label(text)
 
 
+ODD = Classes({"": 1, "unlabelled": 2, "a,b": 1, "a": 1, "b": 1, "x=1": 1, " kick": 1, "kick": 1, "kick ": 3})
+
+
+@pytest.mark.parametrize(("text", "shares"), [
+    ("a,b", {"a,b": 1}), ("a, b", {"a": 1, "b": 1}), ("a,b=3,a=1", {"a,b": 3, "a": 1}), ("x=1", {"x=1": 1}),
+    ("x=1=3,a", {"x=1": 3, "a": 1}), (" kick", {" kick": 1}), ("kick ", {"kick ": 1}), ("kick,kick ", {
+        "kick": 1, "kick ": 1}), ("unlabelled", {"unlabelled": 1}), ("unlabelled-2", {"unlabelled-2": 1})])
+def test_the_exact_name_comes_first(text, shares):
+    found = ODD.label(text)
+    assert {name: share for name, share in zip(ODD.names, found, strict=True) if share} == pytest.approx(
+        {name: share / sum(shares.values()) for name, share in shares.items()})
+    np.testing.assert_allclose(ODD.label(ODD.describe(found)), found, atol=1e-4)
+    assert ODD.names[:2] == ["unlabelled-2", "unlabelled"]
+
+
 def test_sounds_in_no_folder_are_a_class_as_well():
     assert Classes({"": 5}).names == ["unlabelled"]
     np.testing.assert_array_equal(Classes({"": 5}).label("unlabelled"), [1])

@@ -9,6 +9,7 @@ import pytest
 import soundfile as sf
 
 from melgan_tf.audio import read
+from melgan_tf.audio.decode import About
 from melgan_tf.data import clips
 from melgan_tf.data.clips import ClipSettings
 from melgan_tf.errors import DecodeError, UsageError
@@ -183,3 +184,27 @@ def test_clips_of_a_long_sound_take_little_memory(tmp_path):
 def test_senseless_settings_are_refused(field, value, message):
     with pytest.raises(UsageError, match=message):
         ClipSettings(**{field: value})
+
+
+@pytest.mark.parametrize("peak", [-20, -40, -60, -70, -78])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE", "PCM_24", "PCM_32", "PCM_16"])
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_quiet_sounds_keep_60_db(put, peak, subtype, rate):
+    path = put(10 ** (peak / 20) * np.sin(0.1 * np.arange(rate // 2)), rate, subtype)
+    about = About()
+    clip, = clips.clips(path, "a", clips.ClipSettings(RATE, RATE // 2, onset=False), about)
+    stored = clips.float_samples(clip.samples.tobytes(), "int16", len(clip.samples))
+    expected = read.load(path, RATE)[:RATE // 2]
+    error = stored[:len(expected)] - expected
+    if subtype == "PCM_16":
+        assert clip.samples.dtype == np.int16  # more bits would not make it better
+    else:
+        assert np.sum(error**2) <= 1e-6 * np.sum(expected**2)
+        assert (clip.samples.dtype == np.float32) == (peak <= -40)
+    assert about.notes == ([clips.QUIET] if clip.samples.dtype == np.float32 else [])
+
+
+def test_stored_samples_of_another_number_are_refused():
+    for content, form in ((b"1" * 7, "int16"), (b"1" * 8, "float32"), (b"", "int16")):
+        with pytest.raises(ValueError, match=f"a clip of {len(content)} bytes"):
+            clips.float_samples(content, form, 4)

@@ -147,3 +147,27 @@ def test_names_that_are_not_utf8_become_printable(tmp_path):
     sound, = audio.find(tmp_path)[0]
     assert sound.name == "caf?.wav"
     assert len(audio.load(sound.path, RATE)) == RATE // 2
+
+
+def test_links_to_what_may_not_be_read_are_skipped_one_by_one(put, tmp_path, monkeypatch):
+    put(encoded(tone()), "data/good.wav")
+    put(encoded(tone()), "data/locked")
+    put(encoded(tone()), "secret/locked")
+    (tmp_path / "data/link.wav").symlink_to("locked")
+    (tmp_path / "data/other").symlink_to(tmp_path / "secret/locked")
+    (tmp_path / "data/loop.wav").symlink_to("loop.wav")
+    (tmp_path / "data/gone.wav").symlink_to("nowhere")
+    plain = open
+
+    def denied(path, *arguments, **options):
+        if str(path).endswith(("locked", "other")):
+            raise PermissionError(13, "Permission denied")
+        return plain(path, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", denied)
+    sounds, skipped = audio.find(tmp_path / "data")
+    assert [sound.name for sound in sounds] == ["good.wav"]
+    assert {skip.name: skip.reason for skip in skipped} == {
+        "gone.wav": "cannot be read: No such file or directory", "link.wav": "cannot be read: Permission denied",
+        "locked": "cannot be read: Permission denied", "loop.wav": "cannot be read: Too many levels of symbolic links",
+        "other": "cannot be read: Permission denied"}
