@@ -31,7 +31,7 @@ class _PartType(click.ParamType):
 
 @click.command("generate", short_help="Make new sounds with a trained model.")
 @options.run_argument
-@click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Folder for the sounds.")
+@options.sounds_out
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")

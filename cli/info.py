@@ -10,11 +10,10 @@ from typing import Any
 
 import click
 
-from melgan_tf import exports, storage
+from melgan_tf import exports
 from melgan_tf.cli import options
 from melgan_tf.cli.console import table
 from melgan_tf.config import to_dict
-from melgan_tf.config.strict_json import parse_object
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import packaged_name, pretrained_models, pretrained_vocoders, read_card
@@ -81,16 +80,11 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _wav(path: Path) -> dict[str, Any]:
-    from melgan_tf.audio.isolated import read_comment
+    from melgan_tf.inference.origin import read_record
 
-    try:
-        with storage.local(path) as file:
-            origin = parse_object(read_comment(file))
-        if origin.get("made_by") != "melgan-tf":
-            raise ValueError("something else made it")
+    if origin := read_record(path):
         return {"kind": "", **origin} | {"kind": "generated WAV"}
-    except ValueError:
-        raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it") from None
+    raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it")
 
 
 def _rows(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -56,12 +56,19 @@ quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warn
 force = click.option("--force", is_flag=True, help="Replace existing files.")
 checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True,
                           help="Newest checkpoint of the run, or the one with the best validation score.")
+sounds_out = click.option("--out", required=True, type=Place(remote=False, file_okay=False),
+                          help="Folder for the sounds.")
 run_argument = click.argument("run", type=Place())
 
 
 def vocoder(text: str) -> Callable[[Any], Any]:
     """The option ``--vocoder``."""
     return click.option("--vocoder", metavar="RUN|NAME", help=text)
+
+
+def model(text: str) -> Callable[[Any], Any]:
+    """The option ``--model``."""
+    return click.option("--model", metavar="RUN|NAME", help=text)
 
 
 def seed(default: int | None) -> Callable[[Any], Any]:

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from melgan_tf.api import (
         evaluate,
         export,
+        interpolate,
         load,
         load_sound_model,
         load_vocoder,
         prepare,
+        regenerate,
         train,
+        vary,
         vocode,
     )
     from melgan_tf.config import AudioConfig, Config, presets
@@ -41,12 +44,12 @@ _MODULES = {
     "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
     "GeneratedSounds": "inference.generated_sounds", "SoundModel": "inference.sound_model",
     "Vocoder": "inference.vocoder",
-    **dict.fromkeys(("evaluate", "export", "load", "load_sound_model", "load_vocoder", "prepare", "train", "vocode"),
-                    "api")}
+    **dict.fromkeys(("evaluate", "export", "interpolate", "load", "load_sound_model", "load_vocoder", "prepare",
+                     "regenerate", "train", "vary", "vocode"), "api")}
 
 __all__ = ["AudioConfig", "Config", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder", "__version__",
-           "evaluate", "export", "load", "load_sound_model", "load_vocoder", "prepare", "presets", "register", "train",
-           "vocode"]
+           "evaluate", "export", "interpolate", "load", "load_sound_model", "load_vocoder", "prepare", "presets",
+           "regenerate", "register", "train", "vary", "vocode"]
 
 _public = lazy_attributes(__name__, _MODULES)
 

@@ -282,6 +282,94 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     return vocode_files(renderer, pairs, chunk_seconds, progress, skipped)
 
 
+def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, model: str | Path | None = None,
+               vocoder: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Makes generated sounds again, from the records that their WAVs carry.
+
+    Args:
+        files: WAVs that `SoundModel.write` or the functions here wrote.
+        out: folder for the sounds.
+        model: what makes them; by default the model that the files name. With another one, the sounds are others.
+        vocoder: as for `load`.
+        progress: reports sounds, and what is different in this model.
+
+    Returns:
+        The record, as `SoundModel.write`, with ``same``, the number of files that are equal to the originals.
+
+    Raises:
+        UsageError: the files are of several models, or their model must be given.
+        MelGANError: a file has no record, or its model has other weights today.
+    """
+    from melgan_tf.inference.origin import model_of, read_origins
+
+    files = read_origins([files] if isinstance(files, str | Path) else files, required=True)
+    loaded = load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress)
+    from melgan_tf.inference import variations
+
+    return variations.regenerate(loaded, files, Path(out), model is None, progress)
+
+
+def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction: int = 0, count: int = 8,
+         label: str | None = None, model: str | Path | None = None, vocoder: str | None = None,
+         progress: Progress | None = None) -> dict[str, Any]:
+    """Makes variations of a sound: of a generated one, or of any recording, which is encoded first.
+
+    Args:
+        file: a WAV that was generated, or any sound file.
+        out: folder for the sounds.
+        intensity: 0 is the sound itself, 1 any sound of its class.
+        direction: the first variation; each number is another one, and always the same.
+        count: number of variations.
+        label: class of the variations; by default that of the sound.
+        model: what makes them; by default the model that the file names.
+        vocoder: as for `load`.
+        progress: reports sounds, and that a recording is out of the model's reach.
+
+    Returns:
+        The record, as `SoundModel.write`; of a recording also ``distance_db``, how near the model comes to it.
+
+    Raises:
+        UsageError: a number is out of range, there is no such class, or the model must be given.
+        MelGANError: the file cannot be decoded, or the folder not written.
+    """
+    from melgan_tf.inference.origin import model_of, read_origins
+
+    files = read_origins([file])
+    loaded = load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress)
+    from melgan_tf.inference import variations
+
+    return variations.vary(loaded, files[0], Path(out), intensity, range(direction, direction + count), label, progress)
+
+
+def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *, steps: int = 8,
+                label: str | None = None, model: str | Path | None = None, vocoder: str | None = None,
+                progress: Progress | None = None) -> dict[str, Any]:
+    """Makes sounds from one sound to another, at equal distances: spherical in the noise, linear in the classes.
+
+    Args:
+        first, second: generated WAVs, or any sound files. Without a second one, the first changes its class.
+        out: folder for the sounds.
+        steps: number of sounds, both ends included.
+        label: class at the end; needed without ``second``.
+        model, vocoder, progress: as for `vary`.
+
+    Returns:
+        As `vary`.
+
+    Raises:
+        UsageError: as `vary`.
+        MelGANError: as `vary`.
+    """
+    from melgan_tf.inference.origin import model_of, read_origins
+
+    files = read_origins([first] if second is None else [first, second])
+    loaded = load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress)
+    from melgan_tf.evaluation.embeddings.log_mel import embed_waveforms
+    from melgan_tf.inference import variations
+
+    return variations.interpolate(loaded, files, Path(out), steps, label, embed_waveforms, progress)
+
+
 def _is_location(source: object) -> bool:
     """Whether a model still has to be loaded: a path, a remote one included, or a name."""
     from melgan_tf.storage.paths import RemotePath

@@ -18,6 +18,7 @@ from melgan_tf.audio.wav import save_wav_pieces
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import long_sounds
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
+from melgan_tf.inference.recipe import Seeded
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 
 HOP, FADE = 256, 441
@@ -38,7 +39,7 @@ def sampler():
 
 def made(sampler, seconds, loop=False, seed=1, index=0):
     length = Length.from_seconds(seconds, sampler, loop)
-    return np.concatenate(list(StreamRenderer(sampler, length).pieces(seed, index)))
+    return np.concatenate(list(StreamRenderer(sampler, length).pieces(Seeded(seed, index))))
 
 
 def mel_of(sampler, first, steps, seed=1, period=0):
@@ -131,9 +132,9 @@ def test_memory_does_not_grow_with_the_length(sampler, tmp_path, monkeypatch):
 
     def most(seconds):
         maker = StreamRenderer(sampler, Length.from_seconds(seconds, sampler))
-        maker.make(0, 0, tmp_path)  # programs are built
+        maker.make(Seeded(0, 0), tmp_path)  # programs are built
         tracemalloc.start()
-        sound = maker.make(0, 0, tmp_path)
+        sound = maker.make(Seeded(0, 0), tmp_path)
         save_wav_pieces(tmp_path / "a.wav", sound.pieces(1.0), sound.samples, RATE)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

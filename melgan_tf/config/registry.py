@@ -70,6 +70,8 @@ class Family:
             model, where ``classes`` are its `melgan_tf.data.labels.Classes`, ``build(config, training=False)`` of a
             vocoder.
         sampler: ``module:class`` of its `melgan_tf.inference.sampler.Sampler`; a vocoder has none.
+        encoder: ``module:function`` that returns the network that finds the noise of a mel:
+            ``encoder(config, classes)``; "" if there is none. Its ``noise(mel, label)`` returns ``(batch, noise_dim)``.
         presets: its presets by name.
     """
 
@@ -78,6 +80,7 @@ class Family:
     task: str
     build: str
     sampler: str = "melgan_tf.inference.sampler:Sampler"
+    encoder: str = ""
     presets: Mapping[str, Preset] = field(default_factory=dict)
 
     @property
@@ -99,7 +102,7 @@ class Family:
         """
         return 1 if self.makes == "waveforms" else max(1, len(os.sched_getaffinity(0)) // 2)
 
-    def load(self, part: Literal["task", "build", "sampler"]) -> Any:
+    def load(self, part: Literal["task", "build", "sampler", "encoder"]) -> Any:
         """Imports one of the parts that need TensorFlow."""
         module, _, name = getattr(self, part).partition(":")
         return getattr(importlib.import_module(module), name)

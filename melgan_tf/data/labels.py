@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,8 +86,27 @@ class Classes:
             >>> Classes({"kick": 3, "snare": 1}).describe(np.array([0.75, 0.25]))
             'kick=0.75,snare=0.25'
         """
-        parts = [(name, float(weight)) for name, weight in zip(self.names, label, strict=True) if weight > 0]
-        return parts[0][0] if len(parts) == 1 else ",".join(f"{name}={weight:.4g}" for name, weight in parts)
+        parts = self.weights(label)
+        return next(iter(parts)) if len(parts) == 1 else ",".join(f"{name}={part:.4g}" for name, part in parts.items())
+
+    def weights(self, label: np.ndarray) -> dict[str, float]:
+        """The weights above zero of a label vector, by name; `vector` is the inverse.
+
+        Examples:
+            >>> Classes({"kick": 3, "snare": 1}).weights(np.array([0.75, 0.25]))
+            {'kick': 0.75, 'snare': 0.25}
+        """
+        return {name: float(f"{weight:.9g}") for name, weight in zip(self.names, label, strict=True) if weight > 0}
+
+    def vector(self, weights: Mapping[str, float]) -> np.ndarray:
+        """The label vector ``(classes,)`` of weights by name, as they are.
+
+        Raises:
+            UsageError: a class is unknown.
+        """
+        if unknown := [name for name in weights if name not in self.names]:
+            raise UsageError(f"unknown class {unknown[0]!r}: known are {', '.join(self.names)}")
+        return np.array([weights.get(name, 0.0) for name in self.names], np.float32)
 
 
 def _weight(text: str, whole: str) -> float:

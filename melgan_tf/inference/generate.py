@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from melgan_tf.errors import MelGANError
 from melgan_tf.inference.html_page import listening_page
 from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
 from melgan_tf.inference.output_folder import FileNames, Part, RecordWriter, file_name, move
+from melgan_tf.inference.recipe import Latent, Recipe, Seeded
 from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
 from melgan_tf.signals import postponed
@@ -67,69 +68,129 @@ def write_sounds(model: SoundModel, out: str | Path, count: int, seed: int, sour
         UsageError: the model has no such class, or no classes; or long sounds need another vocoder.
         MelGANError: the folder cannot be written.
     """
-    out, progress, names = Path(out), progress or Progress(), FileNames.of(part)
+    names = FileNames.of(part)
     indices = part.indices(count, BATCH) if part else range(count)
-    head = {**_head(model, source), "normalized": normalize, **({"shard": str(part)} if part else {}),
-            **(_described(length, model) if length else {})}
+    head = {**_head(model, source, length), "normalized": normalize, **({"shard": str(part)} if part else {})}
     wanted, long = model.label(label), StreamRenderer(model.sampler, length) if length else None
+
+    def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[_Sound]:
+        if long is None:
+            return _sounds(model, indices, count, seed, wanted, advance)
+        requests = ((file_name(seed, index, count), Recipe(Seeded(seed, index))) for index in indices)
+        return _long_sounds(long, staging, requests, advance)
+
+    total = len(indices) if length is None else len(indices) * _PARTS
+    return _write(model, Path(out), names, head, total, sounds, progress or Progress())
+
+
+def write_recipes(model: SoundModel, out: str | Path, requests: Sequence[tuple[str, Recipe]], source: str,
+                  progress: Progress | None = None, normalize: bool = True, length: Length | None = None
+                  ) -> dict[str, Any]:
+    """Writes sounds of given recipes into a folder, as `write_sounds` writes those of a seed.
+
+    Args:
+        model, out, source, progress, normalize, length: as for `write_sounds`.
+        requests: file name and recipe of each sound.
+
+    Returns:
+        As `write_sounds`.
+
+    Raises:
+        MelGANError: the folder cannot be written.
+    """
+    head = {**_head(model, source, length), "normalized": normalize}
+    long = StreamRenderer(model.sampler, length) if length else None
+
+    def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[_Sound]:
+        return _recipes(model, requests, advance) if long is None else _long_sounds(long, staging, requests, advance)
+
+    total = len(requests) * (1 if length is None else _PARTS)
+    return _write(model, Path(out), FileNames.of(), head, total, sounds, progress or Progress())
+
+
+#: Entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)`` of a sound.
+_Sound = tuple[dict[str, Any], "np.ndarray | LongSound", np.ndarray]
+
+
+def _write(model: SoundModel, out: Path, names: FileNames, head: dict[str, Any], total: int,
+           sounds: Callable[[Path, Callable[[int], None]], Iterator[_Sound]], progress: Progress) -> dict[str, Any]:
     beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
     try:
         beside.mkdir(parents=True, exist_ok=True)
         with storage.temporary_folder(beside, 0o777) as staging:
             try:
-                folder = _write(model, staging, head, names, wanted, long, indices, count, seed, progress)
+                folder = _fill(model, staging, names, head, total, sounds, progress)
             except MelGANError as error:  # names the hidden folder
                 raise MelGANError(str(error).replace(str(staging), str(out))) from None
             with postponed():
                 move(staging, out, names)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
-    return {**head, "sounds": folder.shown, "made": len(indices), "silent": folder.silent}
+    return {**head, "sounds": folder.shown, "made": folder.made, "silent": folder.silent}
 
 
-def _write(model: SoundModel, staging: Path, head: dict[str, Any], names: FileNames, label: np.ndarray | None,
-           long: StreamRenderer | None, indices: range, count: int, seed: int, progress: Progress) -> _Folder:
-    total = len(indices) if long is None else len(indices) * _PARTS
-    with progress.task("generating", total, "sounds" if long is None else "parts") as advance, \
+def _fill(model: SoundModel, staging: Path, names: FileNames, head: dict[str, Any], total: int,
+          sounds: Callable[[Path, Callable[[int], None]], Iterator[_Sound]], progress: Progress) -> _Folder:
+    with progress.task("generating", total, "parts" if "seconds" in head else "sounds") as advance, \
             RecordWriter(staging / names.record, head) as record:
         folder = _Folder(staging, head, record)
-        for sound, samples, mel in (_sounds(model, indices, count, seed, label, advance) if long is None else
-                                    _long_sounds(long, staging, indices, count, seed, advance)):
+        for sound, samples, mel in sounds(staging, advance):
             folder.add(sound, samples, mel)
-    if len(indices):
+    if folder.made:
         folder.finish(model, names)
     return folder
 
 
-def _head(model: SoundModel, source: str) -> dict[str, Any]:
+def _head(model: SoundModel, source: str, length: Length | None) -> dict[str, Any]:
     """The values of a record besides its sounds."""
+    described = {"seconds": round(length.samples / model.config.audio.sample_rate, 4),
+                 "loop": bool(length.loop_steps)} if length else {}
     return {"source": source, "preset": model.config.preset, "step": model.step, "weights": model.weights,
             "audio_fingerprint": model.config.audio.fingerprint(), "sample_rate": model.config.audio.sample_rate,
-            "vocoder": model.vocoder_metadata, "versions": versions()}
-
-
-def _described(length: Length, model: SoundModel) -> dict[str, Any]:
-    return {"seconds": round(length.samples / model.config.audio.sample_rate, 4), "loop": bool(length.loop_steps)}
+            "vocoder": model.vocoder_metadata, "versions": versions(), **described}
 
 
 def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
-            advance: Callable[[int], None]) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
-    """For every sound its entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)``."""
+            advance: Callable[[int], None]) -> Iterator[_Sound]:
+    """Sounds of one length, of a seed."""
     classes = model.sampler.classes
     for first in range(indices.start, indices.stop, BATCH):
         made = model.sampler.generate(seed, min(BATCH, indices.stop - first), first, label=label)
         for row, samples in enumerate(made["audio"]):
-            named = {"label": classes.describe(made["label"][row])} if classes else {}
-            yield {"file": file_name(seed, first + row, count, named.get("label")), "seed": seed, "index": first + row,
-                   **named, "peak": round(float(np.max(np.abs(samples))), 4), "silent": bool(is_silent(samples)),
-                   "noise": [round(float(value), 7) for value in made["noise"][row]]}, samples, made["mel"][row]
+            named = classes.describe(made["label"][row]) if classes else None
+            yield _entry(file_name(seed, first + row, count, named), Seeded(seed, first + row), made, row,
+                         model), samples, made["mel"][row]
             advance(1)
 
 
-def _long_sounds(long: StreamRenderer, folder: Path, indices: range, count: int, seed: int,
-                 advance: Callable[[int], None]) -> Iterator[tuple[dict[str, Any], LongSound, np.ndarray]]:
-    """The same for sounds of any length; the file of each is deleted when the next is requested."""
-    for index in indices:
+def _recipes(model: SoundModel, requests: Sequence[tuple[str, Recipe]], advance: Callable[[int], None]
+             ) -> Iterator[_Sound]:
+    """Sounds of one length, of given recipes."""
+    for first in range(0, len(requests), BATCH):
+        batch = requests[first:first + BATCH]
+        made = model.render([recipe for _, recipe in batch])
+        for row, (file, recipe) in enumerate(batch):
+            yield _entry(file, recipe.latent, made, row, model), made["audio"][row], made["mel"][row]
+            advance(1)
+
+
+def _entry(file: str, latent: Latent, made: dict[str, np.ndarray], row: int, model: SoundModel) -> dict[str, Any]:
+    samples, classes = made["audio"][row], model.sampler.classes
+    labeled = {"label": classes.describe(made["label"][row])} if classes else {}
+    if classes and np.count_nonzero(made["label"][row]) > 1:  # exactly, while the label is rounded
+        labeled["mixture"] = classes.weights(made["label"][row])
+    return {"file": file, **_described(latent), **labeled, "peak": round(float(np.max(np.abs(samples))), 4),
+            "silent": bool(is_silent(samples)), "noise": [round(float(value), 7) for value in made["noise"][row]]}
+
+
+def _described(latent: Latent) -> dict[str, Any]:
+    return latent.to_json() if isinstance(latent, Seeded) else {"recipe": latent.to_json()}
+
+
+def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[str, Recipe]],
+                 advance: Callable[[int], None]) -> Iterator[_Sound]:
+    """Sounds of any length; the file of each is deleted when the next is requested."""
+    for file, recipe in requests:
         done = 0.0
 
         def more(fraction: float) -> None:
@@ -137,8 +198,8 @@ def _long_sounds(long: StreamRenderer, folder: Path, indices: range, count: int,
             before, done = round(done * _PARTS), done + fraction
             advance(round(done * _PARTS) - before)
 
-        made = long.make(seed, index, folder, more)
-        yield {"file": file_name(seed, index, count), "seed": seed, "index": index, "peak": round(made.peak, 4),
+        made = long.make(recipe.latent, folder, more)
+        yield {"file": file, **_described(recipe.latent), "peak": round(made.peak, 4),
                "silent": made.peak < SILENT_PEAK}, made, made.picture
         made.file.unlink()
 
@@ -155,19 +216,20 @@ class _Folder:
     def __init__(self, path: Path, head: dict[str, Any], record: RecordWriter) -> None:
         self._path, self._head, self._record = path, head, record
         self._mels: list[np.ndarray] = []
-        self._made = 0
+        self.made = 0
         self.shown: list[dict[str, Any]] = []
         self.silent = 0
 
     def add(self, sound: dict[str, Any], samples: np.ndarray | LongSound, mel: np.ndarray) -> None:
-        origin = {"made_by": "melgan-tf", "weights": self._head["weights"], "step": self._head["step"],
-                  "seed": sound["seed"], "index": sound["index"],
-                  **({"label": sound["label"]} if "label" in sound else {}),
-                  **{key: self._head[key] for key in ("seconds", "loop") if key in self._head}}
+        origin = {"made_by": "melgan-tf", **{key: self._head[key] for key in ("weights", "step")},
+                  **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture") if key in sound},
+                  **{key: self._head[key] for key in ("seconds", "loop") if key in self._head},
+                  "source": PurePath(self._head["source"]).name, "normalized": self._head["normalized"],
+                  "vocoder": self._head["vocoder"].get("weights") or self._head["vocoder"]["name"]}
         self._save(self._path / sound["file"], samples, self._head["normalized"] and not sound["silent"],
                    json.dumps(origin))
         self._record.add(sound)
-        self._made += 1
+        self.made += 1
         self.silent += sound["silent"]
         if len(self.shown) < SHOWN:
             self.shown.append(sound)
@@ -185,7 +247,8 @@ class _Folder:
 
     def finish(self, model: SoundModel, names: FileNames) -> None:
         mels = spectral.log_mel(np.stack(self._mels), model.config.audio).numpy()
-        titles = [f"{sound['index']} {sound.get('label', '')}".strip() for sound in self.shown]
-        save_png(contact_sheet(mels, titles=titles, of=self._made), self._path / names.picture)
+        titles = [f"{sound.get('index', number)} {sound.get('label', '')}".strip()
+                  for number, sound in enumerate(self.shown)]
+        save_png(contact_sheet(mels, titles=titles, of=self.made), self._path / names.picture)
         record = {**self._head, "sounds": self.shown}
-        write_text(self._path / names.page, listening_page(record, names.picture, self._made))
+        write_text(self._path / names.page, listening_page(record, names.picture, self.made))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Literal
+
+import keras
 
 from melgan_tf import weights
 from melgan_tf.config.registry import build_network
@@ -14,7 +17,7 @@ from melgan_tf.inference.vocoder import Vocoder, choose_vocoder, load_vocoder
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import restore, variable_shapes
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import digest, newest_state, packaged_name, read_card, read_weights
+from melgan_tf.weights import digest, newest_state, packaged_name, read_all_weights, read_card, read_weights
 from melgan_tf.weights.sources import sound_model_config, source_config
 
 
@@ -65,4 +68,14 @@ def load_sound_model(source: str | Path, checkpoint: Literal["last", "best"] = "
     restore(state, generator=generator.variables)
     sampler = config.family.load("sampler")(generator, config, classes=classes,
                                             vocoder=choose_vocoder(vocoder, config.audio, progress))
-    return SoundModel(sampler, config, step, digest(state), str(source))
+
+    @functools.cache
+    def load_encoder() -> keras.Model | None:
+        found = read_all_weights(name) if name else newest_state(directory, config, checkpoint)[0]
+        if not config.family.encoder or not any(name.startswith("encoder/") for name in found):
+            return None
+        network = config.family.load("encoder")(config, classes)
+        restore(found, encoder=network.variables)
+        return network
+
+    return SoundModel(sampler, config, step, digest(state), str(source), load_encoder)

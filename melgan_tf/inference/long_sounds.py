@@ -14,7 +14,7 @@ its start to a little after its end, and cut out: its last sample leads into its
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,7 @@ from melgan_tf.audio.wav import MAX_SAMPLES
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.recipe import Latent
 from melgan_tf.inference.renderer import Renderer
 
 _PIECE_STEPS = 32
@@ -133,15 +134,15 @@ class StreamRenderer:
     def __init__(self, sampler: StreamSampler, length: Length) -> None:
         sampler.vocoder.stream()  # refuses where it cannot
         self.sampler, self.length, self.vocoder = sampler, length, sampler.vocoder
-        self._mel = tf.function(self._piece, autograph=False, input_signature=[tf.TensorSpec((), tf.int64)] * 3)
+        self._stretch = tf.function(self._piece, autograph=False, input_signature=[tf.TensorSpec((), tf.int64)] * 3)
+        self._mel = tf.function(lambda **inputs: sampler.mel(**inputs), autograph=False, reduce_retracing=True)
 
-    def make(self, seed: int, index: int, folder: Path, advance: Callable[[float], None] = lambda fraction: None,
+    def make(self, latent: Latent, folder: Path, advance: Callable[[float], None] = lambda fraction: None,
              ) -> LongSound:
         """Makes a sound.
 
         Args:
-            seed: 0 to 2**63 - 1.
-            index: the sound's number.
+            latent: which one.
             folder: its file is made there; delete it after use.
             advance: receives the fraction of the sound that was completed; in all 1.
 
@@ -150,45 +151,44 @@ class StreamRenderer:
             OSError: the file cannot be written.
         """
         picture, peak = _Picture(self.length.frames, self.sampler.audio.mel_bins), 0.0
-        path = folder / f".long-{index}"
+        path = folder / ".long"
         with open(path, "wb") as file:
-            for waveform in self.pieces(seed, index, picture.add):
+            for waveform in self.pieces(latent, picture.add):
                 if not np.isfinite(waveform).all():
-                    raise MelGANError(f"sound {index} of seed {seed} is not finite: the model or the vocoder "
+                    raise MelGANError(f"a sound ({latent.to_json()}) is not finite: the model or the vocoder "
                                       f"{self.vocoder.name} is damaged")
                 file.write(waveform.astype("<f4").tobytes())
                 peak = max(peak, float(np.max(np.abs(waveform), initial=0.0)))
                 advance(len(waveform) / self.length.samples)
         return LongSound(path, self.length.samples, peak, picture.columns())
 
-    def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
+    def generate(self, latents: Sequence[Latent], advance: Callable[[int], None] = lambda count: None,
                  ) -> dict[str, np.ndarray]:
-        """Sounds ``start`` to ``start + count - 1`` of a seed in memory; what would clip is turned down.
+        """Makes sounds in memory; what would clip is turned down.
 
         Returns:
             ``audio`` ``(count, samples)`` and ``mel`` ``(count, frames, mel_bins)``.
         """
-        audio = np.zeros((count, self.length.samples), np.float32)
-        mel = np.zeros((count, self.length.frames, self.sampler.audio.mel_bins), np.float32)
-        for row in range(count):
+        audio = np.zeros((len(latents), self.length.samples), np.float32)
+        mel = np.zeros((len(latents), self.length.frames, self.sampler.audio.mel_bins), np.float32)
+        for row, latent in enumerate(latents):
             mels: list[np.ndarray] = []
-            audio[row] = np.concatenate(list(self.pieces(seed, start + row, mels.append)))
+            audio[row] = np.concatenate(list(self.pieces(latent, mels.append)))
             mel[row] = np.concatenate(mels)
             audio[row] /= max(1.0, np.max(np.abs(audio[row]), initial=0.0))
             advance(1)
         return {"audio": audio, "mel": mel}
 
-    def pieces(self, seed: int, index: int, on_mel: Callable[[np.ndarray], None] = lambda mel: None,
-               ) -> Iterator[np.ndarray]:
+    def pieces(self, latent: Latent, on_mel: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
         """The waveform of a sound, piece by piece, faded at both ends unless it is a loop.
 
         Args:
-            seed, index: as for `make`.
+            latent: as for `make`.
             on_mel: receives every piece of mel ``(frames, mel_bins)`` within the sound.
         """
         length, rate = self.length, self.sampler.audio.sample_rate
         fade, done = min(max(1, round(self.sampler.fade_seconds * rate)), length.samples), 0
-        for waveform in self._waveform(seed, index, on_mel):
+        for waveform in self._waveform(latent, on_mel):
             if not length.loop_steps and (done < fade or done + len(waveform) > length.samples - fade):
                 place = np.arange(done, done + len(waveform))
                 near = np.minimum(np.minimum(place + 1, length.samples - place) / fade, 1.0)
@@ -196,12 +196,12 @@ class StreamRenderer:
             done += len(waveform)
             yield waveform
 
-    def _waveform(self, seed: int, index: int, on_mel: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
+    def _waveform(self, latent: Latent, on_mel: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
         stream, hop, quantum = self.vocoder.stream(), self.sampler.audio.hop_samples, self.sampler.loop_quantum
         context = stream.context
         lead = -(-context // quantum) * quantum if self.length.loop_steps else 0
         skip, left = lead * hop, self.length.samples
-        for mel in self.mels(seed, index, -lead, lead + self.length.frames + context, on_mel):
+        for mel in self.mels(latent, -lead, lead + self.length.frames + context, on_mel):
             waveform = stream.push(mel)
             skipped = min(skip, len(waveform))
             waveform, skip = waveform[skipped:skipped + left], skip - skipped
@@ -209,20 +209,27 @@ class StreamRenderer:
             if len(waveform):
                 yield waveform
 
-    def mels(self, seed: int, index: int, first: int, frames: int,
+    def mels(self, latent: Latent, first: int, frames: int,
              on_mel: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
         """At least ``frames`` frames of a sound's mel from frame ``first`` (a multiple of 16) on, on the vocoder's
         scale, piece by piece: ``(frames, mel_bins)`` each."""
         piece = _PIECE_STEPS * self.sampler.step_frames
         for start in range(first, first + frames, piece):
-            step = tf.constant(start // self.sampler.step_frames, tf.int64)
-            mel = self._mel(tf.constant(seed, tf.int64), tf.constant(index, tf.int64), step)
+            mel = self._mel(**self._inputs(latent, start // self.sampler.step_frames))
             on_mel(mel[0, max(0, -start):max(0, self.length.frames - start)].numpy())
             yield spectral.convert(mel, self.sampler.audio, self.vocoder.audio)[0].numpy()
 
-    def _piece(self, seed: tf.Tensor, index: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    def _inputs(self, latent: Latent, first: int) -> dict[str, tf.Tensor]:
+        """The latent vectors of one piece, from step ``first`` on."""
+        def draw(seed: int, index: int) -> dict[str, np.ndarray]:
+            drawn = self._stretch(*(tf.constant(value, tf.int64) for value in (seed, index, first)))
+            return {name: values.numpy() for name, values in drawn.items()}
+
+        return {name: tf.constant(values) for name, values in latent.arrays(draw).items()}
+
+    def _piece(self, seed: tf.Tensor, index: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
         steps = tf.constant(_PIECE_STEPS, tf.int64)
-        return self.sampler.mel(**self.sampler.stretch(seed, index[None, None], first, steps, self.length.loop_steps))
+        return self.sampler.stretch(seed, index[None, None], first, steps, self.length.loop_steps)
 
 
 class _Picture:

@@ -234,11 +234,19 @@ class Sampler:
         parts: dict[str, list[np.ndarray]] = {}
         for first in range(0, count, BATCH):
             kept = min(BATCH, count - first)
-            inputs = self.inputs(seed, BATCH, start + first, label)
-            for name, value in {**self.make_batch(*inputs.values()), **inputs}.items():
-                parts.setdefault(name, []).append(value.numpy()[:kept])
+            made = self.make(**self.inputs(seed, BATCH, start + first, label))
+            for name, value in made.items():
+                parts.setdefault(name, []).append(value[:kept])
             advance(kept)
         return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def make(self, **inputs: tf.Tensor | np.ndarray) -> dict[str, np.ndarray]:
+        """Sounds of given inputs, as `generate` returns them; at most `BATCH`, which is what every call renders."""
+        count = len(next(iter(inputs.values())))
+        last = np.minimum(np.arange(BATCH), count - 1)
+        padded = {name: np.asarray(value, np.float32)[last] for name, value in inputs.items()}
+        made = {**self.make_batch(*map(tf.constant, padded.values())), **padded}
+        return {name: np.asarray(value)[:count] for name, value in made.items()}
 
 
 def draw_classes(uniform: tf.Tensor, shares: np.ndarray) -> tf.Tensor:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melgan_tf.audio.find import Skipped, SoundFile
+from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.config import Config
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import DecodeError, MelGANError, UsageError
 from melgan_tf.inference.exportable import Exportable, Quantize
-from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference.generate import write_recipes, write_sounds
 from melgan_tf.inference.generated_sounds import GeneratedSounds
 from melgan_tf.inference.long_sounds import StreamRenderer
-from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.recipe import Recipe, Seeded
+from melgan_tf.inference.sampler import BATCH, Sampler
 from melgan_tf.inference.sound_export import sound_exportable
 from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
+    import keras
+
+    from melgan_tf.inference.encode import Encoding
     from melgan_tf.inference.output_folder import Part
+
+#: Searched for the onset of a recording.
+ONSET_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,7 @@ class SoundModel:
         step: number of training steps of the weights.
         weights: twelve hexadecimal digits that name the generator's weights.
         source: what it was loaded from, for records.
+        load_encoder: loads the network that finds the noise of a recording; returns None if there is none.
     """
 
     sampler: Sampler
@@ -39,6 +50,7 @@ class SoundModel:
     step: int
     weights: str
     source: str = ""
+    load_encoder: Callable[[], keras.Model | None] = lambda: None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -95,11 +107,117 @@ class SoundModel:
             if length is None:
                 arrays = self.sampler.generate(seed, count, start, advance, wanted)
             else:
-                arrays = StreamRenderer(self.sampler, length).generate(seed, count, start, advance)
+                arrays = StreamRenderer(self.sampler, length).generate(
+                    [Seeded(seed, index) for index in range(start, start + count)], advance)
         classes = self.sampler.classes
         names = map(classes.describe, arrays["label"]) if classes else [""] * count
         titles = [f"{start + i} {name}".strip() for i, name in enumerate(names)]
         return GeneratedSounds(arrays, self.config.audio, titles)
+
+    def recipe(self, seed: int, index: int, label: str | None = None) -> Recipe:
+        """The recipe of sound ``index`` of a seed, as `generate` makes it: a point to vary or to interpolate from."""
+        if not self.sampler.classes:
+            return Recipe(Seeded(seed, index), None if self.label(label) is None else {})
+        wanted = self.label(label) if label else self.sampler.labels(seed, 1, index).numpy()[0]
+        return Recipe(Seeded(seed, index), self.sampler.classes.weights(wanted))
+
+    def encode(self, recording: str | Path | np.ndarray, label: str | None = None) -> Encoding:
+        """Finds what makes a recording, so that it can be varied: see `melgan_tf.inference.encode`.
+
+        Args:
+            recording: a sound file, or samples ``(any,)`` at the model's sample rate.
+            label: its class, or mixture of classes; by default the one with which the model comes nearest.
+
+        Returns:
+            The recipe of the nearest sound, and how near it is.
+
+        Raises:
+            UsageError: the model makes sounds of any length, or has no such class.
+            MelGANError: the file cannot be decoded, or is silent.
+
+        Examples:
+            >>> import melgan_tf as mt
+            >>> drums = mt.load("pretrained:drums")
+            >>> made = drums.generate(1, seed=3, label="kick")["audio"][0]
+            >>> drums.encode(made, label="kick").within_reach
+            True
+        """
+        from melgan_tf.inference.encode import encode
+
+        if isinstance(recording, np.ndarray):
+            return encode(self, recording, "recording", label)
+        longest = self.sampler.samples + round(ONSET_SECONDS * self.config.audio.sample_rate)
+        sound = SoundFile(Path(recording), Path(recording).name, "")
+        (_, samples), = decode_folder([sound], self.config.audio.sample_rate, longest)
+        if isinstance(samples, Skipped):
+            raise DecodeError(recording, samples.reason)
+        return encode(self, samples, sound.name, label)
+
+    def make(self, recipes: Sequence[Recipe], *, seconds: float | None = None, loop: bool = False) -> GeneratedSounds:
+        """Makes the sounds of recipes in memory.
+
+        Args:
+            recipes: of this model: see `recipe`, and `melgan_tf.inference.recipe` for what can be made of them.
+            seconds, loop: as for `generate`.
+
+        Returns:
+            As `generate`.
+
+        Raises:
+            UsageError: a recipe has a class that the model does not have.
+
+        Examples:
+            >>> import melgan_tf as mt
+            >>> drums = mt.load("pretrained:drums")
+            >>> drums.make([drums.recipe(seed=1, index=0, label="kick").vary(0.3)])["audio"].shape
+            (1, 8000)
+        """
+        length = self.sampler.length(seconds, loop)
+        if length is None:
+            parts = [self.render(recipes[first:first + BATCH]) for first in range(0, len(recipes), BATCH)]
+            arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        else:
+            arrays = StreamRenderer(self.sampler, length).generate([recipe.latent for recipe in recipes])
+        return GeneratedSounds(arrays, self.config.audio, [str(number) for number in range(len(recipes))])
+
+    def render(self, recipes: Sequence[Recipe]) -> dict[str, np.ndarray]:
+        """The sounds of at most `BATCH` recipes, of a model that makes one length: as `Sampler.generate` returns them.
+
+        Raises:
+            UsageError: as `make`.
+            MelGANError: a recipe is of a model with other noise.
+        """
+        def draw(seed: int, index: int) -> dict[str, np.ndarray]:
+            return {"noise": self.sampler.noise(seed, 1, index).numpy()[0]}
+
+        noise = [recipe.latent.arrays(draw)["noise"] for recipe in recipes]
+        if wrong := [values for values in noise if values.shape != (self.config.model.noise_dim,)]:
+            raise MelGANError(f"a recipe has {len(wrong[0])} numbers of noise and the model takes "
+                              f"{self.config.model.noise_dim}: give the model that it was made for")
+        inputs = {"noise": np.stack(noise)}
+        if classes := self.sampler.classes:
+            inputs["label"] = np.stack([classes.vector(recipe.label or {}) for recipe in recipes])
+        return self.sampler.make(**inputs)
+
+    def write_recipes(self, folder: str | Path, requests: Sequence[tuple[str, Recipe]], *,
+                      seconds: float | None = None, loop: bool = False, normalize: bool = True,
+                      source: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+        """Writes the sounds of recipes, as `write` does.
+
+        Args:
+            folder, seconds, loop, normalize, progress: as for `write`.
+            requests: file name and recipe of each sound.
+            source: the model's name in the records; by default what it was loaded from.
+
+        Returns:
+            As `write`.
+
+        Raises:
+            UsageError: as `make`.
+            MelGANError: the folder cannot be written.
+        """
+        return write_recipes(self, folder, requests, source or self.source, progress, normalize,
+                             self.sampler.length(seconds, loop))
 
     def write(self, folder: str | Path, count: int = 16, seed: int = 0, label: str | None = None, *,
               seconds: float | None = None, loop: bool = False, normalize: bool = True, part: Part | None = None,

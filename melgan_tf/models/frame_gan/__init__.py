@@ -8,7 +8,8 @@ from melgan_tf.runtime import lazy_attributes
 FAMILY = Family(
     config=FrameGANConfig, makes="clips", presets=PRESETS,
     task="melgan_tf.models.frame_gan.task:FrameTask",
-    build="melgan_tf.models.frame_gan.networks:build")
+    build="melgan_tf.models.frame_gan.networks:build",
+    encoder="melgan_tf.models.frame_gan.networks:build_encoder")
 
 __getattr__ = lazy_attributes(__name__, {
     "Generator": "networks", "Discriminator": "networks",

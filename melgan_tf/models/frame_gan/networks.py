@@ -136,6 +136,7 @@ class Encoder(keras.Model):
     def __init__(self, config: Config, classes: int, name: str = "encoder") -> None:
         super().__init__(name=name)
         seeds = Seeds(config.training.seed * 1000 + 600)
+        self.scale = MelScale(config.audio, config.model.ceiling)
         self.trunk = _trunk(config, seeds, "encoder")
         self.flat = FIRST_FRAMES * config.model.channels
         self.posterior = FrameDense(self.flat + classes, 2 * config.model.noise_dim, seeds.next(),
@@ -145,6 +146,10 @@ class Encoder(keras.Model):
     def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         flat = ops.reshape(self.trunk(x)[-1], (-1, self.flat))
         return tuple(ops.split(self.posterior(ops.concatenate([flat, label], axis=-1)), 2, axis=-1))
+
+    def noise(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """Log mel ``(batch, frames, mel_bins)``, label ``(batch, classes)`` -> the mean ``(batch, noise_dim)``."""
+        return self(self.scale.from_mel(mel), label)[0]
 
 
 class _Block(StyledBlock):
@@ -167,6 +172,11 @@ def _trunk(config: Config, seeds: Seeds, name: str) -> Trunk:
     """Down to `FIRST_FRAMES`."""
     bins, frames = config.mel_shape
     return Trunk(bins, config.model.channels, _stages(frames), seeds, name)
+
+
+def build_encoder(config: Config, classes: Classes) -> Encoder:
+    """The encoder of a configuration, with initial weights."""
+    return Encoder(config, len(classes))
 
 
 def build(config: Config, classes: Classes) -> Generator:

@@ -1,0 +1,40 @@
+"""`melgan-tf interpolate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from melgan_tf import api
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress
+
+
+@click.command("interpolate", short_help="Make sounds from one sound to another.")
+@click.argument("first", type=options.Place(remote=False, exists=True, dir_okay=False))
+@click.argument("second", required=False, type=options.Place(remote=False, exists=True, dir_okay=False))
+@options.sounds_out
+@click.option("--steps", type=click.IntRange(2, 1_000), default=8, show_default=True,
+              help="Number of sounds, both ends included.")
+@click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class at the end.  [default: that of SECOND]")
+@options.model("What makes them: a run directory, or a bundled model.  [default: the model that the files name]")
+@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.force
+@options.quiet
+def command(first: Path, second: Path | None, out: Path, steps: int, label: str | None, model: str | None,
+            vocoder: str | None, force: bool, quiet: bool) -> None:
+    """Make sounds from FIRST to SECOND, at equal distances: generated WAVs, or any recordings.
+
+    Without SECOND, the sound FIRST turns into the class --label.
+
+    \b
+    Examples:
+      melgan-tf interpolate kick-seed1-0003.wav snare-seed1-0007.wav --steps 5 --out between
+      melgan-tf interpolate kick-seed1-0003.wav --label tom --out towards-tom
+    """
+    options.require_output(out, force)
+    record = api.interpolate(first, second, out, steps=steps, label=label, model=model, vocoder=vocoder,
+                             progress=ConsoleProgress(quiet))
+    if not quiet:
+        click.echo(f"{record['made']} sounds in {out}; to hear them: {out / 'index.html'}")

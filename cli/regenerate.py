@@ -1,0 +1,36 @@
+"""`melgan-tf regenerate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from melgan_tf import api
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress
+
+
+@click.command("regenerate", short_help="Make generated sounds again from their WAVs.")
+@click.argument("files", nargs=-1, required=True, type=options.Place(remote=False, exists=True, dir_okay=False))
+@options.sounds_out
+@options.model("What makes them: a run directory, or a bundled model.  [default: the model that the WAVs name]")
+@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.force
+@options.quiet
+def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str | None, force: bool, quiet: bool
+            ) -> None:
+    """Make the generated sounds FILES again, from the records in these WAVs: the same model makes the same bytes.
+
+    \b
+    Examples:
+      melgan-tf regenerate kick-seed1-0003.wav --out again
+      melgan-tf regenerate pack/*.wav --model runs/mine --out again
+    """
+    options.require_output(out, force)
+    record = api.regenerate(list(files), out, model=model, vocoder=vocoder, progress=ConsoleProgress(quiet))
+    if record["same"] < record["made"]:
+        click.echo(f"warning: {record['made'] - record['same']} of {record['made']} files differ from the originals",
+                   err=True)
+    if not quiet:
+        click.echo(f"{record['made']} sounds in {out}, {record['same']} of them equal to the originals")

@@ -1,0 +1,44 @@
+"""`melgan-tf vary`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from melgan_tf import api
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress
+
+
+@click.command("vary", short_help="Make variations of a sound.")
+@click.argument("file", type=options.Place(remote=False, exists=True, dir_okay=False))
+@options.sounds_out
+@click.option("--intensity", type=click.FloatRange(0, 1), default=0.3, show_default=True,
+              help="How different: 0 is the sound itself, 1 any sound of its class.")
+@click.option("--direction", type=click.IntRange(0), default=0, show_default=True,
+              help="The first variation; each number is another one.")
+@click.option("--count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Number of variations.")
+@click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class of the variations.  [default: that of FILE]")
+@options.model("What makes them: a run directory, or a bundled model.  [default: the model that FILE names]")
+@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.force
+@options.quiet
+def command(file: Path, out: Path, intensity: float, direction: int, count: int, label: str | None, model: str | None,
+            vocoder: str | None, force: bool, quiet: bool) -> None:
+    """Make variations of FILE: of a generated WAV, or of any recording.
+
+    A recording is encoded first: the model finds the sound nearest to it that it can make, and says how near that is.
+
+    \b
+    Examples:
+      melgan-tf vary kick-seed1-0003.wav --intensity 0.2 --out variations
+      melgan-tf vary my-snare.flac --model pretrained:drums --out variations
+    """
+    options.require_output(out, force)
+    record = api.vary(file, out, intensity=intensity, direction=direction, count=count, label=label, model=model,
+                      vocoder=vocoder, progress=ConsoleProgress(quiet))
+    if not quiet:
+        if "distance_db" in record:
+            click.echo(f"the model comes within {record['distance_db']:.1f} dB of {file.name}")
+        click.echo(f"{record['made']} variations in {out}; to hear them: {out / 'index.html'}")

@@ -1,0 +1,195 @@
+"""Sounds made from sounds, into a folder: again, varied, and in between. The commands of these names."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.encode import Encoding
+from melgan_tf.inference.origin import File, Origin
+from melgan_tf.inference.recipe import Recipe
+from melgan_tf.inference.sound_model import SoundModel
+from melgan_tf.progress import Progress
+
+_FINE = 8  # points between two steps of an interpolation, by which equal distances are found
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A sound to begin with.
+
+    Attributes:
+        file: where it is.
+        recipe: what makes it.
+        origin: its record, if this model made it.
+        encoding: how near the model comes, if it is a recording.
+    """
+
+    file: Path
+    recipe: Recipe
+    origin: Origin | None = None
+    encoding: Encoding | None = None
+
+    @property
+    def length(self) -> dict[str, Any]:
+        return {"seconds": self.origin.seconds, "loop": self.origin.loop} if self.origin else {}
+
+    @property
+    def stem(self) -> str:
+        """The beginning of file names."""
+        return re.sub(r"[^\w.=-]+", "-", self.file.stem)[:80]
+
+
+def regenerate(model: SoundModel, files: Sequence[File], out: Path, strict: bool, progress: Progress | None = None
+               ) -> dict[str, Any]:
+    """Makes sounds again from their records.
+
+    Args:
+        model: what makes them.
+        files: the WAVs, all with records, of one length.
+        out: the folder.
+        strict: refuse to make sounds with another model than theirs; else that is a warning.
+        progress: reports sounds.
+
+    Returns:
+        As `SoundModel.write`, with ``same``, the number of files that have the bytes of the original.
+
+    Raises:
+        UsageError: two files have one name, or differ in length or level.
+        MelGANError: the model is another one, or the folder cannot be written.
+    """
+    _check(model, files, strict, progress or Progress())
+    classes, first = model.sampler.classes, files[0][1]
+    record = model.write_recipes(out, [(path.name, origin.recipe(classes)) for path, origin in files],
+                                 seconds=first.seconds, loop=first.loop, normalize=first.normalized,
+                                 source=first.source, progress=progress)
+    return {**record, "same": sum((out / path.name).read_bytes() == path.read_bytes() for path, _ in files)}
+
+
+def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Progress) -> None:
+    names = [path.name for path, _ in files]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two files are called {max(names, key=names.count)}: regenerate them into folders of their "
+                         "own")
+    found, (leader, first) = model.vocoder_metadata, files[0]
+    for path, origin in files:
+        if (origin.seconds, origin.loop, origin.normalized) != (first.seconds, first.loop, first.normalized):
+            raise UsageError(f"{path} and {leader} differ in length, loop or level: regenerate them separately")
+        if different := origin.differences(model.weights, str(found.get("weights") or found["name"])):
+            text = f"{path} was made by another model: {'; '.join(different)}"
+            if strict:
+                raise MelGANError(f"{text}: give --model to make it with this one all the same")
+            progress.warning(text)
+
+
+def vary(model: SoundModel, file: File, out: Path, intensity: float, directions: range, label: str | None = None,
+         progress: Progress | None = None) -> dict[str, Any]:
+    """Makes variations of a sound.
+
+    Args:
+        model: what makes them.
+        file: a generated WAV, or a recording.
+        out: the folder.
+        intensity: 0 is the sound itself, 1 any sound of its class.
+        directions: a variation for each.
+        label: class of the variations; by default that of the sound.
+        progress: reports sounds.
+
+    Returns:
+        As `SoundModel.write`; of a recording also ``distance_db``.
+
+    Raises:
+        UsageError: a number is out of range, or there is no such class.
+        MelGANError: the file cannot be decoded, or the folder not written.
+    """
+    if not directions:
+        raise UsageError(f"count is {len(directions)}: give 1 or more")
+    Recipe(file[1].latent if file[1] else None).vary(intensity, directions[0])  # refuses before the work
+    start = _start(model, file, label, progress or Progress())
+    return _write(model, [(f"{start.stem}-vary{intensity:g}-{number:04d}.wav", start.recipe.vary(intensity, number))
+                          for number in directions], start, out, progress)
+
+
+def interpolate(model: SoundModel, files: Sequence[File], out: Path, steps: int, label: str | None,
+                embed: Callable[[np.ndarray, int], np.ndarray], progress: Progress | None = None) -> dict[str, Any]:
+    """Makes sounds from one to another, both included, at equal distances in an embedding.
+
+    Args:
+        model: what makes them.
+        files: one or two, generated WAVs or recordings; one changes its class.
+        out: the folder.
+        steps: number of sounds, at least 2.
+        label: class at the end; needed with one file.
+        embed: waveforms ``(sounds, samples)`` and sample rate -> points ``(sounds, d)``.
+        progress: reports sounds.
+
+    Returns:
+        As `vary`.
+
+    Raises:
+        UsageError: as `vary`, or there is nothing to interpolate to.
+        MelGANError: as `vary`.
+    """
+    if steps < 2:
+        raise UsageError(f"steps is {steps}: give 2 or more")
+    if len(files) == 1 and label is None:
+        raise UsageError("nothing to interpolate to: give a second sound, or the class at the end with --label")
+    starts = [_start(model, file, None, progress or Progress()) for file in files]
+    first, last = starts[0], _relabeled(model, starts[-1], label)
+    fractions = np.linspace(0, 1, (steps - 1) * _FINE + 1)
+    path = model.make([first.recipe.towards(last.recipe, float(part)) for part in fractions], **first.length)
+    chosen = equal_distances(embed(path["audio"], path.sample_rate), fractions, steps)
+    end = last.stem if len(files) > 1 else re.sub(r"[^\w.=-]+", "-", label or "")[:80]
+    return _write(model, [(f"{first.stem}-to-{end}-{number:04d}.wav", first.recipe.towards(last.recipe, float(part)))
+                          for number, part in enumerate(chosen)], first, out, progress)
+
+
+def equal_distances(points: np.ndarray, fractions: np.ndarray, steps: int) -> np.ndarray:
+    """The fractions ``(steps,)`` of a path that lie at equal distances along it.
+
+    Args:
+        points: ``(n, d)`` along the path.
+        fractions: ``(n,)``, of each point, rising.
+        steps: how many, both ends included.
+
+    Examples:
+        >>> equal_distances(np.array([[0.0], [3.0], [4.0]]), np.array([0.0, 0.5, 1.0]), 3).round(3).tolist()
+        [0.0, 0.333, 1.0]
+    """
+    scale = np.maximum(points.std(axis=0), 1e-9)
+    lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points / scale, axis=0), axis=1))])
+    if not lengths[-1]:  # both ends are one sound
+        return np.linspace(fractions[0], fractions[-1], steps)
+    return np.interp(np.linspace(0, lengths[-1], steps), lengths, fractions)
+
+
+def _start(model: SoundModel, file: File, label: str | None, progress: Progress) -> _Start:
+    """A file's recipe: the one that it carries, or the nearest one to a recording."""
+    path, origin = file
+    if origin and origin.weights == model.weights:
+        return _relabeled(model, _Start(path, origin.recipe(model.sampler.classes), origin), label)
+    found = model.encode(path, label)
+    if not found.within_reach:
+        progress.warning(f"{path.name} is out of the model's reach ({found.distance_db:.1f} dB): what is made is the "
+                         "nearest that it can")
+    return _Start(path, found.recipe, None, found)
+
+
+def _relabeled(model: SoundModel, start: _Start, label: str | None) -> _Start:
+    if (wanted := model.label(label)) is None:
+        return start
+    return dataclasses.replace(start, recipe=Recipe(start.recipe.latent, model.sampler.classes.weights(wanted)))
+
+
+def _write(model: SoundModel, requests: Sequence[tuple[str, Recipe]], start: _Start, out: Path,
+           progress: Progress | None) -> dict[str, Any]:
+    record = model.write_recipes(out, requests, normalize=start.origin.normalized if start.origin else True,
+                                 progress=progress, **start.length)
+    return {**record, **({"distance_db": round(start.encoding.distance_db, 2)} if start.encoding else {})}
