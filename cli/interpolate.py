@@ -12,8 +12,8 @@ from melgan_tf.cli.console import ConsoleProgress
 
 
 @click.command("interpolate", short_help="Make sounds from one sound to another.")
-@click.argument("first", type=options.Place(remote=False, exists=True, dir_okay=False))
-@click.argument("second", required=False, type=options.Place(remote=False, exists=True, dir_okay=False))
+@click.argument("first", type=options.Place(remote=False))
+@click.argument("second", required=False, type=options.Place(remote=False))
 @options.sounds_out
 @click.option("--steps", type=click.IntRange(2, 1_000), default=8, show_default=True,
               help="Number of sounds, both ends included.")
@@ -30,8 +30,8 @@ def command(first: Path, second: Path | None, out: Path, steps: int, label: str 
 
     \b
     Examples:
-      melgan-tf interpolate kick-seed1-0003.wav snare-seed1-0007.wav --steps 5 --out between
-      melgan-tf interpolate kick-seed1-0003.wav --label tom --out towards-tom
+      melgan-tf interpolate kick.wav snare.wav --steps 5 --out between
+      melgan-tf interpolate kick.wav --label tom --out towards-tom
     """
     options.require_output(out, force)
     record = api.interpolate(first, second, out, steps=steps, label=label, model=model, vocoder=vocoder,

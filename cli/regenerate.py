@@ -12,7 +12,7 @@ from melgan_tf.cli.console import ConsoleProgress
 
 
 @click.command("regenerate", short_help="Make generated sounds again from their WAVs.")
-@click.argument("files", nargs=-1, required=True, type=options.Place(remote=False, exists=True, dir_okay=False))
+@click.argument("files", nargs=-1, required=True, type=options.Place(remote=False))
 @options.sounds_out
 @options.model("What makes them: a run directory, or a bundled model.  [default: the model that the WAVs name]")
 @options.vocoder("What renders the mels.  [default: as for generate]")

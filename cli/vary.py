@@ -12,7 +12,7 @@ from melgan_tf.cli.console import ConsoleProgress
 
 
 @click.command("vary", short_help="Make variations of a sound.")
-@click.argument("file", type=options.Place(remote=False, exists=True, dir_okay=False))
+@click.argument("file", type=options.Place(remote=False))
 @options.sounds_out
 @click.option("--intensity", type=click.FloatRange(0, 1), default=0.3, show_default=True,
               help="How different: 0 is the sound itself, 1 any sound of its class.")
@@ -32,7 +32,7 @@ def command(file: Path, out: Path, intensity: float, direction: int, count: int,
 
     \b
     Examples:
-      melgan-tf vary kick-seed1-0003.wav --intensity 0.2 --out variations
+      melgan-tf vary kick.wav --intensity 0.2 --out variations
       melgan-tf vary my-snare.flac --model pretrained:drums --out variations
     """
     options.require_output(out, force)

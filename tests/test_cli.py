@@ -15,7 +15,7 @@ from melgan_tf.cli import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
-COMMANDS = ("prepare", "train", "generate", "vocode", "export", "evaluate", "import-torch", "presets", "info")
+COMMANDS = ("prepare", "train", "generate", "regenerate", "vary", "interpolate", "vocode", "export", "evaluate", "import-torch", "presets", "info")
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,9 @@ def run(tmp_path_factory):
               "--log-every --xla --no-xla --fresh --quiet -q"),
     ("generate", "RUN --out --count --label --shard --seed --vocoder RUN|NAME --checkpoint [last|best] --force "
                  "--quiet"),
+    ("regenerate", "FILES... --out --model RUN|NAME --vocoder RUN|NAME --force --quiet"),
+    ("vary", "FILE --out --intensity --direction --count --label --model RUN|NAME --vocoder --force --quiet"),
+    ("interpolate", "FIRST [SECOND] --out --steps --label --model RUN|NAME --vocoder --force --quiet"),
     ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
     ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
                "--vocoder RUN|NAME --checkpoint --quiet"),

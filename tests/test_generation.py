@@ -93,12 +93,13 @@ def test_levels_can_be_left_as_the_model_makes_them(trained, tmp_path):
 
 def test_a_wav_says_what_regenerates_it(folder):
     assert json.loads(read_comment(folder / "seed5-0013.wav")) == {
-        "made_by": "melgan-tf", "weights": "0123456789ab", "step": 42, "seed": 5, "index": 13}
+        "made_by": "melgan-tf", "weights": "0123456789ab", "step": 42, "seed": 5, "index": 13, "source": "drums",
+        "normalized": True, "vocoder": "griffin-lim"}
 
 
 def test_a_wav_alone_suffices_to_make_it_again(folder, trained, tmp_path):
     origin = json.loads(read_comment(folder / "seed5-0013.wav"))
-    write_sounds(trained, tmp_path / "again", origin["index"] + 1, origin["seed"], "elsewhere")
+    write_sounds(trained, tmp_path / "again", origin["index"] + 1, origin["seed"], "elsewhere/drums")
     assert (tmp_path / "again/seed5-0013.wav").read_bytes() == (folder / "seed5-0013.wav").read_bytes()
 
 
