@@ -10,7 +10,7 @@ from command_line import contents, invoke, trained_once, write_sounds
 
 import melgan_tf as mt
 from melgan_tf import api
-from melgan_tf.audio.decode import read_comment
+from melgan_tf.audio.isolated import read_comment
 from melgan_tf.audio.read import load
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.errors import MelGANError, UsageError
@@ -274,7 +274,7 @@ def test_a_sound_out_of_reach_is_said_to_be(tmp_path):
     assert "chirp.wav is out of the model's reach" in ended.stderr
     save_wav(tmp_path / "silent.wav", np.zeros(RATE), RATE)
     invoke("vary", tmp_path / "silent.wav", "--model", "pretrained:drums", "--out", tmp_path / "b").one_line(
-        "silent.wav is silent", code=1)
+        "silent.wav: silent", code=1)
 
 
 def test_numbers_that_cannot_be(made, tmp_path):
