@@ -15,7 +15,8 @@ from melgan_tf.cli import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
-COMMANDS = ("prepare", "train", "generate", "regenerate", "vary", "interpolate", "vocode", "export", "evaluate", "import-torch", "presets", "info")
+COMMANDS = ("prepare", "train", "generate", "regenerate", "vary", "interpolate", "vocode", "export", "evaluate",
+            "import-torch", "presets", "info")
 
 
 @pytest.fixture(scope="session")
