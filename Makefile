@@ -1,6 +1,6 @@
 # make demo       generate drums, fine-tune on the CC0 sounds in demo/, export; under five minutes
 # make test       set up and run the checks; under ten minutes on two cores
-# make test-all   and the long ones: fuzzing, several workers, Beam processes
+# make test-all   and the long ones: faults of every kind, several workers, Beam processes
 # make docs       build the documentation into site/
 # make package    build the archives for installation into dist/ and check them
 # make release    and write what they need beside them (SBOM), and look for known vulnerabilities
