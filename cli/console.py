@@ -18,7 +18,7 @@ import click
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.signals import Stopped, StopSignals
+from melgan_tf.runtime.signals import Stopped, StopSignals
 
 #: Seconds between two lines of progress where there is no terminal.
 PLAIN_EVERY_SECONDS = 10.0

@@ -19,7 +19,7 @@ from melgan_tf.data.prepare import PrepareResult
 from melgan_tf.data.prepare_beam import Pipeline
 from melgan_tf.data.reading import note_lines
 from melgan_tf.errors import UsageError
-from melgan_tf.signals import Stopped
+from melgan_tf.runtime.signals import Stopped
 
 
 @click.command("prepare", short_help="Turn a folder of sounds into shards of clips.")

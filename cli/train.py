@@ -15,7 +15,7 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, tell
 from melgan_tf.data.reading import note_lines
 from melgan_tf.errors import ConfigError, UsageError
-from melgan_tf.signals import Stopped
+from melgan_tf.runtime.signals import Stopped
 from melgan_tf.training.cluster import worker_from_environment
 
 

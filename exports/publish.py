@@ -12,7 +12,7 @@ from melgan_tf.exports import Destination, get_format
 from melgan_tf.exports.check import run_examples
 from melgan_tf.exports.receipt import Receipt
 from melgan_tf.inference.exportable import Exportable
-from melgan_tf.signals import postponed
+from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
 
 

@@ -17,7 +17,7 @@ import pytest
 from command_line import GRIFFIN_LIM, PROGRAM, SHORT, trained_once, write_sounds
 from told import Told
 
-from melgan_tf.signals import SIGNALS, StopSignals, postponed
+from melgan_tf.runtime.signals import SIGNALS, StopSignals, postponed
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.temporaries import is_temporary
 from melgan_tf.training import callbacks, loop

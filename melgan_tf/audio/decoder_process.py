@@ -13,9 +13,9 @@ import signal
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from melgan_tf import signals
 from melgan_tf.audio import wire
 from melgan_tf.errors import MelGANError
+from melgan_tf.runtime import signals
 
 _PR_SET_PDEATHSIG = 1
 #: Without work, after which the process ends.

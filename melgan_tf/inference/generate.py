@@ -21,7 +21,7 @@ from melgan_tf.inference.output_folder import FileNames, Part, RecordWriter, fil
 from melgan_tf.inference.recipe import Latent, Recipe, Seeded
 from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
-from melgan_tf.signals import postponed
+from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.run_directory import versions
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.progress import Progress
-from melgan_tf.signals import StopSignals
+from melgan_tf.runtime.signals import StopSignals
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.checkpoints import CheckpointStore, State
 from melgan_tf.storage.paths import RemotePath
