@@ -9,7 +9,9 @@ import tensorflow as tf
 from music import MUSIC, RATE, SHORT, TINY, tiny_sampler, write_notes
 from told import Told
 
+from melgan_tf.data import window_dataset
 from melgan_tf.data.window_dataset import load_window_set, window_batches
+from melgan_tf.dsp import streaming_mel
 from melgan_tf.errors import ConfigError, MelGANError
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS, Discriminator, Encoder, Generator
 from melgan_tf.models.sequence_gan.noise import SequenceNoise
@@ -199,6 +201,16 @@ def test_every_window_is_at_one_level_above_one_floor(windows, notes):
 def test_examples_come_from_all_sounds(windows):
     assert windows.examples(7).shape == (7, 128, 80)
     assert len(windows.examples(10_000)) == windows.clips.sum() == 11
+
+
+def test_long_sounds_are_analyzed_in_pieces(notes, windows, monkeypatch):
+    """Twenty times less memory, the same windows."""
+    monkeypatch.setattr(window_dataset, "WHOLE_FRAMES", 0)
+    monkeypatch.setattr(streaming_mel, "PIECE_FRAMES", 50)
+    pieces = load_window_set(notes, TINY, 80)
+    np.testing.assert_allclose(pieces.frames, windows.frames, atol=1e-4)
+    np.testing.assert_array_equal(pieces.starts, windows.starts)
+    assert pieces.fingerprint == windows.fingerprint
 
 
 def test_a_folder_without_sounds(tmp_path):

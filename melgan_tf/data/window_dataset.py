@@ -29,8 +29,9 @@ from melgan_tf.progress import Progress
 
 _LEAD_FRACTION = 0.25  # of a window, that may precede its sound
 _FLOOR = 1e-2  # times the floor of the mel configuration: soft windows are amplified, and should keep their ends
-_WHOLE_FRAMES = 1 << 15  # frames of sounds that are analyzed at once
 _HEADROOM = 0.5  # powers of ten below the ceiling: the context may be louder than the window
+#: Frames of the longest sound that is analyzed at once.
+WHOLE_FRAMES = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def load_window_set(folder: str | Path, config: Config, context: int, progress: 
 
 def _analyze(samples: np.ndarray, audio: AudioConfig) -> np.ndarray:
     """Return the mel ``(frames, mel_bins)`` of a sound, padded with silence to at least one analysis window."""
-    if len(samples) > _WHOLE_FRAMES * audio.hop_samples:  # its spectrum takes twenty times as much memory
+    if len(samples) > WHOLE_FRAMES * audio.hop_samples:  # its spectrum takes twenty times as much memory
         return np.concatenate(list(StreamingMel(audio).mels([samples])))
     samples = np.pad(samples, (0, max(-len(samples) % audio.hop_samples, audio.n_fft - len(samples))))
     return spectral.mel_spectrogram(tf.constant(samples[None]), audio).numpy()[0].astype(np.float32)
