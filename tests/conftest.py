@@ -110,9 +110,8 @@ def eager_module() -> Iterator[None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    peak = [f"{resource.getrusage(who).ru_maxrss / 1e6:.1f} GB" for who in (
-        resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    getattr(session.config, "workeroutput", _peaks)["this process"] = "{} (its largest child {})".format(*peak)
+    peak = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
+    getattr(session.config, "workeroutput", _peaks)["this process"] = peak
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, where that is installed

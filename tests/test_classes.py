@@ -18,10 +18,8 @@ from melgan_tf.config import presets
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.mel_dataset import class_probabilities, labeled_batches
 from melgan_tf.errors import UsageError
-from melgan_tf.inference import vocoder as vocoders
 from melgan_tf.inference.generate import write_sounds
 from melgan_tf.inference.html_page import listening_page
-from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models import sound_task
@@ -198,22 +196,6 @@ def test_a_wrong_valid_folder_is_refused_before_anything_is_made(run, tmp_path):
     ended = invoke("train", run.parent / "sounds", "--valid", tmp_path / "none", "--run-dir", tmp_path / "run")
     ended.one_line("--valid", "does not exist", code=2)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_exports_take_the_label(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(vocoders, "GriffinLim", lambda: GriffinLim(iterations=1))
-    ended = invoke("export", run, "--out", tmp_path / "model", "--vocoder", "griffin-lim")
-    assert ended.code == 0, ended.stderr
-    report = json.loads((tmp_path / "model" / "1" / "export_report.json").read_text())
-    assert report["signatures"]["generate"]["inputs"] == ["label", "noise"]
-    assert report["signatures"]["sample"]["inputs"] == ["count", "seed"]
-    assert report["origin"]["classes"] == ["hat", "kick", "snare"]
-    ended = invoke("export", run, "--out", tmp_path / "drums.tflite", "--format", "tflite", "--vocoder",
-                   "griffin-lim")
-    assert ended.code == 0, ended.stderr
-    report = json.loads((tmp_path / "drums.export_report.json").read_text())
-    assert sorted(report["signatures"]["generate"]["inputs"]) == ["label", "noise"]
 
 
 def test_other_classes_than_a_run_began_with_are_refused(run, tmp_path):

@@ -11,7 +11,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from command_line import invoke
 from drums import write_drums
 from tiny_families import compiled, step, task_of, tiny
@@ -182,10 +181,14 @@ def test_it_can_be_evaluated(trained, others, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["saved-model", "tflite"])
 def test_exports_agree_with_keras(trained, tmp_path, kind):
-    """`export` runs what it has written in a process of its own and refuses what differs by more than rounding."""
+    """`export` runs what it has written in a process of its own and refuses what differs by more than rounding.
+
+    Models with classes take a label, too.
+    """
     options = [] if trained.makes == "waveforms" else vocoder_for(trained, tmp_path / "vocoder")
     ended = invoke("export", trained.path, "--out", tmp_path / "export", "--format", kind, *options)
     assert ended.code == 0, ended.stderr
-    receipts = list((tmp_path / "export").rglob("export_report.json"))
-    assert len(receipts) == 1
-    assert tf.io.gfile.exists(str(receipts[0]))
+    receipt, = (json.loads(path.read_text()) for path in (tmp_path / "export").rglob("export_report.json"))
+    classes = list(trained.task.metadata().get("classes", {}))
+    assert receipt["origin"].get("classes", []) == classes
+    assert ("label" in receipt["signatures"].get("generate", {"inputs": []})["inputs"]) == bool(classes)

@@ -9,11 +9,10 @@ import random
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
+import preloaded
 import pytest
 from click.testing import CliRunner
 from eagerly import eagerly
@@ -243,48 +242,44 @@ def command(folder, path):
             *(part for setting in settings for part in ("--set", setting))]
 
 
-def started(folder, path):
-    code = "from melgan_tf.cli.main import main; main()"
-    return subprocess.Popen([sys.executable, "-c", code, *command(folder, path)], text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+def ended(running):
+    """Its exit code, and what it said: on stderr, but for the line of progress that comes every ten seconds."""
+    result = running.ended()
+    lines = result.stderr.splitlines()
+    return result.code, result.stdout, [line for line in lines if not line.startswith(("training: ", "reading "))]
 
 
-def ended(process):
-    """What it said on stdout, and on stderr but for the line of progress that comes every ten seconds."""
-    out, err = process.communicate(timeout=180)
-    return out, [line for line in err.splitlines() if not line.startswith(("training: ", "reading sounds: "))]
-
-
-def stopped(process, path, number, delay):
+def stopped(running, path, number, delay):
     """Sends a signal some time after the first checkpoint that this process wrote."""
     had, deadline = max(store(path).steps(), default=0), time.monotonic() + 90
     while max(store(path).steps(), default=0) <= had:
-        assert process.poll() is None, process.communicate()
+        assert running.process.is_alive(), running.output()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(delay)
-    process.send_signal(number)
-    return ended(process)
+    os.kill(running.process.pid, number)
+    return ended(running)
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(sound_folder, tmp_path):
     whole, path, rng = tmp_path / "whole", tmp_path / "run", random.Random(0)
-    with started(sound_folder, whole) as process:
-        out, err = ended(process)
-        assert (process.returncode, err) == (0, [])
-        assert f"trained {EPOCHS} epochs ({3 * EPOCHS} steps) on 24 sounds" in out
 
-    with started(sound_folder, path) as process:
-        stopped(process, path, signal.SIGKILL, rng.uniform(0, 1))
-        assert process.returncode == -signal.SIGKILL
+    def started(path):
+        return preloaded.start(tmp_path / new_name(), {}, *command(sound_folder, path))
+
+    code, out, err = ended(started(whole))
+    assert (code, err) == (0, [])
+    assert f"trained {EPOCHS} epochs ({3 * EPOCHS} steps) on 24 sounds" in out
+
+    code, *_ = stopped(started(path), path, signal.SIGKILL, rng.uniform(0, 1))
+    assert code == -signal.SIGKILL
     killed_at = store(path).steps()[-1]
     assert killed_at < 3 * EPOCHS
     (path / "checkpoints" / new_name()).write_bytes(b"half")  # had it been killed while writing
 
-    with started(sound_folder, path) as process:
-        out, err = stopped(process, path, signal.SIGINT, rng.uniform(0, 0.3))
-        assert process.returncode == 130
+    code, out, err = stopped(started(path), path, signal.SIGINT, rng.uniform(0, 0.3))
+    assert code == 130
     steps = store(path).steps()[-1]
     assert killed_at < steps < 3 * EPOCHS
     assert f"resuming at step {killed_at}" in out
@@ -292,10 +287,9 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(sound_folder, tmp
                    f"stopped after {steps} steps, saved; to continue: "
                    f"{shlex.join(['melgan-tf', *command(sound_folder, path)])}"]
 
-    with started(sound_folder, path) as process:
-        out, err = ended(process)
-        assert (process.returncode, err) == (0, [])
-        assert f"resuming at step {steps}" in out
+    code, out, err = ended(started(path))
+    assert (code, err) == (0, [])
+    assert f"resuming at step {steps}" in out
     assert_same_end(path, whole, 3 * EPOCHS)
     assert history(path) == history(whole)
     assert len(history(path)) == EPOCHS
