@@ -175,6 +175,18 @@ def test_names_are_those_of_the_current_folder(put, tmp_path, monkeypatch):
         assert len(clips([Path("../") / folder / "a.wav"], RATE, None)[0]) == ord(folder) * 100
 
 
+def test_names_of_any_bytes_and_length(tmp_path):
+    """Paths of 3,900 bytes that are not UTF-8 and contain line breaks."""
+    folder = tmp_path
+    while len(os.fsencode(folder)) < 3_600:
+        folder /= "\u97f3" * 80
+        folder.mkdir()
+    paths = [folder / (os.fsdecode(b"\xff\n\xe9") * 60 + f"{number}.wav") for number in range(12)]
+    for number, path in enumerate(paths):
+        path.write_bytes(encoded(noise(100 + number)))
+    assert [len(clip) for clip in clips(paths, RATE, None)] == list(range(100, 112))
+
+
 def test_closed_standard_streams(put):
     path = put(encoded(noise(500)))
     program = ("import os, sys\nfor stream in (0, 1, 2): os.close(stream)\nfrom melgan_tf.audio import isolated\n"

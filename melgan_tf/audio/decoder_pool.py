@@ -292,7 +292,7 @@ class _Worker:
 
     def _send(self, value: dict[str, Any]) -> bool:
         try:
-            self.socket.sendall(json.dumps(value).encode() + b"\n")
+            self.socket.sendall(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
         except OSError:
             return False
         return True

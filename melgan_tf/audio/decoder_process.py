@@ -65,7 +65,7 @@ class _Orders:
                 return None
             self._received += content
         line, _, self._received = self._received.partition(b"\n")
-        return json.loads(line)
+        return json.loads(line.decode("utf-8", "surrogatepass"))  # names of files need not be UTF-8
 
 
 def _answer(function: Callable[..., Any], arguments: dict[str, Any], megabytes: int, outbox: wire.Outbox
