@@ -85,7 +85,7 @@ def _listed(counts: Counter[str]) -> str:
 
 #: The kinds: their module, and how many tries a full run takes.
 KINDS = {"sounds": ("damaged_sounds", 20_000), "bits": ("flipped_bits", 3_000), "kills": ("kills", 60),
-         "servers": ("hostile_servers", 80), "files": ("hostile_files", 300)}
+         "servers": ("hostile_servers", 80), "files": ("hostile_files", 120)}
 
 if __name__ == "__main__":
     main()
