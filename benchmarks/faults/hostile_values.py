@@ -33,7 +33,7 @@ def mutated(record: Any, rng: np.random.Generator) -> tuple[Any, str]:
     for _ in range(int(rng.choice([1, 1, 2, 3]))):
         places = [(parent, key, path) for parent, key, path in _places(changed, "")]
         parent, key, path = places[rng.integers(len(places))]
-        value = VALUES[rng.integers(len(VALUES))]
+        value = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
         what = rng.random()
         if what < 0.8:
             parent[key] = value
