@@ -77,10 +77,12 @@ def _wav(data: bytes) -> str:
         outer, inner = struct.unpack_from("<QQ", data, 20)
         at = data.find(b"data", 36)
         data = data[:at + 4] + struct.pack("<I", min(inner, 2**32 - 1)) + data[at + 8:]
-    elif outer == 2**32 - 1 and data[36:44] == b"data" + b"\xff" * 4:  # written by a program that cannot seek
+    elif data[36:40] == b"data" and struct.unpack_from(order + "I", data, 40)[0] >= 0x7FFF0000:
+        # written by a program that cannot seek back
         data = data[:len(data) - (len(data) - 44) % max(1, struct.unpack_from("<H", data, 32)[0])]
         outer = len(data) - 8
-        data = data[:40] + struct.pack("<I", len(data) - 44) + data[44:]
+        data = data[:40] + struct.pack(order + "I", len(data) - 44) + data[44:]
+    outer = min(outer, len(data) - 8) if outer >= 0x7FFF0000 else outer
     if outer + 8 > len(data) + 1:
         return "RIFF is longer than the file"
     chunks, wrong = _walk(data, 12, order + "I", min(len(data), outer + 8))
