@@ -160,7 +160,7 @@ def _same(samples: np.ndarray, expected: np.ndarray, content: bytes) -> bool:
     if abs(len(samples) - len(expected)) > _slack(content):
         return False
     added = 0
-    """Whether a sound is the expected one, but for what programs and encoders add or lack at its ends."""
+    if _slack(content) == _SLACK["frames"] and len(samples) > len(expected):  # an encoder's padding, not trimmed
         head = expected[:1024]
         added = min(range(len(samples) - len(expected) + 1), key=lambda at: np.abs(
             samples[at:at + len(head)] - head).sum())
