@@ -70,11 +70,13 @@ def _readers(ours: belongings.Belongings, folder: Path) -> list[Reader]:
         state, meta, _ = CheckpointStore(checkpoints).newest()
         return {**state, "meta": meta}
 
+    known = [key for key in Prepared.open(ours.shards).index if key != "sha256"]  # which only one written now has
+
     def clips() -> Any:
         prepared = Prepared.open(ours.shards)
         found = {f"{number} {sound.name} {sound.label}": samples for number, (sound, samples)
                  in enumerate(prepared.clips())}
-        return {**found, "index": {key: value for key, value in prepared.index.items() if key != "digest"}}
+        return {**found, "index": {key: prepared.index.get(key) for key in known}}
 
     found = [(checkpoints / "step-00000006.npz", checkpoint, [newest, older])] * 4
     found += [(ours.shards / "shard-00002.tfrecord", clips, [clips()])] * 2
