@@ -170,8 +170,6 @@ def _nan(mel: np.ndarray) -> np.ndarray:
     (_nan, ("values that are not finite numbers",)),
     (lambda mel: mel * np.inf, ("values that are not finite numbers",)),
     (lambda mel: mel.astype(np.float64) * 1e300, ("values that are not finite numbers",)),
-    (lambda mel: mel.astype(complex), ("complex128, not numbers",)),
-    (lambda mel: mel.astype("U5"), ("U5, not numbers",)),
     (lambda mel: mel > 0, ("values that are not finite numbers",)),
 ])
 def test_a_mel_that_is_none_is_refused(vocode, make, parts, tmp_path):
@@ -205,7 +203,8 @@ def _cut_archive(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:500])
 
 
-@pytest.mark.parametrize("make", [_objects, _archive, _cut_archive, _cut(3_000), _cut(20), _cut(4),
+@pytest.mark.parametrize("make", [lambda file: np.save(file, a_mel().astype(complex)),
+                                  lambda file: np.save(file, a_mel().astype("U5")), _objects, _archive, _cut_archive, _cut(3_000), _cut(20), _cut(4),
                                   lambda file: file.write_bytes(b""), lambda file: file.write_text("kick\n" * 99)])
 def test_a_damaged_mel_is_one_line(vocode, make, tmp_path):
     make(Path("a.npy"))
