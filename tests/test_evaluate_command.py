@@ -164,3 +164,18 @@ def test_what_does_not_apply_to_a_vocoder_is_refused(tmp_path):
                value if isinstance(value, int) else tmp_path / value).one_line(
             "vocoder-16k is a vocoder itself", f"remove {option}", code=2)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["sounds"]
+
+
+@pytest.mark.parametrize("option", ["--json", "--markdown"])
+def test_a_dash_is_standard_output_which_then_has_nothing_else(evaluated, folders, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    ended = invoke("evaluate", folders / "generated", "--reference", folders / "reference", "--train",
+                   folders / "train", option, "-")
+    written = (evaluated[1] / ("a.json" if option == "--json" else "a.md")).read_text()
+    assert (ended.code, ended.stdout, ended.stderr) == (0, written, "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [("--png", "-"), ("--json", "-", "--markdown", "-")])
+def test_standard_output_takes_one_text(folders, options):
+    invoke("evaluate", folders / "generated", "--reference", folders / "reference", *options).one_line("-", code=2)

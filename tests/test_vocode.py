@@ -204,7 +204,8 @@ def _cut_archive(file: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda file: np.save(file, a_mel().astype(complex)),
-                                  lambda file: np.save(file, a_mel().astype("U5")), _objects, _archive, _cut_archive, _cut(3_000), _cut(20), _cut(4),
+                                  lambda file: np.save(file, a_mel().astype("U5")), _objects, _archive, _cut_archive,
+                                  _cut(3_000), _cut(20), _cut(4),
                                   lambda file: file.write_bytes(b""), lambda file: file.write_text("kick\n" * 99)])
 def test_a_damaged_mel_is_one_line(vocode, make, tmp_path):
     make(Path("a.npy"))

@@ -14,6 +14,7 @@ from melgan_tf.errors import UsageError
 
 #: Name of the class of sounds that are not in a sub-folder.
 UNLABELED = "unlabelled"
+_MAX_WEIGHT = 1e9  # in a mixture
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ class Classes:
             >>> Classes({"kick": 3, "snare": 1}).label("kick=3, snare=1").tolist()
             [0.75, 0.25]
         """
-        names, vector = self.names, np.zeros(len(self), np.float32)
+        names, vector = self.names, np.zeros(len(self))
         if text in names:  # whatever is in it
             vector[names.index(text)] = 1.0
-            return vector
+            return vector.astype(np.float32)
         known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
         part = re.compile(rf"\s*(?:({known})|([^,=]*?))\s*(?:=([^,]*))?(?:,|$)")
         position = 0
@@ -72,7 +73,7 @@ class Classes:
                 raise UsageError(f"--label {text!r}: {self._unknown(found[2] if found else text[position:])}")
             vector[names.index(found[1])] += 1.0 if found[3] is None else _weight(found[3].strip(), text)
             position = found.end() + (not found[0].endswith(","))
-        return vector / vector.sum()
+        return (vector / vector.sum()).astype(np.float32)
 
     def _unknown(self, name: str) -> str:
         close = difflib.get_close_matches(name, self.names, n=1)
@@ -114,6 +115,6 @@ def _weight(text: str, whole: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise UsageError(f"--label {whole!r}: weight {text!r} must be a positive number")
+    if not 0 < value < _MAX_WEIGHT:
+        raise UsageError(f"--label {whole!r}: weight {text!r} must be a positive number below {_MAX_WEIGHT:g}")
     return value

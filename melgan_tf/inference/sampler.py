@@ -16,6 +16,7 @@ from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.exportable import Signature
 from melgan_tf.inference.renderer import GriffinLim, Renderer
+from melgan_tf.storage.arrays import finite_array
 
 if TYPE_CHECKING:
     from melgan_tf.inference.long_sounds import Length
@@ -101,7 +102,11 @@ class Sampler:
         """Noise ``(batch, noise_dim)`` -> ``audio`` ``(batch, samples)`` and ``mel`` ``(batch, frames, mel_bins)``.
 
         With classes, label ``(batch, classes)`` has the weights of the classes of each sound; rows sum to 1.
+
+        Raises:
+            UsageError: an input is missing, has another shape, or a value that is not finite.
         """
+        require_inputs(self.input_signature(None), noise=noise, label=label)
         mel = self.mel(noise, label)
         return {"audio": self.render(mel), "mel": mel}
 
@@ -247,6 +252,23 @@ class Sampler:
         padded = {name: np.asarray(value, np.float32)[last] for name, value in inputs.items()}
         made = {**self.make_batch(*map(tf.constant, padded.values())), **padded}
         return {name: np.asarray(value)[:count] for name, value in made.items()}
+
+
+def require_inputs(specs: dict[str, tf.TensorSpec], **inputs: Any) -> None:
+    """Checks the inputs of a call, except where it is traced.
+
+    Args:
+        specs: of the inputs by name.
+        inputs: the values by name.
+
+    Raises:
+        UsageError: one is missing, has another shape, or a value that is not finite.
+    """
+    for name, spec in specs.items():
+        if not tf.is_symbolic_tensor(inputs[name]):
+            values = finite_array(inputs[name], f"the {name}")
+            if not spec.shape.is_compatible_with(values.shape):
+                raise UsageError(f"the {name} has shape {values.shape}: give {spec.shape}")
 
 
 def draw_classes(uniform: tf.Tensor, shares: np.ndarray) -> tf.Tensor:

@@ -70,6 +70,8 @@ class SoundModel:
         """
         if text is None:
             return None
+        if not isinstance(text, str):
+            raise UsageError(f"label is {text!r}: give the name of a class, or a mixture as text")
         if not self.sampler.classes:
             raise UsageError(f"a model of preset {self.config.preset!r} has no classes: remove --label {text}")
         return self.sampler.classes.label(text)
@@ -101,7 +103,7 @@ class SoundModel:
             >>> mt.load("pretrained:drums").generate(2, seed=1)["audio"].shape
             (2, 8000)
         """
-        _require(count, seed)
+        _require(count, seed, start)
         wanted, length = self.label(label), self.sampler.length(seconds, loop)
         with (progress or Progress()).task("generating", count, "sounds") as advance:
             if length is None:
@@ -249,8 +251,7 @@ class SoundModel:
         return sound_exportable(self, fixed, quantize, seconds)
 
 
-def _require(count: int, seed: int) -> None:
-    if count < 1:
-        raise UsageError(f"count is {count}: give 1 or more")
-    if not 0 <= seed < 2**63:
-        raise UsageError(f"seed is {seed}: give 0 to {2**63 - 1}")
+def _require(count: int, seed: int, start: int = 0) -> None:
+    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("start", start, 0)):
+        if not isinstance(value, int | np.integer) or not least <= value < 2**63:
+            raise UsageError(f"{name} is {value!r}: give a whole number from {least} to {2**63 - 1}")

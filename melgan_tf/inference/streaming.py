@@ -55,9 +55,11 @@ class StreamingVocoder:
         """Takes the next frames ``(frames, mel_bins)``; returns the samples that are complete, possibly none.
 
         Raises:
-            UsageError: a value is not finite; the stream goes on as if it had not been given.
+            UsageError: another shape, or a value is not finite; the stream goes on as if it had not been given.
         """
         mel = finite_array(mel, "the mel")
+        if mel.ndim != 2 or self._kept is not None and self._kept.shape[1] != mel.shape[1]:
+            raise UsageError(f"the mel has shape {mel.shape}: give (frames, mel_bins), the same bins every time")
         self._kept = mel if self._kept is None else np.concatenate([self._kept, mel])
         return self._render(len(self._kept) - self.context)
 

@@ -155,7 +155,10 @@ def finite_array(values: object, name: str) -> np.ndarray:
         >>> finite_array([1, 2], "a mel").dtype.name
         'float32'
     """
-    values = np.asarray(values)
+    try:
+        values = np.asarray(values)
+    except ValueError:
+        raise UsageError(f"{name} has rows of different lengths: give an array") from None
     if values.dtype.kind not in "biuf":
         raise UsageError(f"{name} is of type {str(values.dtype)[:80]}: give numbers")
     with np.errstate(over="ignore"):

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from melgan_tf.inference.exportable import Signature
 from melgan_tf.inference.long_sounds import Length
-from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sampler import Sampler, require_inputs
 from melgan_tf.models.sequence_gan.config import STEP_FRAMES
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS
 from melgan_tf.models.sequence_gan.noise import SequenceNoise
@@ -71,6 +71,7 @@ class SequenceSampler(Sampler):
     def __call__(self, noise: tf.Tensor, style: tf.Tensor) -> dict[str, tf.Tensor]:
         """``noise`` and ``style`` ``(batch, steps + 2 * CONTEXT_STEPS, ...)`` -> ``audio`` ``(batch, samples)`` and
         ``mel`` ``(batch, 16 * steps, mel_bins)``."""
+        require_inputs(self.input_signature(None), noise=noise, style=style)
         mel = self.mel(noise, style)
         return {"audio": self.render(mel), "mel": mel}
 
