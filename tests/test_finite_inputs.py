@@ -19,7 +19,7 @@ from melgan_tf.storage.arrays import finite_array
 
 
 @pytest.mark.parametrize(("values", "told"), [
-    ([1, np.nan, np.inf], r"the mel contains 2 of 3 values .* the first \(nan\) at \[1\]"),
+    ([1, np.nan, np.inf], r"contains 2 of 3 values .* the first \(nan\) at \[1\]"),
     (np.float64(1e300), r"the first \(inf\) at \[\]"), (np.ones(2, complex), "of type complex128: give numbers"),
     (["a"], "of type <U1"), (None, "of type object"), ([[1, 2], [3]], "rows of different lengths")])
 def test_what_is_no_finite_number_is_named(values, told):
@@ -44,7 +44,8 @@ def sampler():
 
 @pytest.mark.parametrize(("noise", "told"), [
     (np.full((1, 20), np.nan), "the noise contains 20 of 20 values that are not finite"),
-    (np.zeros((1, 3)), r"the noise has shape \(1, 3\): give \(None, 20\)"), (np.zeros(20), r"the noise has shape \(20,")])
+    (np.zeros((1, 3)), r"the noise has shape \(1, 3\): give \(None, 20\)"),
+    (np.zeros(20), r"the noise has shape \(20,")])
 def test_noise_is_checked(sampler, noise, told):
     with pytest.raises(UsageError, match=told):
         sampler(noise)
@@ -70,7 +71,8 @@ def test_a_tiny_weight_alone_is_the_whole():
 
 @pytest.mark.parametrize(("command", "option"), [
     (("prepare", "sounds", "out"), "--seconds"), (("prepare", "sounds", "out"), "--fade"),
-    (("generate", "pretrained:drums", "--out", "out"), "--seconds"), (("train", "sounds", "--run-dir", "out"), "--wait"),
+    (("generate", "pretrained:drums", "--out", "out"), "--seconds"),
+    (("train", "sounds", "--run-dir", "out"), "--wait"),
     (("vocode", "a.wav", "--out", "out"), "--chunk-seconds")])
 def test_lengths_of_time_are_finite(command, option):
     for value in ("nan", "inf"):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"step-(\d+)\.npz")
 
 State = dict[str, np.ndarray]
-Shapes = Mapping[str, tuple[int, ...]]
+Shapes = Mapping[str, tuple[int, ...] | None]
 
 _NAMES_DIGEST = "variables"  # in the record of a checkpoint; those of version 0.1 have none
 
@@ -127,7 +127,7 @@ def load(path: Path, shapes: Shapes | None = None) -> tuple[State, dict[str, Any
     Args:
         path: the file.
         shapes: of the variables that are needed, as `variable_shapes` returns them: the others are only verified. A
-            checkpoint of step 0 may have only some of their networks.
+            checkpoint of step 0 may have only some of their networks. None stands for any shape.
 
     Returns:
         The variables and the record.
@@ -184,7 +184,7 @@ def _fitting(path: Path, headers: Mapping[str, Header], step: int, shapes: Shape
     for name in wanted:
         if name not in headers:
             raise MelGANError(f"checkpoint {path.name} does not fit the model: {name} is missing")
-        if headers[name].shape != shapes[name]:
+        if shapes[name] not in (None, headers[name].shape):
             raise MelGANError(f"checkpoint {path.name} does not fit the model: {name} has shape {headers[name].shape}, "
                               f"not {shapes[name]}")
     return wanted

@@ -19,7 +19,7 @@ from melgan_tf.data.mel_dataset import steps_per_epoch
 from melgan_tf.errors import UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
-from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, restore, variable_shapes
+from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, named_variables, restore
 from melgan_tf.storage.run_directory import RunDirectory, conflicts, versions
 from melgan_tf.training import callbacks as cb
 from melgan_tf.training import loop
@@ -204,7 +204,7 @@ class _Session:
 
     def _found(self) -> State | None:
         """The newest checkpoint, if there is one, and its step."""
-        found = self.store.newest(variable_shapes(**self.model.parts()))
+        found = self.store.newest(dict.fromkeys(named_variables(self.model.parts())))
         if found is None:
             return None
         state, meta, damaged = found
