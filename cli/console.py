@@ -177,6 +177,7 @@ class OneLineErrors(click.Group):
             except SystemExit as end:
                 if own_process:
                     signals.exit_code = _exit_code(end.code)
+                    atexit.register(signals.ignore)
                 leave(end.code)
             except BaseException:
                 if not _cannot_exit_normally():

@@ -180,24 +180,34 @@ def test_training_saves_when_its_terminal_is_closed(tmp_path):
     assert len(CheckpointStore(run / "checkpoints").steps()) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_a_destructor_would_swallow_comes_again(number):
-    code = f"""
-import os, time, click
+#: A command of a test's own, in a process of its own.
+_COMMAND = """
+import atexit, os, signal, time, click
 from melgan_tf.cli.console import OneLineErrors
 class Swallows:
     def __del__(self):
-        os.kill(os.getpid(), {int(number)})
+        os.kill(os.getpid(), int(os.environ["NUMBER"]))
         [None for _ in range(1_000)]
 @click.group(cls=OneLineErrors)
 def main():
     pass
 @main.command()
-def work():
+def swallow():
     Swallows()
+    time.sleep(60)
+@main.command()
+def end():
+    atexit.register(os.kill, os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), int(os.environ["NUMBER"]))
     time.sleep(60)
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code, "work"], capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["swallow", "end"])
+def test_no_signal_is_lost_in_a_destructor_or_comes_too_late_to_be_ignored(number, command):
+    done = subprocess.run([sys.executable, "-c", _COMMAND, command], capture_output=True, text=True, timeout=30,
+                          check=False, env={**os.environ, "NUMBER": str(int(number))})
     name = "interrupted" if number == signal.SIGINT else "stopped by SIGTERM"
     assert (done.returncode, done.stderr) == (128 + number, f"melgan-tf: {name}\n")

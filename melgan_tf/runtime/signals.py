@@ -69,6 +69,11 @@ class StopSignals:
         if self._outer:
             self._outer.received = self._outer.received or self.received
 
+    def ignore(self) -> None:
+        """Ignores the signals to the end of the process, where Python would restore what they do by default."""
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.exit_code is not None:
             os._exit(self.exit_code)
