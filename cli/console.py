@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from melgan_tf import storage
-from melgan_tf.errors import MelGANError
+from melgan_tf.errors import MelGANError, ShownStream, redacted, visible
 from melgan_tf.progress import Progress
 from melgan_tf.runtime.signals import Stopped, StopSignals
 
@@ -49,7 +50,7 @@ class ConsoleProgress(Progress):
         if self._bars is None or (self.results_apart and not err):
             tell(text, err)
         else:  # above the bars
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(_one_line(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def task(self, description: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
@@ -67,12 +68,15 @@ class ConsoleProgress(Progress):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                   TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("{task.fields[rate]}", markup=False), TimeElapsedColumn(), TextColumn("eta"),
+                   TimeRemainingColumn())
         started = time.perf_counter()
-        with Bars(*columns, console=Console(file=_Unfailing(sys.stderr)), transient=True,
+        screen = _Unfailing(getattr(sys.stderr, "stream", sys.stderr))  # bars consist of control sequences
+        with Bars(*columns, console=Console(file=screen), transient=True,
                   redirect_stdout=not self.results_apart) as bars:
-            task = bars.add_task(description, total=total, completed=done, rate="")
+            _prepare_streams()  # rich has replaced them
+            task = bars.add_task(_one_line(description), total=total, completed=done, rate="")
             self._bars = bars
             count = 0
 
@@ -129,7 +133,7 @@ class _Unfailing:
 
 def tell(text: str, err: bool = True) -> None:
     """Prints a line beside the work, to stderr or stdout, if that can be written to."""
-    click.echo(text, file=_Unfailing(sys.stderr if err else sys.stdout))
+    click.echo(_one_line(text), file=_Unfailing(sys.stderr if err else sys.stdout))
 
 
 def format_duration(seconds: float) -> str:
@@ -141,7 +145,7 @@ def format_duration(seconds: float) -> str:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A plain text table; columns of numbers to the right."""
-    cells = [list(map(str, headers)), *[list(map(str, row)) for row in rows]]
+    cells = [[visible(redacted(str(cell))) for cell in row] for row in (headers, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
     numeric = [all(_is_number(row[i]) for row in cells[1:]) for i in range(len(headers))]
 
@@ -160,6 +164,20 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def echo_line(text: str, err: bool = False) -> None:
+    """Print one line of results; line breaks in names are escaped."""
+    click.echo(_one_line(text), err=err)
+
+
+def _one_line(text: str) -> str:
+    return visible(redacted(text), keep="\t")
+
+
+def json_text(value: object) -> str:
+    """JSON that is valid and may be shown on a terminal: ASCII without control characters."""
+    return json.dumps(value, indent=2).replace("\x7f", r"\u007f")
+
+
 class OneLineErrors(click.Group):
     """Ends every foreseen failure with one line on stderr and its exit code; ``--debug`` shows the traceback.
 
@@ -169,7 +187,7 @@ class OneLineErrors(click.Group):
     def main(self, *args: object, **kwargs: object) -> NoReturn:
         if kwargs.pop("standalone_mode", True) is False:
             return super().main(*args, standalone_mode=False, **kwargs)
-        _replace_closed_streams()
+        _prepare_streams()
         own_process = not args and kwargs.get("args") is None  # the arguments are those of the process
         with StopSignals(_stop) as signals, _nothing_swallows(signals) if own_process else contextlib.nullcontext():
             try:
@@ -266,11 +284,14 @@ def _cannot_exit_normally() -> bool:
     return False
 
 
-def _replace_closed_streams() -> None:
-    """Opens streams that the caller closed (``2>&-``), so that the next file that is opened is not taken for it."""
+def _prepare_streams() -> None:
+    """Makes stdout and stderr escape what could control a terminal, whoever writes to them (see `ShownStream`).
+
+    Opens those that the caller closed (``2>&-``), so that the next file that is opened is not taken for them.
+    """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  for as long as the process lives
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115  for as long as the process lives
+        setattr(sys, name, stream if isinstance(stream, ShownStream) else ShownStream(stream))
 
 
 def _debugging() -> bool:

@@ -8,7 +8,7 @@ import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.cli.console import ConsoleProgress, echo_line
 from melgan_tf.inference.output_folder import FileNames, Part, has_only_other_parts
 
 
@@ -71,5 +71,5 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
     if not quiet and not made:
         click.echo(f"no sounds are left for shard {part} of {count} sounds, as {out / names.record} says")
     elif not quiet:
-        click.echo(f"{made} {'loops' if loop else 'sounds'}{each}{whole} in {out}, their spectrograms in "
+        echo_line(f"{made} {'loops' if loop else 'sounds'}{each}{whole} in {out}, their spectrograms in "
                    f"{out / names.picture}; to hear them: {out / names.page}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from melgan_tf import exports
 from melgan_tf.cli import options
-from melgan_tf.cli.console import table
+from melgan_tf.cli.console import json_text, table
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.run_directory import RunDirectory
@@ -29,7 +28,7 @@ def command(path: Path, as_json: bool) -> None:
     """
     description = _describe(path) if path.exists() else _card(str(path))
     if as_json:
-        click.echo(json.dumps(description, indent=2, ensure_ascii=False))
+        click.echo(json_text(description))
         return
     kind = description.pop("kind")
     click.echo(table((kind, str(path)), list(_rows(description))))

@@ -13,7 +13,7 @@ import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress, table
+from melgan_tf.cli.console import ConsoleProgress, echo_line, table
 from melgan_tf.data.clips import Long, SampleFormat
 from melgan_tf.data.prepare import PrepareResult
 from melgan_tf.data.prepare_beam import Pipeline
@@ -63,9 +63,9 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
                              fresh=fresh, runner=pipeline, progress=ConsoleProgress(quiet))
     if quiet:
         for item in result.skipped():
-            click.echo(f"skipped {item.name}: {item.reason}", err=True)
+            echo_line(f"skipped {item.name}: {item.reason}", err=True)
         for line in note_lines(result.noted()):
-            click.echo(line, err=True)
+            echo_line(line, err=True)
     else:
         _report(result)
 
@@ -96,9 +96,9 @@ def _report(result: PrepareResult) -> None:
             *(("skipped", files, reason) for reason, files in sorted(counts.reasons.items()))]
     click.echo(table(("files", "number", "what"), [(a, f"{b:,}", c) for a, b, c in rows]))
     for item in result.skipped():
-        click.echo(f"skipped {item.name}: {item.reason}")
+        echo_line(f"skipped {item.name}: {item.reason}")
     for line in note_lines(result.noted()):
-        click.echo(line)
+        echo_line(line)
     for number, what in ((counts.silent, "silent clips skipped"), (counts.duplicates, "duplicate clips skipped"),
                          (counts.clipped, "clips with samples clipped to full scale (--format float32 keeps them)"),
                          (sum(result.ignored.values()), f"other files ignored: {_extensions(result.ignored)}")):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 
 import click
 
+from melgan_tf.cli.console import json_text
 from melgan_tf.config import presets, to_dict
 
 
@@ -15,7 +15,7 @@ from melgan_tf.config import presets, to_dict
 def command(name: str | None) -> None:
     """List the presets; with a NAME, show that one as JSON, ready to be edited and given to `train --config`."""
     if name:
-        click.echo(json.dumps(to_dict(presets.get(name)), indent=2))
+        click.echo(json_text(to_dict(presets.get(name))))
         return
     width = max(map(len, presets.names())) + 2
     for known in presets.names():

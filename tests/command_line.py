@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import resource
 import subprocess
 import sys
@@ -72,6 +73,25 @@ def python(*arguments: object, file_limit: int | None = None, **popen: object) -
     done = subprocess.run([sys.executable, *map(str, arguments)], env=environment, preexec_fn=limit, check=False,
                           text=True, **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | popen))
     return Ended(done.returncode, done.stdout or "", done.stderr or "")
+
+
+def in_terminal(script: str, folder: Path, stdout_too: bool = True, **environment: str) -> tuple[str, str]:
+    """What a Python program shows on 80 columns of terminal, and what a file took that stdout was sent to."""
+    ours, theirs = pty.openpty()
+    with open(folder / "stdout", "w+") as file, os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen([sys.executable, "-c", script], stdin=theirs, stderr=theirs,
+                                   stdout=theirs if stdout_too else file,
+                                   env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment})
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := screen.read(65_536):
+                shown += chunk
+        except OSError:  # the other end is closed
+            pass
+        process.wait()
+        file.seek(0)
+        return shown.decode(), file.read()
 
 
 def write_sounds(folder: Path, count: int = 16) -> Path:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from command_line import GRIFFIN_LIM, invoke, program, trained_once, write_sounds
+from command_line import GRIFFIN_LIM, in_terminal, invoke, program, trained_once, write_sounds
 
 from melgan_tf.cli import console
 from melgan_tf.config import presets
@@ -152,27 +150,8 @@ progress.line("after")
 """
 
 
-def in_terminal(stdout_too: bool, tmp_path: Path, **environment: str) -> tuple[str, str]:
-    """What 80 columns of terminal show, and what a file took that stdout was sent to."""
-    ours, theirs = pty.openpty()
-    with open(tmp_path / "stdout", "w+") as file, os.fdopen(ours, "rb", buffering=0) as screen:
-        process = subprocess.Popen([sys.executable, "-c", _BARS], stdin=theirs, stderr=theirs,
-                                   stdout=theirs if stdout_too else file,
-                                   env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment})
-        os.close(theirs)
-        shown = b""
-        try:
-            while chunk := screen.read(65_536):
-                shown += chunk
-        except OSError:  # the other end is closed
-            pass
-        assert process.wait() == 0
-        file.seek(0)
-        return shown.decode(), file.read()
-
-
 def test_in_a_terminal_lines_appear_above_the_bar(tmp_path):
-    screen, _ = in_terminal(True, tmp_path)
+    screen, _ = in_terminal(_BARS, tmp_path)
     assert "\x1b[" in screen
     assert "5/10" in screen
     assert "Loss_D: 1.3854 [bold]" + "x" * 100 in screen  # neither read as markup nor broken into two lines
@@ -181,7 +160,7 @@ def test_in_a_terminal_lines_appear_above_the_bar(tmp_path):
 
 
 def test_results_sent_to_a_file_do_not_end_on_the_screen(tmp_path):
-    screen, file = in_terminal(False, tmp_path)
+    screen, file = in_terminal(_BARS, tmp_path, stdout_too=False)
     assert file == "[0/3]\tLoss_D: 1.3854 [bold]" + "x" * 100 + "\nprinted\nafter\n"
     assert "5/10" in screen
     assert "warning: mind the gap" in screen
@@ -189,7 +168,7 @@ def test_results_sent_to_a_file_do_not_end_on_the_screen(tmp_path):
 
 
 def test_a_terminal_that_can_do_nothing_gets_plain_lines(tmp_path):
-    screen, _ = in_terminal(True, tmp_path, TERM="dumb")
+    screen, _ = in_terminal(_BARS, tmp_path, TERM="dumb")
     assert "\x1b" not in screen
     assert "warning: mind the gap" in screen
 

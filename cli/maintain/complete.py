@@ -67,7 +67,7 @@ def main(name: str, data: Path, valid: Path, steps: int, run_dir: Path, hold: fl
     restore(state, encoder=model.encoder.variables)
     figures = {"train": measure_reconstruction(task, task.sounds),
                "valid": measure_reconstruction(task, task.validation_sounds)}
-    progress.line(json.dumps(figures, indent=1))
+    click.echo(json.dumps(figures, indent=1))
     weights.package_training_weights(name, state, step, out)
     weights.write_card(name, {**card, "training": {
         "steps": step, "discriminator_steps": recorder.discriminator_steps or step, "data": card["data"],

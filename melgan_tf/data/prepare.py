@@ -273,7 +273,7 @@ def task_arguments(found: SoundFile | Skipped, file: Path, settings: dict[str, A
     """Return the arguments of `clips_of`; None if there is nothing to decode."""
     if isinstance(found, Skipped):
         return None
-    return {"path": str(file), "name": found.name, "label": found.label, "settings": settings}
+    return {"path": storage.address(file), "name": found.name, "label": found.label, "settings": settings}
 
 
 def add_result(shard: ShardWriter, entry: Entry, result: Any) -> bool:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from melgan_tf import storage
 from melgan_tf.audio import decoder_pool
 from melgan_tf.data import prepare, shards
 from melgan_tf.data.journal import Journal
@@ -107,7 +108,7 @@ class _OnBeam(prepare.Preparation):
         repeated = (files | "clips" >> beam.FlatMap(_occurrences) | "by samples" >> beam.GroupByKey()
                     | "repeated" >> beam.FlatMap(_repeats))
         ({"files": files | "shard of file" >> beam.Map(lambda file: (file.shard, file)), "repeated": repeated}
-         | "by shard" >> beam.CoGroupByKey() | "write" >> beam.Map(_write, out=str(self.out)))
+         | "by shard" >> beam.CoGroupByKey() | "write" >> beam.Map(_write, out=storage.address(self.out)))
         try:
             with _unlogged(), muted():  # the runner's own processes write to stderr, too
                 state = pipeline.run().wait_until_finish()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from melgan_tf.errors import visible
 from melgan_tf.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _resized(values: np.ndarray, axis: int, length: int) -> np.ndarray:
 
 
 def _shortened(title: str, width: int) -> str:
-    text, most = " ".join(str(title).split()), max(4, int(width / _CHARACTER_WIDTH))
+    text, most = visible(" ".join(str(title).split())), max(4, int(width / _CHARACTER_WIDTH))
     return text if len(text) <= most else text[:most - 2].rstrip() + ".."
 
 

@@ -74,7 +74,8 @@ def _(source: str | Path, reference: str | Path, train: str | Path | None = None
     real, train_set = (_load_one_shots(folder, generated.sample_rate, seconds, progress) if folder else None
                    for folder in (reference, train))
     require_enough("real", len(real), halved=not train_set)
-    return _compare(generated, real, train_set, seed, {"folder": str(source), **_folders(reference, train)}, progress)
+    folders = {"folder": storage.recorded(source), **_folders(reference, train)}
+    return _compare(generated, real, train_set, seed, folders, progress)
 
 
 @evaluate.register(Vocoder)
@@ -162,4 +163,4 @@ def _require_disjoint(reference: str | Path, **folders: str | Path | None) -> No
 
 
 def _folders(reference: str | Path, train: str | Path | None) -> dict[str, Any]:
-    return {"reference": str(reference), "train": str(train) if train else None}
+    return {"reference": storage.recorded(reference), "train": storage.recorded(train) if train else None}

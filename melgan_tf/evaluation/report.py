@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import UsageError, markdown_text
 from melgan_tf.evaluation.memorization import Memorization
 from melgan_tf.evaluation.per_class import ClassMetrics
 from melgan_tf.evaluation.tables import Row, Table, metric, number, renamed, rows, to_json
@@ -53,10 +53,11 @@ class Report(ABC):
 
     def markdown(self) -> str:
         """A card: what was evaluated, the conclusion, all tables."""
-        facts = "\n".join(f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in self.metadata.items()
-                          if value is not None)
-        return "\n\n".join(["# Evaluation", f"{self.conclusion[0].upper()}{self.conclusion[1:]}.", facts,
-                            f"{self.header}.", *(table.markdown() for table in self.tables())]) + "\n"
+        facts = "\n".join(f"- {name.replace('_', ' ')}: {markdown_text(_text(value))}"
+                          for name, value in self.metadata.items() if value is not None)
+        conclusion = markdown_text(self.conclusion[0].upper() + self.conclusion[1:])
+        return "\n\n".join(["# Evaluation", f"{conclusion}.", facts, f"{markdown_text(self.header)}.",
+                            *(table.markdown() for table in self.tables())]) + "\n"
 
     def figure(self) -> Figure:
         """A Matplotlib figure of the metrics.

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from melgan_tf.errors import markdown_text
+
 Better = Literal["lower", "higher", "near baseline", "near 0", ""]
 Row = tuple[str, ...]
 
@@ -59,7 +61,7 @@ class Table:
 
     def markdown(self) -> str:
         """The table in Markdown, its title as a heading."""
-        cells = [[cell.replace("|", r"\|") for cell in row] for row in (self.headers, *self.rows)]
+        cells = [list(map(markdown_text, row)) for row in (self.headers, *self.rows)]
         lines = [f"| {' | '.join(row)} |" for row in cells]
         rule = f"| --- |{' ---: |' * (len(self.headers) - 1)}"
-        return "\n".join([f"## {self.title}", "", lines[0], rule, *lines[1:]])
+        return "\n".join([f"## {markdown_text(self.title)}", "", lines[0], rule, *lines[1:]])

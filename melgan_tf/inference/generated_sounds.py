@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +12,7 @@ from melgan_tf.audio.wav import encode_wav
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import mel_image
+from melgan_tf.errors import html_text
 
 #: Sounds that a notebook shows; their bytes become part of the page.
 SHOWN = 16
@@ -63,7 +63,7 @@ def _figure(title: str, audio: np.ndarray, picture: np.ndarray, sample_rate: int
 
     png = io.BytesIO()
     imsave(png, picture, format="png")
-    return (f"<figure style=\"margin:0\"><figcaption>{html.escape(title)}</figcaption>"
+    return (f"<figure style=\"margin:0\"><figcaption>{html_text(title)}</figcaption>"
             f"<img alt=\"mel spectrogram\" style=\"width:100%;height:96px\" "
             f"src=\"{_data('image/png', png.getvalue())}\">"
             f"<audio controls style=\"width:100%;height:32px\" "

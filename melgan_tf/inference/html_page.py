@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 from urllib.parse import quote
+
+from melgan_tf.errors import html_text
 
 _STYLE = """
 body { background: #15151a; color: #d8d8e0; font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
@@ -31,16 +32,16 @@ def listening_page(record: dict[str, Any], picture: str, of: int | None = None) 
     count = len(record["sounds"])
     shown = f"{count} sounds" if of in (None, count) else f"the first {count} of {of} sounds"
     about = f"{shown}, preset {record['preset']}, {record['sample_rate']} Hz"
-    parts = [f"<h2>{html.escape(label)}</h2>" * bool(label) + "<section>" + "".join(map(_player, sounds)) + "</section>"
+    parts = [f"<h2>{html_text(label)}</h2>" * bool(label) + "<section>" + "".join(map(_player, sounds)) + "</section>"
              for label, sounds in sorted(groups.items())]
     return ("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
             "<meta name=\"viewport\" content=\"width=device-width\">"
-            f"<title>{html.escape(about)}</title><style>{_STYLE}</style></head>\n<body><h1>{html.escape(about)}</h1>\n"
+            f"<title>{html_text(about)}</title><style>{_STYLE}</style></head>\n<body><h1>{html_text(about)}</h1>\n"
             f"<img src=\"{quote(picture)}\" alt=\"mel spectrograms of the sounds, time to the right\">\n"
             + "\n".join(parts) + "\n</body></html>\n")
 
 
 def _player(sound: dict[str, Any]) -> str:
-    file = quote(sound["file"])
-    return (f"<figure><figcaption>{html.escape(sound['file'])}</figcaption>"
+    file = quote(sound["file"], errors="replace")
+    return (f"<figure><figcaption>{html_text(sound['file'])}</figcaption>"
             f"<audio controls preload=\"none\" src=\"{file}\"></audio></figure>")

@@ -8,7 +8,7 @@ from typing import Literal
 
 import keras
 
-from melgan_tf import weights
+from melgan_tf import storage, weights
 from melgan_tf.config.registry import build_network
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import UsageError
@@ -78,4 +78,4 @@ def load_sound_model(source: str | Path, checkpoint: Literal["last", "best"] = "
         restore(found, encoder=network.variables)
         return network
 
-    return SoundModel(sampler, config, step, digest(state), str(source), load_encoder)
+    return SoundModel(sampler, config, step, digest(state), storage.recorded(source), load_encoder)

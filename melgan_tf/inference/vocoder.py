@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from melgan_tf import storage
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
@@ -209,7 +210,7 @@ def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last
                                variable_shapes(generator=model.variables))
     restore(state, generator=model.variables)
     model = model.folded() if hasattr(model, "folded") else model
-    return Vocoder(model, config, str(source), meta["step"], digest(state))
+    return Vocoder(model, config, storage.recorded(source), meta["step"], digest(state))
 
 
 def vocoder_for(audio: AudioConfig) -> Renderer:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.errors import MelGANError, ShownStream, UsageError
 
 
 def lazy_attributes(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
@@ -101,7 +101,7 @@ def mute() -> None:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
         os.close(devnull)
-        sys.stderr = python_stderr
+        sys.stderr = ShownStream(python_stderr)
 
 
 @contextlib.contextmanager

@@ -5,12 +5,14 @@ The functions of `melgan_tf.storage.paths` are available here: ``storage.path``,
 
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.paths import (
+    address,
     check_lease,
     fetch,
     is_remote,
     local,
     needs_hard_exit,
     path,
+    recorded,
     remove_tree,
     server_side_copy,
     sizes,
@@ -19,5 +21,6 @@ from melgan_tf.storage.paths import (
 from melgan_tf.storage.registry import SCHEMES
 from melgan_tf.storage.temporaries import temporary_folder
 
-__all__ = ["SCHEMES", "StorageError", "check_lease", "fetch", "is_remote", "local", "needs_hard_exit", "path",
+__all__ = ["SCHEMES", "StorageError", "address", "check_lease", "fetch", "is_remote", "local", "needs_hard_exit",
+           "path", "recorded",
            "remove_tree", "server_side_copy", "sizes", "temporary_folder", "uploading"]

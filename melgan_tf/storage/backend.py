@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import errno
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ S3_LIMITS = {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "2", "S3_CONNECT_
              "S3_REQUEST_TIMEOUT_MSEC": "10000"}
 
 NO_BUCKET = "the bucket does not exist: create it, or give another"
+#: The largest files that are read, by their extension: a file of another size is not what it is taken for.
+_MAX_BYTES = {".json": 64 << 20, ".npz": 4 << 30, ".tfrecord": 16 << 30}
+_MAX_SOUND_BYTES = 4 << 30
+_MAX_REASON = 300  # characters
 _SETTINGS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE, AWS_REGION, S3_ENDPOINT",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "TF_AZURE_STORAGE_KEY",
@@ -47,13 +52,13 @@ class BackendError(Exception):
     """An operation that failed once.
 
     Attributes:
-        reason: one line for the error message.
+        reason: one line for the error message; what servers and libraries say is cut to a length.
         retryable: whether another attempt may succeed.
     """
 
     def __init__(self, reason: str, retryable: bool) -> None:
-        super().__init__(reason)
-        self.reason, self.retryable = reason, retryable
+        self.reason, self.retryable = " ".join(reason[:_MAX_REASON].split()), retryable
+        super().__init__(self.reason)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,34 @@ class FileInfo:
     st_size: int
     st_mtime_ns: int
     is_folder: bool = False
+
+
+def size_limit(name: str) -> int:
+    """The most bytes that a file of that name may have.
+
+    Examples:
+        >>> size_limit("index.json") >> 20, size_limit("kick.wav") >> 20
+        (64, 4096)
+    """
+    return _MAX_BYTES.get(os.path.splitext(name)[1].lower(), _MAX_SOUND_BYTES)
+
+
+def require_size(name: str, size: int, file: Path) -> None:
+    """Check before a download that the file is not too large.
+
+    Args:
+        name: of the remote file, with its extension.
+        size: bytes, as the storage says.
+        file: where it is to be.
+
+    Raises:
+        BackendError: it is larger than any such file.
+        OSError: there is no room for it.
+    """
+    if size > (limit := size_limit(name)):
+        raise BackendError(f"it has {size} bytes, more than the {limit >> 20} MiB that such a file may have", False)
+    if size > shutil.disk_usage(file.parent).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Lease(Protocol):

@@ -21,7 +21,7 @@ from typing import Any
 
 import google_crc32c
 
-from melgan_tf.errors import MelGANError
+from melgan_tf.errors import MelGANError, UsageError, is_redacted, redacted_address, split_query
 from melgan_tf.storage.backend import Backend, BackendError, FileInfo, Lease
 from melgan_tf.storage.registry import SCHEMES, connections
 from melgan_tf.storage.temporaries import temporary_folder
@@ -55,6 +55,21 @@ def path(place: str | os.PathLike | RemotePath) -> Any:
     return RemotePath(str(place)) if is_remote(place) else Path(place)
 
 
+def address(place: str | os.PathLike | RemotePath) -> str:
+    """Return a location as text for another process: unlike `str`, with what gives access to a remote one."""
+    return place.full if isinstance(place, RemotePath) else str(place)
+
+
+def recorded(place: str | os.PathLike | RemotePath) -> str:
+    """Return a location as it is written into records: without secrets.
+
+    Examples:
+        >>> recorded("https://host/kick.wav?token=0123"), recorded("sounds")
+        ('https://host/kick.wav?***', 'sounds')
+    """
+    return redacted_address(str(place))
+
+
 def needs_hard_exit() -> bool:
     """Whether Python's normal exit would abort, as it does once tensorflow-io's file systems have been used."""
     return connections.needs_hard_exit
@@ -65,7 +80,8 @@ class RemotePath:
     """A remote file or folder, with those methods of `pathlib.Path` that this package uses.
 
     Args:
-        uri: ``scheme://bucket/key``; a trailing slash is ignored.
+        uri: ``scheme://bucket/key``; a trailing slash is ignored. User, password, query and fragment are used, but
+            never shown: `str` and `repr` have ``***`` in their place.
         info: its metadata, if known already.
 
     Raises:
@@ -73,31 +89,47 @@ class RemotePath:
     """
 
     def __init__(self, uri: str, info: FileInfo | None = None) -> None:
-        scheme, _, rest = uri.partition("://")
-        self.scheme, self._rest, self.known_info = scheme.lower(), rest.rstrip("/"), info
+        named, query = split_query(uri)
+        self.scheme, self.known_info = named.partition("://")[0].lower(), info
+        self._rest, self._query = named.partition("://")[2].rstrip("/"), query
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self._rest}"
+        return redacted_address(self.full)
 
     def __repr__(self) -> str:
         return f"RemotePath({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, RemotePath) and str(self) == str(other)
+        return isinstance(other, RemotePath) and self.full == other.full
 
     def __lt__(self, other: RemotePath) -> bool:
-        return str(self) < str(other)
+        return self.full < other.full
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        return hash(self.full)
 
     def __truediv__(self, name: str) -> RemotePath:
-        return RemotePath(f"{self}/{name}")
+        return self._with(f"{self._rest}/{name}")
+
+    def _with(self, rest: str) -> RemotePath:
+        """Another place in the same storage; what gives access to one (``?token=...``) often does to the other."""
+        return RemotePath(f"{self.scheme}://{rest}{self._query}")
+
+    @property
+    def full(self) -> str:
+        """The address with its secrets, for other processes; `str` has none of them."""
+        return f"{self.scheme}://{self._rest}{self._query}"
 
     @property
     def uri(self) -> str:
-        """The URI as backends expect it: a bucket alone ends in a slash."""
-        return str(self) if "/" in self._rest else f"{self}/"
+        """The URI as backends expect it, with its secrets: a bucket alone ends in a slash.
+
+        Raises:
+            UsageError: its secrets are unknown, because it comes from a record.
+        """
+        if is_redacted(self.full):
+            raise UsageError(f"{self} stands for an address whose secrets were not recorded: give the full one again")
+        return self.full if "/" in self._rest or self._query else f"{self.full}/"
 
     @property
     def backend(self) -> Backend:
@@ -110,8 +142,7 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        name = self._rest.rpartition("/")[2]
-        return name.partition("?")[0] if self.scheme.startswith("http") else name
+        return self._rest.rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
@@ -119,12 +150,12 @@ class RemotePath:
 
     @property
     def parent(self) -> RemotePath:
-        return RemotePath(f"{self.scheme}://{self._rest.rpartition('/')[0] or self._rest}")
+        return self._with(self._rest.rpartition("/")[0] or self._rest)
 
     @property
     def parents(self) -> list[RemotePath]:
         parts = self._rest.split("/")
-        return [RemotePath(f"{self.scheme}://{'/'.join(parts[:count])}") for count in range(len(parts) - 1, 0, -1)]
+        return [self._with("/".join(parts[:count])) for count in range(len(parts) - 1, 0, -1)]
 
     def resolve(self) -> RemotePath:
         return self
@@ -165,7 +196,7 @@ class RemotePath:
         """Return the files and sub-folders of a folder with their metadata, requested in parallel."""
         with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
             children = list(self.iterdir())
-            return [RemotePath(str(child), info) for child, info in
+            return [RemotePath(child.full, info) for child, info in
                     zip(children, pool.map(RemotePath.info, children), strict=True) if info]
 
     def head(self, count: int) -> bytes:

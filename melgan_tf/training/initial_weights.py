@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from melgan_tf import weights
+from melgan_tf import storage, weights
 from melgan_tf.config import Config
 from melgan_tf.errors import UsageError
 from melgan_tf.progress import Progress
@@ -69,7 +69,7 @@ def load_initial_weights(source: str | Path, target: Config, progress: Progress 
         state, meta = weights.newest_state(directory, config, "last", progress)
         step, classes = meta["step"], directory.record()["data"].get("classes")
     state = {name: value for name, value in state.items() if name.split("/", 1)[0] in _PARTS}
-    return InitialWeights(str(source), config, state, tuple(classes or ()), step)
+    return InitialWeights(storage.recorded(source), config, state, tuple(classes or ()), step)
 
 
 def apply_initial_weights(initial: InitialWeights, task: Task) -> str:

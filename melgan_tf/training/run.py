@@ -16,7 +16,7 @@ import tensorflow as tf
 from melgan_tf import storage
 from melgan_tf.config import Config, to_dict
 from melgan_tf.data.mel_dataset import steps_per_epoch
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import UsageError, is_redacted, visible
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, named_variables, restore
@@ -103,7 +103,11 @@ def _prepare(config: Config, directory: RunDirectory, fresh: bool, valid: str | 
     if differing := conflicts(config, directory.config()):
         raise UsageError(f"{directory.path} contains a run started with a different configuration "
                          f"({'; '.join(differing)}): give another run directory, or start over with fresh")
-    return directory.record()["data"].get("valid") if valid is None else valid
+    before = directory.record()["data"].get("valid")
+    if valid is None and before and is_redacted(before):
+        raise UsageError(f"the run was started with the validation sounds {before}, whose address was recorded without "
+                         "its secrets: give the full one again (--valid)")
+    return before if valid is None else valid
 
 
 class _Session:
@@ -228,7 +232,8 @@ class _Session:
         resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
                     "replicas": self.plan.strategy.num_replicas_in_sync}
         self.directory.write(self.config, data, resolved)
-        write_text(self.directory.skipped_file, "".join(f"{s.name}\t{s.reason}\n" for s in sounds.skipped))
+        skipped = (f"{visible(item.name)}\t{visible(item.reason)}\n" for item in sounds.skipped)
+        write_text(self.directory.skipped_file, "".join(skipped))
 
     def _origin(self) -> dict[str, Any]:
         """What the run started from; a resumed run keeps what it recorded."""
