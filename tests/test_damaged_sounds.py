@@ -27,6 +27,18 @@ def flac_that_promises_more():
     return bytes(content)
 
 
+def flac_that_promises_less():
+    content = bytearray(encoded(noise(30_000), "FLAC"))
+    content[22:26] = struct.pack(">I", 20_000)
+    return bytes(content)
+
+
+def flac_of_another_rate():
+    content = bytearray(encoded(tone(), "FLAC"))
+    content[18:20] = struct.pack(">H", 48_000 >> 4)
+    return bytes(content)
+
+
 def half(content):
     return content[:len(content) // 2]
 
@@ -62,6 +74,8 @@ UNUSABLE = {
     "truncated CAF": (lambda: half(encoded(tone(), "CAF")), "^truncated"),
     "truncated FLAC": (lambda: half(encoded(noise(30_000), "FLAC")), "some of its 30000 samples"),
     "FLAC that promises more": (flac_that_promises_more, "^damaged or truncated: some of its 30000 samples"),
+    "FLAC that promises less": (flac_that_promises_less, "^damaged: it contains more samples than .* 20000"),
+    "FLAC of another rate": (flac_of_another_rate, "^damaged: its header declares .* Hz, its frames 44100"),
     "truncated Ogg": (lambda: half(encoded(tone(), "OGG", "VORBIS")), "^truncated: its last page is cut"),
     "truncated MP3": (lambda: half(encoded(tone(1.0), "MP3", "MPEG_LAYER_III")),
                       "^truncated: the last of .* frames is cut"),

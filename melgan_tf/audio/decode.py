@@ -21,7 +21,7 @@ import av
 import numpy as np
 import soundfile as sf
 
-from melgan_tf.audio import chunks, mixing, mpeg, ogg
+from melgan_tf.audio import chunks, flac, mixing, mpeg, ogg
 from melgan_tf.audio.headers import Headers, check_rate, parse
 from melgan_tf.audio.pcm import PCM
 from melgan_tf.audio.window import Window
@@ -34,8 +34,6 @@ _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "AL
          "ALAC_16": 16}  # of integers, by libsndfile's names
 _FRAME_BITS = {"u8": 8, "s16": 16, "s32": 32}  # the same, by FFmpeg's names
 _COPIED_BYTES = 1 << 20
-_FLAC_RATES = {1: 88_200, 2: 176_400, 3: 192_000, 4: 8_000, 5: 16_000, 6: 22_050, 7: 24_000, 8: 32_000, 9: 44_100,
-               10: 48_000, 11: 96_000}  # by the code in a frame
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")  # of M4A
 _MAX_LEVEL = 1e6  # +120 dB over full scale: not a sound, but damaged floating-point numbers
 _MAX_UNREAD_BYTES = 1 << 15  # at the end of a file: a buffer of libFLAC, tags
@@ -125,6 +123,7 @@ def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int,
             yield from _channels(part, seconds, about)
     else:
         _check_boxes(file, window)
+        _check_flac(file, window)
         head = window.read(0, 2)
         frames = start > 0 or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
         yield from _decoded(file, seconds, about, info, by_libsndfile=not frames and not info.needs_ffmpeg)
@@ -174,6 +173,14 @@ def _decoded(file: FileIO, seconds: float, about: About, info: Headers, by_libsn
                     return
         file.seek(0)
     yield from _by_ffmpeg(file, about, info)
+
+
+def _check_flac(file: FileIO, window: Window) -> None:
+    """Raise a `DecodeError` if a FLAC file's first frame has another sample rate than its header."""
+    if window.read(0, 4) == b"fLaC":
+        rate, own = int.from_bytes(window.read(18, 3), "big") >> 4, flac.frame_rate(flac.first_frame(window))
+        if own not in (None, rate):
+            raise DecodeError(file.name, f"damaged: its header declares a rate of {rate} Hz, its frames {own} Hz")
 
 
 def _check_boxes(file: FileIO, window: Window) -> None:
@@ -248,7 +255,7 @@ def _checked(file: FileIO, mono: np.ndarray) -> np.ndarray:
 def _check_nothing_follows(file: FileIO, declared: int) -> None:
     """Raise a `DecodeError` for a FLAC file with more samples than its header declares: libsndfile ignores them."""
     unread = os.fstat(file.fileno()).st_size - os.lseek(file.fileno(), 0, os.SEEK_CUR)
-    if unread < _MAX_UNREAD_BYTES:
+    if unread < _MAX_UNREAD_BYTES and not flac.may_have_more(Window(file.fileno(), piece=_HEAD_BYTES), declared):
         return
     file.seek(0)
     with _open_by_ffmpeg(file) as container, contextlib.suppress(av.FFmpegError):  # packets are not decoded
@@ -308,8 +315,6 @@ def _by_ffmpeg(file: FileIO, about: About, info: Headers) -> Iterator[tuple[int,
         failed = False  # whether the last packets could not be decoded
         try:
             for packet in container.demux(stream):
-                if not done and stream.codec_context.name == "flac":
-                    _check_flac_rate(file, bytes(packet), stream.codec_context.sample_rate)
                 try:
                     frames = packet.decode()
                 except av.FFmpegError as error:
@@ -332,12 +337,6 @@ def _by_ffmpeg(file: FileIO, about: About, info: Headers) -> Iterator[tuple[int,
         _check_length(file, container, stream, done, rate, failed)
 
 
-def _check_flac_rate(file: FileIO, frame: bytes, rate: int) -> None:
-    own = _FLAC_RATES.get(frame[2] & 15) if len(frame) > 2 else None
-    if own not in (None, rate):
-        raise DecodeError(file.name, f"damaged: its header declares a sample rate of {rate} Hz, its frames {own} Hz")
-
-
 def _check_frames(file: FileIO, form: str, info: Headers) -> None:
     """Raise a `DecodeError` if not all bytes of MP3 or AAC are frames."""
     if form in ("mp3", "aac") or info.mpeg:
@@ -349,16 +348,16 @@ def _check_frames(file: FileIO, form: str, info: Headers) -> None:
 def _check_length(file: FileIO, container: av.container.InputContainer, stream: av.AudioStream, done: int, rate: int,
                   failed: bool) -> None:
     """Raise a `DecodeError` if not all samples that the header declares were decoded."""
-    declared, flac = 0, container.format.name == "flac"
-    if stream.duration and (flac or "mov" in container.format.name):  # elsewhere FFmpeg has only estimated it
+    declared, exact = 0, container.format.name == "flac"
+    if stream.duration and (exact or "mov" in container.format.name):  # elsewhere FFmpeg has only estimated it
         declared = round(stream.duration * stream.time_base * rate)
-    if declared - done > (0 if flac else _MAX_MISSING_FRAMES):
+    if declared - done > (0 if exact else _MAX_MISSING_FRAMES):
         raise DecodeError(file.name, f"damaged or truncated: only {done} of {declared} samples")
-    if flac and declared and done > declared:
+    if exact and declared and done > declared:
         raise DecodeError(file.name, f"damaged: it contains more samples than the declared {declared}")
     size = os.fstat(file.fileno()).st_size
     tagged = os.pread(file.fileno(), 3, max(0, size - 128)) == b"TAG"
-    if failed and (not done or flac and not declared and not tagged):
+    if failed and (not done or exact and not declared and not tagged):
         raise DecodeError(file.name, f"damaged at {done / rate:.2f} s" if done else
                           "damaged: nothing in it can be decoded")
     if not done and size > _HEAD_BYTES:

@@ -1,0 +1,63 @@
+"""FLAC's own headers of frames: what STREAMINFO says must agree with them; decoders believe either."""
+
+from __future__ import annotations
+
+from melgan_tf.audio.window import Window
+
+_RATES = {1: 88_200, 2: 176_400, 3: 192_000, 4: 8_000, 5: 16_000, 6: 22_050, 7: 24_000, 8: 32_000, 9: 44_100,
+          10: 48_000, 11: 96_000}  # by the code in a frame
+_TAIL = 1 << 15  # bytes at the end of a file that are searched
+
+
+def frame_rate(frame: bytes) -> int | None:
+    """Return the sample rate in a frame's header, Hz; None if it has none."""
+    return _RATES.get(frame[2] & 15) if len(frame) > 3 and frame[0] == 0xFF and frame[1] & 0xFC == 0xF8 else None
+
+
+def first_frame(window: Window) -> bytes:
+    """Return the start of the first frame, behind the blocks of metadata."""
+    position, last = 4, False
+    while not last:
+        head = window.read(position, 4)
+        if len(head) < 4:
+            return b""
+        last, position = head[0] >= 0x80, position + 4 + int.from_bytes(head[1:], "big")
+    return window.read(position, 16)
+
+
+def may_have_more(window: Window, declared: int) -> bool:
+    """Whether something that looks like a frame behind the declared number of samples is near the end of a file."""
+    block, start = int.from_bytes(window.read(8, 2), "big"), max(0, window.size - _TAIL)
+    kind, tail = first_frame(window)[:4], window.read(start, _TAIL)
+    position = tail.find(kind[:2]) if len(kind) == 4 else -1
+    while position >= 0:
+        head = tail[position:position + 16]
+        if len(head) == 16 and head[2] & 15 == kind[2] & 15 and head[3] == kind[3]:
+            number, size = _number(head[4:])
+            if size and number * (1 if head[1] & 1 else block) >= declared and _is_header(head, size):
+                return True
+        position = tail.find(kind[:2], position + 1)
+    return False
+
+
+def _number(coded: bytes) -> tuple[int, int]:
+    """Return the number of a frame or sample, coded like a character of UTF-8, and its bytes; 0 bytes if invalid."""
+    ones = 8 - (coded[0] ^ 0xFF).bit_length()
+    if ones == 0:
+        return coded[0], 1
+    if ones in (1, 8) or any(byte >> 6 != 2 for byte in coded[1:ones]):
+        return 0, 0
+    value = coded[0] & (0x7F >> ones)
+    for byte in coded[1:ones]:
+        value = value << 6 | byte & 0x3F
+    return value, ones
+
+
+def _is_header(head: bytes, size: int) -> bool:
+    end = 4 + size + {6: 1, 7: 2}.get(head[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    crc = 0
+    for byte in head[:end]:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ (7 if crc & 0x80 else 0)) & 0xFF
+    return end < len(head) and crc == head[end]
