@@ -59,11 +59,12 @@ def test_configurations_need_no_tensorflow():
 
 
 @pytest.mark.slow
-def test_one_line_of_python_makes_kicks_without_a_word():
-    """In a process of its own, where TensorFlow would write to stderr, and Keras could take another backend."""
+def test_one_line_of_python_makes_kicks_without_a_word(tmp_path):
+    """In a process of its own, where TensorFlow would write to stderr, and Keras take another backend or layout."""
     code = ("import melgan_tf as mt; mt.SoundModel; "
             "print(mt.load('pretrained:drums').generate(4, seed=1, label='kick')['audio'].shape)")
-    ended = python("-c", code)
+    (tmp_path / "keras.json").write_text('{"floatx": "float16", "image_data_format": "channels_first"}')
+    ended = python("-c", code, env={"KERAS_HOME": str(tmp_path)})
     assert (ended.code, ended.stdout, ended.stderr) == (0, "(4, 8000)\n", "")
     refused = python("-c", code, env={"KERAS_BACKEND": "torch"})
     assert refused.code == 1

@@ -49,10 +49,17 @@ def import_tensorflow() -> None:
     if backend != "tensorflow":
         raise MelGANError(f"KERAS_BACKEND is {backend!r}: melgan-tf needs tensorflow")
     mute_native_logs()
+    chosen = "keras" in sys.modules
     with muted():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
+        if not chosen:  # but what another program left in ~/.keras/keras.json
+            import keras
+
+            keras.config.set_floatx("float32")
+            keras.config.set_epsilon(1e-7)
+            keras.config.set_image_data_format("channels_last")
 
 
 def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False, joining: bool = False) -> None:
