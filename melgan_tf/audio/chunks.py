@@ -210,6 +210,8 @@ class _Walk:
         if is_placeholder(declared) and (declared <= 0 or declared > present):
             if declared == 0 and self._rest(chunk_end, end):  # really empty
                 return
+            if outer is not None and outer - self.window.size > _MAX_MISSING:
+                raise ValueError(f"truncated: only {self.window.size - self.start} of {outer - self.start} bytes")
             sound.length, sound.filled_in = end - position, False
             return
         whole = sound.magic != b"caff" and (outer is None or outer <= self.window.size)

@@ -19,6 +19,7 @@ _KILOBITS = {  # by (version is MPEG-1, layer)
     (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)}
 _MAX_DIFFERENCE = 1  # encoders do not agree whether the frame that holds the number of frames counts
 _MAX_LEADING_ZEROS = 1 << 16
+_MAX_ZEROS = 128  # behind frames that nothing counts
 _MAX_LEFTOVER = 2048  # bytes behind all the frames that a header declares: less than two frames
 
 
@@ -73,9 +74,9 @@ def damage(window: Window, lenient: bool = False) -> str:
     declared = _declared_frames(window.read(start, length)) if frame is _mpeg_frame else None
     frames, end, reason = _walk(window, start, frame, kind)
     if declared is None:  # as many zeros as a frame has bytes could have been one
-        few = window.ends_harmlessly(end, max(0, end - start) // max(1, frames))
+        few = window.ends_harmlessly(end, min(_MAX_ZEROS, max(0, end - start) // max(1, frames) - 1))
         return "" if few or lenient and reason.startswith("truncated") else reason
-    if reason and not window.ends_harmlessly(end) and (frames <= declared or window.size - end >= _MAX_LEFTOVER):
+    if reason and (frames - 1 < declared or not window.ends_harmlessly(end) and window.size - end >= _MAX_LEFTOVER):
         return reason
     if abs(frames - 1 - declared) > _MAX_DIFFERENCE:
         return f"damaged: {frames - 1} frames, not the {declared} of its header"
