@@ -69,7 +69,7 @@ def _judge(name: str, url: str, command: tuple, ended: commands.Ended, place: Pa
         "a secret is printed" if _SECRET in ended.stdout + ended.stderr else "") or (
         "a secret is written" if _SECRET in written else "") or (
         "a local file was read" if "root:" in ended.stdout + ended.stderr + written else "")
-    if not fault and ended.code == 0 and not name.startswith(("good", "GET is another")):
+    if not fault and ended.code == 0 and not name.startswith(("good", "GET is another", "changed", "no such date")):
         fault = "kept"
     if fault:
         outcome.failed(fault, name, command=" ".join(map(str, command)), url=url, code=ended.code,
