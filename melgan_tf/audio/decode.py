@@ -21,7 +21,7 @@ import av
 import numpy as np
 import soundfile as sf
 
-from melgan_tf.audio import chunks, flac, mixing, mpeg, ogg
+from melgan_tf.audio import chunks, flac, mixing, mp4, mpeg, ogg
 from melgan_tf.audio.headers import Headers, check_rate, parse
 from melgan_tf.audio.pcm import PCM
 from melgan_tf.audio.window import Window
@@ -34,7 +34,6 @@ _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "AL
          "ALAC_16": 16}  # of integers, by libsndfile's names
 _FRAME_BITS = {"u8": 8, "s16": 16, "s32": 32}  # the same, by FFmpeg's names
 _COPIED_BYTES = 1 << 20
-_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")  # of M4A
 _MAX_LEVEL = 1e6  # +120 dB over full scale: not a sound, but damaged floating-point numbers
 _MAX_UNREAD_BYTES = 1 << 15  # at the end of a file: a buffer of libFLAC, tags
 _MAX_MISSING_FRAMES = 2304  # of lossy codecs, whose encoders add and trim a few frames at either end
@@ -122,8 +121,8 @@ def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int,
         with _part(file, start, window.size) as part:
             yield from _channels(part, seconds, about)
     else:
-        _check_boxes(file, window)
-        _check_flac(file, window)
+        if reason := mp4.damage(window) or flac.damage(window):
+            raise DecodeError(file.name, reason)
         head = window.read(0, 2)
         frames = start > 0 or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
         yield from _decoded(file, seconds, about, info, by_libsndfile=not frames and not info.needs_ffmpeg)
@@ -173,31 +172,6 @@ def _decoded(file: FileIO, seconds: float, about: About, info: Headers, by_libsn
                     return
         file.seek(0)
     yield from _by_ffmpeg(file, about, info)
-
-
-def _check_flac(file: FileIO, window: Window) -> None:
-    """Raise a `DecodeError` if a FLAC file's first frame has another sample rate than its header."""
-    if window.read(0, 4) == b"fLaC":
-        rate, own = int.from_bytes(window.read(18, 3), "big") >> 4, flac.frame_rate(flac.first_frame(window))
-        if own not in (None, rate):
-            raise DecodeError(file.name, f"damaged: its header declares a rate of {rate} Hz, its frames {own} Hz")
-
-
-def _check_boxes(file: FileIO, window: Window) -> None:
-    """Raise a `DecodeError` if a file of boxes (M4A) is cut, or something else follows them."""
-    position = 0
-    if window.read(4, 4) not in _FIRST_BOXES:
-        return
-    while len(head := window.read(position, 16)) >= 8 and all(byte >= 32 for byte in head[4:8]):
-        length = int.from_bytes(head[:4], "big")
-        length = int.from_bytes(head[8:], "big") if length == 1 else length or window.size - position
-        if length < 8:
-            break
-        position += length
-    if position > window.size:
-        raise DecodeError(file.name, f"truncated: only {window.size} of {position} bytes")
-    if not window.ends_harmlessly(position):
-        raise DecodeError(file.name, f"damaged: no box at byte {position}")
 
 
 class _Stream(sf.SoundFile):

@@ -9,12 +9,17 @@ _RATES = {1: 88_200, 2: 176_400, 3: 192_000, 4: 8_000, 5: 16_000, 6: 22_050, 7: 
 _TAIL = 1 << 15  # bytes at the end of a file that are searched
 
 
-def frame_rate(frame: bytes) -> int | None:
-    """Return the sample rate in a frame's header, Hz; None if it has none."""
-    return _RATES.get(frame[2] & 15) if len(frame) > 3 and frame[0] == 0xFF and frame[1] & 0xFC == 0xF8 else None
+def damage(window: Window) -> str:
+    """Return what is wrong if a FLAC file's first frame has another sample rate than its header; otherwise ""."""
+    frame = _first_frame(window) if window.read(0, 4) == b"fLaC" else b""
+    if len(frame) < 4 or frame[0] != 0xFF or frame[1] & 0xFC != 0xF8:
+        return ""
+    rate = int.from_bytes(window.read(18, 3), "big") >> 4
+    own = _RATES.get(frame[2] & 15, rate)
+    return "" if own == rate else f"damaged: its header declares a rate of {rate} Hz, its frames {own} Hz"
 
 
-def first_frame(window: Window) -> bytes:
+def _first_frame(window: Window) -> bytes:
     """Return the start of the first frame, behind the blocks of metadata."""
     position, last = 4, False
     while not last:
@@ -28,7 +33,7 @@ def first_frame(window: Window) -> bytes:
 def may_have_more(window: Window, declared: int) -> bool:
     """Whether something that looks like a frame behind the declared number of samples is near the end of a file."""
     block, start = int.from_bytes(window.read(8, 2), "big"), max(0, window.size - _TAIL)
-    kind, tail = first_frame(window)[:4], window.read(start, _TAIL)
+    kind, tail = _first_frame(window)[:4], window.read(start, _TAIL)
     position = tail.find(kind[:2]) if len(kind) == 4 else -1
     while position >= 0:
         head = tail[position:position + 16]
