@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import re
 import struct
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 import soundfile as sf
+from sound_formats import write_by_ffmpeg
 
 from melgan_tf.audio import read as audio
 from melgan_tf.errors import DecodeError
@@ -33,19 +32,9 @@ def encoded(samples, fmt="WAV", subtype="PCM_16", rate=RATE, endian=None):
     return file.getvalue()
 
 
-def by_ffmpeg(path, samples, codec, container, sample_format, rate=RATE, options=None, muxer=None):
+def by_ffmpeg(path, samples, codec, container, sample_format, rate=RATE, muxer=None):
     """Writes a mono sound file by FFmpeg and returns its bytes."""
-    kind = {"s16": np.int16, "s16p": np.int16, "s32": np.int32, "fltp": np.float32}[sample_format]
-    scale = 1 if kind == np.float32 else 2.0 ** (8 * np.dtype(kind).itemsize - 1)
-    values = (samples * scale).astype(kind)
-    with av.open(str(path), "w", format=container, options=muxer or {}) as out:
-        stream = out.add_stream(codec, rate=rate, options=options or {})
-        stream.codec_context.format, stream.codec_context.layout = sample_format, "mono"
-        for start in range(0, len(values), 1024):
-            frame = av.AudioFrame.from_ndarray(values[None, start:start + 1024], format=sample_format, layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
+    write_by_ffmpeg(str(path), samples, codec, container, sample_format, rate, muxer or {})
     return path.read_bytes()
 
 

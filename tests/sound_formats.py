@@ -94,11 +94,17 @@ def encode(name: str, samples: np.ndarray, rate: int = 48_000) -> bytes:
         return file.getvalue()
     if wanted.by == "hand":
         return flac(samples, wanted.arguments[0], rate)
-    codec, container, sample_format = wanted.arguments
+    write_by_ffmpeg(file, samples, *wanted.arguments, rate, {"strict": "experimental"})
+    return file.getvalue()
+
+
+def write_by_ffmpeg(file: io.BytesIO | str, samples: np.ndarray, codec: str, container: str, sample_format: str,
+                    rate: int, muxer: dict[str, str]) -> None:
+    """Writes a mono sound file."""
     kind = {"s16": np.int16, "s16p": np.int16, "s32": np.int32, "fltp": np.float32}[sample_format]
     values = samples if kind == np.float32 else integers(samples, 8 * np.dtype(kind).itemsize).astype(kind)
     options = {"bits_per_raw_sample": "32"} if kind == np.int32 else {}
-    with av.open(file, "w", format=container, options={"strict": "experimental"}) as out:
+    with av.open(file, "w", format=container, options=muxer) as out:
         stream = out.add_stream(codec, rate=rate, options=options)
         stream.codec_context.format, stream.codec_context.layout = sample_format, "mono"
         for start in range(0, len(values), 1024):
@@ -106,7 +112,6 @@ def encode(name: str, samples: np.ndarray, rate: int = 48_000) -> bytes:
             frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    return file.getvalue()
 
 
 def integers(samples: np.ndarray, bits: int) -> np.ndarray:

@@ -31,14 +31,6 @@ TINY = [{"mel_bins": 5, "ratios": (4, 2), "channels": 3, "residual_layers": 2},
         {"mel_bins": 4, "ratios": (2, 7, 2), "channels": 2, "residual_layers": 3}]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def give_weights(convolutions, module, rng, gain):
     """The same random weights to both."""
     torch_melgan.randomize(module, rng, gain)

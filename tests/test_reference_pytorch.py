@@ -12,6 +12,7 @@ from melgan_tf.storage.run_directory import with_training
 from melgan_tf.training import optimizers
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # two libraries that fight for the same cores are slower
 nn = torch.nn
 
 STEPS = 10
@@ -81,15 +82,6 @@ def torch_training(generator, discriminator, data, noise):
         metrics.append([(loss_real + loss_fake).item(), loss_g.item(),
                         *(value.mean().item() for value in (judged, before, after))])
     return np.array(metrics)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Two libraries that fight for the same cores are slower than one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

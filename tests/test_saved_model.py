@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 from bare_process import SERVER, run_bare, worst
 from command_line import contents, invoke
-from tiny_vocoders import sound_model
 
 from melgan_tf.config import presets, to_dict
 from melgan_tf.dsp import spectral
@@ -24,28 +23,17 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def model():
-    return sound_model()
-
-
-@pytest.fixture(scope="session")
-def expected(model) -> dict[str, np.ndarray]:
-    """Twenty sounds of seed 5 as `generate` makes them."""
-    return model.sampler.generate(5, 20)
-
-
-@pytest.fixture(scope="session")
-def base(model, tmp_path_factory) -> Path:
+def base(exported_model, tmp_path_factory) -> Path:
     """A model's base path with version 1."""
     path = tmp_path_factory.mktemp("saved") / "drums"
-    export(model, path)
+    export(exported_model, path)
     return path
 
 
 @pytest.fixture(scope="session")
-def served(base, expected, tmp_path_factory) -> dict[str, np.ndarray]:
+def served(base, exported_sounds, tmp_path_factory) -> dict[str, np.ndarray]:
     """The results of version 1 in a process with neither Keras nor this package."""
-    return run_bare(SERVER, base / "1", tmp_path_factory.mktemp("served"), **expected)
+    return run_bare(SERVER, base / "1", tmp_path_factory.mktemp("served"), **exported_sounds)
 
 
 def test_saved_model_has_the_layout_of_a_server(base):
@@ -71,28 +59,28 @@ def test_signatures_are_those_promised(base):
     assert (sample["seed"].dtype, sample["count"].dtype) == (tf.int64, tf.int32)
 
 
-def test_a_server_makes_the_models_sounds(served, expected):
+def test_a_server_makes_the_models_sounds(served, exported_sounds):
     """Of any batch, and by seed: a seed means the same here, there and on the command line."""
     for batch in (1, 3):
-        assert worst(served[f"batch {batch}/mel"], expected["mel"][:batch]) < 1e-4
-        assert worst(served[f"batch {batch}/audio"], expected["audio"][:batch]) < 1e-3
+        assert worst(served[f"batch {batch}/mel"], exported_sounds["mel"][:batch]) < 1e-4
+        assert worst(served[f"batch {batch}/audio"], exported_sounds["audio"][:batch]) < 1e-3
     for name in ("audio", "mel"):
         np.testing.assert_array_equal(served[f"default/{name}"], served[f"batch 3/{name}"])
-    assert worst(served["sample/mel"], expected["mel"]) < 1e-4
-    assert worst(served["sample/audio"], expected["audio"]) < 1e-3
-    assert worst(served["sample one/audio"], expected["audio"][:1]) < 1e-3
+    assert worst(served["sample/mel"], exported_sounds["mel"]) < 1e-4
+    assert worst(served["sample/audio"], exported_sounds["audio"]) < 1e-3
+    assert worst(served["sample one/audio"], exported_sounds["audio"][:1]) < 1e-3
 
 
-def test_analyze_is_the_package_own_mel(served, expected):
+def test_analyze_is_the_package_own_mel(served, exported_sounds):
     for batch in (1, 3):
-        mel = spectral.mel_spectrogram(tf.constant(expected["audio"][:batch]), SEED.audio).numpy()
+        mel = spectral.mel_spectrogram(tf.constant(exported_sounds["audio"][:batch]), SEED.audio).numpy()
         assert worst(served[f"analyze {batch}/mel"], mel) < 1e-5
 
 
-def test_receipt_of_a_saved_model(base, model):
+def test_receipt_of_a_saved_model(base, exported_model):
     receipt = json.loads((base / "1/export_report.json").read_text())
     config = json.loads((base / "1/assets.extra/config.json").read_text())
-    origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": model.weights, "noise_dim": 20,
+    origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": exported_model.weights, "noise_dim": 20,
               "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000,
               "vocoder": {"name": "griffin-lim", "iterations": 1}}
     assert receipt["origin"] == origin

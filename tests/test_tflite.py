@@ -27,22 +27,11 @@ slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def model():
-    return sound_model()
-
-
-@pytest.fixture(scope="session")
-def expected(model) -> dict[str, np.ndarray]:
-    """Twenty sounds of seed 5 as `generate` makes them."""
-    return model.sampler.generate(5, 20)
-
-
-@pytest.fixture(scope="session")
-def converted(model, tmp_path_factory):
+def converted(exported_model, tmp_path_factory):
     """Makes the file of a quantization when it is first asked for."""
     folder = tmp_path_factory.mktemp("tflite")
     return functools.cache(lambda quantize: Path(
-        export(model, folder / f"{quantize}.tflite", "tflite", quantize=quantize).path))
+        export(exported_model, folder / f"{quantize}.tflite", "tflite", quantize=quantize).path))
 
 
 def model_of(path: Path) -> schema.ModelT:
@@ -51,15 +40,16 @@ def model_of(path: Path) -> schema.ModelT:
 
 @slow
 @EACH
-def test_tflite_runs_without_tensorflow_and_agrees(converted, quantize, expected, tmp_path):
-    made = run_bare(PHONE, converted(quantize), tmp_path, noise=expected["noise"])
+def test_tflite_runs_without_tensorflow_and_agrees(converted, quantize, exported_sounds, tmp_path):
+    made = run_bare(PHONE, converted(quantize), tmp_path, noise=exported_sounds["noise"])
     tolerance = FIXED_TOLERANCE[quantize]
     assert set(made) == ({"mel/mel", "generate/mel", "generate/audio"} if quantize == "none" else {"mel/mel"})
     scale = "loudest" if quantize == "int8" else "own"
-    assert worst(made["mel/mel"], expected["mel"], scale) < 2 * tolerance["mel"]  # not the sounds that export checked
+    # not the sounds that export checked
+    assert worst(made["mel/mel"], exported_sounds["mel"], scale) < 2 * tolerance["mel"]
     if quantize == "none":
         np.testing.assert_array_equal(made["generate/mel"], made["mel/mel"])
-        assert worst(made["generate/audio"], expected["audio"]) < 1e-3
+        assert worst(made["generate/audio"], exported_sounds["audio"]) < 1e-3
 
 
 @slow
@@ -95,18 +85,18 @@ def test_tflite_has_builtin_operations_only_and_fixed_shapes(converted, quantize
 
 @slow
 @EACH
-def test_tflite_stores_weights_as_asked(converted, quantize, model):
+def test_tflite_stores_weights_as_asked(converted, quantize, exported_model):
     """By the size of the file: weights of 4, 2, 1 and 1 bytes, and for "none" phase retrieval besides."""
-    weights = sum(int(np.prod(variable.shape)) for variable in model.sampler.generator.variables)
+    weights = sum(int(np.prod(variable.shape)) for variable in exported_model.sampler.generator.variables)
     least, most = {"none": (4, 20), "float16": (2, 2.5), "dynamic": (1, 1.5), "int8": (1, 1.5)}[quantize]
     assert least < converted(quantize).stat().st_size / weights < most
 
 
 @slow
 @EACH
-def test_metadata_and_receipt_of_a_file(converted, quantize, model):
+def test_metadata_and_receipt_of_a_file(converted, quantize, exported_model):
     path = converted(quantize)
-    origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": model.weights, "noise_dim": 20,
+    origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": exported_model.weights, "noise_dim": 20,
               "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "quantize": quantize,
               "vocoder": {"name": "griffin-lim", "iterations": 1}}
     read = tflite_metadata.read(path)
@@ -136,11 +126,11 @@ def test_an_operation_that_tflite_lacks_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_options_of_other_models_are_refused(model, tmp_path):
+def test_options_of_other_models_are_refused(exported_model, tmp_path):
     with pytest.raises(UsageError, match="--quantize int4: use one of none, float16, dynamic, int8"):
-        export(model, tmp_path / "out", "tflite", quantize="int4")
+        export(exported_model, tmp_path / "out", "tflite", quantize="int4")
     with pytest.raises(UsageError, match="window of 2.0 seconds is for vocoders"):
-        export(model, tmp_path / "out", "tflite", seconds=2.0)
+        export(exported_model, tmp_path / "out", "tflite", seconds=2.0)
     assert list(tmp_path.iterdir()) == []
 
 

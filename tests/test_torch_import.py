@@ -35,14 +35,6 @@ OTHERS = [{"mel_bins": 7, "ratios": (3, 5), "channels": 2, "residual_layers": 1}
           {"mel_bins": 20, "ratios": (2,) * 8, "channels": 1, "residual_layers": 1}]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def model_of(seed=0, **arguments):
     model = torch_melgan.Generator(**arguments).eval()
     torch_melgan.randomize(model, np.random.default_rng(seed))

@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 class Sounds(list):
     """What a run learned from, as far as `train` prints it."""
 
-    skipped = ()
+    skipped = sounds = ()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import weight_norm
 
 _SLOPE = 0.2
+torch.set_num_threads(1)  # two libraries that fight for the same cores are slower
 
 
 def _conv(*args: int, **options: int) -> nn.Module:

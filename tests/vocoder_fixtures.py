@@ -1,4 +1,4 @@
-"""What the tests of vocoders share: tiny ones as runs and as the package's own, and the command that renders."""
+"""What the tests of vocoders and exports share: tiny models, as runs and as the package's own, and `vocode`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 from command_line import Ended, invoke
-from tiny_vocoders import VOCODERS, ship, tiny, write_run
+from tiny_vocoders import VOCODERS, ship, sound_model, tiny, write_run
 
 from melgan_tf.config import presets
 from melgan_tf.inference import vocoder as vocoders
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.inference.vocoder import Vocoder, load_vocoder
 
 
@@ -27,6 +29,18 @@ def vocoder_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def loaded(vocoder_runs: dict[str, Path]) -> dict[str, Vocoder]:
     """The vocoders of these runs, each loaded and traced once."""
     return {name: load_vocoder(vocoder_runs[name]) for name in VOCODERS}
+
+
+@pytest.fixture(scope="session")
+def exported_model() -> SoundModel:
+    """What is exported in every way."""
+    return sound_model()
+
+
+@pytest.fixture(scope="session")
+def exported_sounds(exported_model: SoundModel) -> dict[str, np.ndarray]:
+    """Twenty sounds of seed 5 as `generate` makes them with it."""
+    return exported_model.sampler.generate(5, 20)
 
 
 @pytest.fixture
