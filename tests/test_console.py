@@ -216,7 +216,7 @@ def test_info_tells_what_regenerates_a_wav(run, tmp_path):
     values = json.loads(invoke("info", tmp_path / "out/seed3-0001.wav", "--json").stdout)
     weights = json.loads((tmp_path / "out/sounds.json").read_text())["weights"]
     assert values == {"kind": "generated WAV", "made_by": "melgan-tf", "weights": weights, "step": 6, "seed": 3,
-                      "index": 1}
+                      "index": 1, "source": "run", "normalized": True, "vocoder": "griffin-lim"}
 
 
 @pytest.mark.parametrize(("gpus", "left"), [(0, "SystemExit"), (1, "SystemExit"), (2, "at once")])
