@@ -33,6 +33,12 @@ def flac_that_promises_less():
     return bytes(content)
 
 
+def flac_whose_last_frame_goes_beyond():
+    content = bytearray(encoded(noise(30_000), "FLAC"))
+    content[22:26] = struct.pack(">I", 29_900)
+    return bytes(content)
+
+
 def flac_of_another_rate():
     content = bytearray(encoded(tone(), "FLAC"))
     content[18:20] = struct.pack(">H", 48_000 >> 4)
@@ -74,6 +80,7 @@ UNUSABLE = {
     "truncated CAF": (lambda: half(encoded(tone(), "CAF")), "^truncated"),
     "truncated FLAC": (lambda: half(encoded(noise(30_000), "FLAC")), "some of its 30000 samples"),
     "FLAC that promises more": (flac_that_promises_more, "^damaged or truncated: some of its 30000 samples"),
+    "FLAC whose last frame goes beyond": (flac_whose_last_frame_goes_beyond, "^damaged: it contains more samples"),
     "FLAC that promises less": (flac_that_promises_less, "^damaged: it contains more samples than .* 20000"),
     "FLAC of another rate": (flac_of_another_rate, "^damaged: its header declares .* Hz, its frames 44100"),
     "truncated Ogg": (lambda: half(encoded(tone(), "OGG", "VORBIS")), "^truncated: its last page is cut"),
@@ -120,6 +127,12 @@ def test_truncated_m4a(put, tmp_path):
     refused(put(content[:len(content) * 3 // 4]), "^truncated: only .* bytes")
     content = by_ffmpeg(tmp_path / "x.m4a", tone(1.0), "aac", "ipod", "fltp")  # its index is at the end
     refused(put(half(content)), "^truncated")
+
+
+@pytest.mark.parametrize(("box", "parent"), [("mdhd", "mdia"), ("hdlr", "mdia"), ("stts", "stbl"), ("stbl", "minf")])
+def test_m4a_that_has_lost_a_box(put, tmp_path, box, parent):
+    content = by_ffmpeg(tmp_path / "x.m4a", tone(1.0), "aac", "ipod", "fltp")
+    refused(put(content.replace(box.encode(), b"\x7f\xff\xff\xff", 1)), f"^damaged: its box {parent} has no {box}")
 
 
 def test_m4a_of_which_nothing_is_left(put, tmp_path):

@@ -234,8 +234,9 @@ def _check_nothing_follows(file: FileIO, declared: int) -> None:
     file.seek(0)
     with _open_by_ffmpeg(file) as container, contextlib.suppress(av.FFmpegError):  # packets are not decoded
         stream = next(iter(container.streams.audio), None)
-        last = max((packet.pts or 0 for packet in container.demux(stream)), default=0) if stream else 0
-        if last and last * stream.time_base * stream.rate >= declared:
+        packets = container.demux(stream) if stream else ()
+        end = max(((packet.pts or 0) + (packet.duration or 0) for packet in packets), default=0)
+        if end and round(end * stream.time_base * stream.rate) > declared:
             raise DecodeError(file.name, f"damaged: it contains more samples than the declared {declared}")
 
 

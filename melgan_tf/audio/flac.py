@@ -31,7 +31,7 @@ def _first_frame(window: Window) -> bytes:
 
 
 def may_have_more(window: Window, declared: int) -> bool:
-    """Whether something that looks like a frame behind the declared number of samples is near the end of a file."""
+    """Whether something near the end of a file looks like a frame that goes beyond the declared number of samples."""
     block, start = int.from_bytes(window.read(8, 2), "big"), max(0, window.size - _TAIL)
     kind, tail = _first_frame(window)[:4], window.read(start, _TAIL)
     position = tail.find(kind[:2]) if len(kind) == 4 else -1
@@ -39,10 +39,19 @@ def may_have_more(window: Window, declared: int) -> bool:
         head = tail[position:position + 16]
         if len(head) == 16 and head[2] & 15 == kind[2] & 15 and head[3] == kind[3]:
             number, size = _number(head[4:])
-            if size and number * (1 if head[1] & 1 else block) >= declared and _is_header(head, size):
+            end = number * (1 if head[1] & 1 else block) + _samples(head, 4 + size)
+            if size and end > declared and _is_header(head, size):
                 return True
         position = tail.find(kind[:2], position + 1)
     return False
+
+
+def _samples(head: bytes, position: int) -> int:
+    """Return the length of a frame; ``position`` is where its header has it if it is no usual one."""
+    code = head[2] >> 4
+    if code in (6, 7):
+        return int.from_bytes(head[position:position + code - 5], "big") + 1
+    return 192 if code == 1 else 576 << max(0, code - 2) if code < 6 else 256 << code - 8
 
 
 def _number(coded: bytes) -> tuple[int, int]:

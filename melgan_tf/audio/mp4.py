@@ -1,23 +1,53 @@
-"""The outermost boxes of M4A: they must lead to the end of the file."""
+"""The boxes of M4A: they must lead to the end of the file, and those that describe the sound must be there."""
 
 from __future__ import annotations
 
 from melgan_tf.audio.window import Window
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
+#: What boxes must contain, where nothing else can: without it, decoders guess.
+_REQUIRED = {b"moov": (), b"trak": (b"tkhd", b"mdia"), b"mdia": (b"mdhd", b"hdlr", b"minf"),
+             b"minf": (b"stbl",), b"stbl": (b"stsd", b"stts", b"stsc")}
+_MAX_BOXES = 10_000
 
 
 def damage(window: Window) -> str:
     """Return what is wrong with the boxes of a file; "" if nothing is, or if it has none."""
-    position = 0
     if window.read(4, 4) not in _FIRST_BOXES:
         return ""
-    while len(head := window.read(position, 16)) >= 8 and all(byte >= 32 for byte in head[4:8]):
-        length = int.from_bytes(head[:4], "big")
-        length = int.from_bytes(head[8:], "big") if length == 1 else length or window.size - position
-        if length < 8:
-            break
-        position += length
+    boxes, position = _boxes(window, 0, window.size)
     if position > window.size:
         return f"truncated: only {window.size} of {position} bytes"
-    return "" if window.ends_harmlessly(position) else f"damaged: no box at byte {position}"
+    if not window.ends_harmlessly(position):
+        return f"damaged: no box at byte {position}"
+    return _missing(window, boxes)
+
+
+def _boxes(window: Window, start: int, end: int) -> tuple[list[tuple[bytes, int, int]], int]:
+    """Return the name, start and end of the content of every box in a range, and where the last one ends."""
+    found = []
+    while start < end and len(found) < _MAX_BOXES and len(head := window.read(start, 16)) >= 8 and all(
+            byte >= 32 for byte in head[4:8]):
+        length, first = int.from_bytes(head[:4], "big"), 8
+        if length == 1:
+            length, first = int.from_bytes(head[8:], "big"), 16
+        length = length or end - start
+        if length < first:
+            break
+        found.append((head[4:8], start + first, start + length))
+        start += length
+    return found, start
+
+
+def _missing(window: Window, boxes: list[tuple[bytes, int, int]]) -> str:
+    """Return which required box is missing in these boxes, at any depth; "" if none is."""
+    for name, start, end in boxes:
+        if name not in _REQUIRED:
+            continue
+        inside, _ = _boxes(window, start, min(end, window.size))
+        names = {inner for inner, _, _ in inside}
+        if lost := [inner.decode() for inner in _REQUIRED[name] if inner not in names]:
+            return f"damaged: its box {name.decode()} has no {lost[0]}"
+        if reason := _missing(window, inside):
+            return reason
+    return ""
