@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from melgan_tf import runtime
+from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 
@@ -24,16 +24,10 @@ def command(checkpoint: Path, out: Path, quiet: bool) -> None:
     Needs PyTorch: pip install 'melgan-tf[torch]'
     """
     from melgan_tf.config import presets
-    from melgan_tf.models.melgan.torch_import import import_run, read_generator, require_new
 
-    require_new(out)
     options.require_output(out, force=True)
-    generator = read_generator(checkpoint)
-    config = generator.config()
-
-    runtime.start_tensorflow()
-    import_run(generator, out)
-    progress, audio, published = ConsoleProgress(quiet), config.audio, presets.get("melgan").audio
+    generator = api.import_torch(checkpoint, out)
+    progress, audio, published = ConsoleProgress(quiet), generator.config().audio, presets.get("melgan").audio
     ratios = " x ".join(map(str, generator.ratios))
     progress.line(f"{generator.folded_weights:,} weights (weight norm folded), {audio.mel_bins} mel bands, "
                   f"{ratios} = {audio.hop_samples} samples a frame, {generator.channels} channels, "

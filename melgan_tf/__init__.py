@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from melgan_tf.api import (
         evaluate,
         export,
+        import_torch,
         interpolate,
         load,
         load_sound_model,
@@ -44,12 +45,12 @@ _MODULES = {
     "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
     "GeneratedSounds": "inference.generated_sounds", "SoundModel": "inference.sound_model",
     "Vocoder": "inference.vocoder",
-    **dict.fromkeys(("evaluate", "export", "interpolate", "load", "load_sound_model", "load_vocoder", "prepare",
-                     "regenerate", "train", "vary", "vocode"), "api")}
+    **dict.fromkeys(("evaluate", "export", "import_torch", "interpolate", "load", "load_sound_model", "load_vocoder",
+                     "prepare", "regenerate", "train", "vary", "vocode"), "api")}
 
 __all__ = ["AudioConfig", "Config", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder", "__version__",
-           "evaluate", "export", "interpolate", "load", "load_sound_model", "load_vocoder", "prepare", "presets",
-           "regenerate", "register", "train", "vary", "vocode"]
+           "evaluate", "export", "import_torch", "interpolate", "load", "load_sound_model", "load_vocoder", "prepare",
+           "presets", "regenerate", "register", "train", "vary", "vocode"]
 
 _public = lazy_attributes(__name__, _MODULES)
 

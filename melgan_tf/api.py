@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
     from melgan_tf.inference.vocode_files import Vocoded
     from melgan_tf.inference.vocoder import Vocoder
+    from melgan_tf.models.melgan.torch_import import TorchGenerator
     from melgan_tf.progress import Progress
     from melgan_tf.training.run import Result as Trained
 
@@ -368,6 +369,30 @@ def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *
     from melgan_tf.inference import variations
 
     return variations.interpolate(loaded, files, Path(out), steps, label, embed_waveforms, progress)
+
+
+def import_torch(checkpoint: str | Path, run: str | Path) -> TorchGenerator:
+    """Converts a MelGAN generator that was trained in PyTorch to a run.
+
+    Args:
+        checkpoint: the ``netG.pt`` of the authors' code, of any width, ratios and depth.
+        run: new run directory.
+
+    Returns:
+        The generator that was read: its sizes, and ``config()``, the configuration of the run.
+
+    Raises:
+        UsageError: PyTorch is not installed, the file does not exist, or the run directory does.
+        MelGANError: the file is no such checkpoint, or the run cannot be written.
+    """
+    from melgan_tf.models.melgan import torch_import
+
+    torch_import.require_new(run)
+    generator = torch_import.read_generator(checkpoint)
+    generator.config()  # refuses unsupported sizes before TensorFlow is loaded
+    runtime.start_tensorflow()
+    torch_import.import_run(generator, run)
+    return generator
 
 
 def _is_location(source: object) -> bool:
