@@ -15,7 +15,7 @@ PIECE_FRAMES = 1024
 
 
 class StreamingMel:
-    """The mel of one sound that arrives in blocks: the same values as the mel of the whole.
+    """The mel of one sound that arrives in blocks: the same values as the mel of the whole, zero-padded to whole hops.
 
     Args:
         audio: the mel configuration.
@@ -26,7 +26,7 @@ class StreamingMel:
     Examples:
         >>> sound = np.sin(np.arange(8_000, dtype=np.float32))
         >>> [mel.shape for mel in StreamingMel(AudioConfig()).mels([sound[:300], sound[300:]])]
-        [(16, 64)]
+        [(17, 64)]
     """
 
     def __init__(self, audio: AudioConfig) -> None:
