@@ -206,3 +206,25 @@ def test_no_file_stays_open(put):
         except DecodeError:
             continue
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def aiff_whose_sound_starts_late():
+    content = encoded(tone(), "AIFF", "PCM_S8")
+    place = content.index(b"SSND") + 8
+    return content[:place] + struct.pack(">I", 200) + content[place + 4:]
+
+
+def caf_of_negative_length():
+    content = encoded(tone(), "CAF", "PCM_16")
+    place = content.index(b"data") + 4
+    return content[:place] + struct.pack(">q", -5_000) + content[place + 8:]
+
+
+def wav_without_a_length_before_other_things():
+    return with_data_length(encoded(tone()), 0xFFFFFFFF) + np.random.default_rng(0).bytes(2_000)
+
+
+@pytest.mark.parametrize("made", [aiff_whose_sound_starts_late, caf_of_negative_length,
+                                  wav_without_a_length_before_other_things], ids=lambda made: made.__name__)
+def test_lengths_that_contradict_each_other(put, made):
+    refused(put(made()), "^damaged: ")

@@ -199,6 +199,9 @@ class _Walk:
             extra = 8 + int.from_bytes(self.window.read(position, 4), "big")
         else:
             extra = 4 if sound.magic == b"caff" else 0
+        if self.kind.length[1] == "q" and declared < -1 - 24 or extra > max(8, declared) > 8:
+            raise ValueError("damaged: its header contradicts itself: its sound has "
+                             f"{declared} bytes and starts at {extra}")
         position, declared = position + extra, declared - extra
         present = max(0, self.window.size - position)
         sound.position = position
@@ -212,6 +215,8 @@ class _Walk:
                 return
             if outer is not None and outer - self.window.size > _MAX_MISSING:
                 raise ValueError(f"truncated: only {self.window.size - self.start} of {outer - self.start} bytes")
+            if outer is not None and end < self.window.size and not self.window.ends_harmlessly(end):
+                raise ValueError(f"damaged: {self.window.size - end} bytes are behind its declared end")
             sound.length, sound.filled_in = end - position, False
             return
         whole = sound.magic != b"caff" and (outer is None or outer <= self.window.size)

@@ -28,7 +28,7 @@ _AIFC = {  # kind, bytes (0: those that the bits need) and byte order
     b"fl32": ("f", 4, ">"), b"FL32": ("f", 4, ">"), b"fl64": ("f", 8, ">"), b"FL64": ("f", 8, ">"),
     b"alaw": ("a", 1, ">"), b"ALAW": ("a", 1, ">"), b"ulaw": ("m", 1, ">"), b"ULAW": ("m", 1, ">"),
     b"raw ": ("u", 1, ">")}
-_MAX_OTHER_BYTES = 256  # between what a header's number of samples and its number of bytes say
+_MAX_OTHER_FRAMES = 8  # between the number of samples in a header and what the sound has bytes for
 NOT_FILLED_IN = "its header does not say how long it is: read to its end"
 UNPADDED = "a chunk of odd length without a pad byte"
 CONTRADICTION = "its header contradicts itself"
@@ -167,7 +167,7 @@ def _aiff(sound: chunks.Sound, window: Window) -> Layout | None:
     bits = bits if kind == "i" and bits <= 8 * width else 8 * width
     layout = _layout(sound, rate, channels, kind, width, order, bits)
     if not chunks.is_placeholder(frames) and frames != layout.frames:
-        if abs(frames - layout.frames) * channels * width > _MAX_OTHER_BYTES and sound.filled_in:
+        if abs(frames - layout.frames) > _MAX_OTHER_FRAMES:
             raise ValueError(f"damaged: {CONTRADICTION}: {frames} samples in {sound.length} bytes of {layout.frames}")
         if frames < layout.frames and sound.filled_in:
             return dataclasses.replace(layout, frames=frames)
