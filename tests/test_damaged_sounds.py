@@ -220,11 +220,15 @@ def caf_of_negative_length():
     return content[:place] + struct.pack(">q", -5_000) + content[place + 8:]
 
 
+def rf64_without_lengths():
+    return encoded(tone(), "RF64").replace(b"ds64", b"JUNK")
+
+
 def wav_without_a_length_before_other_things():
     return with_data_length(encoded(tone()), 0xFFFFFFFF) + np.random.default_rng(0).bytes(2_000)
 
 
-@pytest.mark.parametrize("made", [aiff_whose_sound_starts_late, caf_of_negative_length,
+@pytest.mark.parametrize("made", [aiff_whose_sound_starts_late, caf_of_negative_length, rf64_without_lengths,
                                   wav_without_a_length_before_other_things], ids=lambda made: made.__name__)
 def test_lengths_that_contradict_each_other(put, made):
     refused(put(made()), "^damaged: ")

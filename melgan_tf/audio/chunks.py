@@ -192,6 +192,8 @@ class _Walk:
         """
         sound, outer = self.sound, self._outer_end()
         wide = sound.bodies.get(b"ds64", b"")
+        if sound.magic in _WIDE and not wide and declared == 0xFFFFFFFF:
+            raise ValueError("damaged: its lengths (ds64) are missing")
         if sound.magic in _WIDE and len(wide) >= 16 and declared == 0xFFFFFFFF:
             declared, = struct.unpack("<Q", wide[8:16])
         chunk_end = position + declared
