@@ -48,10 +48,11 @@ demo: $(VENV)/.installed
 	@echo "Ship       $(OUT)/tflite          on a phone"
 	@[ -z "$$DISPLAY" ] || $(BIN)/python -m webbrowser $(OUT)/index.html
 
-# in two turns, each with fresh processes: TensorFlow does not give back all of the memory that it takes
+# in turns, each with fresh processes: TensorFlow does not give back all of the memory that it takes
 test: lint
-	$(PYTEST) -m "($(TESTS)) and not slow"
-	$(PYTEST) -m "($(TESTS)) and slow" || [ $$? -eq 5 ]
+	$(PYTEST) -m "$(TESTS)" tests/test_[a-g]*.py
+	$(PYTEST) -m "$(TESTS)" tests/test_[h-r]*.py
+	$(PYTEST) -m "$(TESTS)" tests/test_[s-z]*.py melgan_tf
 
 test-all: TESTS = nightly or not nightly
 test-all: test
