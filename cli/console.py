@@ -205,7 +205,8 @@ class OneLineErrors(click.Group):
 
     def _run(self, *args: object, **kwargs: object) -> NoReturn:
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs)
+            with _stopped_whatever_comes_of_it():
+                code = super().main(*args, standalone_mode=False, **kwargs)
         except _NO_ARGUMENTS as error:
             error.show()
             sys.exit(error.exit_code)
@@ -232,6 +233,20 @@ class OneLineErrors(click.Group):
 
 def _stop(number: int) -> NoReturn:
     raise Stopped(number)
+
+
+@contextlib.contextmanager
+def _stopped_whatever_comes_of_it() -> Iterator[None]:
+    """Takes an error for the signal that caused it: libraries catch everything, and raise errors of their own."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, Stopped):
+            cause = cause.__context__
+        if cause:
+            raise cause from None
+        raise
 
 
 @contextlib.contextmanager

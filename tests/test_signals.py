@@ -12,11 +12,13 @@ import threading
 import time
 from pathlib import Path
 
+import click
 import preloaded
 import pytest
 from command_line import GRIFFIN_LIM, PROGRAM, SHORT, trained_once, write_sounds
 from told import Told
 
+from melgan_tf.cli.console import OneLineErrors
 from melgan_tf.runtime.signals import SIGNALS, StopSignals, postponed
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.temporaries import is_temporary
@@ -142,6 +144,20 @@ def test_what_writes_ends_cleanly(tmp_path_factory, tmp_path, command, number):
     assert ended.stderr == f"melgan-tf: stopped by {signal.Signals(number).name}\n"
     left = [path for path in tmp_path.rglob("*") if path.parent.name != "output"]
     assert set(left) <= {tmp_path / "output", made}
+
+
+def test_a_library_that_catches_everything_cannot_change_that(capsys):
+    """As TensorFlow does while it traces a function."""
+    def work():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise TypeError("could not be hashed")
+
+    with pytest.raises(SystemExit) as ended:
+        OneLineErrors("melgan-tf", commands={"work": click.Command("work", callback=work)}).main(["work"])
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "melgan-tf: stopped by SIGTERM\n"
 
 
 def test_training_saves_and_says_how_to_go_on(tmp_path):
