@@ -152,7 +152,7 @@ def test_a_library_that_catches_everything_cannot_change_that(capsys):
         try:
             signal.raise_signal(signal.SIGTERM)
         except BaseException:
-            raise TypeError("could not be hashed")
+            raise TypeError("could not be hashed") from None
 
     with pytest.raises(SystemExit) as ended:
         OneLineErrors("melgan-tf", commands={"work": click.Command("work", callback=work)}).main(["work"])
