@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from melgan_tf.data.prepare_beam import Pipeline
     from melgan_tf.evaluation.report import Report
     from melgan_tf.exports.receipt import Receipt
+    from melgan_tf.inference.origin import File
     from melgan_tf.inference.sound_model import SoundModel
     from melgan_tf.inference.vocode_files import Vocoded
     from melgan_tf.inference.vocoder import Vocoder
@@ -301,10 +302,8 @@ def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, mod
         UsageError: the files are of several models, or their model must be given.
         MelGANError: a file has no record, or its model has other weights today.
     """
-    from melgan_tf.inference.origin import model_of, read_origins
-
-    files = read_origins([files] if isinstance(files, str | Path) else files, required=True)
-    loaded = load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress)
+    loaded, files = _load_for([files] if isinstance(files, str | Path) else files, model, vocoder, progress,
+                              generated=True)
     from melgan_tf.inference import variations
 
     return variations.regenerate(loaded, files, Path(out), model is None, progress)
@@ -333,10 +332,7 @@ def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction
         UsageError: a number is out of range, there is no such class, or the model must be given.
         MelGANError: the file cannot be decoded, or the folder not written.
     """
-    from melgan_tf.inference.origin import model_of, read_origins
-
-    files = read_origins([file])
-    loaded = load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress)
+    loaded, files = _load_for([file], model, vocoder, progress)
     from melgan_tf.inference import variations
 
     return variations.vary(loaded, files[0], Path(out), intensity, range(direction, direction + count), label, progress)
@@ -361,14 +357,20 @@ def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *
         UsageError: as `vary`.
         MelGANError: as `vary`.
     """
-    from melgan_tf.inference.origin import model_of, read_origins
-
-    files = read_origins([first] if second is None else [first, second])
-    loaded = load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress)
+    loaded, files = _load_for([first] if second is None else [first, second], model, vocoder, progress)
     from melgan_tf.evaluation.embeddings.log_mel import embed_waveforms
     from melgan_tf.inference import variations
 
     return variations.interpolate(loaded, files, Path(out), steps, label, embed_waveforms, progress)
+
+
+def _load_for(paths: Sequence[str | Path], model: str | Path | None, vocoder: str | None, progress: Progress | None,
+              generated: bool = False) -> tuple[SoundModel, list[File]]:
+    """The model that sounds name, unless another is given; and the sounds, with their records if they are generated."""
+    from melgan_tf.inference.origin import model_of, read_origins
+
+    files = read_origins(paths, required=generated)
+    return load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress), files
 
 
 def import_torch(checkpoint: str | Path, run: str | Path) -> TorchGenerator:

@@ -47,7 +47,7 @@ class Belongings:
 
 
 def make(folder: Path, steps: int = 6) -> Belongings:
-    """Makes everything anew, by the commands themselves."""
+    """Makes everything from scratch, with the commands themselves."""
     ours = Belongings(folder)
     write_sounds(ours.sounds, 16)
     for index, file in enumerate(sorted(ours.sounds.glob("*.wav"))):

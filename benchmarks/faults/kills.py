@@ -98,7 +98,7 @@ def _kill(arguments: tuple[object, ...], place: Path, sent: signal.Signals, afte
 def contents(place: Path) -> dict[str, Any]:
     """Every file and folder, hidden ones too; of files that hold times or random names only the names count.
 
-    TensorFlow names the functions in a SavedModel anew in every process: of that its variables count.
+    TensorFlow gives the functions in a SavedModel other names in every process, so only its variables are compared.
     """
     found: dict[str, Any] = {}
     for path in sorted(place.rglob("*")):

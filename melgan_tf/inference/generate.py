@@ -17,6 +17,7 @@ from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.html_page import listening_page
 from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
+from melgan_tf.inference.origin import vocoder_name
 from melgan_tf.inference.output_folder import FileNames, Part, RecordWriter, file_name, move
 from melgan_tf.inference.recipe import Latent, Recipe, Seeded
 from melgan_tf.inference.sampler import BATCH
@@ -225,7 +226,7 @@ class _Folder:
                   **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture") if key in sound},
                   **{key: self._head[key] for key in ("seconds", "loop") if key in self._head},
                   "source": PurePath(self._head["source"]).name, "normalized": self._head["normalized"],
-                  "vocoder": self._head["vocoder"].get("weights") or self._head["vocoder"]["name"]}
+                  "vocoder": vocoder_name(self._head["vocoder"])}
         self._save(self._path / sound["file"], samples, self._head["normalized"] and not sound["silent"],
                    json.dumps(origin))
         self._record.add(sound)

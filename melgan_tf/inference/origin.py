@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,11 @@ def model_of(files: Sequence[File], model: str | Path | None = None) -> str | Pa
         raise UsageError(f"{path} was made by {source!r}, which is not here: give its run directory with --model"
                          ) from None
     return source
+
+
+def vocoder_name(metadata: Mapping[str, Any]) -> str:
+    """What a record calls a vocoder: the digits that name its weights, or its name if it has none."""
+    return str(metadata.get("weights") or metadata["name"])
 
 
 def read_origin(path: str | Path) -> Origin | None:

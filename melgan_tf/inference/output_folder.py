@@ -76,8 +76,18 @@ def file_name(seed: int, index: int, count: int, label: str | None = None) -> st
         >>> file_name(1, 7, 16), file_name(1, 7, 1_000_000, "kick")
         ('seed1-0007.wav', 'kick-seed1-000007.wav')
     """
-    front = re.sub(r"[^\w.=-]+", "-", label)[:80] + "-" if label else ""
+    front = name_part(label) + "-" if label else ""
     return f"{front}seed{seed}-{index:0{max(4, len(str(count - 1)))}d}.wav"
+
+
+def name_part(text: str) -> str:
+    """Text as part of a file name: what not every file system or shell takes becomes a hyphen.
+
+    Examples:
+        >>> name_part("kick=0.7,snare=0.3")
+        'kick=0.7-snare=0.3'
+    """
+    return re.sub(r"[^\w.=-]+", "-", text)[:80]
 
 
 class RecordWriter:

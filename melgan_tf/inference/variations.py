@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy as np
 
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.encode import Encoding
-from melgan_tf.inference.origin import File, Origin
+from melgan_tf.inference.origin import File, Origin, vocoder_name
+from melgan_tf.inference.output_folder import name_part
 from melgan_tf.inference.recipe import Recipe
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.progress import Progress
@@ -44,7 +44,7 @@ class _Start:
     @property
     def stem(self) -> str:
         """The beginning of file names."""
-        return re.sub(r"[^\w.=-]+", "-", self.file.stem)[:80]
+        return name_part(self.file.stem)
 
 
 def regenerate(model: SoundModel, files: Sequence[File], out: Path, strict: bool, progress: Progress | None = None
@@ -78,11 +78,11 @@ def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Pro
     if len(set(names)) < len(names):
         raise UsageError(f"two files are called {max(names, key=names.count)}: regenerate them into folders of their "
                          "own")
-    found, (leader, first) = model.vocoder_metadata, files[0]
+    leader, first = files[0]
     for path, origin in files:
         if (origin.seconds, origin.loop, origin.normalized) != (first.seconds, first.loop, first.normalized):
             raise UsageError(f"{path} and {leader} differ in length, loop or level: regenerate them separately")
-        if different := origin.differences(model.weights, str(found.get("weights") or found["name"])):
+        if different := origin.differences(model.weights, vocoder_name(model.vocoder_metadata)):
             text = f"{path} was made by another model: {'; '.join(different)}"
             if strict:
                 raise MelGANError(f"{text}: give --model to make it with this one all the same")
@@ -146,7 +146,7 @@ def interpolate(model: SoundModel, files: Sequence[File], out: Path, steps: int,
     fractions = np.linspace(0, 1, (steps - 1) * _FINE + 1)
     path = model.make([first.recipe.towards(last.recipe, float(part)) for part in fractions], **first.length)
     chosen = equal_distances(embed(path["audio"], path.sample_rate), fractions, steps)
-    end = last.stem if len(files) > 1 else re.sub(r"[^\w.=-]+", "-", label or "")[:80]
+    end = last.stem if len(files) > 1 else name_part(label)
     return _write(model, [(f"{first.stem}-to-{end}-{number:04d}.wav", first.recipe.towards(last.recipe, float(part)))
                           for number, part in enumerate(chosen)], first, out, progress)
 
