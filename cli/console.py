@@ -189,23 +189,25 @@ class OneLineErrors(click.Group):
             return super().main(*args, standalone_mode=False, **kwargs)
         _prepare_streams()
         own_process = not args and kwargs.get("args") is None  # the arguments are those of the process
-        with StopSignals(_stop) as signals, _nothing_swallows(signals) if own_process else contextlib.nullcontext():
+        with _StopSignals() as signals, _silence_after(signals) if own_process else contextlib.nullcontext():
             try:
-                self._run(*args, **kwargs)
+                self._run(signals, *args, **kwargs)
             except SystemExit as end:
+                signals.obeyed()
                 if own_process:
                     signals.exit_code = _exit_code(end.code)
                     atexit.register(signals.ignore)
                 leave(end.code)
             except BaseException:
+                signals.obeyed()
                 if not _cannot_exit_normally():
                     raise
                 traceback.print_exc()
                 leave(1)
 
-    def _run(self, *args: object, **kwargs: object) -> NoReturn:
+    def _run(self, signals: _StopSignals, *args: object, **kwargs: object) -> NoReturn:
         try:
-            with _stopped_whatever_comes_of_it():
+            with signals.whatever_comes_of_them():
                 code = super().main(*args, standalone_mode=False, **kwargs)
         except _NO_ARGUMENTS as error:
             error.show()
@@ -231,39 +233,67 @@ class OneLineErrors(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _stop(number: int) -> NoReturn:
-    raise Stopped(number)
+class _StopSignals(StopSignals):
+    """Signals that raise `Stopped` until the command ends by it, as libraries and destructors swallow exceptions."""
+
+    REPEAT_SECONDS = 0.2
+
+    def __init__(self) -> None:
+        super().__init__(self._raise)
+        self._lock, self._obeyed = threading.RLock(), False
+
+    def _raise(self, number: int) -> None:
+        if not self._obeyed:
+            timer = threading.Timer(self.REPEAT_SECONDS, self._repeat, (number,))
+            timer.daemon = True
+            timer.start()
+        if _stopped_by(sys.exc_info()[1]) is None:  # else the exception is on its way
+            raise Stopped(number)
+
+    def _repeat(self, number: int) -> None:
+        with self._lock:
+            if not self._obeyed:
+                self.received = 0
+                os.kill(os.getpid(), number)
+
+    def obeyed(self) -> None:
+        """Ends the repetition: the command ends."""
+        with self._lock:
+            self._obeyed = True
+
+    @contextlib.contextmanager
+    def whatever_comes_of_them(self) -> Iterator[None]:
+        """Takes an error for the signal that caused it: what is stopped halfway fails in ways of its own."""
+        try:
+            yield
+        except Exception as error:
+            stopped = _stopped_by(error)
+            if not stopped and self.received and not isinstance(error, (click.ClickException, MelGANError, OSError)):
+                stopped = Stopped(self.received)
+            if stopped:
+                raise stopped from None
+            raise
+
+
+def _stopped_by(error: BaseException | None) -> Stopped | None:
+    """The signal in the history of an error."""
+    while error and not isinstance(error, Stopped):
+        error = error.__context__
+    return error
 
 
 @contextlib.contextmanager
-def _stopped_whatever_comes_of_it() -> Iterator[None]:
-    """Takes an error for the signal that caused it: libraries catch everything, and raise errors of their own."""
-    try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause and not isinstance(cause, Stopped):
-            cause = cause.__context__
-        if cause:
-            raise cause from None
-        raise
+def _silence_after(signals: StopSignals) -> Iterator[None]:
+    """Shows nothing of what a signal breaks on its way through destructors and extensions, which report it."""
+    def silent(hook: Callable[..., None]) -> Callable[..., None]:
+        return lambda *arguments: None if signals.received else hook(*arguments)
 
-
-@contextlib.contextmanager
-def _nothing_swallows(signals: StopSignals) -> Iterator[None]:
-    """Repeats a signal that came while Python ran a destructor or the like, which exceptions do not leave."""
-    def hook(unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, Stopped):
-            before(unraisable)
-            return
-        signals.received = 0
-        threading.Timer(0.01, os.kill, (os.getpid(), unraisable.exc_value.number)).start()
-
-    before, sys.unraisablehook = sys.unraisablehook, hook
+    before = sys.unraisablehook, sys.excepthook
+    sys.unraisablehook, sys.excepthook = map(silent, before)
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, sys.excepthook = before
 
 
 def _exit_code(code: object) -> int:

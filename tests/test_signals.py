@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -18,7 +19,7 @@ import pytest
 from command_line import GRIFFIN_LIM, PROGRAM, SHORT, trained_once, write_sounds
 from told import Told
 
-from melgan_tf.cli.console import OneLineErrors
+from melgan_tf.cli.console import OneLineErrors, _StopSignals
 from melgan_tf.runtime.signals import SIGNALS, StopSignals, postponed
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.temporaries import is_temporary
@@ -146,18 +147,53 @@ def test_what_writes_ends_cleanly(tmp_path_factory, tmp_path, command, number):
     assert set(left) <= {tmp_path / "output", made}
 
 
-def test_a_library_that_catches_everything_cannot_change_that(capsys):
+def raises_another():
+    raise TypeError("could not be hashed") from None
+
+
+@pytest.mark.parametrize("then", [raises_another, None], ids=["another error", "nothing"])
+def test_a_library_that_catches_everything_cannot_change_that(capsys, then):
     """As TensorFlow does while it traces a function."""
     def work():
         try:
             signal.raise_signal(signal.SIGTERM)
         except BaseException:
-            raise TypeError("could not be hashed") from None
+            if then:
+                then()
+        time.sleep(30)
 
+    assert stopped_by_sigterm(work, capsys)
+
+
+def test_an_error_after_a_swallowed_signal_is_that_signal(capsys):
+    def work():
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        raise AttributeError("'NoneType' object has no attribute '_type_spec'")
+
+    assert stopped_by_sigterm(work, capsys)
+
+
+def stopped_by_sigterm(work, capsys):
+    started = time.monotonic()
     with pytest.raises(SystemExit) as ended:
         OneLineErrors("melgan-tf", commands={"work": click.Command("work", callback=work)}).main(["work"])
-    assert ended.value.code == 128 + signal.SIGTERM
     assert capsys.readouterr().err == "melgan-tf: stopped by SIGTERM\n"
+    return ended.value.code == 128 + signal.SIGTERM and time.monotonic() - started < 20
+
+
+def test_a_cleanup_is_not_disturbed_by_the_repeated_signal(capsys):
+    done = []
+
+    def work():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            time.sleep(3 * _StopSignals.REPEAT_SECONDS)
+            done.append(True)
+
+    assert stopped_by_sigterm(work, capsys)
+    assert done == [True]
 
 
 def test_training_saves_and_says_how_to_go_on(tmp_path):
@@ -199,7 +235,7 @@ def test_training_saves_when_its_terminal_is_closed(tmp_path):
 #: A command of a test's own, in a process of its own.
 _COMMAND = """
 import atexit, os, signal, time, click
-from melgan_tf.cli.console import OneLineErrors
+from melgan_tf.cli.console import OneLineErrors, _StopSignals
 class Swallows:
     def __del__(self):
         os.kill(os.getpid(), int(os.environ["NUMBER"]))
