@@ -11,6 +11,8 @@ import pytest
 from encoded_sounds import by_ffmpeg, chunk, encoded, fmt_chunk, noise, refused, tone, wav, with_data_length
 
 from melgan_tf.audio import read as audio
+from melgan_tf.audio.decode import About, decode
+from melgan_tf.audio.headers import DOUBTFUL
 from melgan_tf.errors import DecodeError
 
 
@@ -43,6 +45,15 @@ def flac_of_another_rate():
     content = bytearray(encoded(tone(), "FLAC"))
     content[18:20] = struct.pack(">H", 48_000 >> 4)
     return bytes(content)
+
+
+def flac_with_the_frames_of_another():
+    mine, other = encoded(noise(30_000), "FLAC"), encoded(-noise(30_000), "FLAC")
+    return mine[:42] + other[42:]
+
+
+def without_length(content):
+    return content[:21] + bytes([content[21] & 0xF0]) + bytes(4) + content[26:]
 
 
 def half(content):
@@ -83,6 +94,9 @@ UNUSABLE = {
     "FLAC whose last frame goes beyond": (flac_whose_last_frame_goes_beyond, "^damaged: it contains more samples"),
     "FLAC that promises less": (flac_that_promises_less, "^damaged: it contains more samples than .* 20000"),
     "FLAC of another rate": (flac_of_another_rate, "^damaged: its header declares .* Hz, its frames 44100"),
+    "FLAC with others' frames": (flac_with_the_frames_of_another, "^damaged: its samples do not have the checksum"),
+    "FLAC of unknown length with others' frames": (lambda: without_length(flac_with_the_frames_of_another()),
+                                                   "^damaged: its samples do not have the checksum"),
     "truncated Ogg": (lambda: half(encoded(tone(), "OGG", "VORBIS")), "^truncated: its last page is cut"),
     "truncated MP3": (lambda: half(encoded(tone(1.0), "MP3", "MPEG_LAYER_III")),
                       "^truncated: the last of .* frames is cut"),
@@ -133,6 +147,28 @@ def test_truncated_m4a(put, tmp_path):
 def test_m4a_that_has_lost_a_box(put, tmp_path, box, parent):
     content = by_ffmpeg(tmp_path / "x.m4a", tone(1.0), "aac", "ipod", "fltp")
     refused(put(content.replace(box.encode(), b"\x7f\xff\xff\xff", 1)), f"^damaged: its box {parent} has no {box}")
+
+
+@pytest.mark.parametrize(("box", "at", "reason"), [
+    (b"stco", 8, "^damaged: its index points to what is no sound"),
+    (b"stsz", 12, "^damaged: its index declares more sound than there is")])
+def test_m4a_whose_index_is_wrong(put, tmp_path, box, at, reason):
+    content = bytearray(by_ffmpeg(tmp_path / "x.m4a", tone(1.0), "aac", "ipod", "fltp"))
+    position = content.index(box) + 4 + at
+    content[position:position + 4] = struct.pack(">I", 1 << 20)
+    refused(put(bytes(content)), reason)
+
+
+@pytest.mark.parametrize("make", [
+    lambda content: content[:22] + struct.pack(">I", 22_049) + content[26:],
+    lambda content: content[:4] + struct.pack(">I", len(content) + 92) + content[8:] + bytes(100)],
+    ids=["one sample less", "zeros behind the sound"])
+def test_what_contradicts_the_rest_a_little_is_told(put, make):
+    content = encoded(tone(), "AIFF")
+    for case, notes in ((content, []), (make(content), [DOUBTFUL])):
+        about = About()
+        assert abs(sum(len(block) for _, block in decode(put(case), about=about)) - 22_050) <= 1
+        assert about.notes == notes
 
 
 def test_m4a_of_which_nothing_is_left(put, tmp_path):

@@ -67,22 +67,22 @@ def _wholes(place: Path) -> list[_Whole]:
         if isinstance(results[file], str):
             print(f"{original.name}: the whole file is refused: {results[file]}")
             continue
-        wholes.append(_Whole(original, *results[file]))
+        wholes.append(_Whole(original, *results[file][:2]))
         if (wrong := contradiction(original.content)) not in ("", "checksums"):
             print(f"{original.name}: whole, but {wrong}")
     return wholes
 
 
-def _decode(files: list[Path]) -> dict[Path, str | tuple[np.ndarray, int]]:
-    """Samples and rate of each file, or the reason why there are none."""
-    found: dict[Path, str | tuple[np.ndarray, int]] = {}
+def _decode(files: list[Path]) -> dict[Path, str | tuple[np.ndarray, int, int]]:
+    """Samples, rate and number of notes of each file, or the reason why there are none."""
+    found: dict[Path, str | tuple[np.ndarray, int, int]] = {}
     with DecoderPool(_TASK, 1, LIMITS) as pool:
         for file, result in pool.results((file, {"path": str(file)}, file.stat().st_size) for file in files):
             if isinstance(result, Failure):
                 found[file] = result.reason
             elif isinstance(result, Success):
                 values = np.fromfile(f"{file}.samples", np.float32)
-                found[file] = values[:-1], int(values[-1])
+                found[file] = values[:-2], int(values[-1]), int(values[-2])
             if isinstance(result, Failure | Success):
                 Path(f"{file}.samples").unlink(missing_ok=True)
     return found
@@ -111,7 +111,7 @@ def _batch(place: Path, numbers: range, seed: int, wholes: list[_Whole], outcome
         file.unlink()
 
 
-def judge(content: bytes, done: str, result: str | tuple[np.ndarray, int], whole: _Whole, other: _Whole
+def judge(content: bytes, done: str, result: str | tuple[np.ndarray, int, int], whole: _Whole, other: _Whole
           ) -> tuple[str, bool]:
     """The verdict on one damaged file, and whether it held."""
     if isinstance(result, str):
@@ -121,12 +121,14 @@ def judge(content: bytes, done: str, result: str | tuple[np.ndarray, int], whole
         if "\n" in result or not result.strip():
             return "no reason in one line", False
         return "refused", True
-    samples, rate = result
+    samples, rate, notes = result
     if rate in (whole.rate, other.rate) and _made_of(samples, (whole.samples, other.samples), content):
         return "read whole", True
     wrong = contradiction(content)
     if not wrong or (wrong == "checksums" and _rate_is_free(content) and _same(samples, whole.samples, content)):
         return "cannot be known", True
+    if notes:
+        return "read, and its contradiction told", True
     if rate not in (whole.rate, other.rate):
         return "another rate", False
     lacking = len(whole.samples) - len(samples)

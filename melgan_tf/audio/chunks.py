@@ -81,6 +81,7 @@ class Sound:
         length: bytes of sound that are there.
         filled_in: whether the file says so itself.
         padded: whether every chunk of odd length has its pad byte.
+        agrees: whether all lengths agree exactly.
         places: position and length of the contents of every chunk, by name.
     """
 
@@ -92,6 +93,7 @@ class Sound:
     length: int = 0
     filled_in: bool = True
     padded: bool = True
+    agrees: bool = True
     places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -224,7 +226,7 @@ class _Walk:
         whole = sound.magic != b"caff" and (outer is None or outer <= self.window.size)
         if declared - present > (_MAX_MISSING if whole else 0):
             raise ValueError(f"truncated: only {present} of {declared} bytes of sound")
-        sound.length = min(declared, present)
+        sound.length, sound.agrees = min(declared, present), declared <= present
         if outer is not None and declared <= present:
             self._compare(chunk_end, outer, end)
 
@@ -237,6 +239,7 @@ class _Walk:
             rest = self.window.read(chunk_end, min(end - chunk_end, 1 << 20))
             if any(rest) or not any(self.window.read(chunk_end - 64, 64)):
                 raise ValueError(f"damaged: what follows its sound at byte {chunk_end} is no chunk")
+            self.sound.agrees = False
             return
         over = self.reached - end
         if over > _MAX_OVER and not (outer > size and abs(self.reached - outer) <= _MAX_OVER):

@@ -201,21 +201,31 @@ def _in_blocks(file: FileIO, sound: sf.SoundFile | PCM, seconds: float, about: A
     about.bits = _BITS.get(sound.subtype, 0)
     max_frames = max(1, _BLOCK_VALUES // sound.channels)
     done = 0
+    checksum = flac.Checksum(Window(file.fileno(), piece=_HEAD_BYTES)) if sound.format == "FLAC" else None
     try:
         while done < sound.frames:
             wanted = min(max_frames, sound.frames - done, max(seconds * rate - done, _SMALL_BLOCK))
-            frames = sound.read(math.ceil(wanted), dtype="float32", always_2d=True)
+            frames = sound.read(math.ceil(wanted), dtype="int32" if checksum else "float32", always_2d=True)
             if not len(frames):
                 break
             done += len(frames)
+            if checksum:
+                checksum.add(frames)
+                frames = frames.astype(np.float32) * np.float32(2**-31)
             yield rate, frames
     except sf.LibsndfileError:
         raise DecodeError(file.name, f"damaged or truncated: some of its {sound.frames} samples are missing") from None
     missing = sound.frames - done
     if missing > (_MAX_MISSING_FRAMES if sound.format in ("OGG", "MPEG") else 0):
         raise DecodeError(file.name, f"damaged or truncated: some of its {sound.frames} samples are missing")
-    if sound.format == "FLAC":
+    if checksum:
         _check_nothing_follows(file, sound.frames)
+        _check_sum(file, checksum)
+
+
+def _check_sum(file: FileIO, checksum: flac.Checksum) -> None:
+    if not checksum.fits():
+        raise DecodeError(file.name, "damaged: its samples do not have the checksum (MD5) that it declares")
 
 
 def _checked(file: FileIO, mono: np.ndarray) -> np.ndarray:
@@ -286,6 +296,7 @@ def _by_ffmpeg(file: FileIO, about: About, info: Headers) -> Iterator[tuple[int,
             about.note("several sounds side by side: the first one is read")
         if stream.codec_context.name == "flac":  # FFmpeg verifies checksums on request only
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        checksum = flac.Checksum(Window(file.fileno(), piece=_HEAD_BYTES)) if container.format.name == "flac" else None
         rate = done = 0
         failed = False  # whether the last packets could not be decoded
         try:
@@ -306,10 +317,14 @@ def _by_ffmpeg(file: FileIO, about: About, info: Headers) -> Iterator[tuple[int,
                         rate, failed = check_rate(file, frame.sample_rate), False
                         done += frame.samples
                         about.bits = _FRAME_BITS.get(frame.format.packed.name, 0)
+                        if checksum:
+                            checksum.add(_integers(frame))
                         yield rate, _frames(frame)
         except av.FFmpegError as error:
             raise DecodeError(file.name, _reason(error)) from None
         _check_length(file, container, stream, done, rate, failed)
+        if checksum:
+            _check_sum(file, checksum)
 
 
 def _check_frames(file: FileIO, form: str, info: Headers) -> None:
@@ -341,10 +356,19 @@ def _check_length(file: FileIO, container: av.container.InputContainer, stream: 
 
 def _frames(frame: av.AudioFrame) -> np.ndarray:
     """Return the samples of a frame, ``(samples, channels)``, full scale +-1."""
-    values = frame.to_ndarray()  # (channels, samples), or (1, samples * channels) interleaved
-    values = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
+    values = _values(frame)
     if values.dtype.kind == "f":
         with np.errstate(all="ignore"):  # `decode` reports infinities
             return values.astype(np.float32, copy=False)
     values = values.astype(np.float64) - (128 if values.dtype == np.uint8 else 0)
     return values / 2.0 ** (8 * frame.format.bytes - 1)
+
+
+def _integers(frame: av.AudioFrame) -> np.ndarray:
+    """Return the samples of a frame of integers, ``(samples, channels)``, in the uppermost bits of int32."""
+    return _values(frame).astype(np.int32) << 32 - 8 * frame.format.bytes
+
+
+def _values(frame: av.AudioFrame) -> np.ndarray:
+    values = frame.to_ndarray()  # (channels, samples), or (1, samples * channels) interleaved
+    return values.T if frame.format.is_planar else values.reshape(frame.samples, -1)

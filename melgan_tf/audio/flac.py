@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
+
 from melgan_tf.audio.window import Window
 
 _RATES = {1: 88_200, 2: 176_400, 3: 192_000, 4: 8_000, 5: 16_000, 6: 22_050, 7: 24_000, 8: 32_000, 9: 44_100,
@@ -17,6 +21,26 @@ def damage(window: Window) -> str:
     rate = int.from_bytes(window.read(18, 3), "big") >> 4
     own = _RATES.get(frame[2] & 15, rate)
     return "" if own == rate else f"damaged: its header declares a rate of {rate} Hz, its frames {own} Hz"
+
+
+class Checksum:
+    """The MD5 of all samples, which a FLAC file declares unless its encoder left it out.
+
+    Args:
+        window: the file.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._declared, self._md5 = window.read(26, 16), hashlib.md5(usedforsecurity=False)
+        self._bits = (int.from_bytes(window.read(20, 2), "big") >> 4 & 31) + 1
+
+    def add(self, samples: np.ndarray) -> None:
+        """Adds samples ``(frames, channels)``, int32, whose uppermost bits are those of the file."""
+        low_first = (samples >> 32 - self._bits).astype("<i4", copy=False).view(np.uint8).reshape(-1, 4)
+        self._md5.update(low_first[:, :-(-self._bits // 8)].tobytes())
+
+    def fits(self) -> bool:
+        return not any(self._declared) or self._md5.digest() == self._declared
 
 
 def _first_frame(window: Window) -> bytes:

@@ -31,6 +31,7 @@ _AIFC = {  # kind, bytes (0: those that the bits need) and byte order
 _MAX_OTHER_FRAMES = 8  # between the number of samples in a header and what the sound has bytes for
 NOT_FILLED_IN = "its header does not say how long it is: read to its end"
 UNPADDED = "a chunk of odd length without a pad byte"
+DOUBTFUL = "a number in its header contradicts the others: read by those that agree"
 CONTRADICTION = "its header contradicts itself"
 
 
@@ -102,6 +103,7 @@ def parse(file: FileIO, window: Window, start: int) -> Headers:
     notes += [] if sound.padded else [UNPADDED]
     if isinstance(layout, Layout):
         check_rate(file, layout.rate)
+        notes += [DOUBTFUL] if layout.doubtful or not sound.agrees else []
         return Headers(layout, notes=notes)
     mpeg = (sound.position, sound.position + sound.length) if layout in _MPEG_IN_WAV else None
     odd = not sound.filled_in or not sound.padded or sound.magic == b"BW64"
@@ -169,8 +171,8 @@ def _aiff(sound: chunks.Sound, window: Window) -> Layout | None:
     if not chunks.is_placeholder(frames) and frames != layout.frames:
         if abs(frames - layout.frames) > _MAX_OTHER_FRAMES:
             raise ValueError(f"damaged: {CONTRADICTION}: {frames} samples in {sound.length} bytes of {layout.frames}")
-        if frames < layout.frames and sound.filled_in:
-            return dataclasses.replace(layout, frames=frames)
+        fewer = min(frames, layout.frames) if sound.filled_in else layout.frames
+        return dataclasses.replace(layout, frames=fewer, doubtful=True)
     return layout
 
 
@@ -212,7 +214,8 @@ def _check_packets(sound: chunks.Sound, window: Window) -> None:
 
 def _layout(sound: chunks.Sound, rate: int, channels: int, kind: str, width: int, order: str, bits: int,
             doubtful: bool = False) -> Layout:
-    frames = sound.length // (channels * width)
+    frames, rest = divmod(sound.length, channels * width)
+    doubtful = doubtful or (rest > 0 and sound.filled_in)
     return Layout(rate, channels, kind, width, order, bits, sound.position, frames, doubtful)
 
 

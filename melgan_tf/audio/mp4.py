@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from melgan_tf.audio.window import Window
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
 #: What boxes must contain, where nothing else can: without it, decoders guess.
 _REQUIRED = {b"moov": (), b"trak": (b"tkhd", b"mdia"), b"mdia": (b"mdhd", b"hdlr", b"minf"),
              b"minf": (b"stbl",), b"stbl": (b"stsd", b"stts", b"stsc")}
+_OFFSETS = {b"stco": 4, b"co64": 8}  # bytes of a position in the file
 _MAX_BOXES = 10_000
+_MAX_INDEX_BYTES = 1 << 24
 
 
 def damage(window: Window) -> str:
@@ -20,7 +24,28 @@ def damage(window: Window) -> str:
         return f"truncated: only {window.size} of {position} bytes"
     if not window.ends_harmlessly(position):
         return f"damaged: no box at byte {position}"
-    return _missing(window, boxes)
+    return _missing(window, boxes) or _outside(window, boxes)
+
+
+def _outside(window: Window, boxes: list[tuple[bytes, int, int]], sound: np.ndarray | None = None) -> str:
+    """Return whether an index points to something else than the sound (``mdat``), at any depth; "" if none does."""
+    if sound is None:
+        sound = np.array([place for name, *place in boxes if name == b"mdat"] or [[0, 0]])
+    for name, start, end in boxes:
+        content = window.read(start, min(end - start, _MAX_INDEX_BYTES)) if name in _OFFSETS or name == b"stsz" else b""
+        if name in _OFFSETS:
+            offsets = np.frombuffer(content[8:8 + (len(content) - 8) // _OFFSETS[name] * _OFFSETS[name]],
+                                    f">u{_OFFSETS[name]}").astype(np.int64)
+            if not np.all(np.any((sound[:, :1] <= offsets) & (offsets < sound[:, 1:]), axis=0)):
+                return "damaged: its index points to what is no sound"
+        elif name == b"stsz":
+            each, count = (int.from_bytes(content[at:at + 4], "big") for at in (4, 8))
+            sizes = np.frombuffer(content[12:12 + (len(content) - 12) // 4 * 4], ">u4")
+            if (each * count or int(sizes.sum(dtype=np.int64))) > int((sound[:, 1] - sound[:, 0]).sum()):
+                return "damaged: its index declares more sound than there is"
+        elif name in _REQUIRED and (reason := _outside(window, _boxes(window, start, min(end, window.size))[0], sound)):
+            return reason
+    return ""
 
 
 def _boxes(window: Window, start: int, end: int) -> tuple[list[tuple[bytes, int, int]], int]:
