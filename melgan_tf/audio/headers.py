@@ -103,7 +103,7 @@ def parse(file: FileIO, window: Window, start: int) -> Headers:
     notes += [] if sound.padded else [UNPADDED]
     if isinstance(layout, Layout):
         check_rate(file, layout.rate)
-        notes += [DOUBTFUL] if layout.doubtful or not sound.agrees else []
+        notes += [DOUBTFUL] if layout.doubtful or not sound.agrees and sound.filled_in else []
         return Headers(layout, notes=notes)
     mpeg = (sound.position, sound.position + sound.length) if layout in _MPEG_IN_WAV else None
     odd = not sound.filled_in or not sound.padded or sound.magic == b"BW64"
@@ -167,12 +167,15 @@ def _aiff(sound: chunks.Sound, window: Window) -> Layout | None:
     if kind == "u" and bits > 8 or kind == "i" and width > 4:
         raise ValueError(f"of an unknown encoding: {form[18:22].decode('latin-1').strip()!r} samples of {bits} bits")
     bits = bits if kind == "i" and bits <= 8 * width else 8 * width
+    agreed = sound.agrees
     layout = _layout(sound, rate, channels, kind, width, order, bits)
     if not chunks.is_placeholder(frames) and frames != layout.frames:
         if abs(frames - layout.frames) > _MAX_OTHER_FRAMES:
             raise ValueError(f"damaged: {CONTRADICTION}: {frames} samples in {sound.length} bytes of {layout.frames}")
-        fewer = min(frames, layout.frames) if sound.filled_in else layout.frames
-        return dataclasses.replace(layout, frames=fewer, doubtful=True)
+        if sound.filled_in:
+            layout = dataclasses.replace(layout, frames=min(frames, layout.frames))
+    padding = sound.length - layout.frames * channels * width  # some programs count the byte behind an odd length
+    sound.agrees = agreed and padding <= 1 and (frames == layout.frames or not sound.filled_in)
     return layout
 
 
@@ -215,7 +218,7 @@ def _check_packets(sound: chunks.Sound, window: Window) -> None:
 def _layout(sound: chunks.Sound, rate: int, channels: int, kind: str, width: int, order: str, bits: int,
             doubtful: bool = False) -> Layout:
     frames, rest = divmod(sound.length, channels * width)
-    doubtful = doubtful or (rest > 0 and sound.filled_in)
+    sound.agrees = sound.agrees and not rest
     return Layout(rate, channels, kind, width, order, bits, sound.position, frames, doubtful)
 
 
