@@ -71,7 +71,7 @@ def write_sounds(model: SoundModel, out: str | Path, count: int, seed: int, sour
     """
     names = FileNames.of(part)
     indices = part.indices(count, BATCH) if part else range(count)
-    head = {**_head(model, source, length), "normalized": normalize, **({"shard": str(part)} if part else {})}
+    head = {**record_head(model, source, length), "normalized": normalize, **({"shard": str(part)} if part else {})}
     wanted, long = model.label(label), StreamRenderer(model.sampler, length) if length else None
 
     def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[_Sound]:
@@ -99,7 +99,7 @@ def write_recipes(model: SoundModel, out: str | Path, requests: Sequence[tuple[s
     Raises:
         MelGANError: the folder cannot be written.
     """
-    head = {**_head(model, source, length), "normalized": normalize}
+    head = {**record_head(model, source, length), "normalized": normalize}
     long = StreamRenderer(model.sampler, length) if length else None
 
     def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[_Sound]:
@@ -142,13 +142,22 @@ def _fill(model: SoundModel, staging: Path, names: FileNames, head: dict[str, An
     return folder
 
 
-def _head(model: SoundModel, source: str, length: Length | None) -> dict[str, Any]:
+def record_head(model: SoundModel, source: str, length: Length | None = None) -> dict[str, Any]:
     """The values of a record besides its sounds."""
     described = {"seconds": round(length.samples / model.config.audio.sample_rate, 4),
                  "loop": bool(length.loop_steps)} if length else {}
     return {"source": source, "preset": model.config.preset, "step": model.step, "weights": model.weights,
             "audio_fingerprint": model.config.audio.fingerprint(), "sample_rate": model.config.audio.sample_rate,
             "vocoder": model.vocoder_metadata, "versions": versions(), **described}
+
+
+def origin_values(head: dict[str, Any], sound: dict[str, Any]) -> dict[str, Any]:
+    """What a WAV says of itself, of the record that it is in and of its entry there; `origin.read_origin` reads it."""
+    return {"made_by": "melgan-tf", **{key: head[key] for key in ("weights", "step")},
+            **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture") if key in sound},
+            **{key: head[key] for key in ("seconds", "loop") if key in head},
+            "source": PurePath(head["source"]).name, "normalized": head["normalized"],
+            "vocoder": vocoder_name(head["vocoder"])}
 
 
 def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
@@ -180,11 +189,12 @@ def _entry(file: str, latent: Latent, made: dict[str, np.ndarray], row: int, mod
     labeled = {"label": classes.describe(made["label"][row])} if classes else {}
     if classes and np.count_nonzero(made["label"][row]) > 1:  # exactly, while the label is rounded
         labeled["mixture"] = classes.weights(made["label"][row])
-    return {"file": file, **_described(latent), **labeled, "peak": round(float(np.max(np.abs(samples))), 4),
+    return {"file": file, **described(latent), **labeled, "peak": round(float(np.max(np.abs(samples))), 4),
             "silent": bool(is_silent(samples)), "noise": [round(float(value), 7) for value in made["noise"][row]]}
 
 
-def _described(latent: Latent) -> dict[str, Any]:
+def described(latent: Latent) -> dict[str, Any]:
+    """A latent point in an entry of a record."""
     return latent.to_json() if isinstance(latent, Seeded) else {"recipe": latent.to_json()}
 
 
@@ -200,7 +210,7 @@ def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[st
             advance(round(done * _PARTS) - before)
 
         made = long.make(recipe.latent, folder, more)
-        yield {"file": file, **_described(recipe.latent), "peak": round(made.peak, 4),
+        yield {"file": file, **described(recipe.latent), "peak": round(made.peak, 4),
                "silent": made.peak < SILENT_PEAK}, made, made.picture
         made.file.unlink()
 
@@ -222,13 +232,8 @@ class _Folder:
         self.silent = 0
 
     def add(self, sound: dict[str, Any], samples: np.ndarray | LongSound, mel: np.ndarray) -> None:
-        origin = {"made_by": "melgan-tf", **{key: self._head[key] for key in ("weights", "step")},
-                  **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture") if key in sound},
-                  **{key: self._head[key] for key in ("seconds", "loop") if key in self._head},
-                  "source": PurePath(self._head["source"]).name, "normalized": self._head["normalized"],
-                  "vocoder": vocoder_name(self._head["vocoder"])}
         self._save(self._path / sound["file"], samples, self._head["normalized"] and not sound["silent"],
-                   json.dumps(origin))
+                   json.dumps(origin_values(self._head, sound)))
         self._record.add(sound)
         self.made += 1
         self.silent += sound["silent"]
