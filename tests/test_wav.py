@@ -38,7 +38,7 @@ def test_save_clips_without_wrapping_round(tmp_path):
     assert values.tolist() == [32767] * 3 + [-32768] * 3 + [0, 1]
 
 
-@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 @pytest.mark.parametrize("comment", ["seed 7", "odd length", "größer 🥁 ", '{"seed": 7,\n "x": 1}', "long " * 2000])
 def test_comment_comes_back(tmp_path, subtype, comment):
     path = tmp_path / "x.wav"
@@ -57,7 +57,7 @@ def test_comment_of_other_files(put):
     refused("/nowhere/x.wav", "^cannot be read: No such file", audio.read_comment)
 
 
-@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 def test_equal_sounds_give_equal_files(tmp_path, subtype):
     for name in ("a.wav", "b.wav"):
         audio.save_wav(tmp_path / name, tone(), RATE, "seed 7", subtype)
@@ -118,6 +118,6 @@ def test_save_refuses_invalid_samples(tmp_path):
                              (np.broadcast_to(np.float32(0), 2_000_000_000), "2000000000 samples are more")):
         with pytest.raises(MelGANError, match=message):
             audio.save_wav(tmp_path / "x.wav", samples, RATE)
-    with pytest.raises(UsageError, match="'PCM_99': give PCM_16 or FLOAT"):
+    with pytest.raises(UsageError, match="'PCM_99': give PCM_16, PCM_24 or FLOAT"):
         audio.save_wav(tmp_path / "x.wav", tone(), RATE, subtype="PCM_99")
     assert os.listdir(tmp_path) == []

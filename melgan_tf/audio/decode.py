@@ -260,7 +260,8 @@ def read_comment(path: str | Path) -> str:
     """
     try:
         with open(path, "rb", buffering=0) as file, _open_by_ffmpeg(file) as container:
-            return container.metadata.get("comment", "")
+            found = [container.metadata, *(stream.metadata for stream in container.streams)]  # Ogg has it in the stream
+            return next((text for tags in found for name, text in tags.items() if name.lower() == "comment"), "")
     except OSError as error:
         raise DecodeError(path, f"cannot be read: {error.strerror}") from None
 
