@@ -17,13 +17,12 @@ from typing import IO, Any, NoReturn
 import click
 
 from melgan_tf import storage
-from melgan_tf.errors import MelGANError, ShownStream, redacted, visible
+from melgan_tf.errors import MelGANError, ShownStream, did_you_mean, redacted, visible
 from melgan_tf.progress import Progress
 from melgan_tf.runtime.signals import Stopped, StopSignals
 
 #: Seconds between two lines of progress where there is no terminal.
 PLAIN_EVERY_SECONDS = 10.0
-_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.1 prints the help itself
 
 
 class ConsoleProgress(Progress):
@@ -209,12 +208,9 @@ class OneLineErrors(click.Group):
         try:
             with signals.whatever_comes_of_them():
                 code = super().main(*args, standalone_mode=False, **kwargs)
-        except _NO_ARGUMENTS as error:
-            error.show()
-            sys.exit(error.exit_code)
         except click.ClickException as error:
             command = error.ctx.command_path if getattr(error, "ctx", None) else "melgan-tf"
-            _fail(f"{error.format_message()} (see `{command} --help`)", error.exit_code)
+            _fail(f"{_message(error)} (see `{command} --help`)", error.exit_code)
         except MelGANError as error:
             if _debugging():
                 raise
@@ -341,6 +337,15 @@ def _prepare_streams() -> None:
 
 def _debugging() -> bool:
     return "--debug" in sys.argv[1:2]
+
+
+def _message(error: click.ClickException) -> str:
+    """What click says, with the nearest of all options where it does not know one."""
+    if not isinstance(error, click.NoSuchOption) or not error.ctx:
+        return error.format_message()
+    names = [name for option in error.ctx.command.params for name in (*option.opts, *option.secondary_opts)]
+    known = [name for name in names if name.startswith("--")]
+    return f"{error.message.rstrip('.')}: {did_you_mean(error.option_name, known, 'options are')}"
 
 
 def _fail(message: str, code: int) -> NoReturn:

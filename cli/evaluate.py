@@ -51,6 +51,12 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
     Every metric has a baseline: the same metric for the training sounds, or else for one half of the real sounds
     against the other. Sub-folders are classes. Of a vocoder, copies of the real sounds are measured, beside those of
     Griffin-Lim.
+
+    \b
+    Examples:
+      melgan-tf evaluate runs/mine --reference held-out --png mine.png
+      melgan-tf evaluate pretrained:drums --reference drums --count 200
+      melgan-tf evaluate generated --reference drums --json figures.json
     """
     kind = "folder" if is_sound_folder(run) else options.run_config(run).family.makes
     _check_options(run, kind, vocoder=vocoder, count=count, train=train, png=png_file)

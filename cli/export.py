@@ -33,6 +33,12 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
 
     Every export is loaded and run in a separate process and compared with the model; it is kept only if they agree.
     The receipt, export_report.json, lists operations, size, speed and the largest difference.
+
+    \b
+    Examples:
+      melgan-tf export pretrained:drums --out models/drums
+      melgan-tf export runs/mine --format tflite --out mine.tflite
+      melgan-tf export vocoder-22k --format tflite --quantize float16 --out phone
     """
     given = {name: value for name, value in (("version", version), ("quantize", quantize))
              if value not in (None, "none")}

@@ -57,6 +57,12 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
     Writes WAVs, sounds.json (how to regenerate each sound), sounds.png (their spectrograms) and index.html (a page to
     hear them in a browser). Sound i of a seed is always the same, whatever the count. The picture and the page show the
     first thousand sounds. With --shard, the files are sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
+
+    \b
+    Examples:
+      melgan-tf generate pretrained:drums --label kick --count 32 --out kicks
+      melgan-tf generate pretrained:drums --label kick=0.7,snare=0.3 --out hybrids
+      melgan-tf generate pretrained:music --seconds 4 --loop --out loops
     """
     shared = part is not None and out.is_dir() and has_only_other_parts(out, part)
     options.require_output(out, force or shared)

@@ -22,6 +22,11 @@ def command(checkpoint: Path, out: Path, quiet: bool) -> None:
     run.
 
     Needs PyTorch: pip install 'melgan-tf[torch]'
+
+    \b
+    Examples:
+      melgan-tf import-torch netG.pt --out runs/melgan
+      melgan-tf import-torch ~/melgan/logs/netG.pt --out runs/melgan --quiet
     """
     from melgan_tf.config import presets
 

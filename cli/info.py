@@ -15,17 +15,36 @@ from melgan_tf.cli.console import json_text, table
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import packaged_name, pretrained_models, pretrained_vocoders, read_card
+from melgan_tf.weights import bundled_models, packaged_name, pretrained_models, pretrained_vocoders, read_card
 
 
-@click.command("info", short_help="Describe a run, a checkpoint, an export or a WAV.")
-@click.argument("path", type=options.Place())
+@click.command("info", short_help="Describe a model, a run, an export, a sound or a folder.")
+@click.argument("path", required=False, type=options.Place())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(path: Path, as_json: bool) -> None:
-    """Describe PATH: a run directory, a checkpoint, a SavedModel, a TFLite file or a generated WAV.
+def command(path: Path | None, as_json: bool) -> None:
+    """List the models that are included; or describe PATH: a run directory, a checkpoint, a SavedModel, a TFLite file
+    or a generated WAV.
 
     PATH may also be the name of a bundled model, such as pretrained:drums or vocoder-22k: this prints its card.
+
+    \b
+    Examples:
+      melgan-tf info
+      melgan-tf info runs/mine
+      melgan-tf info kicks/kick-seed0-0000.wav
+      melgan-tf info pretrained:drums
     """
+    if path is None:
+        models = bundled_models()
+        if as_json:
+            click.echo(json_text(models))
+        else:
+            click.echo(table(("model", "length", "rate", "size", "makes"), [
+                (name, model["length"], f"{model['sample_rate'] / 1000:g} kHz", f"{model['size_bytes'] / 1e6:.1f} MB",
+                 model["makes"]) for name, model in models.items()]))
+            click.echo("\nmelgan-tf generate pretrained:drums --out sounds\n"
+                       "melgan-tf vocode SOUND.wav --vocoder vocoder-22k --out copies")
+        return
     description = _describe(path) if path.exists() else _card(str(path))
     if as_json:
         click.echo(json_text(description))

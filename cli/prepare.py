@@ -54,6 +54,11 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
     and unreadable files are skipped and listed. `train` and `evaluate` accept OUT like a folder of sounds.
 
     To continue an interrupted preparation, run the same command again.
+
+    \b
+    Examples:
+      melgan-tf prepare drums prepared --rate 44100 --seconds 0.75
+      melgan-tf prepare songs prepared --rate 22050 --seconds 4 --long consecutive
     """
     options.require_output(out, force=True)
     pipeline = _pipeline(runner, pipeline_options, workers)

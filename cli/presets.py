@@ -13,7 +13,13 @@ from melgan_tf.config import presets, to_dict
 @click.command("presets", short_help="List the presets, or show one in full.")
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """List the presets; with a NAME, show that one as JSON, ready to be edited and given to `train --config`."""
+    """List the presets; with a NAME, show that one as JSON, ready to be edited and given to `train --config`.
+
+    \b
+    Examples:
+      melgan-tf presets
+      melgan-tf presets drums
+    """
     if name:
         click.echo(json_text(to_dict(presets.get(name))))
         return

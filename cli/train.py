@@ -54,6 +54,12 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
 
     If the environment variable TF_CONFIG names several workers, this process is one of them: run the same command on
     every worker.
+
+    \b
+    Examples:
+      melgan-tf train drums --run-dir runs/drums --valid held-out
+      melgan-tf train few --init-from pretrained:drums --run-dir runs/few
+      melgan-tf train music --preset music --steps 20000 --run-dir runs/music
     """
     spec = worker_from_environment()
     if epochs and steps:

@@ -26,6 +26,11 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
 
     An INPUT is a sound or a folder of sounds, which are turned into mel spectrograms and back (copy synthesis: the
     vocoder at its best), or a .npy file of a mel spectrogram (frames, mel_bins) on the vocoder's own scale.
+
+    \b
+    Examples:
+      melgan-tf vocode loop.wav --out copies
+      melgan-tf vocode mels/*.npy --vocoder runs/vocoder --out rendered
     """
     options.require_output(out, force)
     progress = ConsoleProgress(quiet)

@@ -6,12 +6,14 @@ In a page, a line ``{{ name argument ... }}`` is replaced by what the function o
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 import sys
 import typing
 from pathlib import Path
 
+from melgan_tf.cli.main import main
 from melgan_tf.config import Config, presets, registry, to_dict
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +22,14 @@ WEIGHTS = ROOT / "melgan_tf" / "weights"
 sys.path.append(str(ROOT / "benchmarks"))
 
 import results  # noqa: E402  a folder of scripts, not a package
+
+
+def on_startup(**_: object) -> None:
+    """mkdocs-click does not show the examples of a command: they become a part of its description."""
+    for name in main.list_commands(None):
+        command = main.get_command(None, name)
+        lines = inspect.cleandoc(command.epilog.partition("Examples:")[2])
+        command.help += f"\n\n```sh\n{lines}\n```"
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

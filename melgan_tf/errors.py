@@ -13,6 +13,7 @@ import html
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 #: Stands for the secret parts of an address.
@@ -53,6 +54,41 @@ class UsageError(MelGANError):
 
 class ConfigError(UsageError):
     """A configuration has an unknown key, a value of the wrong type or one out of range."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
+    """The end of a message about an unknown name: the known ones that may be meant, or else all of them.
+
+    Args:
+        name: as it was given.
+        known: the names that there are.
+        otherwise: stands before all of them.
+
+    Examples:
+        >>> did_you_mean("Kick", ["kick", "snare"]), did_you_mean("--bits", ["--quiet", "--bit-depth"])
+        ("did you mean 'kick'?", "did you mean '--bit-depth'?")
+        >>> did_you_mean("cello", ["kick", "snare"])
+        'known are kick, snare'
+    """
+    known = list(known)
+    scores = {other: _likeness(name.lower(), other.lower()) for other in known}
+    close = [repr(other) for other in sorted(scores, key=scores.get, reverse=True)
+             if scores[other] >= max(0.6, max(scores.values()) - 0.1)][:3]
+    if not close:
+        return f"{otherwise} {', '.join(known) or 'none'}"
+    return f"did you mean {' or '.join(filter(None, (', '.join(close[:-1]), close[-1])))}?"
+
+
+def _likeness(name: str, other: str) -> float:
+    """0 to 1: by letters, or by the beginning or the last words that two names share."""
+    import difflib
+
+    name, other = name.lstrip("-"), other.lstrip("-")
+    short, long = sorted((name, other), key=len)
+    if name == other or (short and re.search(rf"[^a-z0-9]{re.escape(short)}$", long)):
+        return 1.0
+    start = len(os.path.commonprefix([name, other]))
+    return max(difflib.SequenceMatcher(None, name, other).ratio(), 0.9 * start / len(name) if start >= 3 else 0.0)
 
 
 class DecodeError(MelGANError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from importlib import metadata
 
 import click
@@ -57,16 +59,36 @@ def test_help_of_every_command(command, promised, option):
 def test_help_lists_every_command_with_its_own_description(option):
     ended = invoke(option)
     assert (ended.code, ended.stderr) == (0, "")
-    listed = dict(re.findall(r"^  ([a-z-]+) +([A-Z].+)$", ended.stdout.partition("Commands:")[2], re.MULTILINE))
-    assert tuple(listed) == COMMANDS
+    listed = dict(re.findall(r"^  ([a-z-]+) +([A-Z].+)$", ended.stdout.partition("Make sounds:")[2], re.MULTILINE))
+    assert sorted(listed) == sorted(COMMANDS)
     for name, text in listed.items():
         assert main.main.get_command(click.Context(main.main), name).short_help == text
 
 
-def test_without_a_command_the_help_appears_as_it_is():
+def parsed(line):
+    """The command of a line and what click reads from its words; fails where it does not parse."""
+    name, *words = shlex.split(line)[1:]
+    return name, main.main.get_command(click.Context(main.main), name).make_context(name, words)
+
+
+def test_without_a_command_there_are_five_to_begin_with():
     ended = invoke()
     assert (ended.code, ended.stdout) == (2, "")
-    assert ended.stderr.strip() == invoke("--help").stdout.strip()
+    lines = re.findall(r"^  (melgan-tf .+?)  +\S.*$", ended.stderr, re.MULTILINE)
+    assert [parsed(line)[0] for line in lines] == ["generate", "vary", "train", "generate", "info"]
+    assert "melgan-tf --help" in ended.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_ends_its_help_with_examples_that_parse(command):
+    lines = invoke(command, "--help").stdout.partition("\n  Examples:\n")[2].strip().splitlines()
+    assert len(lines) >= 2
+    assert {parsed(line)[0] for line in lines} == {command}
+
+
+def test_an_example_that_does_not_parse_would_be_found():
+    with pytest.raises(click.UsageError):
+        parsed("melgan-tf vary kick.wav --intensity 2 --out variations")
 
 
 def test_version():
@@ -81,7 +103,16 @@ def test_the_program_is_installed():
 @pytest.mark.parametrize(("arguments", "parts"), [
     (("sing",), ("No such command 'sing'", "melgan-tf --help")),
     (("--loud",), ("No such option '--loud'", "melgan-tf --help")),
-    (("train", "--loud"), ("No such option '--loud'", "melgan-tf train --help")),
+    (("train", "--loud"), ("No such option '--loud'", "options are --run-dir, --valid", "melgan-tf train --help")),
+    (("trian",), ("No such command 'trian': did you mean 'train'?",)), (("Info",), ("did you mean 'info'?",)),
+    (("sing",), ("commands are generate, vary",)),
+    (("prepare", "a", "b", "--sample-rate", "3"), ("did you mean '--rate'?",)),
+    (("vary", "a", "--intens", "1"), ("did you mean '--intensity'?",)),
+    (("generate", "drums", "--out", "x"), ("drums does not exist: did you mean 'pretrained:drums'?",)),
+    (("generate", "pretrained:drum-44", "--out", "x"), ("did you mean 'pretrained:drums-44k'",)),
+    (("generate", "mine", "--out", "x"), ("mine does not exist: train one", "bundled model: pretrained:drums, ")),
+    (("train", ".", "--run-dir", "x", "--preset", "drums", "--set", "learning_rate=1"),
+     ("unknown configuration key 'learning_rate': did you mean 'training.generator_learning_rate' or",)),
     (("train", "sounds", "--epoch", "3"), ("'--epoch'", "'--epochs'")),
     (("train", "--run-dir", "run"), ("Missing argument 'DATA'",)),
     (("train", "sounds"), ("Missing option '--run-dir'",)),
@@ -91,7 +122,6 @@ def test_the_program_is_installed():
     (("generate", "--out", "out"), ("Missing argument 'RUN'",)),
     (("export", "run"), ("Missing option '--out'",)),
     (("evaluate", "run"), ("Missing option '--reference'",)),
-    (("info",), ("Missing argument 'PATH'",)),
     (("presets", "sead"), ("unknown preset 'sead'", "'seed'")),
     (("presets", "xyz"), ("unknown preset 'xyz'", "seed")),
 ])
@@ -158,7 +188,21 @@ def test_another_keras_backend_is_refused(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# -- presets ---------------------------------------------------------------------------------------------------------
+# -- models and presets -----------------------------------------------------------------------------------------------
+
+def test_info_alone_lists_the_models_that_are_included():
+    ended = invoke("info")
+    assert (ended.code, ended.stderr) == (0, "")
+    table, _, commands = ended.stdout.partition("\n\n")
+    rows = [re.split("  +", line) for line in table.splitlines()]
+    assert rows[0] == ["model", "length", "rate", "size", "makes"]
+    assert ["pretrained:drums", "0.5 s", "16 kHz", "1.2 MB", "clap, cymbal, hat, kick, perc, rim, snare, tom"] in rows
+    assert ["pretrained:music", "any", "22.05 kHz", "1.5 MB", "music"] in rows
+    assert [parsed(line)[0] for line in commands.splitlines()] == ["generate", "vocode"]
+    models = json.loads(invoke("info", "--json").stdout)
+    assert list(models) == [row[0] for row in rows[2:]]
+    assert models["pretrained:drums-44k"]["sample_rate"] == 44_100
+
 
 def test_presets_lists_every_preset_with_its_purpose():
     ended = invoke("presets")

@@ -157,7 +157,7 @@ def test_the_library_says_the_same(loaded, tmp_path):
 # -- which vocoder ---------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("vocoder", "parts", "code"), [
-    ("vocoder-22", ("did you mean 'vocoder-22k'?",), 2), ("none", ("neither the run directory", "names are"), 2),
+    ("vocoder-22", ("did you mean 'vocoder-22k'?",), 2), ("none", ("neither the run directory", "known are"), 2),
     ("seed", ("makes mels from noise: give the run of a vocoder",), 2), ("", ("neither the run directory",), 2),
     ("griffin-lim", ("griffin-lim has no mels of its own",), 2)])
 def test_a_vocoder_that_is_none(vocode, monkeypatch, tmp_path, vocoder, parts, code):

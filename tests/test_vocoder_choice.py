@@ -178,4 +178,4 @@ def test_a_vocoder_takes_no_vocoder(vocoder_runs, package, tmp_path, command):
                                      ("export", "--out", "out")])
 def test_a_misspelt_name_in_place_of_a_run_is_told_the_nearest(package, command):
     invoke(command[0], "vocoder-22", *command[1:]).one_line(
-        "run directory vocoder-22 does not exist", "did you mean the vocoder 'vocoder-22k'?", code=2)
+        "run directory vocoder-22 does not exist", "did you mean 'vocoder-22k'?", code=2)

@@ -77,7 +77,7 @@ def test_a_run_that_is_called_like_a_name_goes_first(package, tmp_path):
 
 @pytest.mark.parametrize(("source", "parts"), [
     ("vocoder-16", ("'vocoder-16'", "did you mean 'vocoder-16k'?")), ("Vocoder-22K", ("did you mean 'vocoder-22k'?",)),
-    ("xyz", ("'xyz'", "names are vocoder-16k, vocoder-22k")), ("", ("''", "names are")),
+    ("xyz", ("'xyz'", "known are vocoder-16k, vocoder-22k")), ("", ("''", "known are")),
     ("a/b", ("neither the run directory",)), ("..", ("neither the run directory",)), (".", ("neither",))])
 def test_a_name_that_is_none_is_told_the_nearest(package, source, parts):
     with pytest.raises(UsageError, match="is neither the run directory of a vocoder nor the name of one") as error:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 from melgan_tf.config import registry
 from melgan_tf.config.config import Config
 from melgan_tf.config.registry import Preset
-from melgan_tf.errors import ConfigError
+from melgan_tf.errors import ConfigError, did_you_mean
 
 
 def _presets() -> dict[str, Preset]:
@@ -68,7 +66,5 @@ def suggest(seconds: float, sample_rate: int) -> str:
 def _preset(name: str) -> Preset:
     known = _presets()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-        raise ConfigError(f"unknown preset {name!r}: {hint}")
+        raise ConfigError(f"unknown preset {name!r}: {did_you_mean(name, known)}")
     return known[name]

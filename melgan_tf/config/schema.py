@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 import types
 import typing
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal
 from melgan_tf.config import registry
 from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.strict_json import check, parse_value, read_object, shown
-from melgan_tf.errors import ConfigError
+from melgan_tf.errors import ConfigError, did_you_mean
 
 
 def require(condition: bool, key: str, value: object, remedy: str) -> None:
@@ -213,6 +212,6 @@ def known_keys(cls: type, prefix: str = "") -> list[str]:
 
 
 def _nearest(name: str, known: dict[str, Any], dotted: str, root: type) -> str:
-    close = difflib.get_close_matches(name, known, n=1) or [
-        key for key in known_keys(root) if key.rsplit(".", 1)[-1] == name and key != dotted][:1]
-    return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(sorted(known))}"
+    here = did_you_mean(name, sorted(known))
+    elsewhere = [key for key in known_keys(root) if f".{key}".endswith((f".{name}", f"_{name}")) and key != dotted]
+    return f": {did_you_mean(name, elsewhere) if elsewhere and here.startswith('known') else here}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import UsageError, did_you_mean
 
 #: Name of the class of sounds that are not in a sub-folder.
 UNLABELED = "unlabelled"
@@ -76,9 +75,9 @@ class Classes:
         return (vector / vector.sum()).astype(np.float32)
 
     def _unknown(self, name: str) -> str:
-        close = difflib.get_close_matches(name, self.names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(self.names)}"
-        return f"unknown class {name!r}: {hint}"
+        known = f"known are {', '.join(self.names)}"
+        hint = did_you_mean(name, self.names)
+        return f"unknown class {name!r}: {hint if hint == known else f'{hint} {known}'}"
 
     def describe(self, label: np.ndarray) -> str:
         """Format a label vector as the text that `label` parses.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from melgan_tf.config import Config
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import UsageError, did_you_mean
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import (
@@ -35,12 +34,10 @@ def source_config(source: str | Path) -> Config:
     if directory.path.exists():
         return directory.config()
     if str(source).startswith(PRETRAINED):
-        raise UsageError(f"the package has no {source}: known are {', '.join(pretrained_models()) or 'none'}")
-    names = [*pretrained_vocoders(), *pretrained_models()]
-    if close := difflib.get_close_matches(str(source), names, n=1):
-        what = "model" if close[0].startswith(PRETRAINED) else "vocoder"
-        raise UsageError(f"run directory {source} does not exist: did you mean the {what} {close[0]!r}?")
-    return directory.config()
+        raise UsageError(f"there is no bundled model {source}: {did_you_mean(str(source), pretrained_models())}")
+    hint = did_you_mean(str(source), [*pretrained_models(), *pretrained_vocoders()],
+                        "train one with `melgan-tf train`, or take a bundled model:")
+    raise UsageError(f"run directory {source} does not exist: {hint}")
 
 
 def trained_steps(source: str | Path) -> int:
@@ -83,8 +80,7 @@ def vocoder_config(source: str | Path) -> Config:
 
 def unknown_vocoder(source: str | Path, names: list[str]) -> UsageError:
     """The error for a vocoder that does not exist; it names the nearest one."""
-    close = difflib.get_close_matches(str(source).lower(), names, n=1)
     if source == "griffin-lim":
         return UsageError("griffin-lim has no mels of its own: give a run, or the name of a vocoder")
-    hint = f"did you mean {close[0]!r}?" if close else f"names are {', '.join(names) or 'none'}"
-    return UsageError(f"{str(source)!r} is neither the run directory of a vocoder nor the name of one: {hint}")
+    return UsageError(f"{str(source)!r} is neither the run directory of a vocoder nor the name of one: "
+                      f"{did_you_mean(str(source), names)}")
