@@ -253,15 +253,24 @@ def _check_nothing_follows(file: FileIO, declared: int) -> None:
 def read_comment(path: str | Path) -> str:
     """Return the comment in a sound file's metadata; "" if it has none.
 
-    FFmpeg reads it, because libsndfile ignores one longer than 2 kB.
+    Raises:
+        DecodeError: the file cannot be read as a sound.
+    """
+    return metadata(path).get("comment", "")
+
+
+def metadata(path: str | Path) -> dict[str, str]:
+    """Return a sound file's metadata, by FFmpeg's names in lower case.
+
+    FFmpeg reads it, because libsndfile ignores comments longer than 2 kB.
 
     Raises:
         DecodeError: the file cannot be read as a sound.
     """
     try:
         with open(path, "rb", buffering=0) as file, _open_by_ffmpeg(file) as container:
-            found = [container.metadata, *(stream.metadata for stream in container.streams)]  # Ogg has it in the stream
-            return next((text for tags in found for name, text in tags.items() if name.lower() == "comment"), "")
+            found = [*(stream.metadata for stream in container.streams), container.metadata]  # Ogg has it in the stream
+            return {name.lower(): text for tags in found for name, text in tags.items()}
     except OSError as error:
         raise DecodeError(path, f"cannot be read: {error.strerror}") from None
 

@@ -222,7 +222,7 @@ def decode_folder(sounds: Iterable[SoundFile], sample_rate: int, clip_samples: i
     arguments = {"sample_rate": sample_rate, "limit": limit, "max_samples": clip_samples, "kept_samples": kept_samples,
                  "remedy": ": cut it into parts, or `melgan-tf prepare` the folder with --long consecutive"}
     received = bytearray()
-    with _results(_READ, sounds, lambda sound: sound.path, arguments, _processes(sounds)) as results:
+    with run(_READ, sounds, lambda sound: sound.path, arguments, processes_for(sounds)) as results:
         for sound, result in results:
             if isinstance(result, np.ndarray):
                 received += memoryview(result).cast("B")
@@ -248,7 +248,7 @@ def _clip(sound: SoundFile, samples: np.ndarray, result: Success | Failure, clip
     return clip
 
 
-def _processes(sounds: Sequence[SoundFile]) -> int:
+def processes_for(sounds: Sequence[SoundFile]) -> int:
     """How many processes are worth their start: one a core for many files, or large ones."""
     size = sum(_size(sound.path) for sound in sounds)
     wanted = max(1, len(sounds) // _FILES_PER_PROCESS, size // _BYTES_PER_PROCESS)
@@ -262,15 +262,25 @@ def _size(path: Path | RemotePath | None) -> int:
 
 
 @contextlib.contextmanager
-def _results(task: Task, items: Iterable[Item], path_of: Callable[[Item], Any], arguments: dict[str, Any],
-             processes: int = 1) -> Iterator[Iterator[tuple[Item, Any]]]:
-    """Give the results of a pool for files, local or remote; those that have no path have nothing but a `Success`."""
+def run(task: Task, items: Iterable[Item], path_of: Callable[[Item], Any],
+        arguments: dict[str, Any] | Callable[[Item], dict[str, Any]], processes: int = 1
+        ) -> Iterator[Iterator[tuple[Item, Any]]]:
+    """Give the results of a pool for files, local or remote; those that have no path have nothing but a `Success`.
+
+    Args:
+        task: what to do.
+        items: what stands for the files, as `SoundFile`.
+        path_of: of an item: its path, or None.
+        arguments: of the task besides ``path``, the same for all files; or a function of the item that returns them.
+        processes: number of processes.
+    """
     with (Prefetcher() as prefetcher, _pool(processes) as pool):
         def jobs() -> Iterator[tuple[tuple[Item, str], dict[str, Any] | None, int]]:
             for item, file, reason in prefetcher.prefetch(items, path_of):
                 if file is not None and not file.is_absolute():  # the process may have started in another folder
                     file = Path.cwd() / file
-                yield (item, reason), None if file is None else {"path": str(file), **arguments}, _size(file)
+                more = arguments(item) if callable(arguments) else arguments
+                yield (item, reason), None if file is None else {"path": str(file), **more}, _size(file)
 
         def results() -> Iterator[tuple[Item, Any]]:
             for (item, reason), result in found:
@@ -297,7 +307,7 @@ def stream_sounds(paths: Sequence[Path | None], sample_rate: int, max_samples: i
         For each file its blocks, float32. They may raise a `DecodeError` at any point.
     """
     arguments = {"sample_rate": sample_rate, "limit": max_samples, "remedy": remedy}
-    with _results(_READ, paths, lambda path: path, arguments) as results:
+    with run(_READ, paths, lambda path: path, arguments) as results:
         for path in paths:
             blocks = _blocks(path, results, on_note)
             yield blocks
@@ -333,7 +343,7 @@ def measure(sounds: Iterable[SoundFile], seconds: float) -> Iterator[tuple[int, 
         sounds: as returned by `find`.
         seconds: to decode of each, about; damage behind is not noticed.
     """
-    with _results(_MEASURE, sounds, lambda sound: sound.path, {"seconds": seconds}) as results:
+    with run(_MEASURE, sounds, lambda sound: sound.path, {"seconds": seconds}) as results:
         for _, result in results:
             if isinstance(result, Success) and result.value[0]:
                 yield result.value
@@ -347,7 +357,7 @@ def read_comment(path: str | Path) -> str:
     Raises:
         DecodeError: the file cannot be read as a sound.
     """
-    with _results(_COMMENT, [Path(path)], lambda path: path, {}) as results:
+    with run(_COMMENT, [Path(path)], lambda path: path, {}) as results:
         *_, (_, result) = results
     if isinstance(result, Failure):
         raise DecodeError(path, result.reason)

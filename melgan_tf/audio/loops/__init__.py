@@ -1,0 +1,1 @@
+"""Loops: their tempo, bars, key and rhythm. No TensorFlow."""
