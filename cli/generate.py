@@ -55,8 +55,9 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
     """Make new sounds with the model in the run directory RUN, or with a bundled model such as pretrained:drums.
 
     Writes WAVs, sounds.json (how to regenerate each sound), sounds.png (their spectrograms) and index.html (a page to
-    hear them in a browser). Sound i of a seed is always the same, whatever the count. The picture and the page show the
-    first thousand sounds. With --shard, the files are sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
+    hear them in a browser). Sound i of a seed is always the same, whatever the count. The picture shows
+    the first thousand sounds, the page the first five thousand. With --shard, the files are sounds-I-of-N.json,
+    sounds-I-of-N.png and index-I-of-N.html.
 
     \b
     Examples:

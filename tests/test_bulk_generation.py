@@ -174,6 +174,7 @@ def test_a_shard_that_fails_leaves_the_others(trained, tmp_path, monkeypatch):
 def test_memory_does_not_grow_with_the_count(tmp_path, monkeypatch):
     """Ten times the sounds, one peak: what NumPy and Python hold, to half of what one batch takes."""
     monkeypatch.setattr(generation, "SHOWN", 16)
+    monkeypatch.setattr(generation, "MAX_SOUNDS", 16)
     made = np.random.default_rng(0).normal(0, 0.1, (16, SEED.data.clip_samples)).astype(np.float32)
     sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((tf.shape(noise)[0], 16, 64))), SEED)
     sampler.render = lambda mel: tf.constant(made)[:tf.shape(mel)[0]]  # the sounds are not the point here
@@ -189,10 +190,11 @@ def test_memory_does_not_grow_with_the_count(tmp_path, monkeypatch):
 
 def test_picture_and_page_show_the_first_and_say_so(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(generation, "SHOWN", 2)
+    monkeypatch.setattr(generation, "MAX_SOUNDS", 3)
     made = write_sounds(trained, tmp_path / "out", 20, 5, "run")
     page = (tmp_path / "out/index.html").read_text()
-    assert page.count("<audio") == 2
-    assert "the first 2 of 20 sounds" in page
+    assert page.count('"picture": ') == 3
+    assert "The first 3 of 20 sounds" in page
     assert len(made["sounds"]) == 2
     assert made["made"] == len(record(tmp_path / "out/sounds.json")["sounds"]) == 20
 

@@ -122,6 +122,20 @@ def test_the_footer_shows_the_color_scale():
     assert changed_area(sheet, louder)[0] > MARGIN + 128  # only the levels below the scale differ
 
 
+def test_axes_are_beside_the_tiles_which_stay_as_they_are():
+    mel_db = np.random.default_rng(0).normal(-30, 15, (5, FRAMES, BINS))
+    plain = contact_sheet(mel_db)
+    sheet = contact_sheet(mel_db, seconds=0.5, hertz=[(0.0, "100"), (1.0, "8k")])
+    left, top = spectrogram_image.AXIS_WIDTH, spectrogram_image.AXIS_HEIGHT
+    assert sheet.shape[:2] == (plain.shape[0] + top, plain.shape[1] + left)
+    np.testing.assert_array_equal(sheet[MARGIN + top:MARGIN + top + 264, MARGIN + left:],
+                                  plain[MARGIN:MARGIN + 264, MARGIN:])
+    rows = np.flatnonzero((sheet[:, MARGIN + left - 2] == spectrogram_image._TICK).all(axis=-1)) - MARGIN - top
+    np.testing.assert_array_equal(rows, [0, 127, 136, 263])
+    columns = np.flatnonzero((sheet[MARGIN + top - 2] == spectrogram_image._TICK).all(axis=-1)) - MARGIN - left
+    np.testing.assert_array_equal(columns, [at + start for start in (0, 136, 272) for at in (0, 51, 102)])
+
+
 # -- files -----------------------------------------------------------------------------------------------------------
 
 def test_a_saved_image_replaces_the_old_file_and_is_alone(tmp_path):

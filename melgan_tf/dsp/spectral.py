@@ -53,6 +53,22 @@ def mel_filterbank(audio: AudioConfig) -> np.ndarray:
     return weights
 
 
+def frequency_ticks(audio: AudioConfig) -> list[tuple[float, str]]:
+    """Ticks of the frequency axis of mels: the place, from 0 at the bottom to 1, and its text.
+
+    Examples:
+        >>> [text for _, text in frequency_ticks(AudioConfig())]
+        ['100', '500', '1k', '2k', '4k']
+    """
+    low, high = _to_mel(audio.min_hz, audio), _to_mel(audio.max_hz, audio)
+    found: list[tuple[float, str]] = []
+    for hz in (100, 500, 1_000, 2_000, 4_000, 8_000, 16_000):
+        place = ((_to_mel(hz, audio) - low) / (high - low) * (audio.mel_bins + 1) - 0.5) / audio.mel_bins
+        if audio.min_hz < hz < audio.max_hz and 0 <= place <= 0.97 and place - (found[-1][0] if found else -1) >= 0.09:
+            found.append((round(place, 3), f"{hz // 1000}k" if hz >= 1_000 else str(hz)))
+    return found
+
+
 def padding_samples(audio: AudioConfig) -> tuple[int, int]:
     """Samples that `stft` reflects before the start and after the end of a waveform.
 

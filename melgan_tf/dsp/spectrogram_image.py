@@ -26,13 +26,18 @@ DYNAMIC_RANGE_DB = 80.0
 MAX_PIXELS = 4_000  # of a sheet, in either direction
 TILE_SIZES = (128, 96, 64)  # pixels aimed at, tried in this order until the sheet is small enough
 GAP, MARGIN, TITLE_HEIGHT, FOOTER_HEIGHT = 8, 16, 16, 60
+AXIS_WIDTH, AXIS_HEIGHT = 24, 12  # room for axes
 MIN_WIDTH = 360  # room for the footer
+LEVELS, SMALL = 64, (64, 80)  # of a small image: shades; columns, rows at most
+_SILENT_DB = -80.0  # a sound that is nowhere louder is drawn black
 DPI = 100
 FONT_SIZE = 8  # points: 11 pixels
+_TICK, _TICK_PITCH_X, _TICK_PITCH_Y = (110, 110, 122), 36, 12
 _CHARACTER_WIDTH = 6.8  # pixels, on average
 
 
-def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: int | None = None) -> np.ndarray:
+def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: int | None = None,
+                  seconds: float | None = None, hertz: Sequence[tuple[float, str]] = ()) -> np.ndarray:
     """Draws all spectrograms on one sheet of at most 4000 x 4000 pixels, with one color scale.
 
     Tiles shrink for hundreds of sounds; if even small tiles do not fit, the first that do are drawn, and the footer
@@ -42,6 +47,8 @@ def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: i
         mel_db: log mels ``(sounds, frames, mel_bins)``, dB; drawn from 80 dB below the maximum upwards.
         titles: one line below each tile, shortened to its width.
         of: the total number of sounds, if these are only the first of them.
+        seconds: length of each, for a time axis below every column.
+        hertz: ticks of a frequency axis beside every row: places from 0 to 1, and texts.
 
     Returns:
         ``(height, width, 3)``, uint8.
@@ -53,18 +60,23 @@ def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: i
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    layout = _arrange(mel_db.shape, titled=titles is not None)
-    width = max(layout.columns * layout.pitch_x - GAP, MIN_WIDTH) + 2 * MARGIN
-    height = layout.rows * layout.pitch_y - GAP + FOOTER_HEIGHT + 2 * MARGIN
+    layout = _arrange(mel_db.shape, titles is not None, bool(hertz), bool(seconds))
+    width = max(layout.columns * layout.pitch_x - GAP, MIN_WIDTH) + layout.left + MARGIN
+    height = layout.rows * layout.pitch_y - GAP + FOOTER_HEIGHT + layout.top + MARGIN
     canvas = FigureCanvasAgg(Figure(((width + 0.5) / DPI, (height + 0.5) / DPI), dpi=DPI, facecolor=BACKGROUND))
 
-    def text(x: float, y: float, content: str, color: str = INK) -> None:
-        canvas.figure.text(x / width, 1 - y / height, content, color=color, size=FONT_SIZE, va="top", parse_math=False)
+    def text(x: float, y: float, content: str, color: str = INK, **options: str) -> None:
+        canvas.figure.text(x / width, 1 - y / height, content, color=color, size=FONT_SIZE, parse_math=False,
+                           **{"va": "top", **options})
 
+    ticks = [*_frequency_ticks(layout, hertz), *_time_ticks(layout, seconds)]
+    for x, y, content, down in ticks:
+        text(x - (0 if down else 7), y - (6 if down else 0), content, FAINT_INK,
+             **({"va": "bottom", "ha": "center"} if down else {"va": "center", "ha": "right"}))
     if titles is not None:
         for title, (x, y) in zip(titles, layout.corners(), strict=False):
             text(x, y + layout.tile_height + 2, _shortened(title, layout.tile_width))
-    text(MARGIN, height - MARGIN - 12, _caption(layout.shown, of or len(mel_db)), FAINT_INK)
+    text(MARGIN, height - MARGIN - 12, _caption(layout.shown, of or len(mel_db), bool(ticks)), FAINT_INK)
     _color_scale(canvas.figure, (MARGIN / width, (MARGIN + 38) / height, 160 / width, 8 / height), *_range(mel_db))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # drawn as a box
@@ -73,6 +85,8 @@ def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: i
     tiles = _colored(mel_db[:layout.shown], layout.tile_width, layout.tile_height, *_range(mel_db))
     for tile, (x, y) in zip(tiles, layout.corners(), strict=True):  # pixel by pixel, where imshow would resample
         sheet[y:y + layout.tile_height, x:x + layout.tile_width] = tile
+    for x, y, _, down in ticks:
+        sheet[(slice(y - 4, y - 1), x) if down else (y, slice(x - 4, x - 1))] = _TICK
     return sheet
 
 
@@ -89,6 +103,27 @@ def mel_image(mel_db: np.ndarray, size: int = 128) -> np.ndarray:
     return _colored(mel_db, *_tile_size(*mel_db.shape[1:], size), *_range(mel_db))
 
 
+def small_image(mel_db: np.ndarray) -> np.ndarray:
+    """One spectrogram, small, as levels that a page colors.
+
+    Args:
+        mel_db: log mel ``(frames, mel_bins)``, dB; drawn from 80 dB below its maximum upwards.
+
+    Returns:
+        ``(rows, columns)`` from 0 to `LEVELS` - 1, uint8, upright.
+
+    Examples:
+        >>> small_image(np.zeros((600, 128))).shape
+        (64, 150)
+    """
+    frames, bins = mel_db.shape
+    columns = SMALL[0] if frames < 4 * SMALL[0] else 3 * SMALL[0]
+    image = _resized(_resized(mel_db[None], 1, min(columns, frames)), 2, min(SMALL[1], bins))[0]
+    top_db = image.max() if image.max() > _SILENT_DB else 0.0
+    level = (image.T[::-1] - top_db) / DYNAMIC_RANGE_DB + 1
+    return (np.clip(level, 0, 1) * (LEVELS - 1)).round().astype(np.uint8)
+
+
 def save_png(image: np.ndarray, path: Path) -> None:
     """Writes an image ``(height, width, 3)`` as PNG; an existing file is replaced as a whole or kept.
 
@@ -101,10 +136,33 @@ def save_png(image: np.ndarray, path: Path) -> None:
         imsave(temporary, image, format="png")
 
 
+def _frequency_ticks(layout: _Layout, hertz: Sequence[tuple[float, str]]) -> Iterator[tuple[int, int, str, bool]]:
+    """Ticks beside every row: x, y, text, and that they do not point down."""
+    for row in range(layout.rows):
+        free = math.inf
+        for place, content in hertz:
+            y = layout.top + row * layout.pitch_y + round((1 - place) * (layout.tile_height - 1))
+            if y <= free:
+                yield layout.left, y, content, False
+                free = y - _TICK_PITCH_Y
+
+
+def _time_ticks(layout: _Layout, seconds: float | None) -> Iterator[tuple[int, int, str, bool]]:
+    """Ticks above every column: x, y, text, and that they point down."""
+    if not seconds:
+        return
+    sizes = (base * 10.0 ** power for power in range(-4, 6) for base in (1, 2, 5))
+    step = next(size for size in sizes if size / seconds * layout.tile_width >= _TICK_PITCH_X)
+    for column in range(layout.columns):
+        for number in range(math.ceil(seconds / step - 0.15)):
+            x = layout.left + column * layout.pitch_x + round(number * step / seconds * (layout.tile_width - 1))
+            yield x, layout.top, f"{number * step:g}", True
+
+
 @dataclass(frozen=True)
 class _Layout:
     """A grid of tiles; ``pitch`` is the distance between the corners of neighboring tiles, ``shown`` the number of
-    tiles that fit; pixels."""
+    tiles that fit, ``left`` and ``top`` where the first is; pixels."""
 
     tile_width: int
     tile_height: int
@@ -112,6 +170,8 @@ class _Layout:
     pitch_y: int
     columns: int
     shown: int
+    left: int
+    top: int
 
     @property
     def rows(self) -> int:
@@ -121,21 +181,22 @@ class _Layout:
         """The upper left corner (x, y) of each tile."""
         for index in range(self.shown):
             row, column = divmod(index, self.columns)
-            yield MARGIN + column * self.pitch_x, MARGIN + row * self.pitch_y
+            yield self.left + column * self.pitch_x, self.top + row * self.pitch_y
 
 
-def _arrange(shape: tuple[int, ...], titled: bool) -> _Layout:
+def _arrange(shape: tuple[int, ...], titled: bool, hertz: bool, seconds: bool) -> _Layout:
     """The largest tiles with which all sounds fit on a sheet, else the smallest and as many as fit."""
     n, frames, bins = shape
+    left, top = MARGIN + AXIS_WIDTH * hertz, MARGIN + AXIS_HEIGHT * seconds
     for size in TILE_SIZES:
         width, height = _tile_size(frames, bins, size)
         pitch_x, pitch_y = width + GAP, height + GAP + (TITLE_HEIGHT if titled else 0)
-        max_columns = max(1, (MAX_PIXELS - 2 * MARGIN + GAP) // pitch_x)
-        max_rows = max(1, (MAX_PIXELS - 2 * MARGIN - FOOTER_HEIGHT + GAP) // pitch_y)
+        max_columns = max(1, (MAX_PIXELS - left - MARGIN + GAP) // pitch_x)
+        max_rows = max(1, (MAX_PIXELS - top - MARGIN - FOOTER_HEIGHT + GAP) // pitch_y)
         columns = min(n, max_columns, math.ceil(math.sqrt(1.6 * n * pitch_y / pitch_x)))  # 1.6 times as wide as high
         if math.ceil(n / columns) <= max_rows:
             break
-    return _Layout(width, height, pitch_x, pitch_y, columns, min(n, columns * max_rows))
+    return _Layout(width, height, pitch_x, pitch_y, columns, min(n, columns * max_rows), left, top)
 
 
 def _color_scale(figure: Figure, place: tuple[float, float, float, float], floor_db: float, top_db: float) -> None:
@@ -188,6 +249,7 @@ def _shortened(title: str, width: int) -> str:
     return text if len(text) <= most else text[:most - 2].rstrip() + ".."
 
 
-def _caption(shown: int, sounds: int) -> str:
+def _caption(shown: int, sounds: int, axes: bool) -> str:
     count = f"{sounds} sound{'s' if sounds > 1 else ''}" if shown == sounds else f"the first {shown} of {sounds} sounds"
-    return f"{count}; time to the right, low frequencies at the bottom"
+    directions = "seconds to the right, Hz upwards" if axes else "time to the right, low frequencies at the bottom"
+    return f"{count}; {directions}"

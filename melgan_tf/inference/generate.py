@@ -13,9 +13,9 @@ from melgan_tf import storage
 from melgan_tf.audio.edit import SILENT_PEAK, is_silent
 from melgan_tf.audio.wav import save_wav, save_wav_pieces
 from melgan_tf.dsp import spectral
-from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png
+from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png, small_image
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.html_page import listening_page
+from melgan_tf.inference.html_page import MAX_SOUNDS, Sound, sound_page
 from melgan_tf.inference.long_sounds import Length, LongSound, StreamRenderer
 from melgan_tf.inference.origin import vocoder_name
 from melgan_tf.inference.output_folder import FileNames, Part, RecordWriter, file_name, move
@@ -27,10 +27,17 @@ from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.run_directory import versions
 
 if TYPE_CHECKING:
+    from melgan_tf.config import AudioConfig
     from melgan_tf.inference.sound_model import SoundModel
 
-#: The picture and the page show the first sounds, at most this number; all of them are written.
+#: The picture shows the first sounds, at most this number, and the page the first `html_page.MAX_SOUNDS`; all of them
+#: are written.
 SHOWN = 1_000
+
+#: Bytes of loops that a page has in it, so that they repeat without a gap from disk.
+_LOOPS_BYTES = 24_000_000
+
+_AT_ONCE = 128  # mels turned to decibels
 
 #: Peak of a normalized sound: -1 dB of full scale.
 _PEAK = 10 ** (-1 / 20)
@@ -134,11 +141,11 @@ def _fill(model: SoundModel, staging: Path, names: FileNames, head: dict[str, An
           sounds: Callable[[Path, Callable[[int], None]], Iterator[_Sound]], progress: Progress) -> _Folder:
     with progress.task("generating", total, "parts" if "seconds" in head else "sounds") as advance, \
             RecordWriter(staging / names.record, head) as record:
-        folder = _Folder(staging, head, record)
+        folder = _Folder(staging, head, record, model.config.audio)
         for sound, samples, mel in sounds(staging, advance):
             folder.add(sound, samples, mel)
     if folder.made:
-        folder.finish(model, names)
+        folder.finish(names)
     return folder
 
 
@@ -222,11 +229,15 @@ class _Folder:
         path: the folder.
         head: the values of the record besides its sounds.
         record: receives an entry for each sound.
+        audio: the mel configuration.
     """
 
-    def __init__(self, path: Path, head: dict[str, Any], record: RecordWriter) -> None:
-        self._path, self._head, self._record = path, head, record
+    def __init__(self, path: Path, head: dict[str, Any], record: RecordWriter, audio: AudioConfig) -> None:
+        self._path, self._head, self._record, self._audio = path, head, record, audio
+        self._new: list[tuple[dict[str, Any], float, np.ndarray]] = []
         self._mels: list[np.ndarray] = []
+        self._page: list[Sound] = []
+        self._loops = 0
         self.made = 0
         self.shown: list[dict[str, Any]] = []
         self.silent = 0
@@ -239,7 +250,11 @@ class _Folder:
         self.silent += sound["silent"]
         if len(self.shown) < SHOWN:
             self.shown.append(sound)
-            self._mels.append(np.array(mel))
+        if self.made <= MAX_SOUNDS:
+            count = samples.samples if isinstance(samples, LongSound) else len(samples)
+            self._new.append((sound, count / self._head["sample_rate"], np.array(mel)))
+        if len(self._new) == _AT_ONCE:
+            self._draw()
 
     def _save(self, path: Path, samples: np.ndarray | LongSound, normalize: bool, comment: str) -> None:
         peak = samples.peak if isinstance(samples, LongSound) else float(np.max(np.abs(samples)))
@@ -251,10 +266,29 @@ class _Folder:
         else:
             save_wav(path, samples * np.float32(gain), self._head["sample_rate"], comment)
 
-    def finish(self, model: SoundModel, names: FileNames) -> None:
-        mels = spectral.log_mel(np.stack(self._mels), model.config.audio).numpy()
+    def _draw(self) -> None:
+        """Keeps what picture and page show of the newest sounds."""
+        if not self._new:
+            return
+        mels = spectral.log_mel(np.stack([mel for *_, mel in self._new]), self._audio).numpy()
+        self._mels.extend(mels[:max(0, SHOWN - len(self._mels))])
+        for (sound, seconds, _), mel_db in zip(self._new, mels, strict=True):
+            content = b""
+            if self._head.get("loop") and self._loops <= _LOOPS_BYTES:
+                content = (self._path / sound["file"]).read_bytes()
+                self._loops += len(content)
+            self._page.append(Sound(sound["file"], small_image(mel_db), seconds, sound.get("label", ""),
+                                    loop=bool(self._head.get("loop")), content=content))
+        self._new.clear()
+
+    def finish(self, names: FileNames) -> None:
+        self._draw()
         titles = [f"{sound.get('index', number)} {sound.get('label', '')}".strip()
                   for number, sound in enumerate(self.shown)]
-        save_png(contact_sheet(mels, titles=titles, of=self.made), self._path / names.picture)
-        record = {**self._head, "sounds": self.shown}
-        write_text(self._path / names.page, listening_page(record, names.picture, self.made))
+        hertz, seconds = spectral.frequency_ticks(self._audio), self._page[0].seconds
+        save_png(contact_sheet(np.stack(self._mels), titles, self.made, seconds, hertz), self._path / names.picture)
+        count = len(self._page)
+        what = f"{count} sounds" if count == self.made else f"The first {count} of {self.made} sounds"
+        facts = (f"{self._head['source']} · preset {self._head['preset']}, {self._head['step']} steps · "
+                 f"{self._head['sample_rate'] / 1000:g} kHz · {seconds:.3g} s each")
+        write_text(self._path / names.page, sound_page(what, facts, self._page, hertz))
