@@ -18,6 +18,8 @@ from melgan_tf.cli.console import ConsoleProgress, table
 @click.option("--format", "kind", type=click.Choice(list(exports.FORMATS)), default="saved-model",
               show_default=True, help="saved-model for a server, tflite for a phone.")
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
+@click.option("--max-batch", type=click.IntRange(1, 65_536), metavar="N",
+              help="SavedModel: most sounds in one request; larger ones are refused.  [default: 256]")
 @click.option("--quantize", type=click.Choice(["none", "float16", "dynamic", "int8"]), default="none",
               show_default=True,
               help="How a TFLite file stores its weights. Quantized sound models make mels only; vocoders: none or "
@@ -27,7 +29,8 @@ from melgan_tf.cli.console import ConsoleProgress, table
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, kind: str, version: int | None, quantize: str, vocoder: str | None,
+def command(run: Path, out: Path, kind: str, version: int | None, max_batch: int | None,
+            quantize: str, vocoder: str | None,
             checkpoint: str, force: bool, quiet: bool) -> None:
     """Write the model in the run directory RUN, or a bundled model, for use without melgan-tf.
 
@@ -40,7 +43,8 @@ def command(run: Path, out: Path, kind: str, version: int | None, quantize: str,
       melgan-tf export runs/mine --format tflite --out mine.tflite
       melgan-tf export vocoder-22k --format tflite --quantize float16 --out phone
     """
-    given = {name: value for name, value in (("version", version), ("quantize", quantize))
+    given = {name: value for name, value in (("version", version), ("max_batch", max_batch),
+                                                ("quantize", quantize))
              if value not in (None, "none")}
     destination = exports.destination(out, kind, **given)
     options.require_no_vocoder(run, options.run_config(run), vocoder=vocoder)

@@ -82,7 +82,7 @@ def destination(path: str | Path, format: str = "saved-model", **options: Any) -
     for name, value in options.items():
         if name not in module.OPTIONS:
             others = [other for other in FORMATS if name in get_format(other).OPTIONS]
-            raise UsageError(f"--{name} {value} is for --format {' or '.join(others)}" if others
+            raise UsageError(f"--{name.replace('_', '-')} {value} is for --format {' or '.join(others)}" if others
                              else f"unknown export option {name!r}")
     return module.destination(Path(path), **options)
 
@@ -96,7 +96,8 @@ def export(model: ExportableModel, path: str | Path, format: str = "saved-model"
         path: of a SavedModel its base path on the server; of a TFLite file the file, or a folder for it.
         format: one of `FORMATS`.
         force: replace what exists there.
-        options: of the format: ``version`` of a SavedModel, by default the next one; ``quantize`` of a TFLite file
+        options: of the format: ``version`` of a SavedModel, by default the next one, and ``max_batch``, the most sounds
+            in one request (256); ``quantize`` of a TFLite file
             ("none", "float16", "dynamic" or "int8") and, of a vocoder's, ``seconds`` of new sound in a window.
 
     Raises:

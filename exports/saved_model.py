@@ -1,16 +1,21 @@
 """SavedModels for TF Serving, in its layout: ``path/<version>/``.
 
-Signatures of a sound model, all with dynamic batch: ``serving_default`` and ``generate`` (``noise`` ``(batch,
-noise_dim)`` and, if the model has classes, ``label`` ``(batch, classes)`` -> ``audio`` ``(batch, samples)``, ``mel``
-``(batch, frames, mel_bins)``), ``sample`` (``seed`` int64, ``count`` int32, both scalar -> the same, classes drawn as
-in training) and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``). A model that makes sounds of any length takes
-``noise`` and ``style`` ``(batch, steps + 10, ...)``: five steps of 16 frames on either side are not heard themselves,
-but influence their neighbors; ``sample`` takes ``steps`` (int32, scalar) as well. Audio is made by the model's vocoder,
-which the SavedModel contains, or by Griffin-Lim.
+All inputs and outputs have the batch as their first axis, one row a sound, so that TF Serving can batch requests. Every
+signature checks its inputs in the graph before any work (`melgan_tf.inference.served`).
 
-Signatures of a vocoder, batch and length dynamic: ``serving_default`` and ``vocode`` (``mel`` ``(batch, frames,
-mel_bins)`` -> ``audio`` ``(batch, frames * hop)``), ``vocode_from`` (``mel`` and ``start``, an int32 scalar: the number
-of the first frame, for pieces of a longer sound) and ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``).
+Signatures of a sound model: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` and, if the model
+has classes, ``label`` ``(batch, classes)``, weights with sum 1 -> ``audio`` ``(batch, samples)``, ``mel`` ``(batch,
+frames, mel_bins)``), ``sample`` (``seed`` and ``index`` int64 and, if there are classes, ``label``, the name of one or
+"" for any, each ``(batch,)`` -> the same), ``sample_wav`` (the same -> ``wav_bytes`` ``(batch,)``), ``analyze``
+(``audio`` ``(batch, samples)`` -> ``mel``) and ``describe`` (``what`` ``(batch,)``, ignored -> ``json``: classes,
+sample rate and more). A model that makes sounds of any length takes ``noise`` and ``style`` ``(batch, steps + 10,
+...)``: five steps of 16 frames on either side are not heard themselves, but influence their neighbors; ``sample`` takes
+``steps`` (int32, ``(batch,)``, all the same) as well. Audio is made by the model's vocoder, which the SavedModel
+contains, or by Griffin-Lim.
+
+Signatures of a vocoder, any length: ``serving_default`` and ``vocode`` (``mel`` ``(batch, frames, mel_bins)`` ->
+``audio`` ``(batch, frames * hop)``), ``vocode_from`` (``mel`` and ``start``, int32 ``(batch,)``: the number of the
+first frame, for pieces of a longer sound), ``vocode_wav``, ``analyze`` and ``describe``.
 """
 
 from __future__ import annotations
@@ -24,16 +29,16 @@ from melgan_tf.config.strict_json import expect
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import Destination
 from melgan_tf.exports.receipt import REPORT
-from melgan_tf.inference.exportable import Exportable, ExportableModel
+from melgan_tf.inference.exportable import MAX_BATCH, Exportable, ExportableModel
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.json_file import read_json
 
-OPTIONS = frozenset({"version"})
+OPTIONS = frozenset({"version", "max_batch"})
 RUNNER = Path(__file__).parent / "standalone" / "run_saved_model.py"
 _ORIGIN = Path("assets.extra", "config.json")
 
 
-def destination(path: Path, version: int | None = None) -> Destination:
+def destination(path: Path, version: int | None = None, max_batch: int = MAX_BATCH) -> Destination:
     """See `melgan_tf.exports.Format`."""
     if path.is_file():
         raise UsageError(f"{path} is a file: give a folder")
@@ -52,9 +57,9 @@ def next_version(path: Path) -> int:
     return int(["0", *versions(path)][-1]) + 1
 
 
-def view(model: ExportableModel, version: int | None = None) -> Exportable:
+def view(model: ExportableModel, version: int | None = None, max_batch: int = MAX_BATCH) -> Exportable:
     """See `melgan_tf.exports.Format`."""
-    return model.exportable()
+    return model.exportable(max_batch=max_batch)
 
 
 def write(exportable: Exportable, path: Path) -> None:
@@ -69,8 +74,6 @@ def write_archive(exportable: Exportable, folder: Path) -> None:
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    for network in exportable.networks:
-        archive.track(network)
     for name, signature in exportable.signatures.items():
         archive.add_endpoint(name, signature.function, input_signature=list(signature.inputs))
     try:

@@ -24,11 +24,12 @@ MEL = np.linspace(-1.0, 1.0, 24).reshape(2, 4, 3)
 class Model:
     """A model whose answers are known; tolerance 1e-4."""
 
-    def exportable(self, fixed: bool = False, quantize: str = "none", seconds: float | None = None) -> Exportable:
+    def exportable(self, fixed: bool = False, quantize: str = "none", seconds: float | None = None,
+                   max_batch: int = 256) -> Exportable:
         timings = {batch: f"mel, batch {batch}" for batch in (1, 2)}
         examples = [Example("generate", {"noise": np.zeros((2, 5))}, {"mel": MEL}, timings),
                     Example("sample", {"seed": np.int64(0)}, {"mel": MEL[:1]}, suffix="_by_seed")]
-        return Exportable(presets.get("seed"), {"made_by": "melgan-tf", "preset": "seed"}, [], {}, lambda: examples,
+        return Exportable(presets.get("seed"), {"made_by": "melgan-tf", "preset": "seed"}, {}, lambda: examples,
                           {"mel": 1e-4, "mel_by_seed": 1e-4}, quantize=quantize)
 
 

@@ -257,7 +257,8 @@ def test_export_as_saved_model_of_any_length(run, tmp_path):
     ended = invoke("export", run, "--out", tmp_path / "served", "--format", "saved-model")
     assert ended.code == 0, ended.stderr
     served = tf.saved_model.load(str(tmp_path / "served" / "1")).signatures
-    made = served["sample"](seed=tf.constant(3, tf.int64), count=tf.constant(2), steps=tf.constant(5))
+    made = served["sample"](seed=tf.constant([3, 3], tf.int64), index=tf.constant([0, 1], tf.int64),
+                            steps=tf.constant([5, 5]))
     assert (made["audio"].shape, made["mel"].shape) == ((2, 5 * 16 * HOP), (2, 80, 80))
     rng = np.random.default_rng(0)
     noise, style = (tf.constant(rng.normal(size=(1, 13, size)), tf.float32) for size in (16, 32))

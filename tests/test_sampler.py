@@ -109,8 +109,9 @@ def test_neighbours_in_the_batch_do_not_matter(sampler, sounds):
     assert (np.abs(later["audio"] - sounds["audio"][5:9]) / peak).max() < 0.05  # phase retrieval magnifies rounding
 
 
-def test_call_and_sample_agree_with_generate(sampler, sounds):
-    for made in (sampler(tf.constant(sounds["noise"][:3])), sampler.sample(7, 3)):
+def test_a_call_and_a_request_agree_with_generate(sampler, sounds):
+    asked = sampler.inputs_of(tf.fill([3], np.int64(7)), tf.range(3, dtype=tf.int64))
+    for made in (sampler(tf.constant(sounds["noise"][:3])), sampler(**asked)):
         np.testing.assert_allclose(made["mel"], sounds["mel"][:3], rtol=1e-4, atol=1e-6 * sounds["mel"].max())
         peak = np.abs(sounds["audio"][:3]).max(axis=1, keepdims=True)
         assert (np.abs(made["audio"] - sounds["audio"][:3]) / peak).max() < 0.05  # phase retrieval magnifies rounding

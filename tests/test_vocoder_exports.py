@@ -82,11 +82,11 @@ def signatures(bases):
 @pytest.mark.slow
 @BOTH
 def test_signatures_are_those_promised(signatures, name):
-    assert sorted(signatures[name]) == ["analyze", "serving_default", "vocode", "vocode_from"]
+    assert sorted(signatures[name]) == ["analyze", "describe", "serving_default", "vocode", "vocode_from", "vocode_wav"]
     mel, audio = (None, None, AUDIO.mel_bins), (None, None)
     for key, takes, makes in (("serving_default", {"mel": mel}, {"audio": audio}),
                               ("vocode", {"mel": mel}, {"audio": audio}),
-                              ("vocode_from", {"mel": mel, "start": ()}, {"audio": audio}),
+                              ("vocode_from", {"mel": mel, "start": (None,)}, {"audio": audio}),
                               ("analyze", {"audio": audio}, {"mel": mel})):
         function = signatures[name][key]
         inputs = function.structured_input_signature[1]
@@ -120,7 +120,7 @@ def test_pieces_join_to_the_whole(signatures, loaded, name):
         for first in range(0, 50, piece):
             begin, end = max(0, first - context), min(50, first + piece + context)
             audio = signatures[name]["vocode_from"](
-                mel=tf.constant(mel[:, begin:end]), start=tf.constant(number(begin)))["audio"].numpy()
+                mel=tf.constant(mel[:, begin:end]), start=tf.fill([mel.shape[0]], number(begin)))["audio"].numpy()
             yield audio[:, (first - begin) * HOP:(min(50, first + piece) - begin) * HOP]
 
     assert worst(np.concatenate(list(pieces(lambda begin: begin)), axis=1), whole) < 1e-4
@@ -145,7 +145,8 @@ def test_a_saved_model_tells_of_its_origin(bases, runs, loaded, name):
     assert (facts["name"], facts["step"]) == (str(runs[name]), STEP)
     assert receipt["tolerance"] == {"audio": 2e-3}
     assert 0 <= receipt["worst_difference"]["audio"] < 2e-3
-    assert set(receipt["signatures"]) == {"analyze", "serving_default", "vocode", "vocode_from"}
+    assert set(receipt["signatures"]) == {
+        "analyze", "describe", "serving_default", "vocode", "vocode_from", "vocode_wav"}
     config = json.loads((bases[name] / "1/assets.extra/config.json").read_text())
     assert config == json.loads(json.dumps({**facts, "config": to_dict(RUNS[name])}))
     values = json.loads(invoke("info", bases[name], "--json").stdout)
@@ -289,7 +290,8 @@ def test_a_saved_model_contains_the_vocoder(runs, with_vocoder, sounds, tmp_path
     made = model.signatures["generate"](noise=tf.constant(wanted["noise"]))
     assert worst(made["mel"].numpy(), wanted["mel"]) < 1e-4
     assert worst(made["audio"].numpy(), wanted["audio"]) < 1e-3  # no phase retrieval that would magnify rounding
-    by_seed = model.signatures["sample"](seed=tf.constant(5, tf.int64), count=tf.constant(5))["audio"].numpy()
+    request = {"seed": tf.fill([5], np.int64(5)), "index": tf.range(5, dtype=tf.int64)}
+    by_seed = model.signatures["sample"](**request)["audio"].numpy()
     assert worst(by_seed, wanted["audio"]) < 1e-3
     receipt = json.loads((tmp_path / "1/export_report.json").read_text())
     assert receipt["origin"]["vocoder"] == with_vocoder["fast"].vocoder_metadata

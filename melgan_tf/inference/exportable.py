@@ -14,7 +14,6 @@ import numpy as np
 from melgan_tf.config import Config
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
 #: How weights are stored: as float32, as float16, as int8, or as int8 with activations in int8 as well.
@@ -23,6 +22,8 @@ Quantize = Literal["none", "float16", "dynamic", "int8"]
 Scale = Literal["own", "loudest"]
 #: Seeds whose first sounds an export of a sound model is checked with.
 SEEDS = 32
+#: Sounds in one request to a server, unless an export says otherwise.
+MAX_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,6 @@ class Exportable:
     Attributes:
         config: its configuration.
         origin: where it comes from, as every export states it.
-        networks: the Keras models whose weights are stored.
         signatures: its functions by name.
         examples: computes the calls that the export is checked with.
         tolerance: by output, the largest difference to the examples that is accepted, in parts of a peak.
@@ -78,7 +78,6 @@ class Exportable:
 
     config: Config
     origin: dict[str, Any]
-    networks: Sequence[keras.Model]
     signatures: dict[str, Signature]
     examples: Callable[[], list[Example]]
     tolerance: dict[str, float]
@@ -90,13 +89,15 @@ class Exportable:
 class ExportableModel(Protocol):
     """A trained model that can be exported."""
 
-    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
+    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
+                   max_batch: int = MAX_BATCH) -> Exportable:
         """The model as an export holds it.
 
         Args:
             fixed: with fixed shapes, one sound a call and no Fourier transforms, for phones.
             quantize: how weights are stored; only with ``fixed``.
             seconds: of new sound in a window, for models that render windows; only with ``fixed``.
+            max_batch: sounds in one request; only without ``fixed``.
 
         Raises:
             UsageError: the model cannot be exported like this.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -14,8 +14,19 @@ from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.exportable import Signature
+from melgan_tf.inference.exportable import MAX_BATCH, Signature
 from melgan_tf.inference.renderer import GriffinLim, Renderer
+from melgan_tf.inference.served import (
+    MAX_NOISE,
+    Check,
+    analysis,
+    class_check,
+    description,
+    finite_checks,
+    label_checks,
+    served,
+    wav_bytes,
+)
 from melgan_tf.storage.arrays import finite_array
 
 if TYPE_CHECKING:
@@ -144,26 +155,26 @@ class Sampler:
 
     def noise(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
         """The noise of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, noise_dim)``."""
-        seed = tf.cast(seed, tf.int64)
+        return self._noise(_keys(seed, count, start))
 
-        def one(index: tf.Tensor) -> tf.Tensor:
-            return tf.random.stateless_normal((self.config.model.noise_dim,), tf.stack([seed, index]))
-
-        indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
-        return tf.map_fn(one, indices, fn_output_signature=tf.float32)
+    def _noise(self, keys: tf.Tensor) -> tf.Tensor:
+        """The noise of sounds ``(sounds, 2)``: seed and index."""
+        return tf.map_fn(lambda key: tf.random.stateless_normal((self.config.model.noise_dim,), key), keys,
+                         fn_output_signature=tf.float32)
 
     def labels(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
         """The classes of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, classes)``, one of each row 1.
 
         Drawn as often as each class occurred among the training sounds.
         """
-        seed = tf.cast(seed, tf.int64) + _LABEL_SEED
+        return self._labels(_keys(seed, count, start))
 
-        def one(index: tf.Tensor) -> tf.Tensor:
-            return draw_classes(tf.random.stateless_uniform((), tf.stack([seed, index])), self.classes.shares)
+    def _labels(self, keys: tf.Tensor) -> tf.Tensor:
+        """The classes of sounds ``(sounds, 2)``: seed and index."""
+        def one(key: tf.Tensor) -> tf.Tensor:
+            return draw_classes(tf.random.stateless_uniform((), key), self.classes.shares)
 
-        indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
-        return tf.map_fn(one, indices, fn_output_signature=tf.float32)
+        return tf.map_fn(one, keys + tf.constant([_LABEL_SEED, 0], tf.int64), fn_output_signature=tf.float32)
 
     def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0,
                label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
@@ -179,31 +190,76 @@ class Sampler:
                 tf.cast(label, tf.float32)[None], [count, 1])
         return found
 
-    def sample(self, seed: tf.Tensor | int, count: tf.Tensor | int) -> dict[str, tf.Tensor]:
-        """The first ``count`` sounds of a seed, as `__call__` returns them."""
-        return self(**self.inputs(seed, count))
+    def inputs_of(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """The inputs of any sounds, as `inputs` makes them.
+
+        Args:
+            seed, index: ``(batch,)``, int64: of each sound.
+            label: ``(batch,)``, the name of each sound's class; where it is empty, and without it, that of `labels`.
+        """
+        keys = tf.stack([seed, index], axis=1)
+        found = {"noise": self._noise(keys)}
+        if self.classes:
+            found["label"] = self._labels(keys)
+            if label is not None:
+                asked = tf.cast(tf.equal(label[:, None], tf.constant(list(self.classes.names))), tf.float32)
+                found["label"] = tf.where(tf.equal(label, "")[:, None], found["label"], asked)
+        return found
 
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
         """Waveform ``(batch, samples)`` -> mel ``(batch, frames, mel_bins)`` in the model's configuration."""
         return spectral.mel_spectrogram(waveform, self.audio)
-
-    def tracked(self) -> list[keras.Model]:
-        """The networks whose weights an export stores."""
-        return [self.generator, *([self.vocoder.model] if self.vocoder.model else [])]
 
     def metadata(self) -> dict[str, Any]:
         """What exports state of the inputs and the rendering."""
         return {"noise_dim": self.config.model.noise_dim, "vocoder": self.vocoder.metadata(),
                 **({"classes": self.classes.names} if self.classes else {})}
 
-    def signatures(self) -> dict[str, Signature]:
-        """The functions of an export, for any batch."""
-        generate = Signature(self.__call__, list(self.input_signature(None).values()))
+    def signatures(self, max_batch: int = MAX_BATCH) -> dict[str, Signature]:
+        """The functions of an export, for any batch up to ``max_batch``; see `melgan_tf.exports.saved_model`."""
+        specs = list(self.input_signature(None).values())
+        # one function, so that an export holds its constants once
+        make = tf.function(lambda *inputs: self(*inputs), autograph=False, input_signature=specs)
+        rate, asked = self.audio.sample_rate, list(self.request_signature().values())
+
+        def sample(*request: tf.Tensor) -> dict[str, tf.Tensor]:
+            return make(*self.inputs_of(*request).values())
+
+        generate = served(make, specs, max_batch, self.input_checks)
         return {"serving_default": generate, "generate": generate,
-                "sample": Signature(self.sample, [tf.TensorSpec((), tf.int64, name="seed"),
-                                                  tf.TensorSpec((), tf.int32, name="count")]),
-                "analyze": Signature(lambda audio: {"mel": self.analyze(audio)},
-                                     [tf.TensorSpec((None, self.samples), tf.float32, name="audio")])}
+                "sample": served(sample, asked, max_batch, self.request_checks),
+                "sample_wav": served(lambda *request: {"wav_bytes": wav_bytes(sample(*request)["audio"], rate)}, asked,
+                                     max_batch, self.request_checks),
+                "analyze": analysis(self.analyze, self.audio, max_batch, self.analyzed_samples),
+                "describe": description({**self.facts(), "max_batch": max_batch})}
+
+    @property
+    def analyzed_samples(self) -> int | None:
+        """The length of what ``analyze`` takes; None: any."""
+        return self.samples
+
+    def facts(self) -> dict[str, Any]:
+        """What a client has to know of the sounds."""
+        return {"sample_rate": self.audio.sample_rate, "samples": self.samples,
+                "audio_fingerprint": self.audio.fingerprint(), **self.metadata()}
+
+    def input_checks(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> Iterator[Check]:
+        """What the inputs of a request must fulfill besides their shapes."""
+        yield from finite_checks("noise", noise, MAX_NOISE)
+        if label is not None:
+            yield from label_checks(label)
+
+    def request_signature(self) -> dict[str, tf.TensorSpec]:
+        """What a request for sounds takes by name: ``seed``, ``index`` and, with classes, ``label``: of each sound."""
+        specs = {name: tf.TensorSpec((None,), tf.int64, name=name) for name in ("seed", "index")}
+        return {**specs, "label": tf.TensorSpec((None,), tf.string, name="label")} if self.classes else specs
+
+    def request_checks(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor | None = None) -> Iterator[Check]:
+        """What such a request must fulfill besides its shapes."""
+        yield tf.reduce_all(seed >= 0), ["seed must be 0 or more"]
+        yield tf.reduce_all(index >= 0), ["index must be 0 or more"]
+        if label is not None:
+            yield class_check(label, self.classes.names)
 
     def fixed_signatures(self) -> dict[str, Signature]:
         """The functions of an export with fixed shapes: one sound a call, no Fourier transforms."""
@@ -216,9 +272,10 @@ class Sampler:
         return {"mel": Signature(lambda *inputs: {"mel": self.mel(*inputs)}, specs),
                 "generate": Signature(generate, specs)}
 
-    def sample_inputs(self, seed: int, count: int) -> dict[str, np.ndarray]:
-        """The inputs with which the signature ``sample`` makes sounds like those of `inputs`."""
-        return {"seed": np.int64(seed), "count": np.int32(count)}
+    def request(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        """A request for the first sound of each seed, of any class."""
+        found = {"seed": np.array(seeds, np.int64), "index": np.zeros(len(seeds), np.int64)}
+        return {**found, "label": np.array([b""] * len(seeds))} if self.classes else found
 
     def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
                  label: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -252,6 +309,12 @@ class Sampler:
         padded = {name: np.asarray(value, np.float32)[last] for name, value in inputs.items()}
         made = {**self.make_batch(*map(tf.constant, padded.values())), **padded}
         return {name: np.asarray(value)[:count] for name, value in made.items()}
+
+
+def _keys(seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int) -> tf.Tensor:
+    """Seed and index of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, 2)``."""
+    indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
+    return tf.stack([tf.fill(tf.shape(indices), tf.cast(seed, tf.int64)), indices], axis=1)
 
 
 def require_inputs(specs: dict[str, tf.TensorSpec], **inputs: Any) -> None:

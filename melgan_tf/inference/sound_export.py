@@ -32,7 +32,8 @@ FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
 _CALIBRATION_SOUNDS = 256
 
 
-def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds: float | None) -> Exportable:
+def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds: float | None, max_batch: int
+                     ) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if seconds is not None:
         raise UsageError(f"a window of {seconds} seconds is for vocoders: remove it")
@@ -43,13 +44,13 @@ def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds
               "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
               **sampler.metadata()}
     if not fixed:
-        return Exportable(config, origin, sampler.tracked(), sampler.signatures(), partial(_examples, sampler),
+        return Exportable(config, origin, sampler.signatures(max_batch), partial(_examples, sampler),
                           TOLERANCE)
     tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.fixed_signatures()
     if "audio" not in tolerance:
         del signatures["generate"]
     return Exportable(
-        config, {**origin, "quantize": quantize}, sampler.tracked(), signatures,
+        config, {**origin, "quantize": quantize}, signatures,
         partial(_fixed_examples, sampler, tuple(tolerance)), tolerance, quantize=quantize,
         # int8 arithmetic has one scale for all sounds, 256 steps up to the loudest
         scale="loudest" if quantize == "int8" else "own",
@@ -69,10 +70,10 @@ def _inputs(sampler: Sampler) -> dict[str, np.ndarray]:
 def _examples(sampler: Sampler) -> list[Example]:
     inputs = _inputs(sampler)
     outputs = _numpy(sampler(**inputs))
-    first, audio = {"audio": outputs["audio"][:1]}, {"audio": outputs["audio"]}
+    audio = {"audio": outputs["audio"]}
     mel = sampler.analyze(tf.constant(outputs["audio"])).numpy()
     return [Example("generate", inputs, outputs, {batch: f"audio, batch {batch}" for batch in (1, 16)}),
-            Example("sample", sampler.sample_inputs(0, 2), first, suffix="_by_seed", select=lambda audio: audio[:1]),
+            Example("sample", sampler.request(range(SEEDS)), audio, suffix="_by_seed"),
             Example("analyze", audio, {"mel": mel}, suffix="_analyzed")]
 
 

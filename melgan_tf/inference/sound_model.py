@@ -13,7 +13,7 @@ from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.config import Config
 from melgan_tf.errors import DecodeError, MelGANError, UsageError
-from melgan_tf.inference.exportable import Exportable, Quantize
+from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize
 from melgan_tf.inference.generate import write_recipes, write_sounds
 from melgan_tf.inference.generated_sounds import GeneratedSounds
 from melgan_tf.inference.long_sounds import StreamRenderer
@@ -246,9 +246,10 @@ class SoundModel:
         length = self.sampler.length(seconds, loop)
         return write_sounds(self, folder, count, seed, self.source, progress, normalize, label, part, length)
 
-    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
+    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
+                   max_batch: int = MAX_BATCH) -> Exportable:
         """Returns what `melgan_tf.exports` writes; see `melgan_tf.inference.exportable.ExportableModel`."""
-        return sound_exportable(self, fixed, quantize, seconds)
+        return sound_exportable(self, fixed, quantize, seconds, max_batch)
 
 
 def _require(count: int, seed: int, start: int = 0) -> None:

@@ -23,8 +23,19 @@ from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.griffin_lim import fit_length
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.exportable import Exportable, Quantize, Signature
+from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize, Signature
 from melgan_tf.inference.renderer import GRIFFIN_LIM, GriffinLim, Renderer
+from melgan_tf.inference.served import (
+    MAX_MEL,
+    MAX_SECONDS,
+    Check,
+    analysis,
+    description,
+    finite_checks,
+    length_check,
+    served,
+    wav_bytes,
+)
 from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in_chunks, pieces
 from melgan_tf.inference.vocoder_export import vocoder_exportable
 from melgan_tf.progress import Progress
@@ -159,19 +170,34 @@ class Vocoder:
         return {"name": self.name, "preset": self.config.preset, "step": self.step, "weights": self.weights,
                 "audio_fingerprint": self.audio.fingerprint()}
 
-    def tracked(self) -> list[keras.Model]:
-        """The networks whose weights an export stores."""
-        return [self.model]
-
-    def signatures(self) -> dict[str, Signature]:
-        """The functions of an export, for any batch and length."""
+    def signatures(self, max_batch: int = MAX_BATCH) -> dict[str, Signature]:
+        """The functions of an export, for any length and any batch up to ``max_batch``."""
         mel = tf.TensorSpec((None, None, self.audio.mel_bins), tf.float32, name="mel")
-        vocode = Signature(lambda mel: {"audio": self.model(mel)}, [mel])
+        start = tf.TensorSpec((None,), tf.int32, name="start")
+        render = tf.function(lambda mel, start: self.model(mel, start=start), autograph=False,
+                             input_signature=[mel, start])
+        max_frames = int(MAX_SECONDS * self.audio.sample_rate) // self.audio.hop_samples
+
+        def checks(mel: tf.Tensor, start: tf.Tensor | None = None) -> Iterator[Check]:
+            yield length_check("mel", tf.shape(mel)[0], tf.shape(mel)[1], max_frames, "frames")
+            yield from finite_checks("mel", mel, MAX_MEL)
+            if start is not None:
+                yield tf.reduce_all((start >= 0) & (start < 1 << 24)), [f"start must be 0 to {(1 << 24) - 1}"]
+
+        def whole(mel: tf.Tensor) -> tf.Tensor:
+            return render(mel, tf.zeros(tf.shape(mel)[:1], tf.int32))
+
+        vocode = served(lambda mel: {"audio": whole(mel)}, [mel], max_batch, checks)
         return {"serving_default": vocode, "vocode": vocode,
-                "vocode_from": Signature(lambda mel, start: {"audio": self.model(mel, start=start)},
-                                         [mel, tf.TensorSpec((), tf.int32, name="start")]),
-                "analyze": Signature(lambda audio: {"mel": spectral.mel_spectrogram(audio, self.audio)},
-                                     [tf.TensorSpec((None, None), tf.float32, name="audio")])}
+                "vocode_from": served(lambda mel, start: {"audio": render(mel, start)}, [mel, start], max_batch,
+                                      checks),
+                "vocode_wav": served(lambda mel: {"wav_bytes": wav_bytes(whole(mel), self.audio.sample_rate)}, [mel],
+                                     max_batch, checks),
+                "analyze": analysis(lambda audio: spectral.mel_spectrogram(audio, self.audio), self.audio, max_batch,
+                                    None),
+                "describe": description({**self.metadata(), "sample_rate": self.audio.sample_rate,
+                                         "hop_samples": self.audio.hop_samples, "mel_bins": self.audio.mel_bins,
+                                         "max_batch": max_batch, "max_frames": max_frames})}
 
     def fixed_signatures(self, frames: int) -> dict[str, Signature]:
         """The function of an export that renders windows of ``frames`` frames, without Fourier transforms."""
@@ -183,9 +209,10 @@ class Vocoder:
                                                              use_matmul_dft=True)},
             [mel, tf.TensorSpec((1, frames), tf.float32, name="present"), tf.TensorSpec((1,), tf.int32, name="start")])}
 
-    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
+    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
+                   max_batch: int = MAX_BATCH) -> Exportable:
         """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
-        return vocoder_exportable(self, fixed, quantize, seconds)
+        return vocoder_exportable(self, fixed, quantize, seconds, max_batch)
 
 
 def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last",

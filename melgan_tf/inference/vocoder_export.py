@@ -25,20 +25,21 @@ TOLERANCE: dict[Quantize, dict[str, float]] = {"none": {"audio": 2e-3}, "float16
 _SOUNDS = 8
 
 
-def vocoder_exportable(vocoder: Vocoder, fixed: bool, quantize: Quantize, seconds: float | None) -> Exportable:
+def vocoder_exportable(vocoder: Vocoder, fixed: bool, quantize: Quantize, seconds: float | None, max_batch: int
+                       ) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if quantize not in TOLERANCE:
         raise UsageError(f"--quantize {quantize}: a vocoder's spectra need floating point; use none or float16")
     audio = vocoder.audio
     origin = {"made_by": "melgan-tf", **vocoder.metadata(), "sample_rate": audio.sample_rate}
     if not fixed:
-        return Exportable(vocoder.config, origin, vocoder.tracked(), vocoder.signatures(),
+        return Exportable(vocoder.config, origin, vocoder.signatures(max_batch),
                           lambda: _examples(vocoder), TOLERANCE["none"])
     context = vocoder.model.context_frames
     new = new_frames(audio.sample_rate / audio.hop_samples, context, seconds)
     frames = new + 2 * context
     origin |= {"quantize": quantize, "frames": frames, "context_frames": context, "hop_samples": audio.hop_samples}
-    return Exportable(vocoder.config, origin, vocoder.tracked(), vocoder.fixed_signatures(frames),
+    return Exportable(vocoder.config, origin, vocoder.fixed_signatures(frames),
                       lambda: _window_examples(vocoder, frames, new), TOLERANCE[quantize], quantize=quantize)
 
 

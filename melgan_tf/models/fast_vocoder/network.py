@@ -58,7 +58,7 @@ class FastVocoder(keras.Model):
     Call arguments:
         mel: ``(batch, frames, mel_bins)`` on the scale of `audio`; any batch, any number of frames.
         frame_mask: ``(batch, frames)``, 1 for sound, 0 for padding, as in fixed-length exports; None: all 1.
-        start: the number of the first frame, a scalar integer, for pieces of a longer sound.
+        start: the number of the first frame, an integer or one for each sound ``(batch,)``, for pieces of longer ones.
         use_matmul_dft: compute Fourier transforms as matrix products, for runtimes that have no FFT.
 
     Output shape: ``(batch, frames * hop)``. Block ``i`` of ``hop`` samples belongs to frame ``i``.
@@ -162,7 +162,7 @@ class FastVocoder(keras.Model):
         still_real, still_imaginary, a, b, high = heads
         ticks = tf.range(tf.shape(magnitude)[1])
         if start is not None:
-            ticks = ticks + tf.cast(start, tf.int32) * self.config.subframes
+            ticks = ticks + tf.cast(start, tf.int32)[..., None] * self.config.subframes
         cosine, sine, high_cosine, high_sine = (
             tf.gather(tf.constant(table), tf.math.floormod(ticks, self._ticks))
             for table in _phasors(self.bins, self.config.carriers, self.config.overlap))

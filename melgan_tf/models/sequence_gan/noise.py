@@ -51,7 +51,7 @@ class SequenceNoise:
         """The noise of steps of a sound: the shape of ``steps``, and ``(noise_dim,)``.
 
         Args:
-            seed: 0 to 2**63 - 1.
+            seed: 0 to 2**63 - 1; or several, as ``sound``.
             sound: its number, from 0; or several, of a shape that broadcasts with ``steps``.
             steps: int64, from -2**16 on.
             period: steps of a loop; 0: none.
@@ -85,14 +85,12 @@ class SequenceNoise:
 def _draw(seed: tf.Tensor, sound: tf.Tensor | int, numbers: tf.Tensor, length: int) -> tf.Tensor:
     """A vector for every sound and number, standard normal: ``(..., length)``."""
     codes = tf.cast(sound, tf.int64) * _STEPS_OF_A_SOUND + _BEFORE + tf.cast(numbers, tf.int64)
-    drawn = _vectors(seed, tf.reshape(codes, (-1,)), length)
+    keys = tf.stack([tf.broadcast_to(seed, tf.shape(codes)), codes], axis=-1)
+    drawn = _vectors(tf.reshape(keys, (-1, 2)), length)
     return tf.reshape(drawn, tf.concat([tf.shape(codes), [length]], 0))
 
 
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)
-def _vectors(seed: tf.Tensor, codes: tf.Tensor, length: int) -> tf.Tensor:
-    """A vector for every code ``(codes,)``: a graph, since thousands of single draws would be slow one by one."""
-    def one(code: tf.Tensor) -> tf.Tensor:
-        return tf.random.stateless_normal((length,), tf.stack([seed, code]))
-
-    return tf.map_fn(one, codes, fn_output_signature=tf.float32)
+def _vectors(keys: tf.Tensor, length: int) -> tf.Tensor:
+    """A vector for every key ``(keys, 2)``: a graph, since thousands of single draws would be slow one by one."""
+    return tf.map_fn(lambda key: tf.random.stateless_normal((length,), key), keys, fn_output_signature=tf.float32)

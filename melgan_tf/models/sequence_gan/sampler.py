@@ -7,14 +7,15 @@ made piece by piece: `melgan_tf.inference.long_sounds`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.inference.exportable import Signature
 from melgan_tf.inference.long_sounds import Length
 from melgan_tf.inference.sampler import Sampler, require_inputs
+from melgan_tf.inference.served import MAX_NOISE, MAX_SECONDS, Check, finite_checks, length_check
 from melgan_tf.models.sequence_gan.config import STEP_FRAMES
 from melgan_tf.models.sequence_gan.networks import CONTEXT_STEPS
 from melgan_tf.models.sequence_gan.noise import SequenceNoise
@@ -114,23 +115,48 @@ class SequenceSampler(Sampler):
         return {"noise": self.source.noise(seed, sound, numbers, period),
                 "style": self.source.style(seed, sound, numbers, period)}
 
+    def inputs_of(self, seed: tf.Tensor, index: tf.Tensor, steps: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Sampler.inputs_of`; ``steps`` ``(batch,)``: all the same."""
+        return self.stretch(seed[:, None], index[:, None], tf.constant(0, tf.int64), tf.cast(steps[0], tf.int64))
+
     def metadata(self) -> dict[str, Any]:
         """See `Sampler.metadata`."""
         return {**super().metadata(), "style_dim": self.config.model.style_dim}
 
-    def signatures(self) -> dict[str, Signature]:
-        """As `Sampler.signatures`, for sounds of any length; ``sample`` takes ``steps`` as well."""
-        signatures = super().signatures()
-        sample, analyze = signatures["sample"], signatures["analyze"]
-        return {**signatures,
-                "sample": Signature(sample.function, [*sample.inputs, tf.TensorSpec((), tf.int32, name="steps")]),
-                "analyze": Signature(analyze.function, [tf.TensorSpec((None, None), tf.float32, name="audio")])}
+    analyzed_samples = None
 
-    def sample_inputs(self, seed: int, count: int) -> dict[str, np.ndarray]:
-        """See `Sampler.sample_inputs`."""
-        return {**super().sample_inputs(seed, count), "steps": np.int32(self.steps)}
+    def facts(self) -> dict[str, Any]:
+        """See `Sampler.facts`."""
+        return {**super().facts(), "samples": None, "samples_per_step": self._step_samples,
+                "context_steps": CONTEXT_STEPS, "max_steps": self._max_steps}
 
-    def sample(self, seed: tf.Tensor | int, count: tf.Tensor | int,
-               steps: tf.Tensor | int | None = None) -> dict[str, tf.Tensor]:
-        """The beginnings of the first ``count`` sounds of a seed, as `__call__` returns them."""
-        return self(**self.inputs(seed, count, steps=steps))
+    @property
+    def _step_samples(self) -> int:
+        return STEP_FRAMES * self.audio.hop_samples
+
+    @property
+    def _max_steps(self) -> int:
+        return int(MAX_SECONDS * self.audio.sample_rate) // self._step_samples
+
+    def input_checks(self, noise: tf.Tensor, style: tf.Tensor) -> Iterator[Check]:
+        """See `Sampler.input_checks`."""
+        batch, steps = tf.unstack(tf.shape(noise)[:2])
+        steps -= 2 * CONTEXT_STEPS
+        yield tf.equal(tf.shape(style)[1], tf.shape(noise)[1]), ["noise and style must have as many steps"]
+        yield length_check("noise", batch, steps, self._max_steps, "steps")
+        yield from finite_checks("noise", noise, MAX_NOISE)
+        yield from finite_checks("style", style, MAX_NOISE)
+
+    def request_signature(self) -> dict[str, tf.TensorSpec]:
+        """See `Sampler.request_signature`; with ``steps``, the length of each sound, the same in all rows."""
+        return {**super().request_signature(), "steps": tf.TensorSpec((None,), tf.int32, name="steps")}
+
+    def request_checks(self, seed: tf.Tensor, index: tf.Tensor, steps: tf.Tensor) -> Iterator[Check]:
+        """See `Sampler.request_checks`."""
+        yield from super().request_checks(seed, index)
+        yield tf.reduce_all(tf.equal(steps, steps[0])), ["steps must be the same for all sounds of a request"]
+        yield length_check("steps", tf.shape(steps)[0], steps[0], self._max_steps, "steps")
+
+    def request(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        """See `Sampler.request`."""
+        return {**super().request(seeds), "steps": np.full(len(seeds), self.steps, np.int32)}

@@ -1,0 +1,80 @@
+"""SavedModels run by C++ as TensorFlow Serving runs them: `saved_model_runner.cc`, built against the wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+_TYPES = {"float32": "float", "int32": "int32", "int64": "int64"}
+_DTYPES = {"float": "<f4", "int32": "<i4", "int64": "<i8"}
+
+
+class Answer(NamedTuple):
+    """Outputs by name, or an error; milliseconds; the largest memory of the process so far, MB."""
+
+    outputs: dict[str, np.ndarray]
+    error: str
+    milliseconds: float
+    megabytes: int
+
+
+def build(folder: Path) -> Path:
+    """Compiles the program; skips the test where there is no compiler."""
+    if not shutil.which("g++"):
+        pytest.skip("no C++ compiler (g++)")
+    wheel, program = Path(importlib.util.find_spec("tensorflow").origin).parent, folder / "saved_model_runner"
+    subprocess.run(["g++", "-O1", "-std=c++17", "-w", "-D_GLIBCXX_USE_CXX11_ABI=1", "-DEIGEN_MAX_ALIGN_BYTES=64",
+                    "-isystem", wheel / "include", Path(__file__).with_suffix(".cc"), "-o", program, f"-L{wheel}",
+                    "-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2", f"-Wl,-rpath,{wheel}"], check=True)
+    return program
+
+
+class Runner:
+    """A process that has loaded a SavedModel.
+
+    Args:
+        program: see `build`.
+        model: the folder of a version.
+    """
+
+    def __init__(self, program: Path, model: Path) -> None:
+        self._process = subprocess.Popen([program, model], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.DEVNULL)
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._process:  # closes its streams and waits for its end
+            self._process.stdin.close()
+
+    def __call__(self, signature: str, **inputs: np.ndarray) -> Answer:
+        """Calls a signature; arrays of bytes or objects are sent as strings."""
+        request = f"{signature} {len(inputs)}\n".encode()
+        for name, value in inputs.items():
+            value = np.asarray(value)
+            kind = _TYPES.get(value.dtype.name, "string")
+            request += " ".join(map(str, [name, kind, value.ndim, *value.shape])).encode() + b"\n"
+            request += value.tobytes() if kind != "string" else b"".join(
+                b"%d\n%s" % (len(text), text) for text in map(bytes, value.ravel()))
+        self._process.stdin.write(request)
+        self._process.stdin.flush()
+        kind, number, ms, megabytes, *length = self._process.stdout.readline().decode().split()
+        if kind == "error":
+            return Answer({}, self._process.stdout.read(int(*length)).decode(errors="replace"), float(ms), int(megabytes))
+        return Answer(dict(self._output() for _ in range(int(number))), "", float(ms), int(megabytes))
+
+    def _output(self) -> tuple[str, np.ndarray]:
+        name, kind, _, *shape = self._process.stdout.readline().decode().split()
+        shape = tuple(map(int, shape))
+        if kind == "string":
+            texts = [self._process.stdout.read(int(self._process.stdout.readline())) for _ in range(np.prod(shape))]
+            return name, np.array(texts, object).reshape(shape)
+        content = self._process.stdout.read(int(np.prod(shape)) * np.dtype(_DTYPES[kind]).itemsize)
+        return name, np.frombuffer(content, _DTYPES[kind]).reshape(shape)
