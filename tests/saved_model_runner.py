@@ -67,7 +67,8 @@ class Runner:
         self._process.stdin.flush()
         kind, number, ms, megabytes, *length = self._process.stdout.readline().decode().split()
         if kind == "error":
-            return Answer({}, self._process.stdout.read(int(*length)).decode(errors="replace"), float(ms), int(megabytes))
+            message = self._process.stdout.read(int(*length)).decode(errors="replace")
+            return Answer({}, message, float(ms), int(megabytes))
         return Answer(dict(self._output() for _ in range(int(number))), "", float(ms), int(megabytes))
 
     def _output(self) -> tuple[str, np.ndarray]:
