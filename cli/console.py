@@ -18,11 +18,13 @@ import click
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError, ShownStream, did_you_mean, redacted, visible
-from melgan_tf.progress import Progress
+from melgan_tf.progress import Progress, counted
 from melgan_tf.runtime.signals import Stopped, StopSignals
 
 #: Seconds between two lines of progress where there is no terminal.
 PLAIN_EVERY_SECONDS = 10.0
+#: Until a stage is worth a line.
+PLAIN_FIRST_SECONDS = 2.0
 
 
 class ConsoleProgress(Progress):
@@ -53,62 +55,135 @@ class ConsoleProgress(Progress):
 
     @contextlib.contextmanager
     def task(self, description: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        pace = _Pace(total, unit, done)
         if self.quiet or not total:
             yield lambda count: None
         elif self.terminal:
-            with self._bar(description, total, unit, done) as advance:
+            with self._bar(description, total, lambda: (pace.done, pace.counts(), pace.forecast())) as update:
+                def advance(count: int) -> None:
+                    pace.advance(count)
+                    update()
+
                 yield advance
         else:
-            yield _PlainTask(description, total, unit, done).advance
+            with _PlainLines(lambda: f"{description}: {pace.counts()} ({100 * pace.done / total:.0f} %), "
+                                     f"{pace.forecast() or f'{format_duration(pace.elapsed)} so far'}") as lines:
+                def advance(count: int) -> None:
+                    pace.advance(count)
+                    lines.show_if_due()
+
+                yield advance
 
     @contextlib.contextmanager
-    def _bar(self, description: str, total: int, unit: str, done: int) -> Iterator[Callable[[int], None]]:
+    def stage(self, description: str) -> Iterator[None]:
+        started = time.perf_counter()
+        if self.quiet:
+            yield
+        elif self.terminal:
+            with self._bar(description, None, lambda: (0, "", "")):
+                yield
+        else:
+            def text() -> str:
+                elapsed = time.perf_counter() - started
+                return description + (f": {format_duration(elapsed)} so far" if elapsed >= PLAIN_EVERY_SECONDS else "")
+
+            with _PlainLines(text, PLAIN_FIRST_SECONDS):
+                yield
+
+    @contextlib.contextmanager
+    def _bar(self, description: str, total: int | None, state: Callable[[], tuple[int, str, str]]
+             ) -> Iterator[Callable[[], None]]:
+        """A bar below everything else; yields what brings it up to ``state``: the units done, their text, what is left.
+
+        One bar at a time: within another one it does not appear.
+        """
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-                   TextColumn("{task.fields[rate]}", markup=False), TimeElapsedColumn(), TextColumn("eta"),
-                   TimeRemainingColumn())
-        started = time.perf_counter()
+        if self._bars:
+            yield lambda: None
+            return
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(),
+                   TextColumn("{task.fields[counts]}", markup=False), TimeElapsedColumn(),
+                   TextColumn("{task.fields[forecast]}", markup=False))
         screen = _Unfailing(getattr(sys.stderr, "stream", sys.stderr))  # bars consist of control sequences
         with Bars(*columns, console=Console(file=screen), transient=True,
                   redirect_stdout=not self.results_apart) as bars:
             _prepare_streams()  # rich has replaced them
-            task = bars.add_task(_one_line(description), total=total, completed=done, rate="")
+
+            def update() -> None:
+                done, counts, forecast = state()
+                bars.update(task, completed=done, counts=counts, forecast=forecast)
+
+            task = bars.add_task(_one_line(description), total=total, counts="", forecast="")
+            update()
             self._bars = bars
-            count = 0
-
-            def advance(more: int) -> None:
-                nonlocal count
-                count += more
-                rate = count / max(1e-9, time.perf_counter() - started)
-                bars.update(task, advance=more, rate=f"{rate:,.1f} {unit}/s")
-
             try:
-                yield advance
+                yield update
             finally:
                 self._bars = None
 
 
-class _PlainTask:
-    """A line of progress every ten seconds."""
+class _Pace:
+    """How far a task is, and when it will be done. The first report is not counted: what comes before it may load
+    libraries and compile."""
 
-    def __init__(self, description: str, total: int, unit: str, done: int) -> None:
-        self.description, self.total, self.unit = description, total, unit
-        self.done = self.first = done
-        self.started = self.shown = time.perf_counter()
+    def __init__(self, total: int, unit: str, done: int) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self._started = time.perf_counter()
+        self._first: tuple[float, int] | None = None
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self._started
 
     def advance(self, count: int) -> None:
         self.done += count
-        now = time.perf_counter()
-        if now - self.shown < PLAIN_EVERY_SECONDS:
-            return
-        self.shown = now
-        rate = (self.done - self.first) / (now - self.started)
-        left = (self.total - self.done) / rate if rate else 0
-        tell(f"{self.description}: {self.done}/{self.total} {self.unit} ({100 * self.done / self.total:.0f} %), "
-             f"{rate:,.1f} {self.unit}/s, {format_duration(left)} left")
+        self._first = self._first or (self.elapsed, self.done)
+
+    def counts(self) -> str:
+        return f"{self.done:,}/{counted(self.total, self.unit.removesuffix('s'))}"
+
+    def forecast(self) -> str:
+        """Rate and time left; empty before the second report."""
+        since, first = self._first or (0.0, self.done)
+        if self.done == first:
+            return ""
+        each = max(1e-9, self.elapsed - since) / (self.done - first)
+        pace = f"{1 / each:,.1f} {self.unit}/s" if each < 1 else f"{each:,.1f} s/{self.unit.removesuffix('s')}"
+        return f"{pace}, {format_duration(each * (self.total - self.done))} left"
+
+
+class _PlainLines:
+    """A line of progress every ten seconds, also while nothing is reported.
+
+    Args:
+        text: returns the line.
+        first_seconds: until the first line.
+    """
+
+    def __init__(self, text: Callable[[], str], first_seconds: float | None = None) -> None:
+        early = 0.0 if first_seconds is None else PLAIN_EVERY_SECONDS - first_seconds
+        self._text, self._shown = text, time.perf_counter() - early
+        self._lock, self._ended = threading.Lock(), threading.Event()
+
+    def __enter__(self) -> _PlainLines:
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def show_if_due(self) -> None:
+        with self._lock:
+            if time.perf_counter() - self._shown >= PLAIN_EVERY_SECONDS:
+                self._shown = time.perf_counter()
+                tell(self._text())
+
+    def _watch(self) -> None:
+        while not self._ended.wait(max(0.1, self._shown + PLAIN_EVERY_SECONDS - time.perf_counter())):
+            self.show_if_due()
 
 
 class _Unfailing:

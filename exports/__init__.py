@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import UsageError, did_you_mean
+from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
     from melgan_tf.exports.receipt import Receipt
@@ -52,8 +53,8 @@ class Format(Protocol):
     def view(self, model: ExportableModel, **options: Any) -> Exportable:
         """The model as this format holds it."""
 
-    def write(self, exportable: Exportable, path: Path) -> None:
-        """Writes the model, without a receipt; raises a `MelGANError` or an `OSError`."""
+    def write(self, exportable: Exportable, path: Path, progress: Progress) -> None:
+        """Writes the model, without a receipt, and reports stages; raises a `MelGANError` or an `OSError`."""
 
     def describe(self, path: Path) -> dict[str, Any] | None:
         """What is known of the export at a path, for `melgan-tf info`; None if it is not of this format."""
@@ -66,7 +67,7 @@ def get_format(name: str) -> Format:
         UsageError: there is no such format.
     """
     if name not in FORMATS:
-        raise UsageError(f"unknown export format {name!r}: use one of {', '.join(FORMATS)}")
+        raise UsageError(f"unknown export format {name!r}: {did_you_mean(name, FORMATS)}")
     return importlib.import_module(FORMATS[name])
 
 
@@ -88,7 +89,7 @@ def destination(path: str | Path, format: str = "saved-model", **options: Any) -
 
 
 def export(model: ExportableModel, path: str | Path, format: str = "saved-model", force: bool = False,
-           **options: Any) -> Receipt:
+           progress: Progress | None = None, **options: Any) -> Receipt:
     """Writes a trained model in a format, runs it in a bare process, and keeps it if the results agree.
 
     Args:
@@ -96,6 +97,7 @@ def export(model: ExportableModel, path: str | Path, format: str = "saved-model"
         path: of a SavedModel its base path on the server; of a TFLite file the file, or a folder for it.
         format: one of `FORMATS`.
         force: replace what exists there.
+        progress: reports stages.
         options: of the format: ``version`` of a SavedModel, by default the next one, and ``max_batch``, the most sounds
             in one request (256); ``quantize`` of a TFLite file
             ("none", "float16", "dynamic" or "int8") and, of a vocoder's, ``seconds`` of new sound in a window.
@@ -111,4 +113,4 @@ def export(model: ExportableModel, path: str | Path, format: str = "saved-model"
     paths = destination(path, format, **options)
     from melgan_tf.exports.publish import publish
 
-    return publish(get_format(format).view(model, **options), format, paths, force)
+    return publish(get_format(format).view(model, **options), format, paths, force, progress or Progress())

@@ -12,11 +12,13 @@ from melgan_tf.exports import Destination, get_format
 from melgan_tf.exports.check import run_examples
 from melgan_tf.exports.receipt import Receipt
 from melgan_tf.inference.exportable import Exportable
+from melgan_tf.progress import Progress
 from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
 
 
-def publish(exportable: Exportable, format: str, destination: Destination, force: bool) -> Receipt:
+def publish(exportable: Exportable, format: str, destination: Destination, force: bool,
+            progress: Progress) -> Receipt:
     """Writes a model and its receipt, if a bare process computes what the model does.
 
     Args:
@@ -24,6 +26,7 @@ def publish(exportable: Exportable, format: str, destination: Destination, force
         format: its name.
         destination: the paths.
         force: replace what exists there.
+        progress: reports stages.
 
     Raises:
         UsageError, MelGANError: as `melgan_tf.exports.export`.
@@ -34,8 +37,9 @@ def publish(exportable: Exportable, format: str, destination: Destination, force
     try:
         with _temporary_folder(target.parent) as folder:
             draft = folder / target.name
-            module.write(exportable, draft)
-            receipt = _check(exportable, format, draft, target)
+            module.write(exportable, draft, progress)
+            with progress.stage("running the export and comparing it with the model"):
+                receipt = _check(exportable, format, draft, target)
             inside = destination.receipt.is_relative_to(target)
             report = draft / destination.receipt.relative_to(target) if inside else folder / "receipt"
             write_text(report, receipt.to_json())

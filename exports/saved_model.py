@@ -30,6 +30,7 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import Destination
 from melgan_tf.exports.receipt import REPORT
 from melgan_tf.inference.exportable import MAX_BATCH, Exportable, ExportableModel
+from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.json_file import read_json
 
@@ -62,9 +63,10 @@ def view(model: ExportableModel, version: int | None = None, max_batch: int = MA
     return model.exportable(max_batch=max_batch)
 
 
-def write(exportable: Exportable, path: Path) -> None:
+def write(exportable: Exportable, path: Path, progress: Progress) -> None:
     """See `melgan_tf.exports.Format`."""
-    write_archive(exportable, path)
+    with progress.stage("tracing the model and writing it"):
+        write_archive(exportable, path)
     write_text(path / _ORIGIN, json.dumps({**exportable.origin, "config": to_dict(exportable.config)}, indent=2) + "\n")
 
 

@@ -26,6 +26,7 @@ from melgan_tf.exports import Destination, tflite_metadata
 from melgan_tf.exports.receipt import REPORT
 from melgan_tf.exports.saved_model import write_archive
 from melgan_tf.inference.exportable import Exportable, ExportableModel, Quantize
+from melgan_tf.progress import Progress
 from melgan_tf.runtime import muted
 
 OPTIONS = frozenset({"quantize", "seconds"})
@@ -46,10 +47,14 @@ def view(model: ExportableModel, quantize: Quantize = "none", seconds: float | N
     return model.exportable(fixed=True, quantize=quantize, seconds=seconds)
 
 
-def write(exportable: Exportable, path: Path) -> None:
+def write(exportable: Exportable, path: Path, progress: Progress) -> None:
     """See `melgan_tf.exports.Format`."""
-    path.write_bytes(tflite_metadata.add(_convert(exportable, path.with_name("saved_model")),
-                                         {**exportable.origin, "config": to_dict(exportable.config)}))
+    folder = path.with_name("saved_model")
+    with progress.stage("tracing the model"):
+        write_archive(exportable, folder)
+    with progress.stage("converting it to TFLite"):
+        path.write_bytes(tflite_metadata.add(_convert(exportable, folder),
+                                             {**exportable.origin, "config": to_dict(exportable.config)}))
 
 
 def describe(path: Path) -> dict[str, Any] | None:
@@ -61,10 +66,9 @@ def describe(path: Path) -> dict[str, Any] | None:
 
 
 def _convert(exportable: Exportable, folder: Path) -> bytes:
-    """The content of the file, by way of a SavedModel in a folder that is deleted."""
+    """The content of the file, from a SavedModel in a folder, which is deleted."""
     import tensorflow as tf
 
-    write_archive(exportable, folder)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=list(exportable.signatures))
     if exportable.quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

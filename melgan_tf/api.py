@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from melgan_tf import runtime
 from melgan_tf.errors import UsageError
+from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
     from melgan_tf.data.clips import Long, SampleFormat
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from melgan_tf.inference.vocode_files import Vocoded
     from melgan_tf.inference.vocoder import Vocoder
     from melgan_tf.models.melgan.torch_import import TorchGenerator
-    from melgan_tf.progress import Progress
     from melgan_tf.training.run import Result as Trained
 
 Checkpoint = Literal["last", "best"]
@@ -240,8 +240,9 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
 
     if _is_location(model):
         exports.destination(path, format, **options)  # refuses before anything is loaded
-        model = load(model, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
-    return exports.export(model, path, format, force, **options)
+        with (progress or Progress()).stage("loading the model"):
+            model = load(model, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
+    return exports.export(model, path, format, force, progress, **options)
 
 
 def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocoder: str | Path | None = None,

@@ -13,6 +13,7 @@ import numpy as np
 from melgan_tf.config import presets
 from melgan_tf.exports import Destination
 from melgan_tf.inference.exportable import Example, Exportable
+from melgan_tf.progress import Progress
 
 OPTIONS = frozenset({"ink"})
 RUNNER = Path(__file__).with_name("run_answers.py")
@@ -41,7 +42,7 @@ def view(model: Model, ink: str = "blue") -> Exportable:
     return model.exportable()
 
 
-def write(exportable: Exportable, path: Path) -> None:
+def write(exportable: Exportable, path: Path, progress: Progress) -> None:
     """A folder, or for a name with a suffix a file."""
     if not path.suffix:
         path.mkdir()

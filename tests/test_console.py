@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from command_line import GRIFFIN_LIM, in_terminal, invoke, program, trained_once, write_sounds
@@ -105,21 +106,53 @@ def test_without_a_terminal_progress_is_plain_lines(run, tmp_path, monkeypatch):
     lines = ended.stderr.splitlines()
     assert "\x1b" not in ended.stderr + ended.stdout
     assert "\r" not in ended.stderr
-    pattern = r"generating: (\d+)/20 sounds \((\d+) %\), [\d,.]+ sounds/s, \d+:\d\d left"
-    found = [re.fullmatch(pattern, line).groups() for line in lines]
-    assert found == [(str(i), f"{5 * i}") for i in range(1, 21)]
+    pattern = r"generating: (\d+)/20 sounds \((\d+) %\), (\d:\d\d so far|[\d.,]+ (?:sounds/s|s/sound), \d:\d\d left)"
+    found = [re.fullmatch(pattern, line).groups() for line in lines if line.startswith("generating: ")]
+    assert {(int(done), int(share)) for done, share, _ in found} >= {(i, 5 * i) for i in range(1, 21)}
+    assert {text.endswith("so far") for done, _, text in found if int(done) <= 1} == {True}
+    assert {text.endswith("left") for done, _, text in found if int(done) > 1} == {True}
 
 
 def test_plain_lines_come_seldom(monkeypatch, capsys):
-    clock = iter(range(0, 1_000, 4))
-    monkeypatch.setattr(console.time, "perf_counter", lambda: next(clock))
-    with console.ConsoleProgress().task("training", 100, "steps", done=40) as advance:
-        for _ in range(8):
-            advance(5)
+    now = 0.0
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now)
+    with console.ConsoleProgress().task("training", 3_000, "steps", done=1_000) as advance:
+        for seconds, steps in ((4, 8), (4, 8), (4, 8), (4, 8), (4, 8), (400, 10)):
+            now += seconds
+            advance(steps)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.splitlines() == ["training: 55/100 steps (55 %), 1.2 steps/s, 0:36 left",
-                                      "training: 70/100 steps (70 %), 1.2 steps/s, 0:24 left"]
+    assert shown.err.splitlines() == ["training: 1,024/3,000 steps (34 %), 2.0 steps/s, 16:28 left",
+                                      "training: 1,050/3,000 steps (35 %), 9.9 s/step, 5:21:54 left"]
+
+
+def test_no_time_is_foretold_from_the_first_report(monkeypatch, capsys):
+    """Which may have compiled for a minute."""
+    now = 0.0
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now)
+    with console.ConsoleProgress().task("generating", 32, "sounds") as advance:
+        for seconds, sounds in ((60, 8), (10, 8)):
+            now += seconds
+            advance(sounds)
+    assert capsys.readouterr().err.splitlines() == ["generating: 8/32 sounds (25 %), 1:00 so far",
+                                                    "generating: 16/32 sounds (50 %), 1.2 s/sound, 0:20 left"]
+
+
+def test_silence_is_broken(monkeypatch, capsys):
+    """What reports nothing for long, or cannot say how much there is, shows that it works."""
+    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(console, "PLAIN_FIRST_SECONDS", 0.1)
+    progress = console.ConsoleProgress()
+    with progress.task("training", 3, "steps"):
+        time.sleep(0.5)
+    with progress.stage("converting"):
+        time.sleep(0.5)
+    lines = capsys.readouterr().err.splitlines()
+    stages = [line for line in lines if line.startswith("converting")]
+    assert stages[0] == "converting"
+    for shown, text in ((stages[1:], r"converting: 0:0\d so far"),
+                        (lines[:-len(stages)], r"training: 0/3 steps \(0 %\), 0:0\d so far")):
+        assert shown and all(re.fullmatch(text, line) for line in shown)  # noqa: PT018
 
 
 def test_quiet_progress_says_warnings_only(monkeypatch, capsys):
@@ -147,13 +180,16 @@ with progress.task("training", 10, "steps") as advance:
     progress.warning("mind the gap")
     print("printed")
 progress.line("after")
+with progress.stage("converting"), progress.stage("hidden"):
+    progress.line("within")
 """
 
 
 def test_in_a_terminal_lines_appear_above_the_bar(tmp_path):
     screen, _ = in_terminal(_BARS, tmp_path)
     assert "\x1b[" in screen
-    assert "5/10" in screen
+    assert "5/10 steps" in screen
+    assert "converting" in screen
     assert "Loss_D: 1.3854 [bold]" + "x" * 100 in screen  # neither read as markup nor broken into two lines
     for text in ("warning: mind the gap", "printed", "after"):
         assert text in screen
@@ -161,7 +197,7 @@ def test_in_a_terminal_lines_appear_above_the_bar(tmp_path):
 
 def test_results_sent_to_a_file_do_not_end_on_the_screen(tmp_path):
     screen, file = in_terminal(_BARS, tmp_path, stdout_too=False)
-    assert file == "[0/3]\tLoss_D: 1.3854 [bold]" + "x" * 100 + "\nprinted\nafter\n"
+    assert file == "[0/3]\tLoss_D: 1.3854 [bold]" + "x" * 100 + "\nprinted\nafter\nwithin\n"
     assert "5/10" in screen
     assert "warning: mind the gap" in screen
     assert "Loss_D" not in screen
