@@ -151,6 +151,40 @@ def test_dc_and_clicks_are_found_beside_the_reference(compared, honest):
     assert found.artifacts.baseline.onset_error_ms == honest.artifacts.baseline.onset_error_ms
 
 
+def humming(audio):
+    return audio + 0.02 * np.sin(2 * np.pi * 62.5 * np.arange(audio.shape[1]) / RATE)
+
+
+def late(audio):
+    return np.pad(audio, ((0, 0), (160, 0)))[:, :audio.shape[1]]
+
+
+@pytest.mark.parametrize(("degrade", "said"), [
+    (humming, "hum of "), (late, "onsets off by 1"), (lambda audio: audio + 0.05, "a DC offset of "),
+    (lambda audio: np.clip(3 * audio, -1, 1), "clipping in "),
+    (lambda audio: audio * (np.arange(COUNT) % 9 > 0)[:, None], "silence in 11% of the sounds (real 0%)")])
+def test_the_verdict_counts_what_one_hears(compared, honest, degrade, said):
+    assert not honest.artifacts.generated.beyond(honest.artifacts.baseline)
+    found = compared(degrade(strokes(2)))
+    assert said in found.conclusion
+    good = report.Comparison(metrics(), metrics())  # both embeddings are content
+    content = dataclasses.replace(found, drums=good, statistics=good)
+    assert content.conclusion.startswith("near the real sounds, but one hears ")
+    assert "hard to tell" not in content.conclusion
+    assert "hard to tell" in dataclasses.replace(content, artifacts=honest.artifacts).conclusion
+
+
+def test_folders_of_ones_own_names_have_rows_of_their_own(compared):
+    own = {"kick": "Kicks", "snare": "SNARE", "hat": "My hats"}
+    named = [own[name] for name in labels()]
+    rows = {row.name: row for row in compared(strokes(2), fake_labels=named, reference_labels=labels()).of_class}
+    assert list(rows) == ["hat", "kick", "snare", "My hats"]
+    assert [(row.generated, row.real) for row in rows.values()] == [(0, 24), (24, 24), (24, 24), (24, 0)]
+    assert rows["kick"].generated_accuracy > 0.7
+    assert (rows["My hats"].generated_accuracy, rows["My hats"].coverage) == (None, None)
+    assert rows["My hats"].precision > 0.7
+
+
 def test_labels_give_accuracies_of_classes(compared):
     right = compared(strokes(2), fake_labels=labels(), reference_labels=labels())
     wrong = compared(strokes(2), fake_labels=np.roll(labels(), 1), reference_labels=labels())

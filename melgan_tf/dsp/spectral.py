@@ -201,6 +201,17 @@ def log_mel(mel: tf.Tensor, audio: AudioConfig) -> tf.Tensor:
     return 10.0 * _log10(tf.maximum(linear, POWER_FLOOR))
 
 
+def full_scale_db(audio: AudioConfig) -> np.ndarray:
+    """The level that `log_mel` gives a full-scale sine in the middle of each band: ``(mel_bins,)``, dB.
+
+    Examples:
+        >>> full_scale_db(AudioConfig(n_fft=1024)).round(0).max()  # 20 log10(n_fft / 4): the Hann window's mean is 1/2
+        48.0
+    """
+    peaks = np.maximum(mel_filterbank(audio).max(axis=0), 1e-6)
+    return (20 * np.log10(audio.n_fft / 4) + 20 / audio.power * np.log10(peaks)).astype(np.float32)
+
+
 #: Fields in which two mel configurations may differ and their mels can still be converted into each other.
 _COMPRESSION = {"power", "mel_norm", "compression", "floor"}
 

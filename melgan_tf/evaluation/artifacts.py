@@ -51,6 +51,27 @@ class Artifacts:
     hum_db: float | None = metric("hum, dB")
     hum_hz: float | None = metric("hum at, Hz")
 
+    def beyond(self, real: Artifacts) -> list[str]:
+        """What is clearly worse than in real sounds, in words: each by more than sets of real sounds differ."""
+        found = []
+        for name, factor, margin, text in _AUDIBLE:
+            own, other = getattr(self, name), getattr(real, name)
+            if own is not None and other is not None and own > factor * other + margin:
+                found.append(text.format(own, other))
+        return found
+
+
+#: What counts as audible: field, the factor and the amount by which it exceeds that of real sounds, and its sentence.
+_AUDIBLE = (
+    ("silent", 1.0, 0.02, "silence in {:.0%} of the sounds (real {:.0%})"),
+    ("clipped", 1.0, 0.05, "clipping in {:.0%} of the sounds (real {:.0%})"),
+    ("onset_error_ms", 2.0, 0.5, "onsets off by {:.1f} ms (real {:.1f} ms)"),
+    ("dc_offset", 3.0, 0.005, "a DC offset of {:.1%} of the peak (real {:.1%})"),
+    ("click_begin", 1.5, 0.05, "clicks at the start, {:.0%} of the peak (real {:.0%})"),
+    ("click_end", 2.0, 0.02, "clicks at the end, {:.0%} of the peak (real {:.0%})"),
+    ("hum_db", 1.0, 3.0, "hum of {:.1f} dB (real {:.1f} dB)"),
+)
+
 
 def measure_artifacts(audio: np.ndarray, sample_rate: int, real: np.ndarray | None = None) -> Artifacts:
     """Measures a set of waveforms.

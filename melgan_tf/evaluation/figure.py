@@ -112,7 +112,9 @@ def _draw_metrics(axes: Axes, title: str, comparison: Comparison) -> None:
 def _draw_classes(axes: Axes, report: SoundReport) -> None:
     places = np.arange(len(report.of_class))
     most = max(1, *(max(one.generated, one.real) for one in report.of_class))
-    for offset, counts, colors in ((-0.19, [one.generated for one in report.of_class], COLORS),
+    known = dict(zip(CLASSES, COLORS, strict=True))
+    own = [known.get(one.name, GENERATED) for one in report.of_class]
+    for offset, counts, colors in ((-0.19, [one.generated for one in report.of_class], own),
                                    (0.19, [one.real for one in report.of_class], REAL)):
         axes.bar_label(axes.barh(places + offset, counts, 0.36, color=colors), padding=2, size=8)
     axes.set_yticks(places, [one.name for one in report.of_class], size=9)

@@ -19,7 +19,7 @@ class ClassMetrics:
         name: of the class.
         generated, real: number of sounds, by label if labels are known, else by the network's prediction.
         generated_accuracy, real_accuracy: fraction of the sounds so labeled that the network predicts so; None without
-            labels.
+            labels, and for classes that it does not know.
         precision: fraction of its generated sounds in the neighborhood of a real sound of any class.
         coverage: fraction of its real sounds with a generated sound of any class in their neighborhood.
         baseline_coverage: the same for other real sounds instead of generated ones.
@@ -47,32 +47,41 @@ def class_metrics(names: Sequence[str], fake: tuple[np.ndarray, np.ndarray], rea
     """Measures every class.
 
     Args:
-        names: the network's classes.
+        names: the network's classes. With labels, only those that occur, and after them the labels that the network
+            does not know; "Snares" and "snare" are one class.
         fake, real: features ``(sounds, d)`` and probabilities ``(sounds, classes)``.
         baseline: features of other real sounds.
         k: which nearest neighbor bounds a neighborhood.
-        fake_labels, real_labels: the requested class of each sound; labels that the network does not know are ignored.
+        fake_labels, real_labels: the requested class of each sound; sounds without one ("") are in no class.
     """
     fake_predicted, real_predicted = (np.array(names)[probabilities.argmax(axis=1)] for _, probabilities in
                                       (fake, real))
-    fake_groups = fake_predicted if fake_labels is None else np.asarray(fake_labels)
-    real_groups = real_predicted if real_labels is None else np.asarray(real_labels)
+    fake_groups, real_groups = (predicted if labels is None else np.array([_known_as(label, names) for label in labels])
+                                for predicted, labels in ((fake_predicted, fake_labels), (real_predicted, real_labels)))
     covered = in_neighborhoods(real[0], fake[0], k)
     baseline_covered = in_neighborhoods(real[0], baseline, k)
 
     def fraction(values: np.ndarray) -> float | None:
         return float(values.mean()) if len(values) else None
 
+    occurring = {*fake_groups, *real_groups} - {""}
+    labeled = fake_labels is not None or real_labels is not None
     found = []
-    for name in names:
+    for name in (*(known for known in names if not labeled or known in occurring), *sorted(occurring - {*names})):
         own_fake, own_real = fake_groups == name, real_groups == name
         found.append(ClassMetrics(
             name, int(own_fake.sum()), int(own_real.sum()),
-            None if fake_labels is None else fraction(fake_predicted[own_fake] == name),
-            None if real_labels is None else fraction(real_predicted[own_real] == name),
+            None if fake_labels is None or name not in names else fraction(fake_predicted[own_fake] == name),
+            None if real_labels is None or name not in names else fraction(real_predicted[own_real] == name),
             fraction(covered.any(axis=0)[own_fake]), fraction(covered.any(axis=1)[own_real]),
             fraction(baseline_covered.any(axis=1)[own_real])))
     return found
+
+
+def _known_as(label: str, names: Sequence[str]) -> str:
+    """The network's class that a folder's name stands for ("Snares": "snare"), or else the name itself."""
+    plain = label.strip().casefold()
+    return next((name for name in names if plain in (name, f"{name}s")), label)
 
 
 def mix_difference(a: np.ndarray, b: np.ndarray) -> float:

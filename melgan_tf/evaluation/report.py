@@ -184,12 +184,17 @@ class SoundReport(Report):
 
     @property
     def conclusion(self) -> str:
-        """One plain sentence, the worse of both embeddings first; it starts with "collapsed" if the sounds are too much
-        alike."""
+        """One plain sentence, the worse of both embeddings first, then artifacts; it starts with "collapsed" if the
+        sounds are too much alike."""
         texture = grade(self.statistics.generated, self.statistics.baseline)
         severity, sentence = grade(self.drums.generated, self.drums.baseline) if self.drums else texture
         if texture[0] > severity:
-            sentence = f"{texture[1]}, by log-mel statistics"
+            severity, sentence = texture[0], f"{texture[1]}, by log-mel statistics"
+        if artifacts := ", ".join(self.artifacts.generated.beyond(self.artifacts.baseline)):
+            sentence = f"{sentence}; one hears " if severity else "near the real sounds, but one hears "
+            sentence += artifacts
+        elif not severity:
+            sentence += ": hard to tell from real sounds by these metrics"
         found = self.memorization
         if found and found.share > 0.05 + 3 * found.real_share:
             sentence += f"; {found.share:.0%} of the sounds are near copies of training sounds"
@@ -260,5 +265,5 @@ def grade(fake: EmbeddingMetrics, baseline: EmbeddingMetrics) -> tuple[int, str]
     if problems:
         return 2, " and ".join(problems)
     if fake.coverage >= 0.9 * baseline.coverage and fake.frechet <= 1.25 * baseline.frechet:
-        return 0, "close to the real-vs-real baseline: hard to tell from real sounds by these metrics"
+        return 0, "close to the real-vs-real baseline"
     return 1, "varied and near the real sounds, but short of the real-vs-real baseline"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from melgan_tf.config import AudioConfig
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
-from melgan_tf.evaluation import embed, frechet_distance
+from melgan_tf.evaluation import embed, frechet_distance, with_floor
 from melgan_tf.evaluation.artifacts import measure_artifacts
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.vocoder import vocoder_for
@@ -20,6 +22,11 @@ SCORED_SOUNDS = 512
 
 #: Fewer examples than this give a warning.
 FEW_EXAMPLES = 100
+
+
+def log_mel_statistics(mels: tf.Tensor, audio: AudioConfig) -> np.ndarray:
+    """The training-free embedding of mels ``(batch, frames, mel_bins)``, above the floor that `evaluate` has."""
+    return embed(with_floor(spectral.log_mel(mels, audio).numpy() - spectral.full_scale_db(audio)))
 
 
 class SoundTask(Task):
@@ -52,11 +59,11 @@ class SoundTask(Task):
         self.sampler = self.new_sampler()
         self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64),
                                                                         tf.constant(len(mels)))
-        self.real = embed(spectral.log_mel(mels, self.config.audio).numpy())
+        self.real = log_mel_statistics(mels, self.config.audio)
 
     def validation_score(self) -> float:
-        fake = embed(spectral.log_mel(self.sampler.mel(**self.inputs), self.config.audio).numpy())
-        return frechet_distance(self.real, fake)
+        return frechet_distance(self.real, log_mel_statistics(self.sampler.mel(**self.inputs),
+                                                                 self.config.audio))
 
     def preview(self, epoch: int, real: bool) -> None:
         if real:

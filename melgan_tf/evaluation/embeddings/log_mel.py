@@ -15,7 +15,7 @@ EMBEDDING = "log-mel-statistics-2"  # changes whenever the numbers that `statist
 SPECTRUM_SHAPES, MOVEMENT_SHAPES, ENVELOPE_SHAPES = 12, 6, 6
 MIN_DEVIATION_DB = 0.1
 BANDS, WINDOW_SECONDS, HOP_SECONDS, FLOOR_DB = 64, 0.032, 0.008, -80.0
-_BATCH = 64
+_BATCH, _LEAST = 64, np.float32(1e-20)
 
 
 def embed_waveforms(audio: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -44,10 +44,17 @@ def log_mels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     for start in range(0, len(audio), _BATCH):
         frames = np.lib.stride_tricks.sliding_window_view(audio[start:start + _BATCH], n_fft, axis=1)[:, ::hop]
         power = np.abs(np.fft.rfft(frames * window.astype(np.float32))).astype(np.float32) ** 2
-        mel, floor = power @ filters, np.float32(10 ** (FLOOR_DB / 10))
-        # silence is exactly the floor: on some processors its logarithm is off by one bit
-        found.append(np.where(mel > floor, 10 * np.log10(np.maximum(mel, floor)), np.float32(FLOOR_DB)))
-    return np.concatenate(found).astype(np.float32)
+        found.append(10 * np.log10(np.maximum(power @ filters, _LEAST)))
+    return with_floor(np.concatenate(found).astype(np.float32))
+
+
+def with_floor(mel_db: np.ndarray) -> np.ndarray:
+    """Raises levels, dB of a full-scale sine, to -80: softer is silence, however much softer it is.
+
+    Without it the silence around sounds rules every figure: digital silence is as far below a vocoder's, which nobody
+    hears either, as that is below a drum.
+    """
+    return np.maximum(mel_db, np.float32(FLOOR_DB))
 
 
 def embed(mel_db: np.ndarray) -> np.ndarray:
