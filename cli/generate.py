@@ -38,6 +38,7 @@ class _PartType(click.ParamType):
 @click.option("--seconds", type=options.Seconds(), help="Length of each sound, only for models of the preset music.  "
               "[default: 10]")
 @click.option("--loop", is_flag=True, help="Make seamless loops; the length is rounded to fit.")
+@options.wishes
 @click.option("--shard", "part", type=_PartType(), metavar="I/N",
               help="Make only part I of N (1 to N). Parallel jobs may share a folder; together they make the sounds "
                    "that one call would make.")
@@ -51,7 +52,7 @@ class _PartType(click.ParamType):
 @options.quiet
 def command(run: Path, out: Path, count: int, label: str | None, seconds: float | None, loop: bool,
             part: Part | None, seed: int, normalize: bool, vocoder: str | None, checkpoint: str, force: bool,
-            quiet: bool) -> None:
+            quiet: bool, **wishes: float | str | None) -> None:
     """Make new sounds with the model in the run directory RUN, or with a bundled model such as pretrained:drums.
 
     Writes WAVs, sounds.json (how to regenerate each sound), sounds.png (their spectrograms) and index.html (a page to
@@ -69,6 +70,7 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
     options.require_output(out, force or shared)
     progress, names = ConsoleProgress(quiet), FileNames.of(part)
     model = api.load_sound_model(run, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
+    model = model.asked(**wishes)
     record = model.write(out, count, seed, label, seconds=seconds, loop=loop, normalize=normalize, part=part,
                          progress=progress)
     each = f" of {record['seconds']:.6g} seconds" if "seconds" in record else ""

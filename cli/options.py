@@ -77,6 +77,21 @@ def seed(default: int | None) -> Callable[[Any], Any]:
                         help="Random seed.")
 
 
+def wishes(command: Callable) -> Callable:
+    """The options by which models of loops are asked for tempo, length, key and features."""
+    share = click.FloatRange(0, 1)
+    only = "only for models of the preset loops."
+    for option in reversed((
+            click.option("--bpm", type=click.FloatRange(40, 300), help=f"Beats a minute, {only}"),
+            click.option("--bars", type=click.IntRange(1, 64), help="Bars of 4/4, likewise.  [default: 2]"),
+            click.option("--key", metavar="KEY", help="Key such as C, F#m or Bb, likewise.  [default: any]"),
+            *(click.option(f"--{name}", type=share, help=f"{meaning}, likewise: 0 to 1.  [default: as in training]")
+              for name, meaning in (("density", "Hits a beat"), ("brightness", "How bright"),
+                                    ("loudness", "How loud"))))):
+        command = option(command)
+    return command
+
+
 def run_config(run: Path) -> Config:
     """See `melgan_tf.weights.sources.source_config`."""
     from melgan_tf.weights.sources import source_config

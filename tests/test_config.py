@@ -16,6 +16,7 @@ from melgan_tf.config import AudioConfig, Config, DataConfig, TrainingConfig, pr
 from melgan_tf.errors import ConfigError, UsageError
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.frame_gan.config import AugmentationConfig, FrameGANConfig, VAEGANObjective
+from melgan_tf.models.loop_gan.config import LoopGANConfig, LoopObjective
 from melgan_tf.models.melgan.config import MelGANConfig
 from melgan_tf.models.sequence_gan.config import SequenceGANConfig
 from melgan_tf.models.spectrogram_gan.config import SpectrogramGANConfig
@@ -23,11 +24,12 @@ from melgan_tf.models.vocoder_training.config import VocoderObjective
 
 PARTS = {"audio": AudioConfig, "data": DataConfig, "spectrogram-gan": SpectrogramGANConfig,
          "frame-gan": FrameGANConfig, "sequence-gan": SequenceGANConfig, "frame-objective": VAEGANObjective,
-         "augmentation": AugmentationConfig,
+         "augmentation": AugmentationConfig, "loop-gan": LoopGANConfig, "loop-objective": LoopObjective,
          "melgan": MelGANConfig, "fast-vocoder": FastVocoderConfig, "objective": VocoderObjective,
          "training": TrainingConfig}
-MODELS = ("spectrogram-gan", "frame-gan", "sequence-gan", "melgan", "fast-vocoder")
-NESTED = {"objective": "model.objective", "frame-objective": "model.objective", "augmentation": "model.augmentation"}
+MODELS = ("spectrogram-gan", "frame-gan", "sequence-gan", "loop-gan", "melgan", "fast-vocoder")
+NESTED = {**dict.fromkeys(("objective", "frame-objective", "loop-objective"), "model.objective"),
+          "augmentation": "model.augmentation"}
 
 
 def dotted(key):
@@ -110,7 +112,7 @@ def test_configurations_cannot_be_changed():
     ({"model": {"kind": "fast-vocoder", "objective": {"mell": 3}}}, ["'model.objective.mell'", "did you mean 'mel'?"]),
     ({"model": {"kind": "fast-vocoder", "objective": 3}}, ["model.objective is 3", "give an object"]),
     ({"model": {"kind": "wavenet"}},
-     ["model.kind is 'wavenet'", "give one of spectrogram-gan, frame-gan, sequence-gan, melgan, fast-vocoder"]),
+     ["model.kind is 'wavenet'", "one of spectrogram-gan, frame-gan, sequence-gan, loop-gan, melgan, fast-vocoder"]),
     ({"model": {"kind": ["melgan"]}}, ["model.kind is ['melgan']", "give one of"]),
     ({"model": {"kind": "melgan", "ratios": 256}}, ["model.ratios is 256", "give a list of whole numbers"]),
     ({"model": 3}, ["model is 3", "give an object"]),
@@ -142,6 +144,11 @@ LIMITS = {
     "sequence-gan.style_seconds": (0.09, 3601.0), "sequence-gan.channels": (0, 4097),
     "sequence-gan.ceiling": (None, None), "sequence-gan.discriminator_gain": (0.0, 101.0),
     "sequence-gan.average": (-0.1, 1.0), "sequence-gan.quietest_db": (0.0, 201.0),
+    "loop-gan.noise_dim": (0, 4097), "loop-gan.beat_noise": (0, 4097), "loop-gan.channels": (0, 4097),
+    "loop-gan.ceiling": (None, None), "loop-gan.discriminator_gain": (0.0, 101.0), "loop-gan.average": (-0.1, 1.0),
+    "loop-gan.class_balance": (-0.1, 1.1),
+    **{f"loop-objective.{name}": (-0.1, None) for name in ("adversarial", "reconstruction", "kl", "copy_adversarial",
+                                                           "feature_matching", "features")},
     "frame-objective.adversarial": (-0.1, None), "frame-objective.reconstruction": (-0.1, None),
     "frame-objective.kl": (-0.1, None), "frame-objective.copy_adversarial": (-0.1, None),
     "frame-objective.feature_matching": (-0.1, None), "augmentation.bin_shift": (-1, 65),

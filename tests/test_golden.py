@@ -35,8 +35,8 @@ from melgan_tf.config import presets
 
 GOLDEN = Path(__file__).parent / "golden"
 #: One step of training at most; everything else is the preset's, so names and shapes are those of full size.
-FAMILIES = {"spectrogram-gan": "seed", "frame-gan": "drums", "sequence-gan": "music", "melgan": "melgan",
-            "fast-vocoder": "vocoder-22k"}
+FAMILIES = {"spectrogram-gan": "seed", "frame-gan": "drums", "sequence-gan": "music", "loop-gan": "loops",
+            "melgan": "melgan", "fast-vocoder": "vocoder-22k"}
 ONE_STEP = ("--steps", 1, "--seed", 1, "--no-xla", "--quiet", "--set", "training.batch_size=8")
 LOOP = "melgan_tf.training.loop.train"
 GENERATED = {
@@ -240,8 +240,8 @@ RECORDS = {"presets": record_presets, "commands": record_commands, "cards": reco
               for name in (*GENERATED, *VOCODED)}}
 SOUNDS = [name for name in RECORDS if name.startswith("sound-")]
 #: Those that take more than five seconds.
-SLOW = ("exports", "training-spectrogram-gan", "training-frame-gan", "training-sequence-gan", "training-melgan",
-        "training-fast-vocoder", "sound-drums-44k", "sound-drums-44k-by-griffin-lim", "sound-music",
+SLOW = ("exports", "training-spectrogram-gan", "training-frame-gan", "training-sequence-gan", "training-loop-gan",
+        "training-melgan", "training-fast-vocoder", "sound-drums-44k", "sound-drums-44k-by-griffin-lim", "sound-music",
         "sound-vocoder-44k")
 
 

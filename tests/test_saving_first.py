@@ -138,7 +138,7 @@ def test_a_full_disk_at_the_checkpoint_itself_ends_training_with_older_ones_whol
 
 # -- too few sounds to measure ---------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("kind", ["spectrogram-gan", "frame-gan", "sequence-gan", "melgan", "fast-vocoder"])
+@pytest.mark.parametrize("kind", ["spectrogram-gan", "frame-gan", "sequence-gan", "loop-gan", "melgan", "fast-vocoder"])
 def test_one_usable_sound_is_refused_at_the_start_where_two_are_needed(tmp_path, sound_folder, kind):
     """Of two files one is damaged. Vocoders are measured by one sound."""
     few = write_drums(tmp_path / "few", each=1)

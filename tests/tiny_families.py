@@ -38,6 +38,7 @@ _CONFIGS = {
     "spectrogram-gan": _sounds("seed", 8_000),
     "frame-gan": _sounds("drums", 8_000, channels=8),
     "sequence-gan": _sounds("music", 8_192, channels=8, noise_dim=4, style_dim=3),
+    "loop-gan": _sounds("loops", 88_200, channels=12, noise_dim=20, beat_noise=1),
     "melgan": _vocoder(MelGANConfig(ratios=(8, 4, 4), channels=4, residual_layers=1)),
     "fast-vocoder": _vocoder(FastVocoderConfig(channels=16, sub_channels=8, dilations=(1, 2), carriers=2)),
 }

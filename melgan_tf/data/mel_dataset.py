@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0)
 
 
 def labeled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed: int, start_step: int = 0,
-                     balance: float = 0.0) -> tf.data.Dataset:
+                     balance: float = 0.0, further: Sequence[np.ndarray] = ()) -> tf.data.Dataset:
     """Return endless batches of random sounds with their classes; a batch depends only on seed and step.
 
     Args:
@@ -149,19 +150,21 @@ def labeled_batches(mels: np.ndarray, labels: np.ndarray, batch_size: int, seed:
         seed: of the random choice.
         start_step: batches to skip, as if they had been consumed.
         balance: 0 draws all sounds with equal probability, 1 all classes; see `class_probabilities`.
+        further: more that batches have of every sound: ``(sounds, ...)`` each.
 
     Returns:
-        A dataset of ``(mels, labels)``: ``(batch_size, frames, mel_bins)`` and ``(batch_size,)`` int32.
+        A dataset of ``(mels, labels, *further)``: ``(batch_size, frames, mel_bins)``, ``(batch_size,)`` int32, and so
+        on.
     """
     counts = np.bincount(labels)
     weight = class_probabilities(counts, balance) / np.maximum(counts, 1)
     bounds = tf.constant(np.cumsum(weight[labels]) / np.sum(weight[labels]), tf.float32)
-    pool, classes = tf.constant(mels), tf.constant(labels, tf.int32)
+    pools = [tf.constant(mels), tf.constant(labels, tf.int32), *map(tf.constant, further)]
 
-    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         drawn = tf.random.stateless_uniform((batch_size,), tf.stack([np.int64(seed), step]))
         chosen = tf.minimum(tf.searchsorted(bounds, drawn, side="right"), len(labels) - 1)
-        return tf.gather(pool, chosen), tf.gather(classes, chosen)
+        return tuple(tf.gather(pool, chosen) for pool in pools)
 
     return tf.data.Dataset.range(start_step, np.iinfo(np.int64).max).map(batch).prefetch(8)
 

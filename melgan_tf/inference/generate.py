@@ -155,14 +155,15 @@ def record_head(model: SoundModel, source: str, length: Length | None = None) ->
                  "loop": bool(length.loop_steps)} if length else {}
     return {"source": source, "preset": model.config.preset, "step": model.step, "weights": model.weights,
             "audio_fingerprint": model.config.audio.fingerprint(), "sample_rate": model.config.audio.sample_rate,
-            "vocoder": model.vocoder_metadata, "versions": versions(), **described}
+            "vocoder": model.vocoder_metadata, "versions": versions(), **described,
+            **({"asked": wishes} if (wishes := model.sampler.wishes) else {})}
 
 
 def origin_values(head: dict[str, Any], sound: dict[str, Any]) -> dict[str, Any]:
     """What a WAV says of itself, of the record that it is in and of its entry there; `origin.read_origin` reads it."""
     return {"made_by": "melgan-tf", **{key: head[key] for key in ("weights", "step")},
             **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture") if key in sound},
-            **{key: head[key] for key in ("seconds", "loop") if key in head},
+            **{key: head[key] for key in ("seconds", "loop", "asked") if key in head},
             "source": PurePath(head["source"]).name, "normalized": head["normalized"],
             "vocoder": vocoder_name(head["vocoder"])}
 

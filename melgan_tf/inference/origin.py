@@ -29,6 +29,7 @@ class Origin:
         normalized: whether it was brought to a peak of -1 dB.
         vocoder: digits that name the vocoder's weights, or ``griffin-lim``; "" in files of earlier versions.
         seconds, loop: length of a sound of any length.
+        asked: what it was asked to be: see `melgan_tf.inference.sampler.Sampler.wishes`.
     """
 
     latent: Latent
@@ -41,6 +42,7 @@ class Origin:
     vocoder: str
     seconds: float | None
     loop: bool
+    asked: dict[str, Any]
 
     def recipe(self, classes: Classes | None) -> Recipe:
         """The recipe of the sound.
@@ -125,7 +127,8 @@ def read_origin(path: str | Path) -> Origin | None:
                       {str(name): float(weight) for name, weight in values.get("mixture", {}).items()},
                       str(values.get("source", "")), str(values["weights"]), int(values["step"]),
                       bool(values.get("normalized", True)), str(values.get("vocoder", "")),
-                      None if seconds is None else float(seconds), bool(values.get("loop", False)))
+                      None if seconds is None else float(seconds), bool(values.get("loop", False)),
+                      dict(values.get("asked", {})))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MelGANError(f"{path} says that melgan-tf made it, but not how ({error!r:.100})") from None
 

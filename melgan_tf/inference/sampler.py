@@ -102,6 +102,25 @@ class Sampler:
                              f"{'--loop' if loop else '--seconds'}")
         return None
 
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """What sounds were asked to be, for records: `asked` with these values makes the same sampler."""
+        return {}
+
+    def asked(self, **wishes: Any) -> Sampler:
+        """A sampler of sounds that are as somebody wishes.
+
+        Args:
+            wishes: by name; those of None are none.
+
+        Raises:
+            UsageError: the model cannot grant one.
+        """
+        if found := [name for name, value in wishes.items() if value is not None]:
+            raise UsageError(f"a model of preset {self.config.preset!r} cannot choose the {found[0]}: remove "
+                             f"--{found[0]}")
+        return self
+
     def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
         """The inputs of a call by name: ``noise``, and with classes ``label``."""
         specs = {"noise": tf.TensorSpec((batch, self.config.model.noise_dim), tf.float32, name="noise")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,19 @@ class SoundModel:
         if not self.sampler.classes:
             raise UsageError(f"a model of preset {self.config.preset!r} has no classes: remove --label {text}")
         return self.sampler.classes.label(text)
+
+    def asked(self, **wishes: Any) -> SoundModel:
+        """The same model, whose sounds are as somebody wishes. Models of the preset ``loops`` know tempo, length, key
+        and features.
+
+        Args:
+            wishes: ``bpm``, beats a minute; ``bars``; ``key``, such as "Am"; ``density``, ``brightness`` and
+                ``loudness``, from 0 (less than all loops of the class) to 1.
+
+        Raises:
+            UsageError: a value is out of range, or the model cannot grant it.
+        """
+        return dataclasses.replace(self, sampler=self.sampler.asked(**wishes))
 
     def generate(self, count: int = 16, seed: int = 0, label: str | None = None, *, seconds: float | None = None,
                  loop: bool = False, start: int = 0, progress: Progress | None = None) -> GeneratedSounds:

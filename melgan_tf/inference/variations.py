@@ -66,7 +66,9 @@ def regenerate(model: SoundModel, files: Sequence[File], out: Path, strict: bool
         MelGANError: the model is another one, or the folder cannot be written.
     """
     _check(model, files, strict, progress or Progress())
-    classes, first = model.sampler.classes, files[0][1]
+    first = files[0][1]
+    model = model.asked(**first.asked)
+    classes = model.sampler.classes
     record = model.write_recipes(out, [(path.name, origin.recipe(classes)) for path, origin in files],
                                  seconds=first.seconds, loop=first.loop, normalize=first.normalized,
                                  source=first.source, progress=progress)
@@ -80,7 +82,8 @@ def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Pro
                          "own")
     leader, first = files[0]
     for path, origin in files:
-        if (origin.seconds, origin.loop, origin.normalized) != (first.seconds, first.loop, first.normalized):
+        if (origin.seconds, origin.loop, origin.asked, origin.normalized) != (first.seconds, first.loop, first.asked,
+                                                                             first.normalized):
             raise UsageError(f"{path} and {leader} differ in length, loop or level: regenerate them separately")
         if different := origin.differences(model.weights, vocoder_name(model.vocoder_metadata)):
             text = f"{path} was made by another model: {'; '.join(different)}"
@@ -112,6 +115,7 @@ def vary(model: SoundModel, file: File, out: Path, intensity: float, directions:
     if not directions:
         raise UsageError(f"count is {len(directions)}: give 1 or more")
     Recipe(file[1].latent if file[1] else None).vary(intensity, directions[0])  # refuses before the work
+    model = _asked(model, file)
     start = _start(model, file, label, progress or Progress())
     return _write(model, [(f"{start.stem}-vary{intensity:g}-{number:04d}.wav", start.recipe.vary(intensity, number))
                           for number in directions], start, out, progress)
@@ -141,6 +145,7 @@ def interpolate(model: SoundModel, files: Sequence[File], out: Path, steps: int,
         raise UsageError(f"steps is {steps}: give 2 or more")
     if len(files) == 1 and label is None:
         raise UsageError("nothing to interpolate to: give a second sound, or the class at the end with --label")
+    model = _asked(model, files[0])
     starts = [_start(model, file, None, progress or Progress()) for file in files]
     first, last = starts[0], _relabeled(model, starts[-1], label)
     fractions = np.linspace(0, 1, (steps - 1) * _FINE + 1)
@@ -168,6 +173,12 @@ def equal_distances(points: np.ndarray, fractions: np.ndarray, steps: int) -> np
     if not lengths[-1]:  # both ends are one sound
         return np.linspace(fractions[0], fractions[-1], steps)
     return np.interp(np.linspace(0, lengths[-1], steps), lengths, fractions)
+
+
+def _asked(model: SoundModel, file: File) -> SoundModel:
+    """The model, as the file's own model was asked to be."""
+    origin = file[1]
+    return model.asked(**origin.asked) if origin and origin.weights == model.weights else model
 
 
 def _start(model: SoundModel, file: File, label: str | None, progress: Progress) -> _Start:

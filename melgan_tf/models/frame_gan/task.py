@@ -26,6 +26,7 @@ class FrameTask(VAEGANTask):
     """Noise and class to mel spectrogram."""
 
     sounds: SoundSet
+    labeled_kernels = _LABELED_KERNELS
 
     def load(self, data: str | Path, progress: Progress) -> SoundSet:
         return load_folder(data, self.config, progress)
@@ -62,7 +63,7 @@ class FrameTask(VAEGANTask):
     def adapt_weights(self, state: State, classes: tuple[str, ...]) -> State:
         """Class rows of the kernels that take a label go where this run has the class."""
         return {name: map_class_rows(value, classes, tuple(self.sounds.classes))
-                if classes and name.endswith(_LABELED_KERNELS) else value for name, value in state.items()}
+                if classes and name.endswith(self.labeled_kernels) else value for name, value in state.items()}
 
     def dataset(self, start_step: int) -> tf.data.Dataset:
         settings = self.config.training

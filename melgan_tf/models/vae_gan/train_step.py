@@ -6,7 +6,8 @@ All networks learn from the same forward pass.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import keras
@@ -30,6 +31,7 @@ class Forward(NamedTuple):
             what the generator makes of the encoder's outcome.
         kl: the mean divergence of the encoder's outcome from the distribution of noise; a scalar.
         real_condition, fake_condition: further inputs of the discriminator, for real and for fake sounds.
+        losses: further losses of the generator, by the names of their weights.
     """
 
     real: tf.Tensor
@@ -38,6 +40,7 @@ class Forward(NamedTuple):
     kl: tf.Tensor
     real_condition: tuple[tf.Tensor, ...] = ()
     fake_condition: tuple[tf.Tensor, ...] = ()
+    losses: Mapping[str, tf.Tensor] = MappingProxyType({})
 
 
 class VAEGAN(GAN):
@@ -160,7 +163,7 @@ class VAEGAN(GAN):
             fake_logits, _ = discriminate(made.fake, fake_augmentation, made.fake_condition)
             losses = {"adversarial": hinge_generator(fake_logits),
                       "reconstruction": tf.reduce_mean(tf.abs(made.reconstruction - made.real)),
-                      "kl": made.kl}
+                      "kl": made.kl, **made.losses}
             if weights.copy_adversarial or weights.feature_matching:
                 recon_logits, recon_maps = discriminate(made.reconstruction, recon_augmentation, made.real_condition)
                 _, real_maps = discriminate(made.real, recon_augmentation, made.real_condition)

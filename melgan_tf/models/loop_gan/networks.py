@@ -1,0 +1,318 @@
+"""The loop GAN: noise and a class -> two bars of mel on a musical grid; mel -> noise, or real or not.
+
+A frame of the grid stands at a fraction of a beat, not of a second, so one network makes loops of all tempos. It is
+circular: every convolution wraps, so the last frame leads into the first. From noise to mel, maps are doubled by
+musical steps::
+
+    8 beats  --x4-->  32 sixteenths  --x3-->  96  --x2-->  192 positions of two frames each
+
+and from mel to noise the other way. What a beat is made of comes from its place in the bar, from the noise of the whole
+loop (its style) and from noise of its own, so longer loops are made of more beats.
+
+The noise vector begins with numbers that have a meaning: density, brightness and loudness in standard deviations from
+the mean of the class, and the key. They are drawn like all others, unless somebody asks for their values.
+
+Encoder and discriminator serve training as in `melgan_tf.models.frame_gan.networks`. The discriminator judges a loop
+as a whole, its bars, and its sixteenths.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+from melgan_tf.audio.loops.keys import Key
+from melgan_tf.config import Config
+from melgan_tf.data.labels import Classes
+from melgan_tf.dsp import spectral
+from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, residual
+from melgan_tf.models.layers.mel_scale import MelScale
+from melgan_tf.models.layers.packed_conv import selu_for_export
+from melgan_tf.models.loop_gan.config import BARS, BEATS, FEATURES, GIVEN
+from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, TrunkDiscriminator
+
+_STYLE_CHANNELS = 128
+_LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
+_STYLE_GAIN = 0.3
+_STEPS = (4, 3, 2)  # beats to sixteenths to a third of them to a half of that
+_PACKED = 2  # frames of a position
+_KEYS = 24
+_ROOTS = 12
+_MINOR_BELOW = 0.2533  # of a normal number: six loops of ten are minor
+_BANDS = 4
+_RISE, _RISE_WIDTH = 0.9, 0.14  # nepers over two frames: a hit; in between it counts in part
+_SIXTEENTHS = 2  # index of their map in a trunk
+
+Activation = Callable[..., keras.KerasTensor]
+
+
+class RingConv(FrameConv):
+    """Convolution over three neighboring frames of a loop: the first follows the last. See `FrameConv`."""
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        wide = ops.reshape(ops.transpose(self.kernel, (1, 0, 2)), (self.in_channels, -1))
+        taps = ops.reshape(ops.matmul(ops.reshape(x, (-1, self.in_channels)), wide),
+                           (-1, ops.shape(x)[1], wide.shape[1]))
+        before, here, after = ops.split(taps, 3, axis=-1)
+        before = ops.concatenate([before[:, -1:], before[:, :-1]], axis=1)
+        after = ops.concatenate([after[:, 1:], after[:, :1]], axis=1)
+        return before + here + after + self.bias
+
+
+class Generator(keras.Model):
+    """Turns noise and a label into mel spectrograms on the grid.
+
+    Args:
+        config: channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        noise: ``(batch, noise_dim)``, standard normal.
+        label: ``(batch, classes)``, rows sum to 1.
+        beats: ``(batch, beats, beat_noise)``: noise of the beats of a loop of another length instead of that in
+            ``noise``.
+        activation: SELU in the form that suits the purpose.
+
+    Output shape: ``(batch, frames, mel_bins)``, in [-1, 1].
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "generator") -> None:
+        super().__init__(name=name)
+        model, seeds = config.model, Seeds(config.training.seed * 1000)
+        self.style_dim, self.beat_noise = model.style_dim, model.beat_noise
+        inputs = model.style_dim + _condition_size(classes)
+        widths = _widths(model.channels)
+        self.scale = MelScale(config.audio, model.ceiling)
+        self.style_1 = FrameDense(inputs, _STYLE_CHANNELS, seeds.next(), name="style_1")
+        self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
+        self.first = FrameDense(inputs, BEATS * widths[0], seeds.next(), name="first")
+        self.of_beat = FrameDense(model.beat_noise, widths[0], seeds.next(), name="of_beat")
+        self.blocks = [_Block(width, seeds, name=f"block_{index}") for index, width in enumerate(widths, 1)]
+        self.ups = [FrameDense(before, step * after, seeds.next(), name=f"up_{index}") for index, (before, after, step)
+                    in enumerate(zip(widths, widths[1:], _STEPS, strict=False), 1)]
+        self.last = RingConv(widths[-1], _PACKED * config.audio.mel_bins, seeds.next(), OUTPUT_GAIN, name="last")
+        self.mel_bins, self.channels = config.audio.mel_bins, widths[0]
+        self.built = True
+
+    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor, beats: keras.KerasTensor | None = None,
+             activation: Activation = ops.selu) -> keras.KerasTensor:
+        inputs = ops.concatenate([noise[:, GIVEN:GIVEN + self.style_dim], condition(noise[:, :GIVEN], label)], axis=-1)
+        if beats is None:
+            beats = ops.reshape(noise[:, GIVEN + self.style_dim:], (-1, BEATS, self.beat_noise))
+        style = activation(self.style_2(activation(self.style_1(inputs))))
+        places = ops.reshape(self.first(inputs), (-1, BEATS, self.channels))
+        count = beats.shape[1]
+        places = ops.tile(places, (1, -(-count // BEATS), 1))[:, :count]
+        x = activation(residual(places, self.of_beat(beats)))
+        for index, block in enumerate(self.blocks):
+            if index:
+                x = _spread(activation(self.ups[index - 1](x)), _STEPS[index - 1])
+            x = block(x, style, activation=activation)
+        return _spread(ops.tanh(self.last(x)), _PACKED)
+
+    def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor,
+            beats: keras.KerasTensor | None = None) -> keras.KerasTensor:
+        """As in a call -> log mel ``(batch, frames, mel_bins)``."""
+        return self.scale.to_mel(self(noise, label, beats, activation=selu_for_export))
+
+
+class Discriminator(TrunkDiscriminator):
+    """Tells real loops of a class, with their features, from generated ones.
+
+    Args:
+        config: channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        x: ``(batch, frames, mel_bins)`` in [-1, 1].
+        condition: ``(batch, ...)``, of `condition`.
+
+    Output: logits ``(batch,)`` of the whole, ``(batch, bars)`` of the bars, ``(batch, sixteenths)``, and the feature
+    maps.
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "discriminator") -> None:
+        channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
+        super().__init__(_Trunk(config, seeds, "discriminator"), BEATS, channels, seeds, name)
+        size = _condition_size(classes)
+        self.projection = FrameDense(size, channels, seeds.next(), bias=False, name="projection")
+        self.bar = FrameDense(BEATS // BARS * channels, channels, seeds.next(), name="bar")
+        self.bar_logits = FrameDense(channels, 1, seeds.next(), name="of_bar")
+        self.bar_projection = FrameDense(size, channels, seeds.next(), bias=False, name="bar_projection")
+        self.sixteenth_logits = FrameDense(channels, 1, seeds.next(), name="of_sixteenth")
+        self.add_directions(seeds)
+
+    def call(self, x: keras.KerasTensor, given: keras.KerasTensor) -> tuple:
+        y, maps = self.features(x)
+        bars = ops.selu(self.bar(_gather(maps[-1], BEATS // BARS)))
+        whole = ops.squeeze(self.logits(y), axis=-1) + ops.sum(self.projection(given) * y, axis=-1)
+        of_bars = (ops.squeeze(self.bar_logits(bars), axis=-1)
+                   + ops.sum(ops.expand_dims(self.bar_projection(given), 1) * bars, axis=-1))
+        return whole, of_bars, ops.squeeze(self.sixteenth_logits(maps[_SIXTEENTHS]), axis=-1), maps
+
+
+class Encoder(keras.Model):
+    """Finds the noise that makes a loop: means and logarithms of variances of normal distributions.
+
+    Args:
+        config: channels and seed.
+        classes: length of the label.
+
+    Call arguments:
+        x: ``(batch, frames, mel_bins)`` in [-1, 1].
+        label: ``(batch, classes)``.
+
+    Output shape: two of ``(batch, noise_dim - 6)``: without the numbers that have a meaning.
+    """
+
+    def __init__(self, config: Config, classes: int, name: str = "encoder") -> None:
+        super().__init__(name=name)
+        model, seeds = config.model, Seeds(config.training.seed * 1000 + 600)
+        self.scale = MelScale(config.audio, model.ceiling)
+        self.trunk = _Trunk(config, seeds, "encoder")
+        self.flat = BEATS * model.channels
+        self.of_style = FrameDense(self.flat + classes, 2 * model.style_dim, seeds.next(), OUTPUT_GAIN,
+                                   name="posterior_of_style")
+        self.of_beat = FrameDense(model.channels, 2 * model.beat_noise, seeds.next(), OUTPUT_GAIN,
+                                  name="posterior_of_beat")
+        self.beats = BEATS * model.beat_noise
+        self.built = True
+
+    def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        beats = self.trunk(x)[-1]
+        style = ops.split(self.of_style(ops.concatenate([ops.reshape(beats, (-1, self.flat)), label], axis=-1)), 2,
+                          axis=-1)
+        own = (ops.reshape(part, (-1, self.beats)) for part in ops.split(self.of_beat(beats), 2, axis=-1))
+        return tuple(ops.concatenate(parts, axis=-1) for parts in zip(style, own, strict=True))
+
+
+    def noise(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """Log mel ``(batch, frames, mel_bins)``, label ``(batch, classes)`` -> the mean ``(batch, noise_dim)``.
+
+        The numbers that have a meaning are those of an average loop.
+        """
+        found = self(self.scale.from_mel(mel), label)[0]
+        return ops.pad(found, ((0, 0), (GIVEN, 0)))
+
+
+class _Block(keras.layers.Layer):
+    """Two circular convolutions, each scaled and shifted by the style, beside the identity."""
+
+    def __init__(self, channels: int, seeds: Seeds, name: str) -> None:
+        super().__init__(name=name)
+        self.convs = [RingConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
+        self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
+                                  name=f"{name}_style_{index}") for index in (1, 2)]
+        self.built = True
+
+    def call(self, x: keras.KerasTensor, style: keras.KerasTensor, activation: Activation) -> keras.KerasTensor:
+        y = x
+        for conv, to_style in zip(self.convs, self.styles, strict=True):
+            scale, shift = ops.split(ops.expand_dims(to_style(style), 1), 2, axis=-1)
+            y = activation(conv(y) * (1.0 + scale) + shift)
+        return residual(x, y)
+
+
+class _Trunk(keras.layers.Layer):
+    """Mel on the grid -> maps of 192 positions, 96, 32 sixteenths and 8 beats."""
+
+    def __init__(self, config: Config, seeds: Seeds, name: str) -> None:
+        super().__init__(name=name)
+        widths = _widths(config.model.channels)[::-1]
+        self.first = RingConv(_PACKED * config.audio.mel_bins, widths[0], seeds.next(), name=f"{name}_first")
+        self.downs = [FrameDense(step * before, after, seeds.next(), name=f"{name}_down_{index}") for
+                      index, (before, after, step) in enumerate(zip(widths, widths[1:], _STEPS[::-1], strict=False), 1)]
+        self.convs = [RingConv(after, after, seeds.next(), name=f"{name}_conv_{index}")
+                      for index, after in enumerate(widths[1:], 1)]
+        self.built = True
+
+    def call(self, x: keras.KerasTensor) -> list[keras.KerasTensor]:
+        maps = [ops.selu(self.first(_gather(x, _PACKED)))]
+        for down, conv, step in zip(self.downs, self.convs, _STEPS[::-1], strict=True):
+            y = ops.selu(down(_gather(maps[-1], step)))
+            maps.append(residual(y, ops.selu(conv(y))))
+        return maps
+
+
+class Features:
+    """Measures density, brightness and loudness of mels on the grid, so that gradients pass.
+
+    Density is the logarithm of the number of rises by 8 dB in any of four bands, however loud; brightness that of the
+    spectral centroid; loudness that of the power.
+
+    Args:
+        config: the mel configuration and the scale.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.scale = MelScale(config.audio, config.model.ceiling)
+        weights = spectral.mel_filterbank(config.audio)
+        hz = np.linspace(0.0, config.audio.sample_rate / 2, len(weights))[:, None]
+        area = np.maximum(weights.sum(axis=0), 1e-12)
+        self.hz, self.width = ((weights * hz).sum(axis=0) / area).astype("float32"), (1.0 / area).astype("float32")
+
+    def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """``(batch, frames, mel_bins)`` in [-1, 1] -> ``(batch, 3)``, in the order of `FEATURES`."""
+        magnitude = ops.exp(self.scale.to_mel(x) * math.log(10.0))
+        parts = ops.reshape(magnitude, (-1, x.shape[1], _BANDS, x.shape[2] // _BANDS))
+        bands = ops.log(ops.mean(parts, axis=-1) + 1e-3)
+        rise = ops.max(ops.roll(bands, -1, axis=1) - ops.roll(bands, 1, axis=1), axis=-1)
+        density = ops.log(ops.mean(ops.sigmoid((rise - _RISE) / _RISE_WIDTH), axis=1) + 1e-3)
+        spectrum = ops.mean(magnitude, axis=1) * self.width
+        brightness = ops.log(ops.sum(spectrum * self.hz, axis=-1) / ops.sum(spectrum, axis=-1))
+        loudness = ops.log(ops.mean(ops.square(magnitude) * self.width, axis=(1, 2)))
+        return ops.stack([density, brightness, loudness], axis=-1)
+
+
+def condition(given: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+    """What a loop is asked to be, as an input of networks.
+
+    Args:
+        given: ``(batch, 6)``: the first numbers of its noise.
+        label: ``(batch, classes)``.
+    """
+    features, key = given[:, :len(FEATURES)], given[:, len(FEATURES):]
+    angles = 2 * math.pi / _ROOTS * np.arange(_ROOTS)
+    near = ops.matmul(key[:, :2], np.stack([np.cos(angles), np.sin(angles)]).astype("float32"))
+    root = ops.cast(near >= ops.max(near, axis=-1, keepdims=True), "float32")
+    minor = ops.cast(key[:, 2:] < _MINOR_BELOW, "float32")
+    return ops.concatenate([features, root * (1.0 - minor), root * minor, label * _LABEL_SCALE], axis=-1)
+
+
+def key_numbers(key: Key) -> np.ndarray:
+    """The numbers of noise that stand for a key: ``(3,)``."""
+    angle = 2 * math.pi / _ROOTS * key.tonic
+    return np.array([math.cos(angle), math.sin(angle), -0.5 if key.is_minor else 1.0], np.float32)
+
+
+def _condition_size(classes: int) -> int:
+    return len(FEATURES) + classes + _KEYS
+
+
+def _widths(channels: int) -> tuple[int, ...]:
+    """Channels of the maps from beats to frames."""
+    return channels, channels, max(1, channels // 2), max(1, channels // 3)
+
+
+def _spread(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
+    """``(batch, t, step * c)`` -> ``(batch, step * t, c)``."""
+    return ops.reshape(x, (-1, step * x.shape[1], x.shape[2] // step))
+
+
+def _gather(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
+    """``(batch, step * t, c)`` -> ``(batch, t, step * c)``."""
+    return ops.reshape(x, (-1, x.shape[1] // step, step * x.shape[2]))
+
+
+def build_encoder(config: Config, classes: Classes) -> Encoder:
+    """The encoder of a configuration, with initial weights."""
+    return Encoder(config, len(classes))
+
+
+def build(config: Config, classes: Classes) -> Generator:
+    """The generator of a configuration, with initial weights."""
+    return Generator(config, len(classes))

@@ -1,0 +1,163 @@
+"""The Sampler of a loop GAN: noise and class -> mel on the grid -> waveform at a tempo, inference only.
+
+Frames of the grid become the vocoder's frames at a tempo by cubic interpolation over time, of logarithms: measured on
+held-out loops, attacks are as exact as with the vocoder's own frames. A loop is rendered from a little before its
+beginning to a little after its end; where it ends, the stretch before its beginning is faded in.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from melgan_tf.audio.loops.keys import Key
+from melgan_tf.audio.loops.loop import loop_samples
+from melgan_tf.config import AudioConfig, Config
+from melgan_tf.data.labels import Classes
+from melgan_tf.data.loop_dataset import grid_windows
+from melgan_tf.dsp import spectral
+from melgan_tf.errors import UsageError
+from melgan_tf.inference.renderer import Renderer
+from melgan_tf.inference.sampler import Sampler
+from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN, TEMPOS
+from melgan_tf.models.loop_gan.networks import key_numbers
+
+_MARGIN = 24  # frames rendered on either side
+_JOIN_SECONDS = 0.02
+#: Of the sections of two bars: how far their beats are from those of the first.
+_FORM = (0.0, 0.3, 0.0, 1.0)
+_MOST_BARS = 64
+
+
+class LoopSampler(Sampler):
+    """Makes loops of noise, at any tempo. See `Sampler`.
+
+    The same noise is the same pattern at every tempo. Loops longer than two bars are sections of one style: A, A', A,
+    B.
+
+    Args:
+        generator, config, vocoder, classes: as for `Sampler`.
+        bpm: beats a minute; by default those of the configuration's clips.
+        bars: of a loop.
+        given: values of the first numbers of noise, by their place, for all loops.
+
+    Raises:
+        UsageError: a tempo or a number of bars is out of range.
+    """
+
+    def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
+                 classes: Classes | None = None, bpm: float | None = None, bars: int = BARS,
+                 given: dict[int, float] | None = None) -> None:
+        super().__init__(generator, config, vocoder, classes)
+        if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
+            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats a minute")
+        if not 1 <= bars <= _MOST_BARS:
+            raise UsageError(f"--bars {bars}: give 1 to {_MOST_BARS}")
+        self.bpm = bpm or config.model.tempo(config)
+        self.bars, self.given = bars, given or {}
+        self._wishes: dict[str, Any] = {}
+        self.samples = self._length(bars)
+
+    def asked(self, bpm: float | None = None, bars: int | None = None, key: str | None = None, **features: float | None
+              ) -> LoopSampler:
+        """See `Sampler.asked`."""
+        given = dict(self.given)
+        if key is not None:
+            given |= dict(enumerate(map(float, key_numbers(Key.parse(key))), len(FEATURES)))
+        for name, share in features.items():
+            if share is None:
+                continue
+            if name not in FEATURES or not 0 <= share <= 1:
+                raise UsageError(f"--{name} {share}: give 0 to 1, of {', '.join(FEATURES)}")
+            given[FEATURES.index(name)] = _normal_score(share)
+        sampler = LoopSampler(self.generator, self.config, self.vocoder, self.classes, bpm or self.bpm,
+                              bars or self.bars, given)
+        named = {"key": key, **features}
+        sampler._wishes = {**self._wishes, **{name: value for name, value in named.items() if value is not None}}
+        return sampler
+
+    def length(self, seconds: float | None = None, loop: bool = False) -> None:
+        """See `Sampler.length`: every sound is a loop."""
+        if seconds is not None:
+            raise UsageError(f"a model of preset {self.config.preset!r} makes whole bars: give --bpm and --bars, "
+                             "not --seconds")
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """See `Sampler.wishes`."""
+        return {"bpm": self.bpm, "bars": self.bars, **self._wishes}
+
+    def _length(self, bars: float) -> int:
+        """Samples of a loop."""
+        return loop_samples(self.bpm, bars, self.audio.sample_rate)
+
+    def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
+        """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
+        beats = None if self.bars == BARS else self._beats(noise)
+        return tf.cast(self.generator.mel(noise, label, beats), tf.float32)
+
+    def _beats(self, noise: tf.Tensor) -> tf.Tensor:
+        """Noise of the beats of all sections: turned from that of the first towards another, which is made of it."""
+        first = noise[:, GIVEN + self.config.model.style_dim:]
+        other = tf.concat([first[:, -1:], -first[:, :-1]], axis=-1)
+        sections = [math.cos(way * math.pi / 2) * first + math.sin(way * math.pi / 2) * other
+                    for way in (_FORM[number % len(_FORM)] for number in range(-(-self.bars // BARS)))]
+        beats = tf.reshape(tf.concat(sections, axis=-1), (-1, len(sections) * BEATS, self.config.model.beat_noise))
+        return beats[:, :self.bars * BEATS_PER_BAR]
+
+    def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:
+        """Mel of whole beats ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)`` at the tempo."""
+        samples = self._length(mel.shape[1] / BEAT_FRAMES / BEATS_PER_BAR)
+        hop, join = self.audio.hop_samples, min(round(_JOIN_SECONDS * self.audio.sample_rate), samples)
+        frames = tf.matmul(tf.constant(_to_tempo(mel.shape[1], samples, self.audio)), mel)
+        waveform = self.vocoder.render(frames, self.audio, use_matmul_dft=use_matmul_dft)
+        first = _MARGIN * hop
+        inner, before = waveform[:, first:first + samples], waveform[:, first - join:first]
+        fade = tf.constant(0.5 - 0.5 * np.cos(np.pi * (np.arange(join) + 0.5) / join), tf.float32)
+        end = inner[:, samples - join:] * (1.0 - fade) + before * fade
+        return self.finish(tf.concat([inner[:, :samples - join], end], axis=1))
+
+    def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
+        """A loop of whole bars at the tempo ``(batch, samples)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
+        frames = self.bars * BEATS_PER_BAR * BEAT_FRAMES
+        windows = tf.gather(waveform, grid_windows(self.samples, frames, self.audio), axis=1)
+        mel = spectral.mel_of_padded(tf.reshape(windows, (-1, self.audio.n_fft)), self.audio)
+        return tf.reshape(mel, (-1, frames, self.audio.mel_bins))
+
+    def finish(self, waveform: tf.Tensor) -> tf.Tensor:
+        """Turns down what would clip (peak above 1)."""
+        return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
+
+    def noise(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
+        """As `Sampler.noise`, with the values that were asked for."""
+        drawn = super().noise(seed, count, start)
+        parts = [tf.fill(tf.shape(drawn[:, place]), tf.constant(self.given[place], tf.float32)) if place in self.given
+                 else drawn[:, place] for place in range(GIVEN)]
+        return tf.concat([tf.stack(parts, axis=-1), drawn[:, GIVEN:]], axis=-1)
+
+
+def _normal_score(share: float) -> float:
+    """The value that this share of normal numbers is below; the ends are where one of a thousand is."""
+    return statistics.NormalDist().inv_cdf(min(max(share, 0.001), 0.999))
+
+
+def _to_tempo(grid: int, samples: int, audio: AudioConfig) -> np.ndarray:
+    """The matrix ``(frames, grid)`` that turns frames of the grid into the vocoder's, with `_MARGIN` on either side.
+
+    Reference: Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981).
+    """
+    hop = audio.hop_samples
+    frames = np.arange(-_MARGIN, -(-samples // hop) + _MARGIN)
+    place = (frames * hop + hop / 2) / samples * grid
+    first = np.floor(place).astype(int)
+    t = place - first
+    weights = np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1) / 2
+    matrix = np.zeros((len(frames), grid), np.float32)
+    for neighbor in range(4):
+        np.add.at(matrix, (np.arange(len(frames)), (first - 1 + neighbor) % grid), weights[:, neighbor])
+    return matrix
