@@ -56,6 +56,9 @@ class Format(Protocol):
     def write(self, exportable: Exportable, path: Path, progress: Progress) -> None:
         """Writes the model, without a receipt, and reports stages; raises a `MelGANError` or an `OSError`."""
 
+    def write_beside(self, exportable: Exportable, path: Path) -> None:
+        """Writes what belongs beside a model that was kept."""
+
     def describe(self, path: Path) -> dict[str, Any] | None:
         """What is known of the export at a path, for `melgan-tf info`; None if it is not of this format."""
 

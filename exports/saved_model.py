@@ -29,6 +29,7 @@ from melgan_tf.config.strict_json import expect
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import Destination
 from melgan_tf.exports.receipt import REPORT
+from melgan_tf.exports.serving_bundle import WARM_UP, warm_up_requests, write_bundle
 from melgan_tf.inference.exportable import MAX_BATCH, Exportable, ExportableModel
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
@@ -67,7 +68,14 @@ def write(exportable: Exportable, path: Path, progress: Progress) -> None:
     """See `melgan_tf.exports.Format`."""
     with progress.stage("tracing the model and writing it"):
         write_archive(exportable, path)
+    (path / WARM_UP).parent.mkdir(exist_ok=True)
+    (path / WARM_UP).write_bytes(warm_up_requests(exportable.signatures))
     write_text(path / _ORIGIN, json.dumps({**exportable.origin, "config": to_dict(exportable.config)}, indent=2) + "\n")
+
+
+def write_beside(exportable: Exportable, path: Path) -> None:
+    """See `melgan_tf.exports.Format`: what starts a server."""
+    write_bundle(path.parent, exportable.signatures, exportable.max_batch)
 
 
 def write_archive(exportable: Exportable, folder: Path) -> None:

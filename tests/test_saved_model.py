@@ -37,10 +37,11 @@ def served(base, exported_sounds, tmp_path_factory) -> dict[str, np.ndarray]:
 
 
 def test_saved_model_has_the_layout_of_a_server(base):
-    assert [path.name for path in base.iterdir()] == ["1"]
+    assert sorted(path.name for path in base.iterdir()) == [
+        "1", "README.md", "batching.config", "compose.yaml", "kubernetes.yaml", "models.config", "monitoring.config"]
     assert set(contents(base / "1")) == {
         "saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/variables.data-00000-of-00001",
-        "assets.extra/config.json", "export_report.json"}
+        "assets.extra/config.json", "assets.extra/tf_serving_warmup_requests", "export_report.json"}
     assert (base / "1").stat().st_mode & 0o555 == 0o555  # a server may run as another user
 
 

@@ -31,18 +31,19 @@ def example(features: Mapping[str, bytes | int]) -> bytes:
         >>> parse_example(example({"label": b"kick", "start": 8000}))
         {'label': b'kick', 'start': 8000}
     """
-    entries = b"".join([_field(1, _field(1, name.encode()) + _field(2, _feature(value)))
+    entries = b"".join([message_field(1, message_field(1, name.encode()) + message_field(2, _feature(value)))
                         for name, value in sorted(features.items())])
-    return _field(1, entries)
+    return message_field(1, entries)
 
 
 def _feature(value: bytes | int) -> bytes:
     if isinstance(value, int):
-        return _field(_INT64_LIST, _field(1, _varint(value & (1 << 64) - 1)))
-    return _field(_BYTES_LIST, _field(1, value))
+        return message_field(_INT64_LIST, message_field(1, _varint(value & (1 << 64) - 1)))
+    return message_field(_BYTES_LIST, message_field(1, value))
 
 
-def _field(number: int, content: bytes) -> bytes:
+def message_field(number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer that holds bytes, a text or a message."""
     if len(content) < 128:
         return bytes((number << 3 | 2, len(content))) + content
     return bytes((number << 3 | 2,)) + _varint(len(content)) + content

@@ -33,10 +33,12 @@ class Signature:
     Attributes:
         function: tensors by position -> tensors by name.
         inputs: their shapes, types and names.
+        example: one request's inputs by name, as a server may be warmed up with.
     """
 
     function: Callable[..., Mapping[str, tf.Tensor]]
     inputs: Sequence[tf.TensorSpec]
+    example: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Exportable:
         tolerance: by output, the largest difference to the examples that is accepted, in parts of a peak.
         scale: whose peak.
         quantize: how weights are stored.
+        max_batch: sounds in one request to a server.
         calibration: signature and inputs that show the range of activations; "int8" needs them.
     """
 
@@ -83,6 +86,7 @@ class Exportable:
     tolerance: dict[str, float]
     scale: Scale = "own"
     quantize: Quantize = "none"
+    max_batch: int = MAX_BATCH
     calibration: Callable[[], tuple[str, dict[str, np.ndarray]]] | None = None
 
 

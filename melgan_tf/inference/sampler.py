@@ -244,13 +244,18 @@ class Sampler:
         def sample(*request: tf.Tensor) -> dict[str, tf.Tensor]:
             return make(*self.inputs_of(*request).values())
 
-        generate = served(make, specs, max_batch, self.input_checks)
+        example, request = self.example(), self.request([0])
+        generate = served(make, specs, max_batch, self.input_checks, **example)
         return {"serving_default": generate, "generate": generate,
-                "sample": served(sample, asked, max_batch, self.request_checks),
-                "sample_wav": served(lambda *request: {"wav_bytes": wav_bytes(sample(*request)["audio"], rate)}, asked,
-                                     max_batch, self.request_checks),
+                "sample": served(sample, asked, max_batch, self.request_checks, **request),
+                "sample_wav": served(lambda *inputs: {"wav_bytes": wav_bytes(sample(*inputs)["audio"], rate)}, asked,
+                                     max_batch, self.request_checks, **request),
                 "analyze": analysis(self.analyze, self.audio, max_batch, self.analyzed_samples),
                 "describe": description({**self.facts(), "max_batch": max_batch})}
+
+    def example(self) -> dict[str, np.ndarray]:
+        """The inputs of a sound."""
+        return {name: value.numpy() for name, value in self.inputs(0, 1).items()}
 
     @property
     def analyzed_samples(self) -> int | None:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
@@ -100,11 +101,11 @@ def description(facts: Mapping[str, Any]) -> Signature:
     """A signature that tells clients what they need: ``what`` ``(batch,)``, ignored -> ``json`` ``(batch,)``."""
     text = json.dumps(facts)
     return Signature(lambda what: {"json": tf.fill(tf.shape(what), text)},
-                     [tf.TensorSpec((None,), tf.string, name="what")])
+                     [tf.TensorSpec((None,), tf.string, name="what")], {"what": np.array([b""])})
 
 
 def served(function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec], max_batch: int,
-           checks: Callable[..., Iterable[Check]] = lambda *inputs: ()) -> Signature:
+           checks: Callable[..., Iterable[Check]] = lambda *inputs: (), **example: np.ndarray) -> Signature:
     """A signature that checks its inputs.
 
     Args:
@@ -112,12 +113,16 @@ def served(function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec], max
         specs: of the inputs.
         max_batch: sounds in a request.
         checks: of the inputs, besides their shapes.
+        example: inputs by name, where a row of zeros of the declared size is no good request.
     """
     def checking(*inputs: tf.Tensor) -> Outputs:
         shaped = checked(inputs, shape_checks(specs, inputs, max_batch))
         return function(*checked(shaped, checks(*shaped)))
 
-    return Signature(checking, list(specs))
+    rows = {spec.name: example.get(spec.name) for spec in specs}
+    return Signature(checking, list(specs), {
+        spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype.as_numpy_dtype)
+        if rows[spec.name] is None else rows[spec.name] for spec in specs})
 
 
 def analysis(analyze: Callable[[tf.Tensor], tf.Tensor], audio: AudioConfig, max_batch: int, samples: int | None
@@ -137,4 +142,5 @@ def analysis(analyze: Callable[[tf.Tensor], tf.Tensor], audio: AudioConfig, max_
         yield from finite_checks("audio", waveform, MAX_AUDIO)
 
     return served(lambda waveform: {"mel": analyze(waveform)},
-                  [tf.TensorSpec((None, samples), tf.float32, name="audio")], max_batch, checks)
+                  [tf.TensorSpec((None, samples), tf.float32, name="audio")], max_batch, checks,
+                  audio=np.zeros((1, samples or audio.n_fft), np.float32))

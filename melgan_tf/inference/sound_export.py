@@ -45,7 +45,7 @@ def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds
               **sampler.metadata()}
     if not fixed:
         return Exportable(config, origin, sampler.signatures(max_batch), partial(_examples, sampler),
-                          TOLERANCE)
+                          TOLERANCE, max_batch=max_batch)
     tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.fixed_signatures()
     if "audio" not in tolerance:
         del signatures["generate"]

@@ -54,6 +54,9 @@ from melgan_tf.weights import (
 )
 from melgan_tf.weights.sources import unknown_vocoder, vocoder_config
 
+#: Of a server's first request.
+_EXAMPLE_FRAMES = 32
+
 
 @dataclass(frozen=True)
 class Vocoder:
@@ -187,12 +190,13 @@ class Vocoder:
         def whole(mel: tf.Tensor) -> tf.Tensor:
             return render(mel, tf.zeros(tf.shape(mel)[:1], tf.int32))
 
-        vocode = served(lambda mel: {"audio": whole(mel)}, [mel], max_batch, checks)
+        example = np.zeros((1, _EXAMPLE_FRAMES, self.audio.mel_bins), np.float32)
+        vocode = served(lambda mel: {"audio": whole(mel)}, [mel], max_batch, checks, mel=example)
         return {"serving_default": vocode, "vocode": vocode,
                 "vocode_from": served(lambda mel, start: {"audio": render(mel, start)}, [mel, start], max_batch,
-                                      checks),
+                                      checks, mel=example),
                 "vocode_wav": served(lambda mel: {"wav_bytes": wav_bytes(whole(mel), self.audio.sample_rate)}, [mel],
-                                     max_batch, checks),
+                                     max_batch, checks, mel=example),
                 "analyze": analysis(lambda audio: spectral.mel_spectrogram(audio, self.audio), self.audio, max_batch,
                                     None),
                 "describe": description({**self.metadata(), "sample_rate": self.audio.sample_rate,

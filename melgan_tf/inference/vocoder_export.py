@@ -34,7 +34,7 @@ def vocoder_exportable(vocoder: Vocoder, fixed: bool, quantize: Quantize, second
     origin = {"made_by": "melgan-tf", **vocoder.metadata(), "sample_rate": audio.sample_rate}
     if not fixed:
         return Exportable(vocoder.config, origin, vocoder.signatures(max_batch),
-                          lambda: _examples(vocoder), TOLERANCE["none"])
+                          lambda: _examples(vocoder), TOLERANCE["none"], max_batch=max_batch)
     context = vocoder.model.context_frames
     new = new_frames(audio.sample_rate / audio.hop_samples, context, seconds)
     frames = new + 2 * context
