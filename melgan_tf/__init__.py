@@ -18,7 +18,9 @@ from melgan_tf.runtime import import_tensorflow, lazy_attributes
 
 if TYPE_CHECKING:
     from melgan_tf.api import (
+        choose,
         evaluate,
+        explore,
         export,
         import_torch,
         interpolate,
@@ -40,17 +42,17 @@ if TYPE_CHECKING:
 
     __version__: str
 
+_FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "interpolate", "load", "load_sound_model",
+              "load_vocoder", "prepare", "regenerate", "train", "vary", "vocode")
 _MODULES = {
     "AudioConfig": "config", "Config": "config", "presets": "config",
     "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
     "GeneratedSounds": "inference.generated_sounds", "SoundModel": "inference.sound_model",
-    "Vocoder": "inference.vocoder",
-    **dict.fromkeys(("evaluate", "export", "import_torch", "interpolate", "load", "load_sound_model", "load_vocoder",
-                     "prepare", "regenerate", "train", "vary", "vocode"), "api")}
+    "Vocoder": "inference.vocoder", **dict.fromkeys(_FUNCTIONS, "api")}
 
 __all__ = ["AudioConfig", "Config", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder", "__version__",
-           "evaluate", "export", "import_torch", "interpolate", "load", "load_sound_model", "load_vocoder", "prepare",
-           "presets", "regenerate", "register", "train", "vary", "vocode"]
+           "choose", "evaluate", "explore", "export", "import_torch", "interpolate", "load", "load_sound_model",
+           "load_vocoder", "prepare", "presets", "regenerate", "register", "train", "vary", "vocode"]
 
 _public = lazy_attributes(__name__, _MODULES)
 

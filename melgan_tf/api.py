@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from melgan_tf.data.clips import Long, SampleFormat
     from melgan_tf.data.prepare import PrepareResult
     from melgan_tf.data.prepare_beam import Pipeline
+    from melgan_tf.evaluation.choose import Choice
+    from melgan_tf.evaluation.explore import Explored
     from melgan_tf.evaluation.report import Report
     from melgan_tf.exports.receipt import Receipt
     from melgan_tf.inference.origin import File
@@ -372,6 +374,87 @@ def _load_for(paths: Sequence[str | Path], model: str | Path | None, vocoder: st
 
     files = read_origins(paths, required=generated)
     return load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress), files
+
+
+def explore(source: str | Path, out: str | Path, *, count: int = 256, seed: int = 0, label: str | None = None,
+            seconds: float | None = None, favorites: str | Path | None = None, vocoder: str | None = None,
+            checkpoint: Checkpoint = "last", progress: Progress | None = None) -> Explored:
+    """Makes a page to choose sounds by ear: a map on which near sounds sound alike. Near duplicates are left out.
+
+    Args:
+        source: a folder of sounds, or anything that `load_sound_model` takes, whose sounds are generated first.
+        out: folder for the page, and for the generated sounds or copies of the others.
+        count, seed, label, seconds: of the generated sounds, as for `SoundModel.write`.
+        favorites: a list that the page saved: copy these sounds of the folder to ``out``, and make no page.
+        vocoder, checkpoint: as for `load`.
+        progress: reports sounds, and files that cannot be used.
+
+    Returns:
+        The page, and how many sounds are on it and left out.
+
+    Raises:
+        UsageError: there is no such folder, model or class, or the list names what is not in the folder.
+        MelGANError: no sound can be used, or the folder cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> import melgan_tf as mt
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mt.explore("pretrained:drums", folder + "/page", count=8, label="kick").sounds
+        8
+    """
+    from melgan_tf.evaluation.sounds import is_sound_folder
+    from melgan_tf.storage.run_directory import RunDirectory
+
+    folder = is_sound_folder(source) or (Path(source).is_dir() and not RunDirectory(source).exists())
+    if favorites is not None:
+        if not folder:
+            raise UsageError(f"{source} is not a folder of sounds: give the one of the page on which they were starred")
+        from melgan_tf.evaluation.explore import copy_favorites
+
+        return copy_favorites(Path(source), Path(favorites), Path(out))
+    if not folder:
+        model = load_sound_model(source, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
+        from melgan_tf.evaluation.explore import explore_model
+
+        return explore_model(model, Path(out), count, seed, label, seconds, progress)
+    runtime.start_tensorflow()
+    from melgan_tf.evaluation.explore import explore_folder
+
+    return explore_folder(Path(source), Path(out), progress)
+
+
+def choose(model: SoundModel, count: int = 16, *, seed: int = 0, label: str | None = None,
+           candidates: int | None = None, diverse: bool = True, avoid: str | Path | None = None,
+           progress: Progress | None = None) -> Choice:
+    """Chooses among the first sounds of a seed: the most different, or those that keep away from sounds one has.
+
+    Args:
+        model: makes them.
+        count: how many are chosen.
+        seed, label: of the sounds, as for `SoundModel.write`.
+        candidates: number of sounds to choose from; by default eight for each, at most 5,000.
+        diverse: choose the most different ones; otherwise the first ones that are far enough from ``avoid``.
+        avoid: folder of sounds. None is chosen that is nearer to one of them than 99 in 100 of them are to each other.
+        progress: reports sounds.
+
+    Returns:
+        Their indices, which `SoundModel.write` takes.
+
+    Raises:
+        UsageError: there are more to choose than candidates, or no such class.
+        MelGANError: too few sounds are left, or the folder has no usable sound.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> choice = mt.choose(mt.load("pretrained:drums"), 3, label="kick")
+        >>> len(choice.indices), choice.candidates
+        (3, 24)
+    """
+    from melgan_tf.evaluation.choose import choose
+
+    return choose(model, count, seed=seed, label=label, candidates=candidates, diverse=diverse, avoid=avoid,
+                  progress=progress)
 
 
 def import_torch(checkpoint: str | Path, run: str | Path) -> TorchGenerator:

@@ -17,7 +17,7 @@ from melgan_tf.cli import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
-COMMANDS = ("prepare", "train", "generate", "regenerate", "vary", "interpolate", "vocode", "export", "evaluate",
+COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "vocode", "export", "evaluate",
             "import-torch", "presets", "info")
 
 
@@ -35,6 +35,7 @@ def run(tmp_path_factory):
               "--log-every --xla --no-xla --fresh --quiet -q"),
     ("generate", "RUN --out --count --label --shard --seed --vocoder RUN|NAME --checkpoint [last|best] --force "
                  "--quiet"),
+    ("explore", "SOURCE --out --count --label --seconds --seed --favorites LIST --vocoder --checkpoint --force --quiet"),
     ("regenerate", "FILES... --out --model RUN|NAME --vocoder RUN|NAME --force --quiet"),
     ("vary", "FILE --out --intensity --direction --count --label --model RUN|NAME --vocoder --force --quiet"),
     ("interpolate", "FIRST [SECOND] --out --steps --label --model RUN|NAME --vocoder --force --quiet"),

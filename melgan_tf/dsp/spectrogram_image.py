@@ -29,6 +29,7 @@ GAP, MARGIN, TITLE_HEIGHT, FOOTER_HEIGHT = 8, 16, 16, 60
 AXIS_WIDTH, AXIS_HEIGHT = 24, 12  # room for axes
 MIN_WIDTH = 360  # room for the footer
 LEVELS, SMALL = 64, (64, 80)  # of a small image: shades; columns, rows at most
+_SMALL_RANGE_DB = 60.0
 _SILENT_DB = -80.0  # a sound that is nowhere louder is drawn black
 DPI = 100
 FONT_SIZE = 8  # points: 11 pixels
@@ -107,7 +108,7 @@ def small_image(mel_db: np.ndarray) -> np.ndarray:
     """One spectrogram, small, as levels that a page colors.
 
     Args:
-        mel_db: log mel ``(frames, mel_bins)``, dB; drawn from 80 dB below its maximum upwards.
+        mel_db: log mel ``(frames, mel_bins)``, dB; drawn from 60 dB below its maximum upwards.
 
     Returns:
         ``(rows, columns)`` from 0 to `LEVELS` - 1, uint8, upright.
@@ -120,7 +121,7 @@ def small_image(mel_db: np.ndarray) -> np.ndarray:
     columns = SMALL[0] if frames < 4 * SMALL[0] else 3 * SMALL[0]
     image = _resized(_resized(mel_db[None], 1, min(columns, frames)), 2, min(SMALL[1], bins))[0]
     top_db = image.max() if image.max() > _SILENT_DB else 0.0
-    level = (image.T[::-1] - top_db) / DYNAMIC_RANGE_DB + 1
+    level = (image.T[::-1] - top_db) / _SMALL_RANGE_DB + 1
     return (np.clip(level, 0, 1) * (LEVELS - 1)).round().astype(np.uint8)
 
 

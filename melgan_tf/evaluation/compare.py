@@ -26,7 +26,7 @@ _FADE_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
-class _Embedded:
+class Embedded:
     """Sounds in all embeddings: waveforms at the rate of the generated sounds, and one row per sound in the rest."""
 
     audio: np.ndarray
@@ -38,8 +38,8 @@ class _Embedded:
     def __len__(self) -> int:
         return len(self.audio)
 
-    def __getitem__(self, index: np.ndarray) -> _Embedded:
-        return _Embedded(*(getattr(self, one.name)[index] for one in dataclasses.fields(self)))
+    def __getitem__(self, index: np.ndarray) -> Embedded:
+        return Embedded(*(getattr(self, one.name)[index] for one in dataclasses.fields(self)))
 
 
 def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, reference_rate: int,
@@ -77,10 +77,10 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
     _check(fake, fake_rate, reference, train, fake_labels, reference_labels, seed, k)
     network, samples = DrumEmbedding(), fake.shape[1]
 
-    def embedded(audio: np.ndarray, rate: int) -> _Embedded:
-        return _embed(resampled(audio, rate, fake_rate, samples), fake_rate, network)
+    def embedded(audio: np.ndarray, rate: int) -> Embedded:
+        return embed(resampled(audio, rate, fake_rate, samples), fake_rate, network)
 
-    all_fake, all_real = _embed(fake, fake_rate, network), embedded(reference, reference_rate)
+    all_fake, all_real = embed(fake, fake_rate, network), embedded(reference, reference_rate)
     all_train = None if train is None else embedded(train, train_rate or reference_rate)
     split = _split(all_fake, all_real, all_train, seed)
     generated, real, baseline = split.generated, split.reference, split.baseline
@@ -135,14 +135,14 @@ def require_enough(name: str, count: int, k: int = 5, halved: bool = False) -> N
 class _Split:
     """Three sets of equal size, and the indices of two of them."""
 
-    generated: _Embedded
-    reference: _Embedded
-    baseline: _Embedded
+    generated: Embedded
+    reference: Embedded
+    baseline: Embedded
     generated_index: np.ndarray
     reference_index: np.ndarray
 
 
-def _split(fake: _Embedded, real: _Embedded, train: _Embedded | None, seed: int) -> _Split:
+def _split(fake: Embedded, real: Embedded, train: Embedded | None, seed: int) -> _Split:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(real))
     chosen = rng.permutation(len(fake))  # at random: generated sounds may be sorted by class
@@ -167,9 +167,10 @@ def resampled(audio: np.ndarray, rate: int, new_rate: int, samples: int) -> np.n
     return np.pad(audio, ((0, 0), (0, samples - audio.shape[1])))
 
 
-def _embed(audio: np.ndarray, rate: int, network: DrumEmbedding) -> _Embedded:
+def embed(audio: np.ndarray, rate: int, network: DrumEmbedding) -> Embedded:
+    """Waveforms ``(sounds, samples)`` in all embeddings."""
     mels = log_mel.log_mels(audio, rate)
-    return _Embedded(audio, *network(audio, rate), log_mel.embed(mels), mels)
+    return Embedded(audio, *network(audio, rate), log_mel.embed(mels), mels)
 
 
 def _metrics(real: np.ndarray, fake: np.ndarray, k: int) -> EmbeddingMetrics:
@@ -182,12 +183,12 @@ def _metrics(real: np.ndarray, fake: np.ndarray, k: int) -> EmbeddingMetrics:
         duplicates=metrics.near_duplicates(fake, DUPLICATE_RADIUS * scale))
 
 
-def _class_fit(real: _Embedded, other: _Embedded) -> ClassFit:
+def _class_fit(real: Embedded, other: Embedded) -> ClassFit:
     return ClassFit(metrics.inception_score(other.probabilities),
                     per_class.mix_difference(real.probabilities, other.probabilities))
 
 
-def _projection(real: _Embedded, generated: _Embedded) -> Projection:
+def _projection(real: Embedded, generated: Embedded) -> Projection:
     mean = real.features.mean(axis=0)
     directions = np.linalg.svd(real.features - mean, full_matrices=False)[2][:2]
     directions *= np.where(directions.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)  # the sign is arbitrary: fix it
@@ -195,7 +196,7 @@ def _projection(real: _Embedded, generated: _Embedded) -> Projection:
                       *(one.probabilities.argmax(axis=1) for one in (generated, real)))
 
 
-def _memorization(fake: _Embedded, real: _Embedded, train: _Embedded, fake_names: Sequence[str] | None,
+def _memorization(fake: Embedded, real: Embedded, train: Embedded, fake_names: Sequence[str] | None,
                   train_names: Sequence[str] | None) -> Memorization:
     return measure_memorization(*(EmbeddedSounds(one.features, one.mels) for one in (fake, real, train)),
                                 fake_names or [str(i) for i in range(len(fake))],

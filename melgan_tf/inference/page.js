@@ -6,8 +6,8 @@ const COLORS = ["#ee8866", "#77aadd", "#bbcc33", "#ffaabb", "#44bb99", "#eedd88"
 const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const ORDERS = { made: "as made", name: "name", label: "class", brightness: "brightness", length: "length",
   pitch: "pitch", loudness: "loudness" };
-const UNITS = { brightness: (hz) => hertz(hz) + " bright", length: (s) => short(s) + " s", pitch: (hz) => hertz(hz),
-  loudness: (db) => db.toFixed(1) + " dB" };
+const UNITS = { brightness: (hz) => "brightness " + hertz(hz), length: (s) => "length " + short(s) + " s",
+  pitch: (hz) => "pitch " + hertz(hz), loudness: (level) => level.toFixed(1) + " LUFS" };
 const GAP = 12;
 
 const sounds = page.sounds.map((sound, number) => ({ label: "", values: {}, number, ...sound }));
@@ -186,14 +186,15 @@ function card(sound) {
     dot.style.background = color(sound.label);
     about.append(dot);
   }
-  about.append([sound.label, short(sound.seconds) + " s", ...shown(sound), sound.note].filter(Boolean).join(" · "));
+  about.append([sound.label, ...shown(sound), sound.note].filter(Boolean).join(" · "));
   made.append(line, about);
   made.sound = sound;
   return made;
 }
 
-const shown = (sound) => ["pitch", "brightness", "loudness"].includes($("sort").value) &&
-  sound.values[$("sort").value] !== undefined ? [UNITS[$("sort").value](sound.values[$("sort").value])] : [];
+const shown = (sound) => $("sort").value in UNITS &&
+  sound.values[$("sort").value] !== undefined ? [UNITS[$("sort").value](sound.values[$("sort").value])]
+  : [short(sound.seconds) + " s"];
 
 function lay() {
   const width = $("list").clientWidth, least = innerWidth < 640 ? 150 : 176;
@@ -257,18 +258,18 @@ function list() {
   lay();
 }
 
-function select(index, focus = false) {
+function select(index, focus = false, into_sight = focus) {
   if (!listed[index]) return;
   current = index;
   const sound = listed[index], row = Math.floor(index / columns) * step.y + $("grid").getBoundingClientRect().top;
   const above = $("tools").offsetHeight + 8, below = innerHeight - ($("dock").offsetHeight || 170) - step.y;
-  if (focus && (row < above || row > below)) scrollBy(0, row < above ? row - above : row - Math.max(above, below));
+  if (into_sight && (row < above || row > below)) scrollBy(0, row < above ? row - above : row - Math.max(above, below));
   show();
   if (focus) cards.get(index)?.firstElementChild.focus({ preventScroll: true });
   $("dock").hidden = false;
   $("name").textContent = $("name").title = sound.name;
-  $("values").textContent = [sound.label, short(sound.seconds) + " s", ...Object.entries(sound.values)
-    .map(([name, value]) => UNITS[name](value)), sound.note].filter(Boolean).join(" · ");
+  $("values").textContent = [sound.label, ..."length" in sound.values ? [] : [short(sound.seconds) + " s"],
+    ...Object.entries(sound.values).map(([name, value]) => UNITS[name](value)), sound.note].filter(Boolean).join(" · ");
   $("command").textContent = again(sound);
   Object.assign($("file"), { href: sound.data || sound.file, download: sound.name });
   if ($("big").sound !== sound) fill_tile($("big"), sound);
@@ -301,7 +302,7 @@ let points = [];
 
 function draw() {
   if (!mapped) return;
-  const size = canvas.clientWidth, scale = devicePixelRatio || 1, high = Math.round(Math.min(size, innerHeight * 0.62));
+  const size = canvas.clientWidth, scale = devicePixelRatio || 1, high = Math.max(280, Math.min(size, innerHeight - 345));
   canvas.style.height = high + "px";
   canvas.width = size * scale;
   canvas.height = high * scale;
@@ -344,17 +345,18 @@ function towards(dx, dy) {
   return best && cost(best) < Infinity ? listed.indexOf(best.sound) : current;
 }
 
+const beside = () => getComputedStyle($("place")).position === "sticky"; // the map stays while the list scrolls
 let dragged = null;
 canvas.addEventListener("pointerdown", (event) => {
   dragged = at(event);
-  if (dragged) (select(listed.indexOf(dragged)), toggle(dragged));
+  if (dragged) (select(listed.indexOf(dragged), false, beside()), toggle(dragged));
 });
 canvas.addEventListener("pointermove", (event) => {
   const sound = at(event);
   $("hint").textContent = sound ? [sound.name, sound.label].filter(Boolean).join(" · ") : page.hint;
   if (event.buttons && sound && sound !== dragged) {
     dragged = sound;
-    select(listed.indexOf(sound));
+    select(listed.indexOf(sound), false, beside());
     play(sound);
   }
 });
@@ -375,7 +377,7 @@ addEventListener("keydown", (event) => {
       event.preventDefault(); // the first or last row
       return;
     }
-    select(next, !onMap);
+    select(next, !onMap, !onMap || beside());
     play(listed[next]);
   } else if (event.key === " " && (focus === document.body || focus === canvas || focus.matches(".tile"))) {
     if (current < 0) select(0, true);

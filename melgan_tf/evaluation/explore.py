@@ -1,0 +1,245 @@
+"""A folder of sounds, or the sounds of a model, as a map to click and hear: `melgan-tf explore`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from melgan_tf import storage
+from melgan_tf.audio.find import Skipped, SoundFile, find
+from melgan_tf.audio.isolated import decode_folder, measure
+from melgan_tf.audio.wav import save_wav
+from melgan_tf.config import AudioConfig
+from melgan_tf.dsp import spectral
+from melgan_tf.dsp.loudness import loudness
+from melgan_tf.dsp.spectrogram_image import small_image
+from melgan_tf.errors import MelGANError, UsageError, printable
+from melgan_tf.evaluation.choose import describe, standardized, unique
+from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
+from melgan_tf.evaluation.embeddings.log_mel import BANDS, log_mels
+from melgan_tf.evaluation.evaluate import overlap
+from melgan_tf.evaluation.sounds import DEFAULT_SAMPLE_RATE, MAX_SECONDS
+from melgan_tf.inference.html_page import AGAIN, MAX_SOUNDS, Sound, sound_page
+from melgan_tf.inference.output_folder import FileNames, name_part, recorded_labels
+from melgan_tf.inference.sound_model import SoundModel
+from melgan_tf.progress import Progress
+from melgan_tf.storage.atomic import write_text
+
+#: Seconds of a sound of one's own that the page has.
+HEARD_SECONDS = 10.0
+#: The rate of what is heard, Hz: that of most files, but no more.
+_MAX_RATE = 48_000
+_END_DB = 40.0  # below its peak, a sound ends
+_AT_ONCE = 64
+_MAX_LIST_BYTES = 10_000_000
+_HINT = ("Each dot is a sound; near ones sound alike. Click, or drag across the dots, to hear them; arrow keys go to "
+         "the next one.")
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What is on a page.
+
+    Attributes:
+        page: the file.
+        sounds: how many are on it.
+        duplicates: near duplicates of others, which are not.
+        skipped: files that cannot be used, and why.
+    """
+
+    page: Path
+    sounds: int
+    duplicates: int
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A sound, its description for the map, and what can be sorted by."""
+
+    sound: SoundFile
+    file: str
+    seconds: float
+    picture: np.ndarray
+    description: np.ndarray
+    values: dict[str, float]
+
+
+def explore_model(model: SoundModel, out: Path, count: int, seed: int, label: str | None, seconds: float | None,
+                  progress: Progress | None = None) -> Explored:
+    """Generates sounds into a folder, with a map of them as its page.
+
+    Raises:
+        UsageError, MelGANError: as `SoundModel.write`.
+    """
+    model.write(out, count, seed, label, seconds=seconds, progress=progress)
+    return _write(out, out, f"{model.source}, seed {seed}", AGAIN, ".", progress or Progress())
+
+
+def explore_folder(folder: Path, out: Path, progress: Progress | None = None) -> Explored:
+    """Writes a map of the sounds in a folder, with copies of them that every browser plays: the first ten seconds.
+
+    Raises:
+        UsageError: the folder does not exist, or contains the page.
+        MelGANError: it has no usable sound, or the page cannot be written.
+    """
+    if overlap(folder, out):
+        raise UsageError(f"{out} and {folder} contain each other: give another --out")
+    place = shlex.quote(printable(folder))
+    again = f"melgan-tf vary {place}/{{}} --model pretrained:drums --out more"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _write(folder, out, printable(folder), again, place, progress or Progress())
+    except OSError as error:
+        raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+
+
+def _write(folder: Path, out: Path, title: str, again: str, copy_from: str, progress: Progress) -> Explored:
+    found, skipped = find(folder)
+    rates = [rate for rate, _ in filter(None, measure(found[:32], 0.01))]
+    rate = min(_MAX_RATE, max(set(rates), key=rates.count)) if rates else DEFAULT_SAMPLE_RATE
+    heard = []
+    with progress.task("listening", min(len(found), MAX_SOUNDS), "sounds") as advance:
+        for one in _listen(found[:MAX_SOUNDS], rate, out if out != folder else None, skipped):
+            heard.append(one)
+            advance(1)
+    for item in skipped:
+        progress.warning(f"skipped {item.name}: {item.reason}")
+    if not heard:
+        raise MelGANError(f"{folder} has no usable sound: give a folder of sounds, or a model")
+    points, = standardized(np.stack([one.description for one in heard]))
+    kept = unique(points)
+    labels = _labels(folder)
+    sounds = [Sound(heard[index].file, heard[index].picture, heard[index].seconds,
+                    labels.get(heard[index].sound.name, heard[index].sound.label), heard[index].sound.name,
+                    values=heard[index].values, place=tuple(place))
+              for index, place in zip(kept, project(points[kept]), strict=True)]
+    duplicates = len(heard) - len(kept)
+    facts = f"{len(sounds)} sounds" + (f", {duplicates} near duplicates left out" if duplicates else "")
+    page = out / FileNames.of().page
+    write_text(page, sound_page(title, facts, sounds, spectral.frequency_ticks(_mel_config(rate)), again=again,
+                                folder=copy_from, hint=_HINT))
+    return Explored(page, len(sounds), duplicates, tuple(skipped))
+
+
+def _listen(sounds: list[SoundFile], rate: int, copies: Path | None, skipped: list[Skipped]) -> Iterator[_Heard]:
+    """Decodes sounds and describes them, some at a time; copies those that the page cannot refer to."""
+    network, batch = DrumEmbedding(), []
+    for number, (sound, samples) in enumerate(decode_folder(sounds, rate, None, round(HEARD_SECONDS * rate))):
+        if isinstance(samples, Skipped):
+            skipped.append(samples)
+            continue
+        file = f"{number:04d}-{name_part(PurePosixPath(sound.name).stem)}.wav" if copies else sound.name
+        if copies:
+            save_wav(copies / file, samples / max(1.0, np.abs(samples).max()), rate)
+        batch.append((sound, file, samples))
+        if len(batch) == _AT_ONCE:
+            yield from _describe(batch, rate, network)
+            batch = []
+    if batch:
+        yield from _describe(batch, rate, network)
+
+
+def _describe(batch: list[tuple[SoundFile, str, np.ndarray]], rate: int, network: DrumEmbedding) -> Iterator[_Heard]:
+    length = round(MAX_SECONDS * rate)  # of all, so that a sound's place does not depend on the longest
+    audio = np.stack([np.pad(samples[:length], (0, max(0, length - len(samples)))) for *_, samples in batch])
+    for (sound, file, samples), description in zip(batch, describe(audio, rate, network), strict=True):
+        yield _Heard(sound, file, len(samples) / rate, small_image(log_mels(samples[None], rate)[0]), description,
+                     sound_values(samples, rate))
+
+
+def sound_values(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """What sounds can be sorted by: brightness in Hz, length in seconds, loudness in LUFS.
+
+    Args:
+        samples: ``(samples,)``, not silent.
+        sample_rate: Hz.
+
+    Returns:
+        ``brightness``, the mean frequency weighted by magnitude; ``length``, until it stays 40 dB below its peak;
+        ``loudness``.
+
+    Examples:
+        >>> tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)
+        >>> found = sound_values(np.concatenate([tone, np.zeros(16_000)]), 16_000)
+        >>> round(found["brightness"]), round(found["length"], 2)
+        (1000, 1.0)
+    """
+    magnitudes = np.abs(np.fft.rfft(samples))
+    hertz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
+    loud = np.flatnonzero(np.abs(samples) >= np.abs(samples).max() * 10 ** (-_END_DB / 20))
+    level = loudness(samples, sample_rate)
+    return {"brightness": float((magnitudes ** 2 * hertz).sum() / (magnitudes ** 2).sum()),
+            "length": (loud[-1] + 1) / sample_rate, **({"loudness": level} if np.isfinite(level) else {})}
+
+
+def project(points: np.ndarray) -> np.ndarray:
+    """Places on a map for points ``(n, d)``: their first two principal components, from 0 to 1, spread evenly.
+
+    Half of a place is its rank, so that a crowd does not become one dot.
+    """
+    centered = points - points.mean(axis=0)
+    directions = np.linalg.svd(centered, full_matrices=False)[2][:2]
+    directions *= np.where(directions.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)  # the sign is arbitrary: fix it
+    flat = np.zeros((len(points), 2))
+    flat[:, :len(directions)] = centered @ directions.T
+    ranks = flat.argsort(axis=0, kind="stable").argsort(axis=0) / max(1, len(points) - 1)
+    low, high = np.quantile(flat, [0.01, 0.99], axis=0)
+    spread = np.clip((flat - low) / np.maximum(high - low, 1e-9), 0, 1)
+    return (ranks + spread) / 2
+
+
+def _labels(folder: Path) -> dict[str, str]:
+    """The labels that a folder of generated sounds records; none if it is none."""
+    try:
+        return recorded_labels(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _mel_config(rate: int) -> AudioConfig:
+    """The bands of `log_mels`."""
+    return AudioConfig(sample_rate=rate, mel_bins=BANDS, min_hz=0.0, max_hz=rate / 2, mel_scale="slaney")
+
+
+def copy_favorites(folder: Path, favorites: Path, out: Path) -> Explored:
+    """Copies sounds to a folder of their own.
+
+    Args:
+        folder: contains them.
+        favorites: a text file with the name of one on each line, relative to the folder: what a page exports.
+        out: the new folder.
+
+    Raises:
+        UsageError: the list cannot be read, is empty, or names what is not a sound in the folder.
+        MelGANError: the sounds cannot be copied; nothing is kept.
+    """
+    try:
+        if favorites.stat().st_size > _MAX_LIST_BYTES:
+            raise UsageError(f"{favorites} is no list of favorites: give the file that the page saves")
+        names = [line for line in favorites.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {favorites}: {getattr(error, 'strerror', None) or error}") from None
+    root = os.path.realpath(folder)
+    for name in names:
+        path = os.path.realpath(os.path.join(root, name))
+        if not os.path.isfile(path) or os.path.commonpath([root, path]) != root:
+            raise UsageError(f"{favorites} names {name!r}, which is not a sound in {folder}")
+    if not names:
+        raise UsageError(f"{favorites} names no sounds: star some on the page, and export them again")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with storage.temporary_folder(out.parent, 0o777) as staging:
+            for name in names:
+                (staging / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(os.path.join(root, name), staging / name)
+            shutil.copytree(staging, out, dirs_exist_ok=True)
+    except OSError as error:
+        raise MelGANError(f"cannot copy to {out}: {error.strerror}") from None
+    return Explored(out, len(names), 0)
