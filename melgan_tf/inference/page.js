@@ -198,6 +198,7 @@ const shown = (sound) => $("sort").value in UNITS &&
 
 function lay() {
   const width = $("list").clientWidth, least = innerWidth < 640 ? 150 : 176;
+  $("place").style.top = $("tools").offsetHeight + "px";
   columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
   step.x = (width + GAP) / columns;
   step.y = Math.round((step.x - GAP) * 0.62 * tallest) + 32 + 26 + GAP;
