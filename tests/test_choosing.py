@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged, write_sounds
+from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.evaluation.choose import farthest, isolated, near, unique

@@ -17,8 +17,8 @@ from melgan_tf.cli import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
-COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "vocode", "export", "evaluate",
-            "import-torch", "presets", "info")
+COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "vocode", "export",
+            "evaluate", "import-torch", "presets", "info")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def run(tmp_path_factory):
               "--log-every --xla --no-xla --fresh --quiet -q"),
     ("generate", "RUN --out --count --label --shard --seed --vocoder RUN|NAME --checkpoint [last|best] --force "
                  "--quiet"),
-    ("explore", "SOURCE --out --count --label --seconds --seed --favorites LIST --vocoder --checkpoint --force --quiet"),
+    ("explore", "SOURCE --out --count --label --seconds --seed --favorites LIST --vocoder --checkpoint --force -q"),
     ("regenerate", "FILES... --out --model RUN|NAME --vocoder RUN|NAME --force --quiet"),
     ("vary", "FILE --out --intensity --direction --count --label --model RUN|NAME --vocoder --force --quiet"),
     ("interpolate", "FIRST [SECOND] --out --steps --label --model RUN|NAME --vocoder --force --quiet"),
