@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, echo_line
-from melgan_tf.inference.output_folder import FileNames, Part, has_only_other_parts
+from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
+from melgan_tf.errors import UsageError
+from melgan_tf.inference.output_folder import FileNames, NamePattern, Part, has_only_other_parts
+
+_MAX_INDICES = 100_000
 
 
 class _PartType(click.ParamType):
@@ -29,56 +34,95 @@ class _PartType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class _IndicesType(click.ParamType):
+    """``I,J,K-L``: some sounds of a seed."""
+
+    name = "indices"
+
+    def convert(self, value: str | list[int], param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        if isinstance(value, list):
+            return value
+        found: list[int] = []
+        for part in value.split(","):
+            ends = part.strip().split("-")
+            if len(ends) > 2 or not all(end.isascii() and end.isdigit() and len(end) < 16 for end in ends):
+                self.fail(f"{part!r} is not an index: give numbers, as in 3,17,40-45", param, ctx)
+            first, last = int(ends[0]), int(ends[-1])
+            if not first <= last < first + _MAX_INDICES:
+                self.fail(f"{part!r} is not a range of at most {_MAX_INDICES} indices", param, ctx)
+            found += range(first, last + 1)
+        if len(set(found)) < len(found):
+            self.fail(f"{value!r} has an index twice", param, ctx)
+        return found
+
+
 @click.command("generate", short_help="Make new sounds with a trained model.")
 @options.run_argument
 @options.sounds_out
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
-@click.option("--seconds", type=options.Seconds(), help="Length of each sound, only for models of the preset music.  "
-              "[default: 10]")
+@click.option("--seconds", type=options.Seconds(), help="Length of each sound. Models of the preset music make any, "
+              "others can only be cut.  [default: 10 for music, else all that the model makes]")
 @click.option("--loop", is_flag=True, help="Make seamless loops; the length is rounded to fit.")
 @options.wishes
+@options.seed(0)
+@click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True,
+              help="Index of the first sound: --seed 1 --start 900 --count 1 is sound 900 of seed 1.")
+@click.option("--index", "indices", type=_IndicesType(), metavar="I,J,K-L",
+              help="Make these sounds of the seed, instead of --count and --start.")
 @click.option("--shard", "part", type=_PartType(), metavar="I/N",
               help="Make only part I of N (1 to N). Parallel jobs may share a folder; together they make the sounds "
                    "that one call would make.")
-@options.seed(0)
-@click.option("--normalize/--no-normalize", default=True, show_default=True,
-              help="Bring every sound to a peak of -1 dB, or keep the levels that the model makes.")
+@delivery_options
 @options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
                  "[default: the bundled one that matches, else griffin-lim]")
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, label: str | None, seconds: float | None, loop: bool,
-            part: Part | None, seed: int, normalize: bool, vocoder: str | None, checkpoint: str, force: bool,
-            quiet: bool, **wishes: float | str | None) -> None:
+def command(run: Path, out: Path, count: int, label: str | None, seconds: float | None, loop: bool, seed: int,
+            start: int, indices: list[int] | None, part: Part | None, delivery: dict[str, Any], name: str | None,
+            add: bool, vocoder: str | None, checkpoint: str, force: bool, quiet: bool,
+            **wishes: float | str | None) -> None:
     """Make new sounds with the model in the run directory RUN, or with a bundled model such as pretrained:drums.
 
-    Writes WAVs, sounds.json (how to regenerate each sound), sounds.png (their spectrograms) and index.html (a page to
-    hear them in a browser). Sound i of a seed is always the same, whatever the count. The picture shows
-    the first thousand sounds, the page the first five thousand. With --shard, the files are sounds-I-of-N.json,
-    sounds-I-of-N.png and index-I-of-N.html.
+    Writes sound files, sounds.json (how to regenerate each sound), sounds.png (their spectrograms), LICENSES.txt (what
+    the model learned from) and index.html (a page to hear them in a browser). Sound i of a seed is always the same,
+    whatever the count. The picture shows the first thousand sounds, the page the first five thousand. With --shard, the
+    files are sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
+
+    Ctrl-C keeps the sounds that are finished.
 
     \b
     Examples:
       melgan-tf generate pretrained:drums --label kick --count 32 --out kicks
       melgan-tf generate pretrained:drums --label kick=0.7,snare=0.3 --out hybrids
       melgan-tf generate pretrained:music --seconds 4 --loop --out loops
+      melgan-tf generate pretrained:drums-44k --bit-depth 24 --trim --out hits
+      melgan-tf generate runs/mine --name "{label}_{index:03}" --out pack
     """
+    from melgan_tf.audio.delivery import Delivery
+
+    if indices and (part or start):
+        raise UsageError(f"--index names the sounds: remove {'--shard' if part else '--start'}")
+    if part and add:
+        raise UsageError("parts of a job share a folder anyway: remove --add")
     shared = part is not None and out.is_dir() and has_only_other_parts(out, part)
-    options.require_output(out, force or shared)
-    progress, names = ConsoleProgress(quiet), FileNames.of(part)
+    options.require_sounds_output(out, force or shared, add)
+    settings, progress, names = Delivery(**delivery), ConsoleProgress(quiet), FileNames.of(part)
+    if name:
+        NamePattern(name, len(indices) if indices else count)
+    if force:
+        tell_replaced(out, names, progress)
     model = api.load_sound_model(run, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
     model = model.asked(**wishes)
-    record = model.write(out, count, seed, label, seconds=seconds, loop=loop, normalize=normalize, part=part,
-                         progress=progress)
+    record = model.write(out, count, seed, label, seconds=seconds, loop=loop, start=start, indices=indices or (),
+                         delivery=settings, name=name, add=add, part=part, progress=progress)
     each = f" of {record['seconds']:.6g} seconds" if "seconds" in record else ""
     made, whole = record["made"], f" (shard {part} of {count})" if part else ""
-    if record["silent"]:
-        click.echo(f"warning: {record['silent']} of {made} sounds are silent", err=True)
     if not quiet and not made:
         click.echo(f"no sounds are left for shard {part} of {count} sounds, as {out / names.record} says")
     elif not quiet:
         echo_line(f"{made} {'loops' if loop else 'sounds'}{each}{whole} in {out}, their spectrograms in "
                    f"{out / names.picture}; to hear them: {out / names.page}")
+    tell_levels(record, quiet)

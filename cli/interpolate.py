@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
+from melgan_tf.inference.output_folder import FileNames
 
 
 @click.command("interpolate", short_help="Make sounds from one sound to another.")
@@ -20,10 +23,12 @@ from melgan_tf.cli.console import ConsoleProgress
 @click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class at the end.  [default: that of SECOND]")
 @options.model("What makes them: a run directory, or a bundled model.  [default: the model that the files name]")
 @options.vocoder("What renders the mels.  [default: as for generate]")
+@delivery_options
 @options.force
 @options.quiet
 def command(first: Path, second: Path | None, out: Path, steps: int, label: str | None, model: str | None,
-            vocoder: str | None, force: bool, quiet: bool) -> None:
+            vocoder: str | None, delivery: dict[str, Any], name: str | None, add: bool, force: bool,
+            quiet: bool) -> None:
     """Make sounds from FIRST to SECOND, at equal distances: generated WAVs, or any recordings.
 
     Without SECOND, the sound FIRST turns into the class --label.
@@ -33,8 +38,12 @@ def command(first: Path, second: Path | None, out: Path, steps: int, label: str 
       melgan-tf interpolate kick.wav snare.wav --steps 5 --out between
       melgan-tf interpolate kick.wav --label tom --out towards-tom
     """
-    options.require_output(out, force)
+    options.require_sounds_output(out, force, add)
+    progress = ConsoleProgress(quiet)
+    if force:
+        tell_replaced(out, FileNames.of(), progress)
     record = api.interpolate(first, second, out, steps=steps, label=label, model=model, vocoder=vocoder,
-                             progress=ConsoleProgress(quiet))
+                             delivery=delivery, name=name, add=add, progress=progress)
     if not quiet:
         click.echo(f"{record['made']} sounds in {out}; to hear them: {out / 'index.html'}")
+    tell_levels(record, quiet)

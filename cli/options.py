@@ -151,3 +151,15 @@ def require_output(path: Path, force: bool, option: str = "--out") -> None:
             raise UsageError(f"{path} cannot be made: {parent} is not a directory")
         if not os.access(parent, os.W_OK):
             raise MelGANError(f"{path} cannot be made: {parent} is read-only")
+
+
+def require_sounds_output(path: Path, force: bool, add: bool) -> None:
+    """As `require_output`, for a folder of sounds to which others may be added.
+
+    Raises:
+        UsageError: something is there, and neither ``--force`` nor ``--add`` was given.
+        MelGANError: nothing can be written there.
+    """
+    if force and add:
+        raise UsageError("--force replaces sounds and --add keeps them: give one of them")
+    require_output(path, force or add)

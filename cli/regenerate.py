@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
+from melgan_tf.inference.output_folder import FileNames
 
 
 @click.command("regenerate", short_help="Make generated sounds again from their WAVs.")
@@ -16,10 +19,11 @@ from melgan_tf.cli.console import ConsoleProgress
 @options.sounds_out
 @options.model("What makes them: a run directory, or a bundled model.  [default: the model that the WAVs name]")
 @options.vocoder("What renders the mels.  [default: as for generate]")
+@delivery_options
 @options.force
 @options.quiet
-def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str | None, force: bool, quiet: bool
-            ) -> None:
+def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str | None, delivery: dict[str, Any],
+            name: str | None, add: bool, force: bool, quiet: bool) -> None:
     """Make the generated sounds FILES again, from the records in these WAVs: the same model makes the same bytes.
 
     \b
@@ -27,10 +31,15 @@ def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str 
       melgan-tf regenerate kick-seed1-0003.wav --out again
       melgan-tf regenerate pack/*.wav --model runs/mine --out again
     """
-    options.require_output(out, force)
-    record = api.regenerate(list(files), out, model=model, vocoder=vocoder, progress=ConsoleProgress(quiet))
+    options.require_sounds_output(out, force, add)
+    progress = ConsoleProgress(quiet)
+    if force:
+        tell_replaced(out, FileNames.of(), progress)
+    record = api.regenerate(list(files), out, model=model, vocoder=vocoder, delivery=delivery, name=name, add=add,
+                            progress=progress)
     if record["same"] < record["made"]:
         click.echo(f"warning: {record['made'] - record['same']} of {record['made']} files differ from the originals",
                    err=True)
     if not quiet:
         click.echo(f"{record['made']} sounds in {out}, {record['same']} of them equal to the originals")
+    tell_levels(record, quiet)

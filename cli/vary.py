@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
+from melgan_tf.inference.output_folder import FileNames
 
 
 @click.command("vary", short_help="Make variations of a sound.")
@@ -22,10 +25,12 @@ from melgan_tf.cli.console import ConsoleProgress
 @click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class of the variations.  [default: that of FILE]")
 @options.model("What makes them: a run directory, or a bundled model.  [default: the model that FILE names]")
 @options.vocoder("What renders the mels.  [default: as for generate]")
+@delivery_options
 @options.force
 @options.quiet
 def command(file: Path, out: Path, intensity: float, direction: int, count: int, label: str | None, model: str | None,
-            vocoder: str | None, force: bool, quiet: bool) -> None:
+            vocoder: str | None, delivery: dict[str, Any], name: str | None, add: bool, force: bool,
+            quiet: bool) -> None:
     """Make variations of FILE: of a generated WAV, or of any recording.
 
     A recording is encoded first: the model finds the sound nearest to it that it can make, and says how near that is.
@@ -35,10 +40,14 @@ def command(file: Path, out: Path, intensity: float, direction: int, count: int,
       melgan-tf vary kick.wav --intensity 0.2 --out variations
       melgan-tf vary my-snare.flac --model pretrained:drums --out variations
     """
-    options.require_output(out, force)
+    options.require_sounds_output(out, force, add)
+    progress = ConsoleProgress(quiet)
+    if force:
+        tell_replaced(out, FileNames.of(), progress)
     record = api.vary(file, out, intensity=intensity, direction=direction, count=count, label=label, model=model,
-                      vocoder=vocoder, progress=ConsoleProgress(quiet))
+                      vocoder=vocoder, delivery=delivery, name=name, add=add, progress=progress)
     if not quiet:
         if "distance_db" in record:
             click.echo(f"the model comes within {record['distance_db']:.1f} dB of {file.name}")
         click.echo(f"{record['made']} variations in {out}; to hear them: {out / 'index.html'}")
+    tell_levels(record, quiet)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         vary,
         vocode,
     )
+    from melgan_tf.audio.delivery import Delivery
     from melgan_tf.config import AudioConfig, Config, presets
     from melgan_tf.config.registry import Family, register
     from melgan_tf.errors import MelGANError
@@ -45,13 +46,14 @@ if TYPE_CHECKING:
 _FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "interpolate", "load", "load_sound_model",
               "load_vocoder", "prepare", "regenerate", "train", "vary", "vocode")
 _MODULES = {
-    "AudioConfig": "config", "Config": "config", "presets": "config",
+    "AudioConfig": "config", "Config": "config", "presets": "config", "Delivery": "audio.delivery",
     "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
     "GeneratedSounds": "inference.generated_sounds", "SoundModel": "inference.sound_model",
     "Vocoder": "inference.vocoder", **dict.fromkeys(_FUNCTIONS, "api")}
 
-__all__ = ["AudioConfig", "Config", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder", "__version__",
-           "choose", "evaluate", "explore", "export", "import_torch", "interpolate", "load", "load_sound_model",
+__all__ = ["AudioConfig", "Config", "Delivery", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder",
+           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "interpolate", "load",
+           "load_sound_model",
            "load_vocoder", "prepare", "presets", "regenerate", "register", "train", "vary", "vocode"]
 
 _public = lazy_attributes(__name__, _MODULES)

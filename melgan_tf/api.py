@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from melgan_tf.evaluation.explore import Explored
     from melgan_tf.evaluation.report import Report
     from melgan_tf.exports.receipt import Receipt
-    from melgan_tf.inference.origin import File
+    from melgan_tf.inference.origin import File, Output
     from melgan_tf.inference.sound_model import SoundModel
     from melgan_tf.inference.vocode_files import Vocoded
     from melgan_tf.inference.vocoder import Vocoder
@@ -288,12 +288,16 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
 
 
 def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, model: str | Path | None = None,
-               vocoder: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Makes generated sounds again, from the records that their WAVs carry.
+               vocoder: str | None = None, delivery: Mapping[str, Any] | None = None, name: str | None = None,
+               add: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+    """Makes generated sounds again, from the records that their files carry.
 
     Args:
-        files: WAVs that `SoundModel.write` or the functions here wrote.
+        files: files that `SoundModel.write` or the functions here wrote.
         out: folder for the sounds.
+        delivery: what is to differ from the originals, such as ``{"bit_depth": "24", "sample_rate": 48000}``; see
+            `melgan_tf.audio.delivery.Delivery`.
+        name, add: as for `SoundModel.write`.
         model: what makes them; by default the model that the files name. With another one, the sounds are others.
         vocoder: as for `load`.
         progress: reports sounds, and what is different in this model.
@@ -305,15 +309,16 @@ def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, mod
         UsageError: the files are of several models, or their model must be given.
         MelGANError: a file has no record, or its model has other weights today.
     """
-    loaded, files = _load_for([files] if isinstance(files, str | Path) else files, model, vocoder, progress,
-                              generated=True)
+    loaded, files, output = _load_for([files] if isinstance(files, str | Path) else files, model, vocoder, progress,
+                                      out, delivery, name, add, generated=True)
     from melgan_tf.inference import variations
 
-    return variations.regenerate(loaded, files, Path(out), model is None, progress)
+    return variations.regenerate(loaded, files, output, model is None, progress)
 
 
 def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction: int = 0, count: int = 8,
          label: str | None = None, model: str | Path | None = None, vocoder: str | None = None,
+         delivery: Mapping[str, Any] | None = None, name: str | None = None, add: bool = False,
          progress: Progress | None = None) -> dict[str, Any]:
     """Makes variations of a sound: of a generated one, or of any recording, which is encoded first.
 
@@ -326,6 +331,7 @@ def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction
         label: class of the variations; by default that of the sound.
         model: what makes them; by default the model that the file names.
         vocoder: as for `load`.
+        delivery, name, add: as for `regenerate`.
         progress: reports sounds, and that a recording is out of the model's reach.
 
     Returns:
@@ -335,14 +341,15 @@ def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction
         UsageError: a number is out of range, there is no such class, or the model must be given.
         MelGANError: the file cannot be decoded, or the folder not written.
     """
-    loaded, files = _load_for([file], model, vocoder, progress)
+    loaded, files, output = _load_for([file], model, vocoder, progress, out, delivery, name, add, count)
     from melgan_tf.inference import variations
 
-    return variations.vary(loaded, files[0], Path(out), intensity, range(direction, direction + count), label, progress)
+    return variations.vary(loaded, files[0], output, intensity, range(direction, direction + count), label, progress)
 
 
 def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *, steps: int = 8,
                 label: str | None = None, model: str | Path | None = None, vocoder: str | None = None,
+                delivery: Mapping[str, Any] | None = None, name: str | None = None, add: bool = False,
                 progress: Progress | None = None) -> dict[str, Any]:
     """Makes sounds from one sound to another, at equal distances: spherical in the noise, linear in the classes.
 
@@ -351,7 +358,7 @@ def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *
         out: folder for the sounds.
         steps: number of sounds, both ends included.
         label: class at the end; needed without ``second``.
-        model, vocoder, progress: as for `vary`.
+        model, vocoder, delivery, name, add, progress: as for `vary`.
 
     Returns:
         As `vary`.
@@ -360,20 +367,29 @@ def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *
         UsageError: as `vary`.
         MelGANError: as `vary`.
     """
-    loaded, files = _load_for([first] if second is None else [first, second], model, vocoder, progress)
+    loaded, files, output = _load_for([first] if second is None else [first, second], model, vocoder, progress, out,
+                                      delivery, name, add, steps)
     from melgan_tf.evaluation.embeddings.log_mel import embed_waveforms
     from melgan_tf.inference import variations
 
-    return variations.interpolate(loaded, files, Path(out), steps, label, embed_waveforms, progress)
+    return variations.interpolate(loaded, files, output, steps, label, embed_waveforms, progress)
 
 
 def _load_for(paths: Sequence[str | Path], model: str | Path | None, vocoder: str | None, progress: Progress | None,
-              generated: bool = False) -> tuple[SoundModel, list[File]]:
-    """The model that sounds name, unless another is given; and the sounds, with their records if they are generated."""
-    from melgan_tf.inference.origin import model_of, read_origins
+              out: str | Path, delivery: Mapping[str, Any] | None, name: str | None, add: bool, count: int = 0,
+              generated: bool = False) -> tuple[SoundModel, list[File], Output]:
+    """The model that sounds name, unless another is given; the sounds, with their records if they are generated; and
+    where the new ones go."""
+    from melgan_tf.inference.origin import Output, model_of, read_origins
+    from melgan_tf.inference.output_folder import NamePattern
 
     files = read_origins(paths, required=generated)
-    return load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress), files
+    output = Output(Path(out), delivery or {}, name, add)
+    for _, origin in files:
+        output.delivery_of(origin)  # refuses before anything is loaded
+    if name is not None:
+        NamePattern(name, count or len(files))
+    return load_sound_model(model_of(files, model), vocoder=vocoder, progress=progress), files, output
 
 
 def explore(source: str | Path, out: str | Path, *, count: int = 256, seed: int = 0, label: str | None = None,

@@ -104,7 +104,7 @@ def test_generated_sounds_are_arrays_by_name(model):
 
 
 @pytest.mark.parametrize(("arguments", "part"), [
-    ({"seed": -1}, "seed is -1"), ({"count": 0}, "count is 0"), ({"seconds": 1.0}, "remove --seconds"),
+    ({"seed": -1}, "seed is -1"), ({"count": 0}, "count is 0"), ({"seconds": 1.0}, "at most 0.5 seconds"),
     ({"loop": True}, "remove --loop"), ({"label": "kick"}, "has no classes")])
 def test_a_model_refuses_what_it_cannot_make(model, arguments, part, tmp_path):
     with pytest.raises(mt.MelGANError, match=part):
@@ -128,7 +128,7 @@ def test_write_makes_a_folder_to_listen_to(model, tmp_path):
     record = model.write(tmp_path / "out", 2, seed=3)
     assert record["made"] == 2
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "seed3-0000.wav", "seed3-0001.wav", "sounds.json", "sounds.png", "index.html"}
+        "seed3-0000.wav", "seed3-0001.wav", "sounds.json", "sounds.png", "index.html", "LICENSES.txt"}
 
 
 def test_a_vocoder_renders_its_own_mels(vocoder):

@@ -15,8 +15,8 @@ from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 
 from melgan_tf.config import presets
 from melgan_tf.evaluation.sounds import load_sound_set
-from melgan_tf.inference import generate as generation
-from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference import sound_folder
+from melgan_tf.inference.generate import Request, write_sounds
 from melgan_tf.inference.output_folder import FileNames, Part, file_name
 from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
@@ -37,7 +37,7 @@ def trained() -> SoundModel:
 def whole(trained, tmp_path_factory) -> Path:
     """Seventy sounds of seed 5, of one call."""
     out = tmp_path_factory.mktemp("whole") / "sounds"
-    write_sounds(trained, out, COUNT, 5, "run")
+    write_sounds(trained, Request(out, "run"), COUNT, 5)
     return out
 
 
@@ -59,7 +59,7 @@ def record(path: Path) -> dict:
 def test_three_shards_in_one_folder_are_the_whole(trained, whole, tmp_path):
     out = tmp_path / "shards"
     for number in (2, 3, 1):
-        write_sounds(trained, out, COUNT, 5, "run", part=Part(number, 3))
+        write_sounds(trained, Request(out, "run"), COUNT, 5, part=Part(number, 3))
     assert wavs(out) == wavs(whole)
     assert len(wavs(out)) == COUNT
     of_one = record(whole / "sounds.json")
@@ -68,13 +68,13 @@ def test_three_shards_in_one_folder_are_the_whole(trained, whole, tmp_path):
     assert [part["shard"] for part in of_all] == ["1/3", "2/3", "3/3"]
     assert {name for name in contents(out) if not name.endswith(".wav")} == {
         f"{front}-{number}-of-3.{end}" for number in (1, 2, 3)
-        for front, end in (("sounds", "json"), ("sounds", "png"), ("index", "html"))}
+        for front, end in (("sounds", "json"), ("sounds", "png"), ("index", "html"))} | {"LICENSES.txt"}
 
 
 def test_shards_in_folders_of_their_own_are_the_whole(trained, whole, tmp_path):
     parts = {}
     for number in (1, 2):
-        write_sounds(trained, tmp_path / str(number), COUNT, 5, "run", part=Part(number, 2))
+        write_sounds(trained, Request(tmp_path / str(number), "run"), COUNT, 5, part=Part(number, 2))
         assert not parts.keys() & wavs(tmp_path / str(number)).keys()
         parts |= wavs(tmp_path / str(number))
     assert parts == wavs(whole)
@@ -83,8 +83,8 @@ def test_shards_in_folders_of_their_own_are_the_whole(trained, whole, tmp_path):
 def test_shards_side_by_side(trained, whole, tmp_path):
     """All find no folder, and one of them makes it."""
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda number: write_sounds(trained, tmp_path / "out", COUNT, 5, "run", part=Part(number, 3)),
-                      (1, 2, 3)))
+        request = Request(tmp_path / "out", "run")
+        list(pool.map(lambda number: write_sounds(trained, request, COUNT, 5, part=Part(number, 3)), (1, 2, 3)))
     assert wavs(tmp_path / "out") == wavs(whole)
     assert len(list((tmp_path / "out").glob("sounds-*-of-3.json"))) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -101,7 +101,7 @@ def test_every_sound_belongs_to_one_shard_and_batches_stay_whole(count, of):
 
 
 def test_a_shard_without_sounds_leaves_a_record_that_says_so(trained, tmp_path):
-    made = write_sounds(trained, tmp_path / "out", 20, 5, "run", part=Part(2, 5))
+    made = write_sounds(trained, Request(tmp_path / "out", "run"), 20, 5, part=Part(2, 5))
     assert made["made"] == 0
     assert list(contents(tmp_path / "out")) == ["sounds-2-of-5.json"]
     assert record(tmp_path / "out/sounds-2-of-5.json")["sounds"] == []
@@ -134,9 +134,9 @@ def test_the_labels_of_shards_are_found(tmp_path, trained, whole):
 def test_a_shard_replaces_its_own_files_only(trained, tmp_path):
     out = tmp_path / "out"
     for number in (1, 2):
-        write_sounds(trained, out, 32, 5, "run", part=Part(number, 2))
+        write_sounds(trained, Request(out, "run"), 32, 5, part=Part(number, 2))
     kept = {name: data for name, data in contents(out).items() if "1-of-2" in name}
-    write_sounds(trained, out, 32, 6, "run", part=Part(2, 2))
+    write_sounds(trained, Request(out, "run"), 32, 6, part=Part(2, 2))
     assert sorted(wavs(out)) == [f"seed{5 + i // 16}-{i:04d}.wav" for i in range(32)]
     assert {name: contents(out)[name] for name in kept} == kept
 
@@ -144,28 +144,29 @@ def test_a_shard_replaces_its_own_files_only(trained, tmp_path):
 def test_a_whole_call_replaces_shards(trained, tmp_path):
     out = tmp_path / "out"
     for number in (1, 2):
-        write_sounds(trained, out, 32, 5, "run", part=Part(number, 2))
+        write_sounds(trained, Request(out, "run"), 32, 5, part=Part(number, 2))
     (out / "letter.txt").write_text("dear diary")
-    write_sounds(trained, out, 1, 6, "run")
-    assert sorted(contents(out)) == ["index.html", "letter.txt", "seed6-0000.wav", "sounds.json", "sounds.png"]
+    write_sounds(trained, Request(out, "run"), 1, 6)
+    assert sorted(contents(out)) == [
+        "LICENSES.txt", "index.html", "letter.txt", "seed6-0000.wav", "sounds.json", "sounds.png"]
 
 
 def test_a_record_of_many_lines_to_a_sound_is_understood(trained, tmp_path):
     """As they were written before sounds stood one to a line."""
     out = tmp_path / "out"
-    write_sounds(trained, out, 2, 5, "run")
+    write_sounds(trained, Request(out, "run"), 2, 5)
     (out / "sounds.json").write_text(json.dumps(record(out / "sounds.json"), indent=1) + "\n")
-    write_sounds(trained, out, 1, 6, "run")
+    write_sounds(trained, Request(out, "run"), 1, 6)
     assert list(wavs(out)) == ["seed6-0000.wav"]
 
 
 def test_a_shard_that_fails_leaves_the_others(trained, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    write_sounds(trained, out, 32, 5, "run", part=Part(1, 2))
+    write_sounds(trained, Request(out, "run"), 32, 5, part=Part(1, 2))
     check = unchanged(tmp_path)
-    monkeypatch.setattr(generation, "save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(sound_folder, "save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        write_sounds(trained, out, 32, 5, "run", part=Part(2, 2))
+        write_sounds(trained, Request(out, "run"), 32, 5, part=Part(2, 2))
     check()
 
 
@@ -173,15 +174,15 @@ def test_a_shard_that_fails_leaves_the_others(trained, tmp_path, monkeypatch):
 
 def test_memory_does_not_grow_with_the_count(tmp_path, monkeypatch):
     """Ten times the sounds, one peak: what NumPy and Python hold, to half of what one batch takes."""
-    monkeypatch.setattr(generation, "SHOWN", 16)
-    monkeypatch.setattr(generation, "MAX_SOUNDS", 16)
+    monkeypatch.setattr(sound_folder, "SHOWN", 16)
+    monkeypatch.setattr(sound_folder, "MAX_SOUNDS", 16)
     made = np.random.default_rng(0).normal(0, 0.1, (16, SEED.data.clip_samples)).astype(np.float32)
     sampler = Sampler(SimpleNamespace(mel=lambda noise: tf.ones((tf.shape(noise)[0], 16, 64))), SEED)
     sampler.render = lambda mel: tf.constant(made)[:tf.shape(mel)[0]]  # the sounds are not the point here
     trained, peaks = SoundModel(sampler, SEED, 1, "0" * 12), []
     for count in (64, 64, 640):
         tracemalloc.start()
-        write_sounds(trained, tmp_path / "out", count, 0, "run")
+        write_sounds(trained, Request(tmp_path / "out", "run"), count, 0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert len(wavs(tmp_path / "out")) == 640
@@ -189,9 +190,9 @@ def test_memory_does_not_grow_with_the_count(tmp_path, monkeypatch):
 
 
 def test_picture_and_page_show_the_first_and_say_so(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(generation, "SHOWN", 2)
-    monkeypatch.setattr(generation, "MAX_SOUNDS", 3)
-    made = write_sounds(trained, tmp_path / "out", 20, 5, "run")
+    monkeypatch.setattr(sound_folder, "SHOWN", 2)
+    monkeypatch.setattr(sound_folder, "MAX_SOUNDS", 3)
+    made = write_sounds(trained, Request(tmp_path / "out", "run"), 20, 5)
     page = (tmp_path / "out/index.html").read_text()
     assert page.count('"picture": ') == 3
     assert "The first 3 of 20 sounds" in page
@@ -207,8 +208,8 @@ def test_command_fills_a_folder_shard_by_shard(run, tmp_path):
     assert invoke(*make, tmp_path / "whole").code == 0
     ended = invoke(*make, out, "--shard", "2/2")
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout == (f"4 sounds (shard 2/2 of 20) in {out}, their spectrograms in {out}/sounds-2-of-2.png; to "
-                            f"hear them: {out}/index-2-of-2.html\n")
+    assert ended.stdout.startswith(f"4 sounds (shard 2/2 of 20) in {out}, their spectrograms in "
+                                   f"{out}/sounds-2-of-2.png; to hear them: {out}/index-2-of-2.html\n")
     assert invoke(*make, out, "--shard", "1/2").code == 0  # beside the other's files
     assert wavs(out) == wavs(tmp_path / "whole")
     check = unchanged(tmp_path)

@@ -17,7 +17,7 @@ from melgan_tf.config import presets
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.mel_dataset import class_probabilities, labeled_batches
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference.generate import Request, write_sounds
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models import sound_task
@@ -115,10 +115,11 @@ def test_batches_are_a_function_of_seed_and_step_and_balanced():
 
 
 def test_generated_files_say_their_class(sampler, tmp_path):
-    record = write_sounds(SoundModel(sampler, TINY, 3, "0" * 12), tmp_path / "out", 3, 1, "run", label="kick=1,snare=1")
+    model = SoundModel(sampler, TINY, 3, "0" * 12)
+    record = write_sounds(model, Request(tmp_path / "out", "run"), 3, 1, "kick=1,snare=1")
     assert [sound["label"] for sound in record["sounds"]] == ["kick=0.5,snare=0.5"] * 3
     assert all((tmp_path / "out" / sound["file"]).exists() for sound in record["sounds"])
-    assert record["sounds"][0]["file"] == "kick=0.5-snare=0.5-seed1-0000.wav"
+    assert record["sounds"][0]["file"] == "kick50-snare50-seed1-0000.wav"
 
 
 @pytest.fixture(scope="module", autouse=True)

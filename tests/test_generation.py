@@ -18,10 +18,12 @@ from PIL import Image
 from told import Told
 
 from melgan_tf.audio.decode import read_comment
+from melgan_tf.audio.delivery import Delivery
 from melgan_tf.config import presets
-from melgan_tf.errors import MelGANError
+from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference import generate as generation
-from melgan_tf.inference.generate import write_sounds
+from melgan_tf.inference import sound_folder
+from melgan_tf.inference.generate import Request, write_sounds
 from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
@@ -45,7 +47,7 @@ def run(tmp_path_factory):
 def folder(trained, tmp_path_factory) -> Path:
     """Twenty sounds of seed 5."""
     out = tmp_path_factory.mktemp("generated") / "sounds"
-    write_sounds(trained, out, 20, 5, "runs/drums")
+    write_sounds(trained, Request(out, "runs/drums"), 20, 5)
     return out
 
 
@@ -57,7 +59,7 @@ def record(folder: Path) -> dict:
 
 def test_the_folder_holds_the_sounds_the_record_and_the_picture(folder):
     names = [f"seed5-{index:04d}.wav" for index in range(20)]
-    assert sorted(contents(folder)) == ["index.html", *names, "sounds.json", "sounds.png"]
+    assert sorted(contents(folder)) == ["LICENSES.txt", "index.html", *names, "sounds.json", "sounds.png"]
     assert folder.stat().st_mode & 0o777 == 0o755
     assert [path for path in folder.parent.iterdir() if path != folder] == []
 
@@ -85,7 +87,7 @@ def test_the_wavs_are_what_the_sampler_makes_at_one_level(folder, trained):
 
 
 def test_levels_can_be_left_as_the_model_makes_them(trained, tmp_path):
-    values = write_sounds(trained, tmp_path / "raw", 3, 5, "runs/drums", normalize=False)
+    values = write_sounds(trained, Request(tmp_path / "raw", "runs/drums", Delivery(normalize="none")), 3, 5)
     assert values["normalized"] is False
     for index, samples in enumerate(trained.sampler.generate(5, 3)["audio"]):
         np.testing.assert_allclose(samples_of(tmp_path / f"raw/seed5-{index:04d}.wav"), samples, atol=0.51 / 32_768)
@@ -94,18 +96,20 @@ def test_levels_can_be_left_as_the_model_makes_them(trained, tmp_path):
 def test_a_wav_says_what_regenerates_it(folder):
     assert json.loads(read_comment(folder / "seed5-0013.wav")) == {
         "made_by": "melgan-tf", "weights": "0123456789ab", "step": 42, "seed": 5, "index": 13, "source": "drums",
-        "normalized": True, "vocoder": "griffin-lim"}
+        "normalized": True, "delivery": {}, "vocoder": "griffin-lim"}
 
 
 def test_a_wav_alone_suffices_to_make_it_again(folder, trained, tmp_path):
     origin = json.loads(read_comment(folder / "seed5-0013.wav"))
-    write_sounds(trained, tmp_path / "again", origin["index"] + 1, origin["seed"], "elsewhere/drums")
+    write_sounds(trained, Request(tmp_path / "again", "elsewhere/drums"), origin["index"] + 1, origin["seed"])
     assert (tmp_path / "again/seed5-0013.wav").read_bytes() == (folder / "seed5-0013.wav").read_bytes()
 
 
 def test_the_record_tells_of_the_model_and_of_every_sound(folder, trained):
     values = record(folder)
     sounds = values.pop("sounds")
+    unknown = dict.fromkeys(("learned_from", "license", "near_copies"), "unknown")
+    assert values.pop("licenses") == [{"model": "drums", **unknown}]
     assert values.pop("versions").keys() >= {"tensorflow", "keras", "numpy", "python"}
     assert values == {"source": "runs/drums", "preset": "seed", "step": 42, "weights": "0123456789ab",
                       "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "normalized": True,
@@ -136,14 +140,14 @@ def test_the_picture_has_room_for_every_sound(folder):
 
 def test_silent_sounds_are_written_and_marked(tmp_path):
     silent = SoundModel(Sampler(SimpleNamespace(mel=lambda noise: tf.zeros((16, 16, 64))), SEED), SEED, 1, "0" * 12)
-    made = write_sounds(silent, tmp_path / "out", 2, 0, "run")
+    made = write_sounds(silent, Request(tmp_path / "out", "run"), 2, 0)
     assert [(sound["silent"], sound["peak"]) for sound in made["sounds"]] == [(True, 0.0)] * 2
     assert len(list((tmp_path / "out").glob("*.wav"))) == 2
 
 
 def test_progress_counts_sounds(trained, tmp_path):
     told = Told()
-    write_sounds(trained, tmp_path / "out", 3, 0, "run", told)
+    write_sounds(trained, Request(tmp_path / "out", "run"), 3, 0, progress=told)
     assert told.tasks == [("generating", 3, "sounds")]
 
 
@@ -151,21 +155,21 @@ def test_progress_counts_sounds(trained, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_sound_i_does_not_depend_on_the_count(folder, trained, tmp_path, count):
-    write_sounds(trained, tmp_path / "few", count, 5, "runs/drums")
+    write_sounds(trained, Request(tmp_path / "few", "runs/drums"), count, 5)
     few = contents(tmp_path / "few")
-    assert len(few) == count + 3
+    assert len(few) == count + 4
     for name, data in few.items():
         if name.endswith(".wav"):
             assert data == (folder / name).read_bytes()
 
 
 def test_the_same_seed_gives_the_same_bytes(folder, trained, tmp_path):
-    write_sounds(trained, tmp_path / "again", 20, 5, "runs/drums")
+    write_sounds(trained, Request(tmp_path / "again", "runs/drums"), 20, 5)
     assert contents(tmp_path / "again") == contents(folder)
 
 
 def test_another_seed_gives_other_sounds(folder, trained, tmp_path):
-    write_sounds(trained, tmp_path / "other", 20, 6, "runs/drums")
+    write_sounds(trained, Request(tmp_path / "other", "runs/drums"), 20, 6)
     ours = {path.read_bytes()[-16_000:] for path in folder.glob("*.wav")}
     others = {path.read_bytes()[-16_000:] for path in (tmp_path / "other").glob("*.wav")}
     assert len(ours) == len(others) == 20
@@ -176,14 +180,14 @@ def test_another_seed_gives_other_sounds(folder, trained, tmp_path):
 
 def test_an_earlier_calls_files_go_and_foreign_ones_stay(trained, tmp_path):
     out = tmp_path / "out"
-    write_sounds(trained, out, 3, 1, "run")
+    write_sounds(trained, Request(out, "run"), 3, 1)
     (out / "seed1-0007.wav").write_bytes(b"not of that call")
     (out / "letter.txt").write_text("dear diary")
     (out / "folder").mkdir()
-    write_sounds(trained, out, 2, 2, "run")
+    write_sounds(trained, Request(out, "run"), 2, 2)
     assert sorted(path.name for path in out.iterdir()) == [
-        "folder", "index.html", "letter.txt", "seed1-0007.wav", "seed2-0000.wav", "seed2-0001.wav", "sounds.json",
-        "sounds.png"]
+        "LICENSES.txt", "folder", "index.html", "letter.txt", "seed1-0007.wav", "seed2-0000.wav", "seed2-0001.wav",
+        "sounds.json", "sounds.png"]
     assert (out / "letter.txt").read_text() == "dear diary"
     assert len(record(out)["sounds"]) == 2
 
@@ -197,11 +201,10 @@ def test_a_foreign_record_deletes_nothing(trained, tmp_path, text):
     (tmp_path / "outside.wav").write_bytes(b"precious")
     (out / "letter.txt").write_text("dear diary")
     (out / "sounds.json").write_text(text)
-    write_sounds(trained, out, 1, 0, "run")
-    assert (tmp_path / "outside.wav").read_bytes() == b"precious"
-    assert (out / "letter.txt").exists()
-    assert (out / "folder").is_dir()
-    assert record(out)["sounds"][0]["file"] == "seed0-0000.wav"
+    check = unchanged(tmp_path)
+    with pytest.raises(UsageError, match=f"^{out}/sounds.json exists and belongs to no record"):
+        write_sounds(trained, Request(out, "run"), 1, 0)
+    check()
 
 
 def test_an_existing_folder_may_be_a_disk_of_its_own(trained, tmp_path, monkeypatch):
@@ -215,43 +218,44 @@ def test_an_existing_folder_may_be_a_disk_of_its_own(trained, tmp_path, monkeypa
         move(source, target)
 
     monkeypatch.setattr(os, "replace", within)
-    write_sounds(trained, out, 2, 0, "run")
-    assert sorted(contents(out)) == ["index.html", "seed0-0000.wav", "seed0-0001.wav", "sounds.json", "sounds.png"]
-    assert len(list(out.iterdir())) == 5
+    write_sounds(trained, Request(out, "run"), 2, 0)
+    assert sorted(contents(out)) == [
+        "LICENSES.txt", "index.html", "seed0-0000.wav", "seed0-0001.wav", "sounds.json", "sounds.png"]
+    assert len(list(out.iterdir())) == 6
 
 
 def test_parents_are_made(trained, tmp_path):
-    write_sounds(trained, tmp_path / "a/b/c", 1, 0, "run")
+    write_sounds(trained, Request(tmp_path / "a/b/c", "run"), 1, 0)
     assert (tmp_path / "a/b/c/seed0-0000.wav").exists()
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("step", ["save_wav", "save_png", "write_text"])
+@pytest.mark.parametrize("step", ["deliver", "save_png", "write_text"])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_failure_half_way_leaves_everything_as_it_was(trained, tmp_path, monkeypatch, step, there):
-    out, work = tmp_path / "out", getattr(generation, step)
+    out, work = tmp_path / "out", getattr(sound_folder, step)
     if there:
-        write_sounds(trained, out, 2, 0, "run")
+        write_sounds(trained, Request(out, "run"), 2, 0)
     check, calls = unchanged(tmp_path), []
 
     def full(*arguments, **named):
         calls.append(step)
-        if step != "save_wav" or len(calls) == 2:  # the second sound
+        if step != "deliver" or len(calls) == 2:  # the second sound
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return work(*arguments, **named)
 
-    monkeypatch.setattr(generation, step, full)
+    monkeypatch.setattr(sound_folder, step, full)
     with pytest.raises(MelGANError, match=f"^cannot write {out}: No space left on device$"):
-        write_sounds(trained, out, 3, 1, "run")
+        write_sounds(trained, Request(out, "run"), 3, 1)
     check()
 
 
 def test_an_interrupt_half_way_leaves_everything_as_it_was(trained, tmp_path, monkeypatch):
     check = unchanged(tmp_path)
-    monkeypatch.setattr(generation, "save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(sound_folder, "save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        write_sounds(trained, tmp_path / "out", 3, 1, "run")
+        write_sounds(trained, Request(tmp_path / "out", "run"), 3, 1)
     check()
 
 
@@ -259,7 +263,7 @@ def test_a_message_names_the_folder_asked_for(trained, tmp_path):
     """Not the hidden one in which files are made."""
     nan = SoundModel(Sampler(SimpleNamespace(mel=lambda noise: tf.fill((16, 16, 64), np.nan)), SEED), SEED, 1, "0" * 12)
     with pytest.raises(MelGANError, match=f"^cannot write {tmp_path}/out/seed0-0000.wav: give finite samples"):
-        write_sounds(nan, tmp_path / "out", 1, 0, "run")
+        write_sounds(nan, Request(tmp_path / "out", "run"), 1, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -270,8 +274,10 @@ def test_command_writes_and_says_where(run, tmp_path):
     ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 2, "--seed", 9)
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout == (f"2 sounds in {out}, their spectrograms in {out}/sounds.png; to hear them: "
-                            f"{out}/index.html\n")
-    assert sorted(contents(out)) == ["index.html", "seed9-0000.wav", "seed9-0001.wav", "sounds.json", "sounds.png"]
+                            f"{out}/index.html\n2 of 2 sounds are cut off before they have faded: --trim or --tail 0.2 "
+                            "fades them out\n")
+    assert sorted(contents(out)) == [
+        "LICENSES.txt", "index.html", "seed9-0000.wav", "seed9-0001.wav", "sounds.json", "sounds.png"]
     assert record(out)["source"] == str(run.path)
     assert record(out)["step"] == 6
 
@@ -312,7 +318,8 @@ def test_command_with_force_keeps_foreign_files(run, tmp_path):
     assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 3).code == 0
     (out / "letter.txt").write_text("dear diary")
     assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 1, "--seed", 4, "--force").code == 0
-    assert sorted(contents(out)) == ["index.html", "letter.txt", "seed4-0000.wav", "sounds.json", "sounds.png"]
+    assert sorted(contents(out)) == [
+        "LICENSES.txt", "index.html", "letter.txt", "seed4-0000.wav", "sounds.json", "sounds.png"]
 
 
 def test_command_quiet_says_nothing(run, tmp_path):
@@ -347,5 +354,5 @@ def test_a_folder_that_is_removed_under_way_is_an_error(trained, tmp_path, exist
 
     (tmp_path / "made/it" if existed else tmp_path).mkdir(parents=True, exist_ok=True)
     with pytest.raises(MelGANError, match="cannot write .*it"):
-        write_sounds(trained, tmp_path / "made/it", 3, 5, "runs/drums", Removes())
+        write_sounds(trained, Request(tmp_path / "made/it", "runs/drums"), 3, 5, progress=Removes())
     assert not (tmp_path / "made").exists()

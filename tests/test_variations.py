@@ -178,7 +178,7 @@ def test_files_that_cannot_be_made_again(made, tmp_path):
     out = ("--out", tmp_path / "out")
     invoke("regenerate", plain, *out).one_line("00.wav does not say", code=1)
     invoke("regenerate", one, other, *out).one_line("two files are called", code=2)
-    invoke("regenerate", one, wavs(made / "level")[1], *out).one_line("differ in length, loop or level", code=2)
+    invoke("regenerate", one, wavs(made / "level")[1], *out).one_line("differ in length, loop, level or format", code=2)
     invoke("vary", plain, *out).one_line("does not name its model", "--model", code=2)
     invoke("interpolate", one, *out).one_line("--label", code=2)
     invoke("vary", one, *out, "--label", "dog").one_line("unknown class 'dog'", code=2)

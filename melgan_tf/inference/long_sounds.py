@@ -30,9 +30,8 @@ from melgan_tf.inference.recipe import Latent
 from melgan_tf.inference.renderer import Renderer
 
 _PIECE_STEPS = 32
-_COLUMNS = 512  # of a picture
-#: Samples that are read at a time.
-BLOCK_SAMPLES = 2**18
+#: Most columns of a sound's picture.
+PICTURE_COLUMNS = 512
 
 
 class StreamSampler(Protocol):
@@ -113,11 +112,10 @@ class LongSound:
     peak: float
     picture: np.ndarray
 
-    def pieces(self, gain: float) -> Iterator[np.ndarray]:
-        """Its samples times a factor, piece by piece."""
-        with open(self.file, "rb") as file:
-            while content := file.read(4 * BLOCK_SAMPLES):
-                yield np.frombuffer(content, "<f4") * np.float32(gain)
+    @property
+    def waveform(self) -> np.ndarray:
+        """Its samples ``(samples,)``, on disk."""
+        return np.memmap(self.file, "<f4", "r")
 
 
 class StreamRenderer:
@@ -236,7 +234,7 @@ class _Picture:
     """Averages a streamed mel to the width of a picture: columns are means of equally many frames."""
 
     def __init__(self, frames: int, bins: int) -> None:
-        self._each = -(-frames // _COLUMNS)
+        self._each = -(-frames // PICTURE_COLUMNS)
         self._sums = np.zeros((-(-frames // self._each), bins))
         self._frames, self._done = frames, 0
 

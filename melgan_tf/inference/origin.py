@@ -1,12 +1,13 @@
-"""What a generated WAV says of itself: the model, the recipe, and how it was written. No TensorFlow."""
+"""What a generated sound file says of itself: the model, the recipe, and how it was written. No TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import Any
 
+from melgan_tf.audio.delivery import Delivery
 from melgan_tf.audio.isolated import read_comment
 from melgan_tf.config.strict_json import parse_object
 from melgan_tf.data.labels import Classes
@@ -17,7 +18,7 @@ from melgan_tf.weights.sources import sound_model_config
 
 @dataclass(frozen=True)
 class Origin:
-    """The record in a generated WAV.
+    """The record in a generated sound file.
 
     Attributes:
         latent: the point in the model's latent space.
@@ -26,7 +27,7 @@ class Origin:
         source: name of the model: of a bundled one the whole name, else that of its run directory; "" in files of
             earlier versions.
         weights, step: what names the model.
-        normalized: whether it was brought to a peak of -1 dB.
+        delivery: how its samples became a file.
         vocoder: digits that name the vocoder's weights, or ``griffin-lim``; "" in files of earlier versions.
         seconds, loop: length of a sound of any length.
         asked: what it was asked to be: see `melgan_tf.inference.sampler.Sampler.wishes`.
@@ -38,7 +39,7 @@ class Origin:
     source: str
     weights: str
     step: int
-    normalized: bool
+    delivery: Delivery
     vocoder: str
     seconds: float | None
     loop: bool
@@ -63,6 +64,38 @@ class Origin:
         return [f"{name} are {ours}, not {theirs}" for name, theirs, ours in pairs if theirs and theirs != ours]
 
 
+@dataclass(frozen=True)
+class Output:
+    """Where sounds made from sounds go, and how they become files.
+
+    Attributes:
+        folder: the folder.
+        delivery: what replaces values of the original's `melgan_tf.audio.delivery.Delivery`.
+        name: names of the files; see `melgan_tf.inference.output_folder.NamePattern`.
+        add: keep the sounds of earlier calls in the folder.
+    """
+
+    folder: Path
+    delivery: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    add: bool = False
+
+    def delivery_of(self, origin: Origin | None) -> Delivery:
+        """How the sounds become files.
+
+        Args:
+            origin: the record of the original, if it was generated.
+
+        Raises:
+            UsageError: the values do not suit those of the original.
+        """
+        return (origin.delivery if origin else Delivery()).changed(self.delivery)
+
+    def options(self, origin: Origin | None) -> dict[str, Any]:
+        """The arguments of `melgan_tf.inference.sound_model.SoundModel.write_recipes`."""
+        return {"delivery": self.delivery_of(origin), "name": self.name, "add": self.add}
+
+
 #: A sound file, and its record if it was generated.
 File = tuple[Path, "Origin | None"]
 
@@ -80,7 +113,7 @@ def read_origins(paths: Sequence[str | Path], required: bool = False) -> list[Fi
     files = [(Path(path), read_origin(path)) for path in paths]
     for path, origin in files:
         if required and origin is None:
-            raise MelGANError(f"{path} does not say that melgan-tf made it: give a WAV as it was written")
+            raise MelGANError(f"{path} does not say that melgan-tf made it: give a file as it was written")
     return files
 
 
@@ -107,13 +140,22 @@ def model_of(files: Sequence[File], model: str | Path | None = None) -> str | Pa
     return source
 
 
+def origin_values(head: dict[str, Any], sound: dict[str, Any]) -> dict[str, Any]:
+    """What a WAV says of itself, of the record that it is in and of its entry there; `origin.read_origin` reads it."""
+    return {"made_by": "melgan-tf", **{key: head[key] for key in ("weights", "step")},
+            **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture") if key in sound},
+            **{key: head[key] for key in ("seconds", "loop", "asked") if key in head},
+            "source": PurePath(head["source"]).name, "normalized": head["normalized"],
+            "delivery": head.get("delivery", {}), "vocoder": vocoder_name(head["vocoder"])}
+
+
 def vocoder_name(metadata: Mapping[str, Any]) -> str:
     """What a record calls a vocoder: the digits that name its weights, or its name if it has none."""
     return str(metadata.get("weights") or metadata["name"])
 
 
 def read_origin(path: str | Path) -> Origin | None:
-    """The record of a generated WAV; None if the file is not one.
+    """The record of a generated sound file; None if the file is not one.
 
     Raises:
         MelGANError: the file cannot be read as a sound, or its record is damaged.
@@ -126,15 +168,21 @@ def read_origin(path: str | Path) -> Origin | None:
         return Origin(read_latent(values.get("recipe", values)), str(values.get("label", "")),
                       {str(name): float(weight) for name, weight in values.get("mixture", {}).items()},
                       str(values.get("source", "")), str(values["weights"]), int(values["step"]),
-                      bool(values.get("normalized", True)), str(values.get("vocoder", "")),
+                      _delivery(values), str(values.get("vocoder", "")),
                       None if seconds is None else float(seconds), bool(values.get("loop", False)),
                       dict(values.get("asked", {})))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (UsageError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MelGANError(f"{path} says that melgan-tf made it, but not how ({error!r:.100})") from None
 
 
+def _delivery(values: dict[str, Any]) -> Delivery:
+    if "delivery" in values:
+        return Delivery.from_json(values["delivery"])
+    return Delivery(normalize="peak" if values.get("normalized", True) else "none", tags=False)  # earlier versions
+
+
 def read_record(path: str | Path) -> dict[str, Any] | None:
-    """The values in the comment of a generated WAV; None if the file has none, or is not a WAV.
+    """The values in the comment of a generated sound file; None if it has none.
 
     Raises:
         DecodeError: the file cannot be read as a sound.

@@ -10,16 +10,18 @@ import contextlib
 import json
 import os
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
 from melgan_tf.storage.temporaries import is_temporary
 
-_FILE = re.compile(r'\s*\{?\s*"file": ("(?:[^"\\]|\\.)*\.wav")')
+_FILE = re.compile(r'\s*\{?\s*"file": ("(?:[^"\\]|\\.)*\.(?:wav|flac|aiff|ogg)")')
 _RECORDS = re.compile(r"sounds(-\d+-of-\d+)?\.json")
 
 
@@ -61,6 +63,7 @@ class FileNames:
     record: str
     picture: str
     page: str
+    licenses: str = "LICENSES.txt"
 
     @classmethod
     def of(cls, part: Part | None = None) -> FileNames:
@@ -81,13 +84,63 @@ def file_name(seed: int, index: int, count: int, label: str | None = None) -> st
 
 
 def name_part(text: str) -> str:
-    """Text as part of a file name: what not every file system or shell takes becomes a hyphen.
+    """Text as part of a file name: what not every file system or shell takes becomes a hyphen, weights percent.
 
     Examples:
         >>> name_part("kick=0.7,snare=0.3")
-        'kick=0.7-snare=0.3'
+        'kick70-snare30'
     """
+    text = re.sub(r"=(\d*\.?\d+(?:e-?\d+)?)(?=,|$)", lambda found: f"{100 * float(found[1]):.0f}", text)
     return re.sub(r"[^\w.=-]+", "-", text)[:80]
+
+
+class NamePattern:
+    """The names of sounds: ``{label}_{index:03}_{note}``.
+
+    Args:
+        text: with the fields ``label``, ``index``, ``seed``, ``model`` and ``note``, which may be empty. Numbers may
+            have a width, as in ``{index:04}``.
+        count: number of sounds; of several, the names need their index.
+
+    Raises:
+        UsageError: there is no such field, or the names would be equal, or those of other folders.
+
+    Examples:
+        >>> name = NamePattern("{label}_{index:03}_{note}", 2)
+        >>> name(label="kick", index=7, seed=0, model="drums", note="A1"), name(label="hat", index=7)
+        ('kick_007_A1', 'hat_007')
+    """
+
+    FIELDS = ("label", "index", "seed", "model", "note")
+
+    def __init__(self, text: str, count: int = 1) -> None:
+        self.text = re.sub(r"\.(wav|flac|aiff|ogg)$", "", text)
+        fields = ", ".join(f"{{{name}}}" for name in self.FIELDS)
+        try:
+            parts = list(string.Formatter().parse(self.text))
+        except ValueError as error:
+            raise UsageError(f"the name {text!r} cannot be read ({error}): fields are {fields}") from None
+        used = [(name, form, conversion) for _, name, form, conversion in parts if name is not None]
+        for name, form, conversion in used:
+            number = name in ("index", "seed")
+            if name not in self.FIELDS or conversion or not re.fullmatch(r"0?\d?d?" if number else "", form):
+                shown = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+                raise UsageError(f"the name {text!r} has the field {{{shown}}}: fields are {fields}; index and "
+                                 "seed may have a width, as in {index:03}")
+        literal = "".join(part for part, *_ in parts)
+        if found := re.search(r'[/\\<>:"|?*\x00-\x1f\x7f]', literal):
+            raise UsageError(f"the name {text!r} contains {found[0]!r}, which file names cannot: remove it")
+        if not self.text or self.text[0] in ".- ":
+            raise UsageError(f"the name {text!r}: begin it with a letter, a digit or a field")
+        if count > 1 and "index" not in [name for name, *_ in used]:
+            raise UsageError(f"the name {text!r} is the same for {count} sounds: add {{index:03}}")
+
+    def __call__(self, *, label: str = "", index: int = 0, seed: int = 0, model: str = "", note: str = "") -> str:
+        """The name of a sound, without an extension. Separators around an empty field become one."""
+        parts = {"label": name_part(label), "index": index, "seed": seed, "model": name_part(model), "note": note}
+        made = re.sub(r"([_. -])[_. -]+", r"\1", self.text.format(**parts)) if not all(parts.values()) else \
+            self.text.format(**parts)
+        return made.strip("_. -").encode()[:200].decode(errors="ignore") or "sound"
 
 
 class RecordWriter:
@@ -102,9 +155,11 @@ class RecordWriter:
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115  closed by __exit__
         self._file.write(json.dumps(head, indent=1)[:-2] + ',\n "sounds": [')
         self._between = "\n  "
+        self.count = 0
 
     def add(self, sound: dict[str, Any]) -> None:
         """Writes the next sound."""
+        self.count += 1
         self._file.write(self._between + json.dumps(sound))
         self._between = ",\n  "
 
@@ -113,7 +168,7 @@ class RecordWriter:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._file:
-            if kind is None:
+            if kind is None or self.count:  # also of what was finished before an interruption
                 self._file.write("\n ]\n}\n")
 
 
@@ -127,19 +182,46 @@ def recorded_labels(folder: Path) -> dict[str, str]:
     return {sound["file"]: str(sound["label"]) for record in records for sound in record["sounds"]}
 
 
+def recorded_sounds(folder: Path, names: FileNames, head: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The entries of the sounds of earlier calls, for a record with another head: what differs goes into the entries.
+
+    Raises:
+        MelGANError: the record cannot be read.
+    """
+    path = folder / names.record
+    if not path.exists():
+        return
+    try:
+        before = read_json(path, MAX_LIST_BYTES)
+        sounds = before.pop("sounds")
+        more = {key: value for key, value in before.items() if head.get(key) != value}
+        for sound in sounds:
+            if not (folder / sound["file"]).exists():
+                continue
+            yield {**sound, **{key: value for key, value in more.items() if key not in sound}}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MelGANError(f"{path} cannot be read ({error!r:.100}): give another --out") from None
+
+
 def has_only_other_parts(folder: Path, part: Part) -> bool:
     """Whether a folder contains other parts of the same job and nothing else, so that a part may be added."""
-    ours, others = FileNames.of(part), re.compile(rf"(sounds|index)-\d+-of-{part.of}\.(json|png|html)|.*\.wav")
+    ours, others = FileNames.of(part), re.compile(rf"(sounds|index)-\d+-of-{part.of}\.(json|png|html)|LICENSES\.txt|"
+                                                   r".*\.(wav|flac|aiff|ogg)")
     found = os.listdir(folder)
     names = [name for name in found if not is_temporary(name)]
     started = len(names) < len(found) or any(_RECORDS.fullmatch(name) for name in names)
     return started and ours.record not in names and all(others.fullmatch(name) for name in names)
 
 
-def move(staging: Path, out: Path, names: FileNames) -> None:
+def move(staging: Path, out: Path, names: FileNames, keep: bool = False) -> None:
     """Moves finished files to the folder. The files of an earlier call are deleted, all others stay.
 
     The record is moved last, so that it names no missing file.
+
+    Args:
+        staging, out: from where, and to where.
+        names: of the files besides the sounds.
+        keep: keep the sounds of earlier calls.
     """
     if not out.exists():
         try:
@@ -148,9 +230,9 @@ def move(staging: Path, out: Path, names: FileNames) -> None:
         except OSError:
             if not out.is_dir():  # otherwise another part created it first
                 raise
-    for old in _earlier(out, names):
+    for old in [] if keep else earlier_files(out, names):
         (out / old).unlink(missing_ok=True)
-    own = (names.page, names.picture, names.record)
+    own = (names.page, names.picture, names.licenses, names.record)
     with os.scandir(staging) as files:
         for file in files:
             if file.name not in own:
@@ -164,7 +246,7 @@ def _records(folder: Path) -> list[Path]:
     return sorted(folder / name for name in os.listdir(folder) if _RECORDS.fullmatch(name))
 
 
-def _earlier(out: Path, names: FileNames) -> Iterator[str]:
+def earlier_files(out: Path, names: FileNames) -> Iterator[str]:
     """The files of an earlier call for the same part; for a whole job also those of all parts."""
     whole = names == FileNames.of()
     for record in _records(out) if whole else [out / names.record]:

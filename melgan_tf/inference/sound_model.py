@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melgan_tf.audio.delivery import CUT_FADE, Delivery
+from melgan_tf.audio.edit import fade_out
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.config import Config
 from melgan_tf.errors import DecodeError, MelGANError, UsageError
 from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize
-from melgan_tf.inference.generate import write_recipes, write_sounds
+from melgan_tf.inference.generate import Request, write_recipes, write_sounds
 from melgan_tf.inference.generated_sounds import GeneratedSounds
-from melgan_tf.inference.long_sounds import StreamRenderer
+from melgan_tf.inference.long_sounds import Length, StreamRenderer
+from melgan_tf.inference.output_folder import file_name
 from melgan_tf.inference.recipe import Recipe, Seeded
 from melgan_tf.inference.sampler import BATCH, Sampler
 from melgan_tf.inference.sound_export import sound_exportable
@@ -99,7 +102,8 @@ class SoundModel:
             seed: random seed, 0 to 2**63 - 1.
             label: class of all sounds, ``kick``, or a mixture, ``kick=0.7,snare=0.3``; by default each sound's class
                 is drawn as often as it occurred in training.
-            seconds: length of each sound, for models that make any length (preset ``music``); by default 10.
+            seconds: length of each sound; by default 10, or of models that make one length the whole. These can only
+                be cut.
             loop: make seamless loops, for the same models; the length is rounded to fit.
             start: index of the first sound.
             progress: reports finished sounds, or parts of long ones.
@@ -118,10 +122,11 @@ class SoundModel:
             (2, 8000)
         """
         _require(count, seed, start)
-        wanted, length = self.label(label), self.sampler.length(seconds, loop)
+        wanted, length = self.label(label), self._length(seconds, loop)
         with (progress or Progress()).task("generating", count, "sounds") as advance:
             if length is None:
                 arrays = self.sampler.generate(seed, count, start, advance, wanted)
+                arrays["audio"] = self._cut(arrays["audio"], seconds)
             else:
                 arrays = StreamRenderer(self.sampler, length).generate(
                     [Seeded(seed, index) for index in range(start, start + count)], advance)
@@ -188,10 +193,11 @@ class SoundModel:
             >>> drums.make([drums.recipe(seed=1, index=0, label="kick").vary(0.3)])["audio"].shape
             (1, 8000)
         """
-        length = self.sampler.length(seconds, loop)
+        length = self._length(seconds, loop)
         if length is None:
             parts = [self.render(recipes[first:first + BATCH]) for first in range(0, len(recipes), BATCH)]
             arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            arrays["audio"] = self._cut(arrays["audio"], seconds)
         else:
             arrays = StreamRenderer(self.sampler, length).generate([recipe.latent for recipe in recipes])
         return GeneratedSounds(arrays, self.config.audio, [str(number) for number in range(len(recipes))])
@@ -216,12 +222,13 @@ class SoundModel:
         return self.sampler.make(**inputs)
 
     def write_recipes(self, folder: str | Path, requests: Sequence[tuple[str, Recipe]], *,
-                      seconds: float | None = None, loop: bool = False, normalize: bool = True,
-                      source: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+                      seconds: float | None = None, loop: bool = False, delivery: Delivery | None = None,
+                      name: str | None = None, add: bool = False, source: str | None = None,
+                      progress: Progress | None = None) -> dict[str, Any]:
         """Writes the sounds of recipes, as `write` does.
 
         Args:
-            folder, seconds, loop, normalize, progress: as for `write`.
+            folder, seconds, loop, delivery, name, add, progress: as for `write`.
             requests: file name and recipe of each sound.
             source: the model's name in the records; by default what it was loaded from.
 
@@ -232,33 +239,83 @@ class SoundModel:
             UsageError: as `make`.
             MelGANError: the folder cannot be written.
         """
-        return write_recipes(self, folder, requests, source or self.source, progress, normalize,
-                             self.sampler.length(seconds, loop))
+        request = self._request(folder, seconds, loop, delivery, name, add, source)
+        return write_recipes(self, request, requests, progress)
 
     def write(self, folder: str | Path, count: int = 16, seed: int = 0, label: str | None = None, *,
-              seconds: float | None = None, loop: bool = False, normalize: bool = True, part: Part | None = None,
+              seconds: float | None = None, loop: bool = False, start: int = 0, indices: Sequence[int] = (),
+              delivery: Delivery | None = None, name: str | None = None, add: bool = False, part: Part | None = None,
               progress: Progress | None = None) -> dict[str, Any]:
-        """Writes sounds as WAV files, with ``sounds.json``, ``sounds.png`` and ``index.html``, a page to hear them.
+        """Writes sounds as files, with ``sounds.json``, ``sounds.png``, ``LICENSES.txt`` and ``index.html``, a page to
+        hear them.
 
-        Memory does not grow with the number or the length of the sounds. Either all files are written or none.
+        Memory does not grow with the number or the length of the sounds. Either all files are written or none; but an
+        interruption keeps the sounds that are finished.
 
         Args:
             folder: output folder; files of an earlier call in it are replaced, other files stay.
-            count, seed, label, seconds, loop, progress: as for `generate`.
-            normalize: bring every sound that is not silent to a peak of -1 dB.
+            count, seed, label, seconds, loop, start, progress: as for `generate`.
+            indices: of the sounds, instead of ``count`` and ``start``.
+            delivery: format, bits, sample rate, channels, level and ending of the files; by default WAV of 16 bits,
+                every sound at a peak of -1 dB: see `melgan_tf.audio.delivery.Delivery`.
+            name: the files' names, as ``{label}_{index:03}_{note}``: see
+                `melgan_tf.inference.output_folder.NamePattern`.
+            add: keep the sounds of earlier calls in the folder.
             part: write only this part of the sounds; see `melgan_tf.inference.generate.write_sounds`.
 
         Returns:
             The content of ``sounds.json`` (only its first thousand sounds), with ``made``, the number of sounds
-            written, and ``silent``, the number of silent ones among them.
+            written, and of these ``silent``, ``turned_down``, too loud for the file, and ``abrupt``, cut off.
 
         Raises:
-            UsageError: as `generate`.
+            UsageError: as `generate`; or a file is in the way.
             MelGANError: the folder cannot be written.
+
+        Examples:
+            >>> import melgan_tf as mt
+            >>> drums = mt.load("pretrained:drums")
+            >>> made = drums.write("toms", 2, label="tom", name="{label}_{index:02}",
+            ...                    delivery=mt.Delivery(format="flac", bit_depth="24", sample_rate=44_100))
+            >>> [sound["file"] for sound in made["sounds"]]
+            ['tom_00.flac', 'tom_01.flac']
         """
-        _require(count, seed)
-        length = self.sampler.length(seconds, loop)
-        return write_sounds(self, folder, count, seed, self.source, progress, normalize, label, part, length)
+        _require(count, seed, start)
+        request = self._request(folder, seconds, loop, delivery, name, add)
+        if not indices:
+            return write_sounds(self, request, count, seed, label, start, part, progress)
+        for index in indices:
+            _require(1, seed, index)
+        recipes = [self.recipe(seed, index, label) for index in indices]
+        classes = self.sampler.classes
+        files = [file_name(seed, index, max(indices) + 1, classes and classes.describe(classes.vector(recipe.label)))
+                 for index, recipe in zip(indices, recipes, strict=True)]
+        return write_recipes(self, request, list(zip(files, recipes, strict=True)), progress)
+
+    def _request(self, folder: str | Path, seconds: float | None, loop: bool, delivery: Delivery | None,
+                 name: str | None, add: bool, source: str | None = None) -> Request:
+        length, delivery = self._length(seconds, loop), delivery or Delivery()
+        if loop and delivery.changes_length:
+            raise UsageError("a loop has no end: remove --trim and --tail, or --loop")
+        if length is None and seconds is not None:
+            delivery = dataclasses.replace(delivery, seconds=seconds)
+        return Request(Path(folder), source or self.source, delivery, length, name, add)
+
+    def _length(self, seconds: float | None, loop: bool) -> Length | None:
+        """The length of sounds that are rendered piece by piece; None if they are of one length, or a part of it."""
+        if loop or seconds is None or self.sampler.length() is not None:
+            return self.sampler.length(seconds, loop)
+        longest = self.sampler.samples / self.config.audio.sample_rate
+        if not 0 < seconds <= longest:
+            raise UsageError(f"a model of preset {self.config.preset!r} makes sounds of at most {longest:.3g} seconds: "
+                             f"give --seconds {longest:.3g} or less")
+        return None
+
+    def _cut(self, audio: np.ndarray, seconds: float | None) -> np.ndarray:
+        """Sounds of one length ``(sounds, samples)``, shortened."""
+        if seconds is None:
+            return audio
+        rate = self.config.audio.sample_rate
+        return fade_out(audio[:, :max(1, round(seconds * rate))], CUT_FADE, rate)
 
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
                    max_batch: int = MAX_BATCH) -> Exportable:

@@ -12,7 +12,7 @@ import numpy as np
 
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.encode import Encoding
-from melgan_tf.inference.origin import File, Origin, vocoder_name
+from melgan_tf.inference.origin import File, Origin, Output, vocoder_name
 from melgan_tf.inference.output_folder import name_part
 from melgan_tf.inference.recipe import Recipe
 from melgan_tf.inference.sound_model import SoundModel
@@ -47,14 +47,14 @@ class _Start:
         return name_part(self.file.stem)
 
 
-def regenerate(model: SoundModel, files: Sequence[File], out: Path, strict: bool, progress: Progress | None = None
+def regenerate(model: SoundModel, files: Sequence[File], out: Output, strict: bool, progress: Progress | None = None
                ) -> dict[str, Any]:
     """Makes sounds again from their records.
 
     Args:
         model: what makes them.
         files: the WAVs, all with records, of one length.
-        out: the folder.
+        out: the folder, and how.
         strict: refuse to make sounds with another model than theirs; else that is a warning.
         progress: reports sounds.
 
@@ -69,10 +69,12 @@ def regenerate(model: SoundModel, files: Sequence[File], out: Path, strict: bool
     first = files[0][1]
     model = model.asked(**first.asked)
     classes = model.sampler.classes
-    record = model.write_recipes(out, [(path.name, origin.recipe(classes)) for path, origin in files],
-                                 seconds=first.seconds, loop=first.loop, normalize=first.normalized,
-                                 source=first.source, progress=progress)
-    return {**record, "same": sum((out / path.name).read_bytes() == path.read_bytes() for path, _ in files)}
+    record = model.write_recipes(out.folder, [(path.name, origin.recipe(classes)) for path, origin in files],
+                                 seconds=first.seconds, loop=first.loop, source=first.source, progress=progress,
+                                 **out.options(first))
+    same = sum((out.folder / name).read_bytes() == path.read_bytes()
+               for name, (path, _) in zip(record["files"], files, strict=True))
+    return {**record, "same": same}
 
 
 def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Progress) -> None:
@@ -82,9 +84,8 @@ def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Pro
                          "own")
     leader, first = files[0]
     for path, origin in files:
-        if (origin.seconds, origin.loop, origin.asked, origin.normalized) != (first.seconds, first.loop, first.asked,
-                                                                             first.normalized):
-            raise UsageError(f"{path} and {leader} differ in length, loop or level: regenerate them separately")
+        if any(getattr(origin, name) != getattr(first, name) for name in ("seconds", "loop", "asked", "delivery")):
+            raise UsageError(f"{path} and {leader} differ in length, loop, level or format: regenerate them separately")
         if different := origin.differences(model.weights, vocoder_name(model.vocoder_metadata)):
             text = f"{path} was made by another model: {'; '.join(different)}"
             if strict:
@@ -92,14 +93,14 @@ def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Pro
             progress.warning(text)
 
 
-def vary(model: SoundModel, file: File, out: Path, intensity: float, directions: range, label: str | None = None,
+def vary(model: SoundModel, file: File, out: Output, intensity: float, directions: range, label: str | None = None,
          progress: Progress | None = None) -> dict[str, Any]:
     """Makes variations of a sound.
 
     Args:
         model: what makes them.
         file: a generated WAV, or a recording.
-        out: the folder.
+        out: the folder, and how.
         intensity: 0 is the sound itself, 1 any sound of its class.
         directions: a variation for each.
         label: class of the variations; by default that of the sound.
@@ -121,14 +122,14 @@ def vary(model: SoundModel, file: File, out: Path, intensity: float, directions:
                           for number in directions], start, out, progress)
 
 
-def interpolate(model: SoundModel, files: Sequence[File], out: Path, steps: int, label: str | None,
+def interpolate(model: SoundModel, files: Sequence[File], out: Output, steps: int, label: str | None,
                 embed: Callable[[np.ndarray, int], np.ndarray], progress: Progress | None = None) -> dict[str, Any]:
     """Makes sounds from one to another, both included, at equal distances in an embedding.
 
     Args:
         model: what makes them.
         files: one or two, generated WAVs or recordings; one changes its class.
-        out: the folder.
+        out: the folder, and how.
         steps: number of sounds, at least 2.
         label: class at the end; needed with one file.
         embed: waveforms ``(sounds, samples)`` and sample rate -> points ``(sounds, d)``.
@@ -199,8 +200,8 @@ def _relabeled(model: SoundModel, start: _Start, label: str | None) -> _Start:
     return dataclasses.replace(start, recipe=Recipe(start.recipe.latent, model.sampler.classes.weights(wanted)))
 
 
-def _write(model: SoundModel, requests: Sequence[tuple[str, Recipe]], start: _Start, out: Path,
+def _write(model: SoundModel, requests: Sequence[tuple[str, Recipe]], start: _Start, out: Output,
            progress: Progress | None) -> dict[str, Any]:
-    record = model.write_recipes(out, requests, normalize=start.origin.normalized if start.origin else True,
-                                 progress=progress, **start.length)
+    origin = start.origin and dataclasses.replace(start.origin, delivery=start.origin.delivery.changed({"tags": True}))
+    record = model.write_recipes(out.folder, requests, progress=progress, **start.length, **out.options(origin))
     return {**record, **({"distance_db": round(start.encoding.distance_db, 2)} if start.encoding else {})}

@@ -1,0 +1,94 @@
+"""The options of every command that writes sounds: how samples become files, and what these are called."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melgan_tf.cli import options
+from melgan_tf.inference.output_folder import FileNames, earlier_files
+from melgan_tf.progress import Progress
+
+_BESIDE = (".json", ".png", ".html")
+
+_DELIVERY = (
+    click.option("--format", type=click.Choice(["wav", "flac", "aiff", "ogg"]), help="Format of the files.  "
+                 "[default: wav]"),
+    click.option("--bit-depth", type=click.Choice(["16", "24", "32f"]),
+                 help="Bits of a sample; 32f is floating point.  [default: 16]"),
+    click.option("--sample-rate", type=click.IntRange(8_000, 192_000), metavar="HZ",
+                 help="Sample rate of the files.  [default: that of the model]"),
+    click.option("--channels", type=click.IntRange(1, 2), help="1, or 2 that are equal.  [default: 1]"),
+    click.option("--normalize", is_flag=False, flag_value="peak", metavar="[peak|lufs|none]",
+                 type=click.Choice(["peak", "lufs", "none"]),
+                 help="Level: every sound at a peak of -1 dB; equally loud (ITU-R BS.1770); or as the model makes it.  "
+                 "[default: peak]"),
+    click.option("--no-normalize", is_flag=True, default=None, help="The same as --normalize none."),
+    click.option("--lufs", type=click.FloatRange(-70, 0), help="Loudness, for --normalize lufs.  [default: -20]"),
+    click.option("--trim/--no-trim", default=None, help="End each sound where it falls below -60 dB; fade out one that "
+                 "does not."),
+    click.option("--tail", type=options.Seconds(0), help="Fade out the last seconds of each sound."),
+    click.option("--date", metavar="YYYY-MM-DD", help="Date for the tags.  [default: none, so that equal commands make "
+                 "equal files]"),
+    click.option("--tags/--no-tags", default=None, help="Write title, class, pitch, license and so on into the files.  "
+                 "[default: tags]"),
+)
+_NAMES = ("format", "bit_depth", "sample_rate", "channels", "normalize", "lufs", "trim", "tail", "date", "tags")
+
+
+def delivery_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options to a command, which receives them as ``delivery``, ``name`` and ``add``.
+
+    ``delivery`` has the values that were given, by the names of `melgan_tf.audio.delivery.Delivery`.
+    """
+    @functools.wraps(command)
+    def packed(**values: Any) -> Any:
+        if values.pop("no_normalize") and values["normalize"] is None:
+            values["normalize"] = "none"
+        given = {name: values.pop(name) for name in _NAMES}
+        delivery = {name: value for name, value in given.items() if value is not None}
+        if "lufs" in delivery:
+            delivery.setdefault("normalize", "lufs")
+        return command(delivery=delivery, **values)
+
+    naming = (
+        click.option("--name", metavar="PATTERN", help="Names of the files, from {label}, {index}, {seed}, {model} and "
+                     "{note}, as in {label}_{index:03}_{note}."),
+        click.option("--add", is_flag=True, help="Add the sounds to those in the folder; its record, picture and page "
+                     "have them all."),
+    )
+    for option in reversed((*_DELIVERY, *naming)):
+        packed = option(packed)
+    return packed
+
+
+def tell_replaced(out: Path, names: FileNames, progress: Progress) -> None:
+    """Says which sounds of an earlier call ``--force`` replaces."""
+    if out.is_dir() and (files := [name for name in earlier_files(out, names) if not name.endswith(_BESIDE)]):
+        progress.line(f"replacing {len(files)} generated sound{'s' * (len(files) > 1)} in {out}; other files stay")
+
+
+def tell_levels(record: dict[str, Any], quiet: bool) -> None:
+    """Warns of sounds that are silent, were too loud, or end abruptly.
+
+    Args:
+        record: what `SoundModel.write` returned.
+        quiet: only warnings.
+    """
+    made = record["made"]
+    if record["silent"]:
+        _warn(f"{record['silent']} of {made} sounds are silent")
+    if record["turned_down"]:
+        _warn(f"{record['turned_down']} of {made} sounds were too loud for the file and are turned down to full scale: "
+              "--bit-depth 32f keeps their level, --normalize peak or lufs brings all to one")
+    if record["abrupt"] and not quiet:
+        click.echo(f"{record['abrupt']} of {made} sounds are cut off before they have faded: --trim or --tail 0.2 "
+                   "fades them out")
+
+
+def _warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)
