@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,100 +10,107 @@ from typing import Any
 
 import click
 
-from melgan_tf import exports
+from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import json_text, table
-from melgan_tf.config import to_dict
-from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.storage.run_directory import RunDirectory
-from melgan_tf.weights import bundled_models, packaged_name, pretrained_models, pretrained_vocoders, read_card
+from melgan_tf.cli.console import echo_line, format_duration, json_text, table
+from melgan_tf.errors import UsageError
+
+#: What most people want to know, in this order; the rest is for --verbose.
+_FIRST = ("trained", "best", "sounds", "seconds", "sample_rate", "sample_rates", "channels", "bits", "peak_db",
+          "loudness_lufs", "source", "label", "seed", "index", "classes", "preset", "hours", "data", "licence",
+          "size_bytes", "notes", "try")
+_NAMES = {"seconds": "length", "sample_rate": "sample rate", "sample_rates": "sample rates", "peak_db": "peak",
+          "loudness_lufs": "loudness", "hours": "training", "source": "model", "licence": "license",
+          "size_bytes": "size"}
 
 
 @click.command("info", short_help="Describe a model, a run, an export, a sound or a folder.")
-@click.argument("path", required=False, type=options.Place())
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(path: Path | None, as_json: bool) -> None:
-    """List the models that are included; or describe PATH: a run directory, a checkpoint, a SavedModel, a TFLite file
-    or a generated WAV.
+@click.argument("paths", nargs=-1, metavar="[PATH] [OTHER]", type=options.Place())
+@click.option("--verbose", "-v", is_flag=True, help="Print everything that is recorded, metrics and configuration too.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+def command(paths: tuple[Path, ...], verbose: bool, as_json: bool) -> None:
+    """Describe PATH, compare two, or list the models that are included.
 
-    PATH may also be the name of a bundled model, such as pretrained:drums or vocoder-22k: this prints its card.
+    PATH is a run, a bundled model (pretrained:drums, or just drums), an export, a checkpoint, a sound file, a folder of
+    sounds, or the sounds.json of generated ones. Of two runs or models PATH and OTHER, what differs is shown. Without
+    any, the bundled models are listed.
 
     \b
     Examples:
       melgan-tf info
-      melgan-tf info runs/mine
-      melgan-tf info kicks/kick-seed0-0000.wav
-      melgan-tf info pretrained:drums
+      melgan-tf info drums-44k
+      melgan-tf info ~/samples/drums
+      melgan-tf info runs/first runs/second
     """
-    if path is None:
-        models = bundled_models()
-        if as_json:
-            click.echo(json_text(models))
-        else:
-            click.echo(table(("model", "length", "rate", "size", "makes"), [
-                (name, model["length"], f"{model['sample_rate'] / 1000:g} kHz", f"{model['size_bytes'] / 1e6:.1f} MB",
-                 model["makes"]) for name, model in models.items()]))
-            click.echo("\nmelgan-tf generate pretrained:drums --out sounds\n"
-                       "melgan-tf vocode SOUND.wav --vocoder vocoder-22k --out copies")
-        return
-    description = _describe(path) if path.exists() else _card(str(path))
+    if len(paths) > 2:
+        raise UsageError(f"{len(paths)} paths: give one to describe, or two to compare")
+    found = api.info(*paths)
     if as_json:
-        click.echo(json_text(description))
-        return
-    kind = description.pop("kind")
-    click.echo(table((kind, str(path)), list(_rows(description))))
+        click.echo(json_text(found))
+    elif not paths:
+        _list(found)
+    elif len(paths) == 2:
+        _compare(found)
+    else:
+        _describe(paths[0], found, verbose)
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    if path.is_dir() and RunDirectory(path).exists():
-        return _run(path)
-    for name in exports.FORMATS:
-        if description := exports.get_format(name).describe(path):
-            return description
-    if path.is_dir():
-        raise UsageError(f"{path} is neither a run directory nor a SavedModel")
-    kinds = {".npz": _checkpoint, ".wav": _wav}
-    if path.suffix not in kinds:
-        raise UsageError(f"{path} is none of: run directory, checkpoint (.npz), SavedModel, .tflite, generated .wav")
-    return kinds[path.suffix](path)
+def _list(models: dict[str, Any]) -> None:
+    click.echo(table(("model", "length", "rate", "size", "makes"), [
+        (name, *(_text(key, model[key]) for key in ("seconds", "sample_rate", "size_bytes")),
+         ", ".join(model.get("classes", ())) or ("music" if model["kind"] == "sound model" else "waveforms of mels"))
+        for name, model in models.items()]))
+    commands = {model["kind"]: model["try"] for model in reversed(models.values())}
+    click.echo("\ntry: " + "\n     ".join(reversed(commands.values())))
 
 
-def _card(name: str) -> dict[str, Any]:
-    if not (found := packaged_name(name)):
-        raise UsageError(f"{name} does not exist: give a run directory, a checkpoint, an export or a generated WAV, or "
-                         f"one of {', '.join([*pretrained_models(), *pretrained_vocoders()])}")
-    return {"kind": "vocoder" if name == found else "sound model", **read_card(found)}
+def _compare(found: dict[str, Any]) -> None:
+    for title, values in (("setting", found["config"]), ("figure", found["figures"])):
+        if values:
+            rows = [(key, *(_plain(value) for value in pair)) for key, pair in values.items()]
+            click.echo(table((title, *found["sources"]), rows) + "\n")
+        else:
+            click.echo(f"no {title} differs\n")
 
 
-def _run(path: Path) -> dict[str, Any]:
-    from melgan_tf.storage.checkpoints import CheckpointStore
-
-    directory = RunDirectory(path)
-    record, config, store = directory.record(), directory.config(), CheckpointStore(directory.checkpoints)
-    training, steps, best = config.training, store.steps(), store.best_meta()
-    wanted = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
-    per_epoch = record["resolved"].get("steps_per_epoch")
-    epochs = f" ({steps[-1] // per_epoch} epochs)" if steps and type(per_epoch) is int and per_epoch > 0 else ""
-    return {"kind": "run", "preset": config.preset, "trained": f"{steps[-1] if steps else 0} steps{epochs} of {wanted}",
-            "checkpoints": steps, "best": f"step {best['step']}" if best else "none", "sounds": record["data"],
-            "audio_fingerprint": config.audio.fingerprint(), "resolved": record["resolved"],
-            "versions": record["versions"], "config": to_dict(config)}
-
-
-def _checkpoint(path: Path) -> dict[str, Any]:
-    from melgan_tf.storage.checkpoints import inspect
-
-    headers, meta = inspect(path)
-    return {"kind": "checkpoint", **meta, "variables": len(headers),
-            "numbers": sum(header.size for header in headers.values())}
+def _describe(path: Path, found: dict[str, Any], verbose: bool) -> None:
+    kind = found.pop("kind")
+    first = {_NAMES.get(key, key): _text(key, found[key]) for key in _FIRST if found.get(key) not in ([], None)
+             or (key == "seconds" and key in found)}
+    if kind == "folder of sounds":
+        first["length"] = f"typically {first['length']}"
+    rows = [row for key, text in first.items() for row in _wrapped(key, text)]
+    if verbose:
+        rows += _rows({key: value for key, value in found.items() if key not in _FIRST or isinstance(value, dict)})
+    click.echo(table((kind, str(path)), rows))
+    if not verbose and any(key not in _FIRST for key in found):
+        click.echo()
+        echo_line(f"more: melgan-tf info {shlex.quote(str(path))} --verbose")
 
 
-def _wav(path: Path) -> dict[str, Any]:
-    from melgan_tf.inference.origin import read_record
+def _text(key: str, value: Any) -> str:
+    """A value of a description, as people say it."""
+    if key == "seconds" and isinstance(value, float | None):
+        short = value is None or value < 60
+        return "any" if value is None else f"{value:.3g} s" if short else f"{format_duration(value)} min"
+    if key == "sounds" and isinstance(value, dict):
+        return f"{value.get('sounds')} in {value.get('folder')}"
+    if key in ("classes", "sample_rates") and isinstance(value, dict):
+        return ", ".join(f"{name} ({count})" for name, count in value.items())
+    units = {"sample_rate": (1000, "kHz"), "size_bytes": (1e6, "MB"), "peak_db": (1, "dB"),
+             "loudness_lufs": (1, "LUFS"), "hours": (1, "h")}
+    if key in units and isinstance(value, int | float):
+        factor, unit = units[key]
+        return f"{round(value / factor, 1 if unit == 'MB' else 4):g} {unit}"
+    if key == "bits":
+        return str(value) if value else "floating point, or compressed"
+    return _plain(value)
 
-    if origin := read_record(path):
-        return {"kind": "", **origin} | {"kind": "generated WAV"}
-    raise MelGANError(f"{path} is a WAV, but does not say that melgan-tf made it")
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_plain(inner)}" for name, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)
 
 
 def _rows(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -110,12 +118,8 @@ def _rows(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
     for key, value in values.items():
         if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
             yield from _rows(value, f"{prefix}{key}.")
-        elif isinstance(value, dict):
-            text = ", ".join(f"{name}={', '.join(map(str, inner)) if isinstance(inner, list) else inner}"
-                             for name, inner in value.items())
-            yield from _wrapped(prefix + key, text)
         else:
-            yield from _wrapped(prefix + key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+            yield from _wrapped(prefix + key, _plain(value))
 
 
 def _wrapped(key: str, text: str) -> Iterator[tuple[str, str]]:

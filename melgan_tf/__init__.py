@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         explore,
         export,
         import_torch,
+        info,
         interpolate,
         load,
         load_sound_model,
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "interpolate", "load", "load_sound_model",
-              "load_vocoder", "prepare", "regenerate", "train", "vary", "vocode")
+_FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "load",
+              "load_sound_model", "load_vocoder", "prepare", "regenerate", "train", "vary", "vocode")
 _MODULES = {
     "AudioConfig": "config", "Config": "config", "presets": "config", "Delivery": "audio.delivery",
     "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
@@ -52,7 +53,7 @@ _MODULES = {
     "Vocoder": "inference.vocoder", **dict.fromkeys(_FUNCTIONS, "api")}
 
 __all__ = ["AudioConfig", "Config", "Delivery", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder",
-           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "interpolate", "load",
+           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "load",
            "load_sound_model",
            "load_vocoder", "prepare", "presets", "regenerate", "register", "train", "vary", "vocode"]
 

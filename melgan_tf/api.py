@@ -473,6 +473,37 @@ def choose(model: SoundModel, count: int = 16, *, seed: int = 0, label: str | No
                   progress=progress)
 
 
+def info(source: str | Path | None = None, other: str | Path | None = None) -> dict[str, Any]:
+    """Tells what a path or a name stands for; no TensorFlow.
+
+    Args:
+        source: a run, an export, a checkpoint, a sound, a folder of sounds, sounds.json, or a bundled model. Without
+            one, all bundled models are described, by name.
+        other: a second run or model: the result is what differs.
+
+    Returns:
+        ``kind`` and, where they are known, ``seconds`` (None: any length), ``sample_rate`` (Hz), ``classes``, ``try``
+        (a command to go on with), and all that is recorded. Of two: ``config`` and ``figures``, by key both values.
+
+    Raises:
+        UsageError: there is no such thing, or two that cannot be compared.
+        MelGANError: it is damaged.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> drums = mt.info("pretrained:drums")
+        >>> drums["seconds"], drums["sample_rate"], list(drums["classes"])[:3]
+        (0.5, 16000, ['clap', 'cymbal', 'hat'])
+        >>> mt.info("drums", "drums-44k")["config"]["audio.sample_rate"]
+        [16000, 44100]
+    """
+    from melgan_tf.exports import inspection
+
+    if source is None:
+        return inspection.bundled_models()
+    return inspection.describe(source) if other is None else inspection.compare(source, other)
+
+
 def import_torch(checkpoint: str | Path, run: str | Path) -> TorchGenerator:
     """Converts a MelGAN generator that was trained in PyTorch to a run.
 

@@ -87,8 +87,9 @@ def _likeness(name: str, other: str) -> float:
     short, long = sorted((name, other), key=len)
     if name == other or (short and re.search(rf"[^a-z0-9]{re.escape(short)}$", long)):
         return 1.0
+    ratios = [difflib.SequenceMatcher(None, name, text).ratio() for text in (other, re.split("[:.]", other)[-1])]
     start = len(os.path.commonprefix([name, other]))
-    return max(difflib.SequenceMatcher(None, name, other).ratio(), 0.9 * start / len(name) if start >= 3 else 0.0)
+    return max(*ratios, 0.9 * start / len(name) if start >= 3 else 0.0)
 
 
 class DecodeError(MelGANError):

@@ -324,7 +324,7 @@ def test_a_disk_that_is_full_for_an_export(trained, tmp_path, arguments, there):
         (out / name).mkdir() if name == "1" else (out / name).write_text("an older one")
     check = unchanged(tmp_path)
     with no_file_longer_than(300_000):
-        ended = invoke("export", trained.path, *GRIFFIN_LIM, "--out", out, "--force", *arguments)
+        ended = invoke("export", trained.path, *GRIFFIN_LIM, "--out", out, "--force", "--quiet", *arguments)
     ended.one_line(f"cannot write {out}/{name}: File too large", code=1)
     check()
 
@@ -355,16 +355,12 @@ def write(data: bytes):
     return lambda file: file.write_bytes(data)
 
 
-def wav(comment: str):
-    return lambda file: save_wav(file, np.zeros(100), 16_000, comment=comment)
-
-
 @pytest.mark.parametrize(("name", "make", "parts", "code"), [
-    ("a.txt", write(b"kick"), ("none of", ".npz", ".tflite"), 2),
-    ("folder", Path.mkdir, ("neither a run directory nor a SavedModel",), 2),
-    ("a.wav", wav(""), ("does not say that melgan-tf made it",), 1),
-    ("a.wav", wav("3"), ("does not say that melgan-tf made it",), 1),
-    ("a.wav", wav('{"made_by": "somebody else"}'), ("does not say that melgan-tf made it",), 1),
+    ("a.txt", write(b"kick"), ("none of", ".npz", ".tflite", "text, not audio"), 2),
+    ("folder", Path.mkdir, ("neither a run, an export, prepared shards nor sounds",), 2),
+    ("sounds.json", write(b"{}"), ("not a record of sounds",), 1),
+    ("sounds.json", write(b'{"sounds": [3], "sample_rate": 16000}'), ("not a record of sounds",), 1),
+    ("sounds.json", write(b'{"sounds": [{"file": "../a.wav"}], "sample_rate": 16000}'), ("not a record of sounds",), 1),
     ("a.wav", write(b""), ("a.wav",), 1),
     ("a.wav", write(b"kick, snare, hat"), ("not audio",), 1),
     ("a.npz", write(b""), ("damaged",), 1),

@@ -45,7 +45,7 @@ def run(tmp_path_factory):
     ("evaluate", "RUN --reference --train --count --json --markdown --png --force --seed --vocoder RUN|NAME "
                  "--checkpoint --quiet"),
     ("presets", "[NAME]"),
-    ("info", "PATH --json"),
+    ("info", "[PATH] [OTHER] --verbose -v --json"),
 ])
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_of_every_command(command, promised, option):
@@ -199,7 +199,7 @@ def test_info_alone_lists_the_models_that_are_included():
     assert rows[0] == ["model", "length", "rate", "size", "makes"]
     assert ["pretrained:drums", "0.5 s", "16 kHz", "1.2 MB", "clap, cymbal, hat, kick, perc, rim, snare, tom"] in rows
     assert ["pretrained:music", "any", "22.05 kHz", "1.5 MB", "music"] in rows
-    assert [parsed(line)[0] for line in commands.splitlines()] == ["generate", "vocode"]
+    assert [parsed(line)[0] for line in re.findall("melgan-tf .*", commands)] == ["generate", "vocode"]
     models = json.loads(invoke("info", "--json").stdout)
     assert list(models) == [row[0] for row in rows[2:]]
     assert models["pretrained:drums-44k"]["sample_rate"] == 44_100

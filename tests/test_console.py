@@ -13,8 +13,6 @@ import pytest
 from command_line import GRIFFIN_LIM, in_terminal, invoke, program, trained_once, write_sounds
 
 from melgan_tf.cli import console
-from melgan_tf.config import presets
-from melgan_tf.storage.run_directory import RunDirectory, with_training
 
 
 @pytest.fixture(scope="session")
@@ -213,46 +211,6 @@ def test_a_table_has_numbers_to_the_right():
     assert console.table(("name", "value"), [("a", "1.5"), ("longer", "10"), ("c", "1,000.25 MB")]).splitlines() == [
         "name          value", "------  -----------", "a               1.5", "longer           10",
         "c       1,000.25 MB"]
-
-
-# -- info ------------------------------------------------------------------------------------------------------------
-
-def test_info_tells_of_a_run(run):
-    values = json.loads(invoke("info", run.path, "--json").stdout)
-    recorded = json.loads((run.path / "config.json").read_text())
-    assert (values["kind"], values["preset"], values["trained"]) == ("run", "seed", "6 steps (3 epochs) of 3 epochs")
-    assert values["checkpoints"] == [2, 4, 6]
-    assert re.fullmatch("step [246]", values["best"])
-    assert values["sounds"] == recorded["data"]
-    assert (values["sounds"]["sounds"], values["sounds"]["folder"]) == (16, str(run.sounds))
-    assert values["config"] == recorded["config"]
-    assert values["audio_fingerprint"] == presets.get("seed").audio.fingerprint() == recorded["audio_fingerprint"]
-    ended = invoke("info", run.path)
-    assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines()[0].split() == ["run", str(run.path)]
-    assert re.search(r"^trained +6 steps \(3 epochs\) of 3 epochs$", ended.stdout, re.MULTILINE)
-    assert re.search(r"^config.training +.*batch_size=8,", ended.stdout, re.MULTILINE)
-
-
-def test_info_tells_of_a_run_that_has_not_begun(tmp_path):
-    RunDirectory(tmp_path / "run").write(with_training(presets.get("seed"), steps=70), {}, {})
-    values = json.loads(invoke("info", tmp_path / "run", "--json").stdout)
-    assert (values["trained"], values["checkpoints"], values["best"]) == ("0 steps of 70 steps", [], "none")
-
-
-def test_info_tells_of_a_checkpoint(run):
-    values = json.loads(invoke("info", run.path / "checkpoints/step-00000004.npz", "--json").stdout)
-    assert (values["kind"], values["step"], values["epoch"]) == ("checkpoint", 4, 1)
-    assert values["audio_fingerprint"] == presets.get("seed").audio.fingerprint()
-    assert values["numbers"] > 1_000_000  # two players, two moments each
-
-
-def test_info_tells_what_regenerates_a_wav(run, tmp_path):
-    invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 2, "--seed", 3)
-    values = json.loads(invoke("info", tmp_path / "out/seed3-0001.wav", "--json").stdout)
-    weights = json.loads((tmp_path / "out/sounds.json").read_text())["weights"]
-    assert values == {"kind": "generated WAV", "made_by": "melgan-tf", "weights": weights, "step": 6, "seed": 3,
-                      "index": 1, "source": "run", "normalized": True, "vocoder": "griffin-lim"}
 
 
 @pytest.mark.parametrize(("gpus", "left"), [(0, "SystemExit"), (1, "SystemExit"), (2, "at once")])

@@ -87,10 +87,10 @@ def test_a_hostile_wav_comment_is_shown_and_its_json_is_valid(tmp_path):
     values = {"made_by": "melgan-tf", "weights": "".join(HOSTILE[:9]), "\x7f\x9b": ["\x7f"]}
     comment = json.dumps(values, ensure_ascii=False)
     save_wav(tmp_path / "a.wav", np.zeros(99), 16_000, comment)
-    ended = clean(invoke("info", tmp_path / "a.wav"))
+    ended = clean(invoke("info", tmp_path / "a.wav", "--verbose"))
     assert r"\x1b]0;pwned\x07" in ended.stdout
     ended = clean(invoke("info", tmp_path / "a.wav", "--json"))
-    assert json.loads(ended.stdout) == {"kind": "generated WAV", **values}
+    assert json.loads(ended.stdout).items() >= {"kind": "generated WAV", **values}.items()
 
 
 # -- a model whose classes have such names ---------------------------------------------------------------------------

@@ -259,6 +259,15 @@ def read_comment(path: str | Path) -> str:
     return metadata(path).get("comment", "")
 
 
+def format_of(path: str | Path) -> tuple[str, int]:
+    """Return the name of a sound file's format, such as "WAV", and its number of channels."""
+    with contextlib.suppress(sf.SoundFileError, TypeError, OSError):
+        found = sf.info(path)
+        return found.format, found.channels
+    with open(path, "rb", buffering=0) as file, _open_by_ffmpeg(file) as container:
+        return container.format.name.partition(",")[0].upper(), container.streams.audio[0].channels
+
+
 def metadata(path: str | Path) -> dict[str, str]:
     """Return a sound file's metadata, by FFmpeg's names in lower case.
 

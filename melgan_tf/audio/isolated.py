@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import threading
@@ -24,6 +25,7 @@ from melgan_tf.audio.decoder_pool import DecoderPool, Failure, Limits, Retry, Su
 from melgan_tf.audio.edit import SILENT_PEAK
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.read import load_blocks
+from melgan_tf.dsp.loudness import loudness
 from melgan_tf.errors import DecodeError, printable
 from melgan_tf.storage.paths import RemotePath
 from melgan_tf.storage.prefetch import Prefetcher
@@ -38,6 +40,8 @@ _MAX_NOTES = 100
 _FILES_PER_PROCESS = 64  # or as many bytes: fewer are sooner decoded than a process is started
 _BYTES_PER_PROCESS = 16 << 20
 _LARGE_BYTES = 1 << 16
+_MIN_LOUDNESS_RATE = 8_000  # what the meter takes
+_SILENT_DB = -200.0
 
 
 def read_sound(emit: Callable[..., None], path: str, sample_rate: int, limit: int, max_samples: int | None = None,
@@ -124,6 +128,39 @@ def comment_of(emit: Callable[..., None], path: str) -> str:
     return decode.read_comment(path)[:10_000]
 
 
+def facts_of(emit: Callable[..., None], path: str) -> dict[str, Any]:
+    """Return what `describe_sound` does: the task of a process."""
+    about, rate, count, peak = decode.About(), 0, 0, 0.0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal rate, count, peak
+        for found, block in decode.decode(path, about=about):
+            rate, count, peak = found, count + len(block), max(peak, float(np.abs(block).max()))
+            yield block
+
+    measured = blocks()
+    first = next(measured, np.zeros(0, np.float32))
+    if not rate:
+        raise DecodeError(path, "no samples")
+    kind, channels = decode.format_of(path)
+    heard = loudness(itertools.chain([first], measured), rate, channels) if rate >= _MIN_LOUDNESS_RATE else -math.inf
+    for _ in measured:
+        pass
+    levels = {"peak_db": 20 * math.log10(max(peak, 1e-30)), "loudness_lufs": heard}
+    return {"format": kind, "seconds": count / rate, "sample_rate": rate, "channels": channels, "bits": about.bits,
+            **{name: round(level, 2) if level > _SILENT_DB else None for name, level in levels.items()},
+            "notes": about.notes, "comment": decode.read_comment(path)[:10_000]}
+
+
+def _facts(value: Any) -> dict[str, Any]:
+    whole = all(type(value[name]) is int and value[name] >= 0 for name in ("sample_rate", "channels", "bits"))
+    numbers = all(value[name] is None or math.isfinite(value[name]) for name in ("seconds", "peak_db", "loudness_lufs"))
+    if not whole or not numbers:
+        raise ValueError("not facts")
+    return {**value, "format": printable(value["format"]), "notes": list(notes_of(value["notes"])),
+            "comment": _text(value["comment"])}
+
+
 def _samples(value: Any, content: bytearray) -> np.ndarray:
     samples = np.frombuffer(content, "<f4").astype(np.float32)
     if not np.isfinite(samples).all():
@@ -171,6 +208,7 @@ def _bytes_of_samples(arguments: dict[str, Any]) -> tuple[int, int]:
 _READ = Task(f"{__name__}:{read_sound.__name__}", _samples, _numbers_and_notes, _bytes_of_samples)
 _MEASURE = Task(f"{__name__}:{measure_sound.__name__}", _nothing, _two_numbers, lambda arguments: (0, 1 << 16))
 _COMMENT = Task(f"{__name__}:{comment_of.__name__}", _nothing, _text, lambda arguments: (0, 1 << 16))
+_FACTS = Task(f"{__name__}:{facts_of.__name__}", _nothing, _facts, lambda arguments: (0, 1 << 16))
 
 _idle: list[DecoderPool] = []
 _lock = threading.Lock()
@@ -357,7 +395,24 @@ def read_comment(path: str | Path) -> str:
     Raises:
         DecodeError: the file cannot be read as a sound.
     """
-    with run(_COMMENT, [Path(path)], lambda path: path, {}) as results:
+    return _one(_COMMENT, path)
+
+
+def describe_sound(path: str | Path) -> dict[str, Any]:
+    """Return what there is to say of a sound file, from all of its samples.
+
+    Returns:
+        ``format``, ``seconds``, ``sample_rate`` (Hz), ``channels``, ``bits`` (0: not integers), ``peak_db`` and
+        ``loudness_lufs`` of the channels mixed down (None: silent), ``notes`` and the ``comment``.
+
+    Raises:
+        DecodeError: the file cannot be read as a sound.
+    """
+    return _one(_FACTS, path)
+
+
+def _one(task: Task, path: str | Path) -> Any:
+    with run(task, [Path(path) if isinstance(path, str) else path], lambda path: path, {}) as results:
         *_, (_, result) = results
     if isinstance(result, Failure):
         raise DecodeError(path, result.reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -25,12 +25,14 @@ class Survey:
         classes: number of sub-folders with sounds; 0 if all are at the top.
         seconds: median length; 10 for anything longer.
         sample_rate: the most frequent rate, Hz.
+        rates: files by sample rate, of those that were measured.
     """
 
     sounds: int
     classes: int
     seconds: float
     sample_rate: int
+    rates: dict[int, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         folders = f" in {self.classes} class folders" if self.classes > 1 else ""
@@ -55,7 +57,7 @@ def survey(source: str | Path) -> Survey:
     measured = [(samples / rate, rate) for rate, samples in filter(None, measure(chosen, _MAX_SECONDS))]
     if not measured:
         raise MelGANError(f"no sound in {source} can be decoded: give another folder, or the preset with --preset")
-    labels = {file.label for file in files}
+    labels, rates = {file.label for file in files}, Counter(rate for _, rate in measured)
     return Survey(len(files), len(labels - {""}), min(_MAX_SECONDS, median(seconds for seconds, _ in measured)),
-                  Counter(rate for _, rate in measured).most_common(1)[0][0])
+                  rates.most_common(1)[0][0], dict(sorted(rates.items())))
 

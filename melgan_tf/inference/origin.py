@@ -187,8 +187,13 @@ def read_record(path: str | Path) -> dict[str, Any] | None:
     Raises:
         DecodeError: the file cannot be read as a sound.
     """
+    return record_in(read_comment(path))
+
+
+def record_in(comment: str) -> dict[str, Any] | None:
+    """The values in a comment that melgan-tf wrote; None if it did not."""
     try:
-        values = parse_object(read_comment(path))
+        values = parse_object(comment)
     except ValueError:
         return None
     return values if values.get("made_by") == "melgan-tf" else None

@@ -38,22 +38,6 @@ def pretrained_models() -> list[str]:
     return [PRETRAINED + name for name in _cards() if not _is_vocoder(WEIGHTS, name)]
 
 
-def bundled_models() -> dict[str, dict[str, Any]]:
-    """What one chooses a model of the package by: its length, sample rate (Hz), size (bytes) and what it makes."""
-    models = {}
-    for name in [*pretrained_models(), *pretrained_vocoders()]:
-        card = read_card(name.removeprefix(PRETRAINED))
-        config = card_config(card)
-        makes = config.family.makes
-        models[name] = {
-            "length": f"{config.data.clip_samples / config.audio.sample_rate:.2g} s" if makes == "clips" else "any",
-            "sample_rate": config.audio.sample_rate,
-            "size_bytes": (WEIGHTS / f"{card['name']}.npz").stat().st_size,
-            "classes": list(card.get("classes", ())),
-            "makes": "waveforms of mels" if makes == "waveforms" else ", ".join(card.get("classes", ())) or "music"}
-    return models
-
-
 def packaged_name(source: str | Path) -> str | None:
     """The file name of the model of the package that a source means; None for anything else.
 
