@@ -80,12 +80,18 @@ def load_sound_model(source: str | Path, *, checkpoint: Checkpoint = "last", voc
         UsageError: as `load`, or the source is a vocoder.
         MelGANError: as `load`.
     """
+    from melgan_tf.inference import graph_cache
     from melgan_tf.weights.sources import sound_model_config
 
-    runtime.start_tensorflow(threads_per_op=sound_model_config(source).family.threads_per_op)
-    from melgan_tf.inference import load
+    config = sound_model_config(source)
 
-    return load.load_sound_model(source, checkpoint, progress, vocoder)
+    def whole() -> SoundModel:
+        runtime.start_tensorflow(threads_per_op=config.family.threads_per_op)
+        from melgan_tf.inference import load
+
+        return load.load_sound_model(source, checkpoint, progress, vocoder)
+
+    return graph_cache.load(source, config, checkpoint, vocoder, whole, progress)
 
 
 def load_vocoder(source: str | Path, *, checkpoint: Checkpoint = "last", progress: Progress | None = None) -> Vocoder:

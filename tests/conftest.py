@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the same numbers on every machine
+os.environ["MELGAN_TF_CACHE"] = "off"  # nothing is left behind
 
 import contextlib
 import ctypes

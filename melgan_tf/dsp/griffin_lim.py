@@ -25,6 +25,7 @@ import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral, stft
+from melgan_tf.dsp.mel_filters import mel_filterbank
 from melgan_tf.dsp.stft import Spectrum
 from melgan_tf.errors import MelGANError
 
@@ -248,7 +249,7 @@ def _repeat(times: int, step: Callable[..., tuple[tf.Tensor, ...]], *state: tf.T
 @functools.lru_cache(maxsize=32)
 def _inversion_matrices(audio: AudioConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The filterbank, a matrix from mels to a first spectrum, and one that spreads mel ratios over the bins."""
-    filters = spectral.mel_filterbank(audio).astype(np.float64)
+    filters = mel_filterbank(audio).astype(np.float64)
     per_bin = filters.sum(1, keepdims=True)
     spread = np.divide(filters, per_bin, out=np.zeros_like(filters), where=per_bin > 0).T
     area = filters.sum(0)[:, None]

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral, stft
+from melgan_tf.dsp.mel_filters import mel_filterbank
 
 #: No bin is raised by more than this factor.
 MAX_FACTOR = 8.0
@@ -106,7 +107,7 @@ def _per_sample(mask: tf.Tensor, hop: int) -> tf.Tensor:
 @functools.lru_cache(maxsize=32)
 def _constants(audio: AudioConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Filters ``(bins, mel_bins)``, the matrix that spreads ratios over the bins ``(mel_bins, bins)``, the window."""
-    filters = spectral.mel_filterbank(audio)
+    filters = mel_filterbank(audio)
     per_bin = filters.sum(1, keepdims=True)
     spread = (filters / np.maximum(per_bin, 1e-12)).T
     return filters, spread.astype(np.float32), stft.hann(audio.n_fft)

@@ -7,13 +7,13 @@ with and without XLA, and in a SavedModel. A waveform is ``(batch, samples)`` in
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.mel_filters import mel_filterbank
 from melgan_tf.errors import MelGANError, UsageError
 
 #: The floor of `log_mel` as a power: -100 dB.
@@ -21,52 +21,6 @@ POWER_FLOOR = 1e-10
 
 #: Ratio of mean magnitude to root mean power of complex Gaussian noise.
 _NOISE_RATIO = math.sqrt(math.pi) / 2
-
-
-@functools.lru_cache(maxsize=32)
-def mel_filterbank(audio: AudioConfig) -> np.ndarray:
-    """Weights that sum the bins of a spectrum into mel bands.
-
-    The triangles are straight lines over *Hz*, as in librosa, torchaudio and the published MelGAN.
-    ``tf.signal.linear_to_mel_weight_matrix`` draws them straight over *mel* instead, which is another spectrogram: the
-    two cannot be chained.
-
-    Args:
-        audio: sample rate, transform size and filters.
-
-    Returns:
-        A read-only float32 array ``(n_fft // 2 + 1, mel_bins)``. A filter narrower than the distance between two bins
-        may be all zero, as in librosa.
-
-    Reference:
-        S. Young et al., The HTK Book, section 5.4 ("htk"); M. Slaney, Auditory Toolbox, 1998 ("slaney").
-    """
-    hz = np.linspace(0.0, audio.sample_rate / 2, audio.n_fft // 2 + 1)[:, None]
-    mels = np.linspace(_to_mel(audio.min_hz, audio), _to_mel(audio.max_hz, audio), audio.mel_bins + 2)
-    edges = _to_hz(mels, audio)
-    left, peak, right = edges[:-2], edges[1:-1], edges[2:]
-    weights = np.maximum(0.0, np.minimum((hz - left) / (peak - left), (right - hz) / (right - peak)))
-    if audio.mel_norm == "slaney":
-        weights *= 2.0 / (right - left)
-    weights = weights.astype(np.float32)
-    weights.setflags(write=False)
-    return weights
-
-
-def frequency_ticks(audio: AudioConfig) -> list[tuple[float, str]]:
-    """Ticks of the frequency axis of mels: the place, from 0 at the bottom to 1, and its text.
-
-    Examples:
-        >>> [text for _, text in frequency_ticks(AudioConfig())]
-        ['100', '500', '1k', '2k', '4k']
-    """
-    low, high = _to_mel(audio.min_hz, audio), _to_mel(audio.max_hz, audio)
-    found: list[tuple[float, str]] = []
-    for hz in (100, 500, 1_000, 2_000, 4_000, 8_000, 16_000):
-        place = ((_to_mel(hz, audio) - low) / (high - low) * (audio.mel_bins + 1) - 0.5) / audio.mel_bins
-        if audio.min_hz < hz < audio.max_hz and 0 <= place <= 0.97 and place - (found[-1][0] if found else -1) >= 0.09:
-            found.append((round(place, 3), f"{hz // 1000}k" if hz >= 1_000 else str(hz)))
-    return found
 
 
 def padding_samples(audio: AudioConfig) -> tuple[int, int]:
@@ -270,16 +224,3 @@ def _safe_sqrt(value: tf.Tensor) -> tf.Tensor:
     """Square root with gradient 0, not NaN, at 0: the inner ``where`` excludes the infinite slope from the chain."""
     positive = value > 1e-30
     return tf.where(positive, tf.sqrt(tf.where(positive, value, tf.ones_like(value))), tf.zeros_like(value))
-
-
-def _to_mel(hz: float, audio: AudioConfig) -> float:
-    if audio.mel_scale == "htk":
-        return 2595.0 * math.log10(1.0 + hz / 700.0)
-    # linear below 1 kHz (15 mel), then 27 steps to a factor of 6.4
-    return 3 * hz / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
-
-
-def _to_hz(mel: np.ndarray, audio: AudioConfig) -> np.ndarray:
-    if audio.mel_scale == "htk":
-        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-    return np.where(mel < 15, 200 * mel / 3, 1000 * 6.4 ** ((mel - 15) / 27))

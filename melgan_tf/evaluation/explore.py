@@ -16,8 +16,8 @@ from melgan_tf.audio.find import Skipped, SoundFile, find
 from melgan_tf.audio.isolated import decode_folder, measure
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.config import AudioConfig
-from melgan_tf.dsp import spectral
 from melgan_tf.dsp.loudness import loudness
+from melgan_tf.dsp.mel_filters import frequency_ticks
 from melgan_tf.dsp.spectrogram_image import small_image
 from melgan_tf.errors import MelGANError, UsageError, printable
 from melgan_tf.evaluation.choose import describe, standardized, unique
@@ -123,7 +123,7 @@ def _write(folder: Path, out: Path, title: str, again: str, copy_from: str, prog
     duplicates = len(heard) - len(kept)
     facts = f"{len(sounds)} sounds" + (f", {duplicates} near duplicates left out" if duplicates else "")
     page = out / FileNames.of().page
-    write_text(page, sound_page(title, facts, sounds, spectral.frequency_ticks(_mel_config(rate)), again=again,
+    write_text(page, sound_page(title, facts, sounds, frequency_ticks(_mel_config(rate)), again=again,
                                 folder=copy_from, hint=_HINT))
     return Explored(page, len(sounds), duplicates, tuple(skipped))
 

@@ -161,7 +161,8 @@ def log_mel_l1(fake: np.ndarray, real: np.ndarray, audio: AudioConfig) -> float:
     Frames and filters are those of the configuration, except that magnitudes are summed for any ``power`` and filters
     have peaks of 1 for any ``mel_norm``, so that the floor is the same level everywhere: 1e-5 of a full-scale sine.
     """
-    from melgan_tf.dsp.spectral import mel_filterbank, padding_samples
+    from melgan_tf.dsp.mel_filters import mel_filterbank
+    from melgan_tf.dsp.spectral import padding_samples
 
     filters = mel_filterbank(audio).astype(np.float64)
     filters = filters[:, filters.any(axis=0)]

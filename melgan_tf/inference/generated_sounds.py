@@ -10,7 +10,6 @@ import numpy as np
 
 from melgan_tf.audio.wav import encode_wav
 from melgan_tf.config import AudioConfig
-from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import mel_image
 from melgan_tf.errors import html_text
 
@@ -49,6 +48,8 @@ class GeneratedSounds(dict[str, np.ndarray]):
         return f"{count} sounds of {samples / self.sample_rate:.3g} s at {self.sample_rate} Hz: {shapes}"
 
     def _repr_html_(self) -> str:
+        from melgan_tf.dsp import spectral
+
         count, samples = self["audio"].shape
         pictures = mel_image(spectral.log_mel(self["mel"][:SHOWN], self.audio_config).numpy())
         figures = [_figure(title, audio, picture, self.sample_rate)

@@ -17,17 +17,19 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from melgan_tf.audio.wav import MAX_SAMPLES
 from melgan_tf.config import AudioConfig
-from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.recipe import Latent
-from melgan_tf.inference.renderer import Renderer
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from melgan_tf.inference.renderer import Renderer
 
 _PIECE_STEPS = 32
 #: Most columns of a sound's picture.
@@ -132,6 +134,8 @@ class StreamRenderer:
     def __init__(self, sampler: StreamSampler, length: Length) -> None:
         sampler.vocoder.stream()  # refuses where it cannot
         self.sampler, self.length, self.vocoder = sampler, length, sampler.vocoder
+        import tensorflow as tf
+
         self._stretch = tf.function(self._piece, autograph=False, input_signature=[tf.TensorSpec((), tf.int64)] * 3)
         self._mel = tf.function(lambda **inputs: sampler.mel(**inputs), autograph=False, reduce_retracing=True)
 
@@ -211,6 +215,8 @@ class StreamRenderer:
              on_mel: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
         """At least ``frames`` frames of a sound's mel from frame ``first`` (a multiple of 16) on, on the vocoder's
         scale, piece by piece: ``(frames, mel_bins)`` each."""
+        from melgan_tf.dsp import spectral
+
         piece = _PIECE_STEPS * self.sampler.step_frames
         for start in range(first, first + frames, piece):
             mel = self._mel(**self._inputs(latent, start // self.sampler.step_frames))
@@ -219,6 +225,8 @@ class StreamRenderer:
 
     def _inputs(self, latent: Latent, first: int) -> dict[str, tf.Tensor]:
         """The latent vectors of one piece, from step ``first`` on."""
+        import tensorflow as tf
+
         def draw(seed: int, index: int) -> dict[str, np.ndarray]:
             drawn = self._stretch(*(tf.constant(value, tf.int64) for value in (seed, index, first)))
             return {name: values.numpy() for name, values in drawn.items()}
@@ -226,6 +234,8 @@ class StreamRenderer:
         return {name: tf.constant(values) for name, values in latent.arrays(draw).items()}
 
     def _piece(self, seed: tf.Tensor, index: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
+        import tensorflow as tf
+
         steps = tf.constant(_PIECE_STEPS, tf.int64)
         return self.sampler.stretch(seed, index[None, None], first, steps, self.length.loop_steps)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -14,6 +14,7 @@ from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
+from melgan_tf.inference.batches import BATCH, BatchSampler
 from melgan_tf.inference.exportable import MAX_BATCH, Signature
 from melgan_tf.inference.renderer import GriffinLim, Renderer
 from melgan_tf.inference.served import (
@@ -29,12 +30,6 @@ from melgan_tf.inference.served import (
 )
 from melgan_tf.storage.arrays import finite_array
 
-if TYPE_CHECKING:
-    from melgan_tf.inference.long_sounds import Length
-
-#: Sounds rendered in one call: large enough to be fast, and constant, so that a sound does not depend on how many
-#: others are made.
-BATCH = 16
 #: Parts of a batch that are rendered side by side: its operations are too small to be shared among cores. Not the
 #: number of cores, so that a sound does not depend on the machine.
 PARTS = 2
@@ -44,7 +39,7 @@ _DIFFUSE_ITERATIONS = 2
 _LABEL_SEED = 2**62  # classes are drawn from another stream than noise
 
 
-class Sampler:
+class Sampler(BatchSampler):
     """Makes sounds from noise.
 
     Sampling is stateless: sound ``i`` of a seed is the same whatever else is made, here, in the SavedModel and in
@@ -59,6 +54,8 @@ class Sampler:
 
     Attributes:
         make_batch: a call on `BATCH` sounds, compiled.
+        log_mel_frames: mels in dB, compiled.
+        draw_batch: the `inputs` of `BATCH` sounds from seed and first index, compiled.
         evaluated_as: what its sounds are compared with: real one-shots, or windows of real sounds.
 
     Examples:
@@ -72,10 +69,10 @@ class Sampler:
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None) -> None:
-        self.generator, self.config, self.classes = generator, config, classes
+        super().__init__(config, classes)
+        self.generator = generator
         self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
-        self.audio, self.samples = config.audio, config.data.clip_samples
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
                         for seconds in (_FADE_SECONDS, _RISE_SECONDS))
         self._fade = np.ones(self.samples, "float32")
@@ -85,41 +82,10 @@ class Sampler:
                                  input_signature=list(self.input_signature(BATCH // PARTS).values()))
         self.make_batch = tf.function(self._in_parts, autograph=False,
                                      input_signature=list(self.input_signature(BATCH).values()))
-
-    def length(self, seconds: float | None = None, loop: bool = False) -> Length | None:
-        """The length of sounds that are rendered piece by piece; None if they are all of one length.
-
-        Args:
-            seconds: the requested length; None for the default.
-            loop: whether to make seamless loops.
-
-        Raises:
-            UsageError: the model cannot make sounds of that length, or loops.
-        """
-        if loop or seconds is not None:
-            raise UsageError(f"a model of preset {self.config.preset!r} makes sounds of "
-                             f"{self.samples / self.audio.sample_rate:.2g} seconds only: remove "
-                             f"{'--loop' if loop else '--seconds'}")
-        return None
-
-    @property
-    def wishes(self) -> dict[str, Any]:
-        """What sounds were asked to be, for records: `asked` with these values makes the same sampler."""
-        return {}
-
-    def asked(self, **wishes: Any) -> Sampler:
-        """A sampler of sounds that are as somebody wishes.
-
-        Args:
-            wishes: by name; those of None are none.
-
-        Raises:
-            UsageError: the model cannot grant one.
-        """
-        if found := [name for name, value in wishes.items() if value is not None]:
-            raise UsageError(f"a model of preset {self.config.preset!r} cannot choose the {found[0]}: remove "
-                             f"--{found[0]}")
-        return self
+        number = tf.TensorSpec((), tf.int64)
+        self.draw_batch = tf.function(lambda seed, start: self.inputs(seed, BATCH, start), autograph=False,
+                                      input_signature=[number, number])
+        self.log_mel_frames = tf.function(lambda mel: {"mel": spectral.log_mel(mel, self.audio)}, autograph=False)
 
     def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
         """The inputs of a call by name: ``noise``, and with classes ``label``."""
@@ -144,6 +110,18 @@ class Sampler:
         """A call on a batch of `BATCH`."""
         parts = [self._part(*part) for part in zip(*(tf.split(x, PARTS) for x in inputs), strict=True)]
         return {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
+
+    def draw(self, seed: int, start: int) -> dict[str, np.ndarray]:
+        """See `BatchSampler.draw`."""
+        return {name: value.numpy() for name, value in self.draw_batch(seed, start).items()}
+
+    def run_batch(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
+        """See `BatchSampler.run_batch`."""
+        return self.make_batch(*(tf.constant(inputs[name]) for name in self.input_signature(BATCH)))
+
+    def decibels_of_frames(self, mel: np.ndarray) -> np.ndarray:
+        """See `BatchSampler.decibels_of_frames`."""
+        return self.log_mel_frames(mel)["mel"].numpy()
 
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
@@ -300,39 +278,6 @@ class Sampler:
         """A request for the first sound of each seed, of any class."""
         found = {"seed": np.array(seeds, np.int64), "index": np.zeros(len(seeds), np.int64)}
         return {**found, "label": np.array([b""] * len(seeds))} if self.classes else found
-
-    def generate(self, seed: int, count: int, start: int = 0, advance: Callable[[int], None] = lambda count: None,
-                 label: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Sounds ``start`` to ``start + count - 1`` of a seed, in batches of fixed size.
-
-        Args:
-            seed: 0 to 2**63 - 1.
-            count: how many.
-            start: index of the first.
-            advance: receives the number of sounds that were completed.
-            label: ``(classes,)``: the weights of the classes of every sound; without it each has a class of its own,
-                drawn as often as it occurred in training.
-
-        Returns:
-            ``audio`` ``(count, samples)``, ``mel`` ``(count, frames, mel_bins)``, ``noise`` ``(count, noise_dim)`` and,
-            with classes, ``label`` ``(count, classes)``.
-        """
-        parts: dict[str, list[np.ndarray]] = {}
-        for first in range(0, count, BATCH):
-            kept = min(BATCH, count - first)
-            made = self.make(**self.inputs(seed, BATCH, start + first, label))
-            for name, value in made.items():
-                parts.setdefault(name, []).append(value[:kept])
-            advance(kept)
-        return {name: np.concatenate(values) for name, values in parts.items()}
-
-    def make(self, **inputs: tf.Tensor | np.ndarray) -> dict[str, np.ndarray]:
-        """Sounds of given inputs, as `generate` returns them; at most `BATCH`, which is what every call renders."""
-        count = len(next(iter(inputs.values())))
-        last = np.minimum(np.arange(BATCH), count - 1)
-        padded = {name: np.asarray(value, np.float32)[last] for name, value in inputs.items()}
-        made = {**self.make_batch(*map(tf.constant, padded.values())), **padded}
-        return {name: np.asarray(value)[:count] for name, value in made.items()}
 
 
 def _keys(seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int) -> tf.Tensor:

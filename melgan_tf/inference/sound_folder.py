@@ -16,7 +16,7 @@ from melgan_tf.audio.delivery import ABRUPT_DB, Delivery, deliver
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.audio.wav import NO_TAGS, Tags
-from melgan_tf.dsp import spectral
+from melgan_tf.dsp.mel_filters import frequency_ticks
 from melgan_tf.dsp.pitch import midi_note, note_name, pitch_hz
 from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png, small_image
 from melgan_tf.errors import MelGANError, UsageError
@@ -188,6 +188,8 @@ class SoundFolder:
         (_, samples), = decode_folder([SoundFile(path, path.name, "")], self._audio.sample_rate, longest)
         if isinstance(samples, Skipped):
             raise MelGANError(f"{path} is in the record and cannot be read ({samples.reason}): give another --out")
+        from melgan_tf.dsp import spectral
+
         mel = spectral.mel_spectrogram(samples[None], self._audio)[0].numpy()
         if self._request.length:  # at most as wide as other pictures
             each = -(-len(mel) // PICTURE_COLUMNS)
@@ -207,7 +209,7 @@ class SoundFolder:
         if not self._new:
             return
         frames = len(self._mels[0] if self._mels else self._new[-1][2])  # earlier sounds may be longer or shorter
-        mels = spectral.log_mel(np.stack([_fitted(mel, frames) for *_, mel in self._new]), self._audio).numpy()
+        mels = self._model.sampler.decibels(np.stack([_fitted(mel, frames) for *_, mel in self._new]))
         self._mels.extend(mels[:max(0, SHOWN - len(self._mels))])
         for (sound, seconds, _), mel_db in zip(self._new, mels, strict=True):
             content = b""
@@ -223,7 +225,7 @@ class SoundFolder:
         self._draw()
         titles = [f"{sound.get('index', number)} {sound.get('label', '')}".strip()
                   for number, sound in enumerate(self.shown)]
-        hertz, seconds, total = spectral.frequency_ticks(self._audio), self._page[-1].seconds, self._record.count
+        hertz, seconds, total = frequency_ticks(self._audio), self._page[-1].seconds, self._record.count
         save_png(contact_sheet(np.stack(self._mels), titles, total, seconds, hertz), self._path / self._names.picture)
         count = len(self._page)
         what = f"{count} sounds" if count == total else f"The first {count} of {total} sounds"

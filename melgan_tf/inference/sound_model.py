@@ -12,18 +12,15 @@ import numpy as np
 
 from melgan_tf.audio.delivery import CUT_FADE, Delivery
 from melgan_tf.audio.edit import fade_out
-from melgan_tf.audio.find import Skipped, SoundFile
-from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.config import Config
 from melgan_tf.errors import DecodeError, MelGANError, UsageError
+from melgan_tf.inference.batches import BATCH, BatchSampler
 from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize
 from melgan_tf.inference.generate import Request, write_recipes, write_sounds
 from melgan_tf.inference.generated_sounds import GeneratedSounds
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
 from melgan_tf.inference.output_folder import file_name
 from melgan_tf.inference.recipe import Recipe, Seeded
-from melgan_tf.inference.sampler import BATCH, Sampler
-from melgan_tf.inference.sound_export import sound_exportable
 from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
@@ -47,14 +44,16 @@ class SoundModel:
         weights: twelve hexadecimal digits that name the generator's weights.
         source: what it was loaded from, for records.
         load_encoder: loads the network that finds the noise of a recording; returns None if there is none.
+        before_making: called with the model before it makes sounds.
     """
 
-    sampler: Sampler
+    sampler: BatchSampler
     config: Config
     step: int
     weights: str
     source: str = ""
     load_encoder: Callable[[], keras.Model | None] = lambda: None
+    before_making: Callable[[SoundModel], None] = lambda model: None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -123,6 +122,7 @@ class SoundModel:
         """
         _require(count, seed, start)
         wanted, length = self.label(label), self._length(seconds, loop)
+        self.before_making(self)
         with (progress or Progress()).task("generating", count, "sounds") as advance:
             if length is None:
                 arrays = self.sampler.generate(seed, count, start, advance, wanted)
@@ -139,7 +139,7 @@ class SoundModel:
         """The recipe of sound ``index`` of a seed, as `generate` makes it: a point to vary or to interpolate from."""
         if not self.sampler.classes:
             return Recipe(Seeded(seed, index), None if self.label(label) is None else {})
-        wanted = self.label(label) if label else self.sampler.labels(seed, 1, index).numpy()[0]
+        wanted = self.label(label) if label else self.sampler.draw(seed, index)["label"][0]
         return Recipe(Seeded(seed, index), self.sampler.classes.weights(wanted))
 
     def encode(self, recording: str | Path | np.ndarray, label: str | None = None) -> Encoding:
@@ -163,6 +163,8 @@ class SoundModel:
             >>> drums.encode(made, label="kick").within_reach
             True
         """
+        from melgan_tf.audio.find import Skipped, SoundFile
+        from melgan_tf.audio.isolated import decode_folder
         from melgan_tf.inference.encode import encode
 
         if isinstance(recording, np.ndarray):
@@ -210,7 +212,7 @@ class SoundModel:
             MelGANError: a recipe is of a model with other noise.
         """
         def draw(seed: int, index: int) -> dict[str, np.ndarray]:
-            return {"noise": self.sampler.noise(seed, 1, index).numpy()[0]}
+            return {"noise": self.sampler.draw(seed, index)["noise"][0]}
 
         noise = [recipe.latent.arrays(draw)["noise"] for recipe in recipes]
         if wrong := [values for values in noise if values.shape != (self.config.model.noise_dim,)]:
@@ -298,6 +300,7 @@ class SoundModel:
             raise UsageError("a loop has no end: remove --trim and --tail, or --loop")
         if length is None and seconds is not None:
             delivery = dataclasses.replace(delivery, seconds=seconds)
+        self.before_making(self)
         return Request(Path(folder), source or self.source, delivery, length, name, add)
 
     def _length(self, seconds: float | None, loop: bool) -> Length | None:
@@ -320,6 +323,8 @@ class SoundModel:
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
                    max_batch: int = MAX_BATCH) -> Exportable:
         """Returns what `melgan_tf.exports` writes; see `melgan_tf.inference.exportable.ExportableModel`."""
+        from melgan_tf.inference.sound_export import sound_exportable
+
         return sound_exportable(self, fixed, quantize, seconds, max_batch)
 
 

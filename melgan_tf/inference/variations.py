@@ -6,17 +6,19 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.inference.encode import Encoding
 from melgan_tf.inference.origin import File, Origin, Output, vocoder_name
 from melgan_tf.inference.output_folder import name_part
 from melgan_tf.inference.recipe import Recipe
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.progress import Progress
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.encode import Encoding
 
 _FINE = 8  # points between two steps of an interpolation, by which equal distances are found
 

@@ -52,7 +52,7 @@ from melgan_tf.weights import (
     read_card,
     read_weights,
 )
-from melgan_tf.weights.sources import unknown_vocoder, vocoder_config
+from melgan_tf.weights.sources import NO_VOCODER, unknown_vocoder, vocoder_config
 
 #: Of a server's first request.
 _EXAMPLE_FRAMES = 32
@@ -269,8 +269,7 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
     if choice is None:
         found = vocoder_for(audio)
         if found.name == GRIFFIN_LIM:
-            (progress or Progress()).warning("no bundled vocoder matches this mel configuration; falling back to "
-                                             "Griffin-Lim")
+            (progress or Progress()).warning(NO_VOCODER)
         return found
     if choice not in pretrained_vocoders() and not RunDirectory(choice).exists():
         raise unknown_vocoder(choice, [*pretrained_vocoders(), GRIFFIN_LIM])

@@ -17,6 +17,9 @@ from melgan_tf.weights import (
     read_card,
 )
 
+#: The warning where mels are rendered by Griffin-Lim though nobody asked for it.
+NO_VOCODER = "no bundled vocoder matches this mel configuration; falling back to Griffin-Lim"
+
 
 def source_config(source: str | Path) -> Config:
     """The configuration of a run, or of a model of the package.

@@ -197,7 +197,7 @@ def weight_names(model: keras.Model) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _filters() -> np.ndarray:
-    from melgan_tf.dsp.spectral import mel_filterbank
+    from melgan_tf.dsp.mel_filters import mel_filterbank
 
     return mel_filterbank(AudioConfig(sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_samples=HOP, mel_bins=BANDS, min_hz=0.0,
                                       max_hz=SAMPLE_RATE / 2, mel_scale="slaney", mel_norm="none"))

@@ -33,7 +33,7 @@ def log_mels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     Returns:
         ``(sounds, frames, 64)`` float32, -80 at least.
     """
-    from melgan_tf.dsp.spectral import mel_filterbank
+    from melgan_tf.dsp.mel_filters import mel_filterbank
 
     n_fft, hop = 2 * round(sample_rate * WINDOW_SECONDS / 2), max(1, round(sample_rate * HOP_SECONDS))
     filters = mel_filterbank(AudioConfig(sample_rate=sample_rate, n_fft=n_fft, hop_samples=hop, mel_bins=BANDS,

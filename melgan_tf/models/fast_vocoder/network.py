@@ -38,7 +38,8 @@ import tensorflow as tf
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.dsp import stft
 from melgan_tf.dsp.mel_correction import match_mel
-from melgan_tf.dsp.spectral import decompress, mel_filterbank
+from melgan_tf.dsp.mel_filters import mel_filterbank
+from melgan_tf.dsp.spectral import decompress
 from melgan_tf.models.fast_vocoder import low_band
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 
