@@ -96,9 +96,8 @@ class Entry:
         their own (loops, sounds of any length) or from other packages.
         """
         folder = _folder()
-        if folder is None or "tensorflow" in sys.modules or (
-                config.family.sampler != Family.sampler) or not (
-                config.family.build.startswith("melgan_tf.") and library_file()):
+        bundled = config.family.build.startswith("melgan_tf.") and config.family.sampler == Family.sampler
+        if folder is None or "tensorflow" in sys.modules or not bundled or not library_file():
             return None
         with contextlib.suppress(OSError):
             step, model = _weights(source, checkpoint)
