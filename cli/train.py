@@ -15,6 +15,7 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, tell
 from melgan_tf.data.reading import note_lines
 from melgan_tf.errors import ConfigError, UsageError
+from melgan_tf.progress import counted
 from melgan_tf.runtime.signals import Stopped
 from melgan_tf.training.cluster import worker_from_environment
 
@@ -80,7 +81,7 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
                        wait_seconds=wait_seconds, progress=ConsoleProgress(quiet))
     if not result.is_chief and not result.signal:
         if not quiet:
-            click.echo(f"{spec.name(spec.index)}: trained {result.epochs} epochs ({result.steps} steps)")
+            click.echo(f"{spec.name(spec.index)}: trained {_length(result)}")
         return
     _report(result, run_dir, quiet)
 
@@ -95,6 +96,12 @@ def _changes(config_file: Path | None, assignments: tuple[str, ...], training: d
     return configuration.merge(changes, {"training": {k: v for k, v in training.items() if v is not None}})
 
 
+def _length(result: object) -> str:
+    """Epochs and steps in words; steps alone before the first epoch is over."""
+    steps = counted(result.steps, "step")
+    return f"{counted(result.epochs, 'epoch')} ({steps})" if result.epochs else steps
+
+
 def _report(result: object, run_dir: Path, quiet: bool) -> None:
     skipped = result.sounds.skipped
     if skipped:
@@ -105,10 +112,10 @@ def _report(result: object, run_dir: Path, quiet: bool) -> None:
         click.echo(line, err=True)
     if result.signal:
         arguments = shlex.join(["melgan-tf", *sys.argv[1:]]).replace(" --fresh", "")
-        raise Stopped(result.signal, f"stopped after {result.steps} steps, saved; to continue: {arguments}")
+        raise Stopped(result.signal, f"stopped after {counted(result.steps, 'step')}, saved; to continue: {arguments}")
     if not quiet:
         run = shlex.quote(str(run_dir))
         hear = result.config.family.listen_command.format(run=run)
-        click.echo(f"trained {result.epochs} epochs ({result.steps} steps) on {len(result.sounds)} sounds\n"
+        click.echo(f"trained {_length(result)} on {counted(len(result.sounds), 'sound')}\n"
                    f"hear it:    melgan-tf {hear}\n"
                    f"watch it:   tensorboard --logdir {run}/tensorboard")

@@ -147,9 +147,10 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
 
     spec = worker_from_environment()
     config = resolve(data, run, preset, changes, init_from, fresh, progress)
-    # training runs its programs side by side, one a core (see melgan_tf.training.gan)
-    runtime.start_tensorflow(threads_per_op=1, compiling=True, joining=spec is not None)
-    from melgan_tf.training import run as training
+    with (progress or Progress()).stage("loading TensorFlow"):
+        # training runs its programs side by side, one a core (see melgan_tf.training.gan)
+        runtime.start_tensorflow(threads_per_op=1, compiling=True, joining=spec is not None)
+        from melgan_tf.training import run as training
 
     return training.run(config, data, run, progress, fresh, valid, wait_seconds, init_from)
 

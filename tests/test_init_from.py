@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from command_line import invoke
 from drums import write_drums
+from told import Told
 
 from melgan_tf.config import presets
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.training import resolve
 from melgan_tf.training.initial_weights import map_class_rows
 from melgan_tf.weights import read_all_weights
 
@@ -104,6 +106,24 @@ def test_fine_tuning_continues_at_the_rates_that_the_source_had_arrived_at():
     assert training.steps == 6_000
     assert training.generator_learning_rate == pytest.approx(2e-4 * 0.95 ** 29.534, rel=0.05)
     assert training.discriminator_learning_rate == pytest.approx(4e-4 * 0.95 ** 29.534, rel=0.05)
+
+
+@pytest.mark.parametrize(("sounds", "steps"), [(20, 1_000), (120, 3_000), (500, 8_600)])
+def test_the_number_of_sounds_decides_how_long_fine_tuning_takes(sounds, steps, tmp_path, monkeypatch):
+    monkeypatch.setattr(resolve, "open_sounds", lambda *_: range(sounds))
+    lines = Told()
+    training = resolve.resolve(tmp_path, tmp_path / "run", init_from="pretrained:drums", progress=lines).training
+    assert training.steps == steps
+    assert training.log_every == max(1, steps * 64 // max(64, sounds) // 20)
+    assert lines.lines[0].startswith("fine-tuning pretrained:drums, preset drums: one-shots by class")
+    assert f"{steps:,} steps, about " in lines.lines[0]
+    asked = resolve.resolve(tmp_path, tmp_path / "run", None, {"training": {"steps": 7}}, "pretrained:drums")
+    assert (asked.training.steps, asked.training.checkpoint_every) == (7, 1)
+
+
+def test_short_names_of_precisions(tmp_path):
+    found = resolve.resolve(tmp_path, tmp_path / "run", "seed", {"training": {"precision": "bf16"}})
+    assert found.training.precision == "mixed_bfloat16"
 
 
 def test_the_packages_models_bring_encoder_and_discriminator():

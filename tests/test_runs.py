@@ -176,7 +176,7 @@ def test_a_non_finite_loss_or_weight_stops_the_run_and_keeps_the_last_checkpoint
 
 
 def test_too_few_sounds_are_refused_and_nothing_is_written(sound_folder, tmp_path, tiny_config):
-    with pytest.raises(MelGANError, match="24 sounds are too few for batches of 25: add sounds or set"):
+    with pytest.raises(UsageError, match="24 sounds are too few for batches of 25: add sounds or set"):
         run(with_training(tiny_config, batch_size=25), sound_folder, tmp_path / "run")
     with pytest.raises(UsageError, match="folder .* does not exist"):
         run(tiny_config, tmp_path / "missing", tmp_path / "run")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 import shlex
 import sys
@@ -242,11 +241,13 @@ def test_training_prints_plain_lines_and_leaves_a_whole_run(run):
     assert all(re.fullmatch(progress, line) for line in run.ended.stderr.splitlines()), run.ended.stderr
     lines = run.ended.stdout.splitlines()
     number = r"\d+\.\d{4}"
-    for epoch, line in enumerate(lines[:3]):
+    assert re.fullmatch(r"preset seed: the original recipe.* may be stopped at any time \(.*\)", lines[0])
+    assert lines[1] == "16 sounds; building the model: once, about half a minute"
+    for epoch, line in enumerate(lines[2:5]):
         assert re.fullmatch(rf"\[{epoch}/3\]\tLoss_D: {number}\tLoss_G: {number}\tD\(x\): {number}\t"
                             rf"D\(G\(z\)\): {number} / {number}", line)
     quoted = shlex.quote(str(run.path))
-    assert lines[3:] == ["trained 3 epochs (6 steps) on 16 sounds",
+    assert lines[5:] == ["trained 3 epochs (6 steps) on 16 sounds",
                          f"hear it:    melgan-tf generate {quoted} --out sounds",
                          f"watch it:   tensorboard --logdir {quoted}/tensorboard"]
     names = {re.sub(r"events\.out\..*", "events", name) for name in contents(run.path)}
@@ -264,12 +265,12 @@ def test_the_same_command_again_has_nothing_to_do(run):
 
 
 def test_unusable_files_are_counted_and_named_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", math.inf)
+    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", 1e6)
     sounds = write_sounds(tmp_path / "sounds", 8)
     write_damaged(sounds / "more")
     ended = invoke("train", sounds, "--run-dir", tmp_path / "run", "--steps", 1, *SHORT)
     assert ended.code == 0
-    assert "trained 1 epochs (1 steps) on 8 sounds\n" in ended.stdout
+    assert "trained 1 epoch (1 step) on 8 sounds\n" in ended.stdout
     told = ended.stderr.splitlines()
     assert told[0] == "skipped 5 of 13 files:"
     assert [line.partition(":")[0] for line in told[1:]] == [

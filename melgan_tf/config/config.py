@@ -121,20 +121,21 @@ class Config:
         """The family of the model."""
         return registry.family(self.model.kind)
 
-    def fine_tuning(self, step: int) -> Config:
+    def fine_tuning(self, step: int, steps: int | None = None) -> Config:
         """The configuration of a run that starts from the weights of this one.
 
-        A sixth of the steps, at the learning rates that training had arrived at: at the initial ones fine-tuning first
+        Fewer steps, at the learning rates that training had arrived at: at the initial ones fine-tuning first
         destroys what the weights know (measured with `pretrained:drums`: the Fréchet distance rises from 67 to 112 in
         1,000 steps, at the later rates it stays at 69).
 
         Args:
             step: training steps behind the weights.
+            steps: to take; by default a sixth of those of this configuration.
         """
         training = self.training
         factor = training.learning_rate_decay ** (step / 1000)
         return dataclasses.replace(self, training=dataclasses.replace(
-            training, steps=training.steps // 6,
+            training, steps=training.steps // 6 if steps is None else steps,
             generator_learning_rate=float(f"{training.generator_learning_rate * factor:.2g}"),
             discriminator_learning_rate=float(f"{training.discriminator_learning_rate * factor:.2g}")))
 

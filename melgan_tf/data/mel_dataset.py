@@ -22,8 +22,8 @@ from melgan_tf.config import Config
 from melgan_tf.data.reading import ClipReader, Memory
 from melgan_tf.data.sources import at_intervals
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import MelGANError
-from melgan_tf.progress import Progress
+from melgan_tf.errors import UsageError
+from melgan_tf.progress import Progress, counted
 
 _ANALYSIS_BATCH = 64
 
@@ -116,11 +116,11 @@ def batches(images: np.ndarray, batch_size: int, seed: int, start_step: int = 0)
         A dataset of ``(images, weights)``: ``(batch_size, mel_bins, frames, 1)`` and ``(batch_size,)``.
 
     Raises:
-        MelGANError: there are fewer sounds than ``batch_size``.
+        UsageError: there are fewer sounds than ``batch_size``.
     """
     count = len(images)
     if count < batch_size:
-        raise MelGANError(f"{count} sounds are too few for batches of {batch_size}: add sounds or set "
+        raise UsageError(f"{counted(count, 'sound')} are too few for batches of {batch_size}: add sounds or set "
                           f"training.batch_size={max(1, count // 2)}")
     per_epoch = steps_per_epoch(count, batch_size)
     padded = per_epoch * batch_size

@@ -45,22 +45,18 @@ class InitialWeights:
         return {"source": self.source, "step": self.step, "weights": weights.digest(self.state)}
 
 
-def load_initial_weights(source: str | Path, target: Config, progress: Progress | None = None) -> InitialWeights:
+def load_initial_weights(source: str | Path, progress: Progress | None = None) -> InitialWeights:
     """Loads all networks of a run's newest checkpoint, or of a model of the package.
 
     Args:
         source: a run directory, ``pretrained:NAME`` or the name of a vocoder of the package.
-        target: the configuration of the run that starts from it.
         progress: reports damaged checkpoints that are skipped.
 
     Raises:
-        UsageError: there is neither, or its mels mean something else.
+        UsageError: there is neither.
         MelGANError: the run has no usable checkpoint.
     """
     config = source_config(source)
-    if differing := config.audio.differences(target.audio):
-        raise UsageError(f"--init-from {source} has another mel configuration (source / this run): "
-                         f"{'; '.join(differing)}")
     if name := weights.packaged_name(source):
         card = weights.read_card(name)
         state, step, classes = weights.read_all_weights(name), card["step"], card.get("classes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from melgan_tf import storage
 from melgan_tf.config import Config, to_dict
 from melgan_tf.data.mel_dataset import steps_per_epoch
 from melgan_tf.errors import UsageError, is_redacted, visible
-from melgan_tf.progress import Progress
+from melgan_tf.progress import Progress, counted
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.checkpoints import CheckpointStore, State, collect, named_variables, restore
 from melgan_tf.storage.run_directory import RunDirectory, conflicts, versions
@@ -30,6 +30,8 @@ from melgan_tf.training.optimizers import adam
 from melgan_tf.training.plan import plan
 from melgan_tf.training.task import Task, TrainingSounds
 from melgan_tf.training.workers import WAIT_SECONDS, Workers
+
+_MANY_EPOCHS = 50  # of which progress is told in epochs
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def run(config: Config, data: str | Path, run_directory: str | Path, progress: P
         stack.enter_context(workers.translate_errors())
         workers.assert_equal({"settings": json.dumps(to_dict(config)), "versions": json.dumps(versions())})
         resuming = not fresh and CheckpointStore(directory.checkpoints).steps()
-        initial = load_initial_weights(init_from, config, progress) if init_from and not resuming else None
+        initial = load_initial_weights(init_from, progress) if init_from and not resuming else None
         task = config.family.load("task")(config, data, progress, valid if workers.is_chief else None)
         if fresh and workers.is_chief:
             directory.clear()
@@ -136,18 +138,37 @@ class _Session:
         if self.workers.is_chief:
             self._describe()
         if start >= self.end:
-            self.progress.line(f"already trained for {start} steps ({start // self.per_epoch} epochs): nothing to do; "
-                               "ask for more with --epochs or --steps")
+            done = f"{counted(start, 'step')} ({counted(start // self.per_epoch, 'epoch')})"
+            self.progress.line(f"already trained for {done}: nothing to do; ask for more with --epochs or --steps")
             self._finish_newest(start)
             return self._result(0)
+        classes = getattr(self.task, "classes", None)
+        folders = f" in {counted(len(classes), 'class')}" if classes and len(classes) > 1 else ""
+        self.progress.line(f"{counted(len(self.sounds), 'sound')}{folders}; building the model: once, about half a "
+                           "minute")
         dataset = self.task.dataset(start)
         with cb.Interruption(self.progress, self._agreed_signal) as interruption, self._recording(start) as callbacks:
             listed = keras.callbacks.CallbackList([*callbacks, interruption], model=self.model)
-            with self.progress.task("training", self.end, "steps", start) as advance, contextlib.suppress(loop.Stop):
+            with self._counting(start) as advance, contextlib.suppress(loop.Stop):
                 loop.train(self.model, dataset, start, self.end, self.per_epoch, listed, self.plan.strategy, advance,
                            lambda count: int(self.workers.all_gather(count).min()))
         self.workers.wait()  # until the chief has saved
         return self._result(interruption.signal)
+
+    @contextlib.contextmanager
+    def _counting(self, start: int) -> Iterator[Callable[[int], None]]:
+        """Reports progress in epochs or, of a run with few, in steps; yields what takes the number of steps done."""
+        each = self.per_epoch if self.end >= _MANY_EPOCHS * self.per_epoch else 1
+        step = start
+        with self.progress.task("training", -(-self.end // each), "steps" if each == 1 else "epochs",
+                                start // each) as advance:
+            def count(steps: int) -> None:
+                nonlocal step
+                if done := (step + steps) // each - step // each:
+                    advance(done)
+                step += steps
+
+            yield count
 
     def _agreed_signal(self, received: int) -> int:
         return int(self.workers.all_gather(received).max())
