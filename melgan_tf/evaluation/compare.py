@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import soxr
@@ -18,6 +19,8 @@ from melgan_tf.evaluation.embeddings import log_mel
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
 from melgan_tf.evaluation.memorization import EmbeddedSounds, Memorization, measure_memorization
 from melgan_tf.evaluation.report import ClassFit, Comparison, EmbeddingMetrics, Projection, SoundReport
+from melgan_tf.evaluation.rhythm import measure_loops, rhythm_vectors
+from melgan_tf.evaluation.sounds import LoopSet
 
 DUPLICATE_RADIUS = 0.05  # of the mean distance between two real sounds
 MAX_SOUNDS = 5_000
@@ -108,6 +111,21 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         statistics_embedding=log_mel.EMBEDDING, projection=_projection(real, generated))
 
 
+def compare_rhythm(fake: LoopSet, real: LoopSet, train: LoopSet | None, seed: int = 0, k: int = 5
+                   ) -> dict[str, Comparison]:
+    """Compares how loops keep time and key: the fields ``rhythm`` and ``loops`` of a `SoundReport`.
+
+    Args:
+        fake, real, train: as in `evaluate_waveforms`; all loops are measured, as many as there compared.
+        seed, k: likewise.
+    """
+    vectors = [None if one is None else rhythm_vectors(one.whole, one.loops, one.sample_rate)
+               for one in (fake, real, train)]
+    split = _split(*vectors, seed)
+    return {"rhythm": Comparison(*(_metrics(split.reference, one, k) for one in (split.generated, split.baseline))),
+            "loops": Comparison(*(measure_loops(one.whole, one.loops, one.sample_rate) for one in (fake, real)))}
+
+
 def _check(fake: np.ndarray, fake_rate: int, reference: np.ndarray, train: np.ndarray | None,
            fake_labels: Sequence[str] | None, reference_labels: Sequence[str] | None, seed: int, k: int) -> None:
     if k < 1 or seed < 0:
@@ -135,14 +153,15 @@ def require_enough(name: str, count: int, k: int = 5, halved: bool = False) -> N
 class _Split:
     """Three sets of equal size, and the indices of two of them."""
 
-    generated: Embedded
-    reference: Embedded
-    baseline: Embedded
+    generated: Any
+    reference: Any
+    baseline: Any
     generated_index: np.ndarray
     reference_index: np.ndarray
 
 
-def _split(fake: Embedded, real: Embedded, train: Embedded | None, seed: int) -> _Split:
+def _split(fake: Any, real: Any, train: Any, seed: int) -> _Split:
+    """Chooses from what has a length and takes arrays of indices."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(real))
     chosen = rng.permutation(len(fake))  # at random: generated sounds may be sorted by class

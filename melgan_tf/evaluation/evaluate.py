@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf import storage
+from melgan_tf.audio.loops.keys import Key
+from melgan_tf.audio.loops.loop import METER, Loop
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.compare import evaluate_waveforms, require_enough
+from melgan_tf.evaluation.compare import compare_rhythm, evaluate_waveforms, require_enough
 from melgan_tf.evaluation.evaluate_vocoder import evaluate_vocoder
 from melgan_tf.evaluation.report import Report, SoundReport
-from melgan_tf.evaluation.sounds import SoundSet, load_sound_set, load_window_set
+from melgan_tf.evaluation.sounds import (
+    LoopSet,
+    SoundSet,
+    is_loop_folder,
+    load_loop_set,
+    load_sound_set,
+    load_window_set,
+)
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
@@ -69,13 +78,18 @@ def _(source: str | Path, reference: str | Path, train: str | Path | None = None
     _reject("a folder of sounds", count=count)
     _require_disjoint(reference, train=train, **{"the generated sounds": source})
     progress = progress or Progress()
-    generated = load_sound_set(source, progress=progress, include_silent=True).with_recorded_labels(source)
-    seconds = generated.audio.shape[1] / generated.sample_rate
-    real, train_set = (_load_one_shots(folder, generated.sample_rate, seconds, progress) if folder else None
-                   for folder in (reference, train))
+    loops = is_loop_folder(source)
+    if loops:
+        generated = load_loop_set(source, progress=progress).with_recorded_labels(source)
+        load = functools.partial(load_loop_set, sample_rate=generated.sample_rate, progress=progress)
+    else:
+        generated = load_sound_set(source, progress=progress, include_silent=True).with_recorded_labels(source)
+        load = functools.partial(_load_one_shots, sample_rate=generated.sample_rate,
+                                 seconds=generated.audio.shape[1] / generated.sample_rate, progress=progress)
+    real, train_set = (load(folder) if folder else None for folder in (reference, train))
     require_enough("real", len(real), halved=not train_set)
     folders = {"folder": storage.recorded(source), **_folders(reference, train)}
-    return _compare(generated, real, train_set, seed, folders, progress)
+    return _compare(generated, real, train_set, seed, folders, progress, drums=not loops)
 
 
 @evaluate.register(Vocoder)
@@ -92,6 +106,11 @@ def generate(model: SoundModel, count: int, seed: int = 0, progress: Progress | 
     classes = model.sampler.classes
     labels = tuple(classes.names[index] for index in made["label"].argmax(axis=1)) if classes else None
     names = tuple(f"seed{seed}-{i:04d}" for i in range(count))
+    if model.sampler.evaluated_as == "loops":
+        wishes = model.sampler.wishes
+        key = Key.parse(wishes["key"]) if wishes.get("key") else None
+        loop = Loop(wishes["bpm"], wishes["bars"], METER, key, 0, made["audio"].shape[1], {})
+        return LoopSet.of(made["audio"], [loop] * count, model.config.audio.sample_rate, names, labels)
     return SoundSet(made["audio"], model.config.audio.sample_rate, names, labels)
 
 
@@ -134,8 +153,12 @@ def _load_windows(model: SoundModel, folder: str | Path, progress: Progress) -> 
     return dataclasses.replace(found, audio=model.sampler.finish(found.audio).numpy())
 
 
+def _load_loops(model: SoundModel, folder: str | Path, progress: Progress) -> LoopSet:
+    return load_loop_set(folder, model.config.audio.sample_rate, progress)
+
+
 #: How real sounds are read, by `Sampler.evaluated_as`.
-_REFERENCE_LOADERS = {"one-shots": _load_clips, "windows": _load_windows}
+_REFERENCE_LOADERS = {"one-shots": _load_clips, "windows": _load_windows, "loops": _load_loops}
 
 
 def _compare(generated: SoundSet, real: SoundSet, train: SoundSet | None, seed: int, metadata: dict[str, Any],
@@ -144,8 +167,9 @@ def _compare(generated: SoundSet, real: SoundSet, train: SoundSet | None, seed: 
         report = evaluate_waveforms(generated.audio, generated.sample_rate, real.audio, real.sample_rate,
                                     train.audio if train else None, generated.labels, real.labels, seed,
                                     fake_names=generated.names, train_names=train.names if train else None, drums=drums)
+        rhythm = compare_rhythm(generated, real, train, seed) if isinstance(generated, LoopSet) else {}
         advance(len(generated))
-    return dataclasses.replace(report, metadata=metadata)
+    return dataclasses.replace(report, metadata=metadata, **rhythm)
 
 
 def _reject(what: str, **options: object) -> None:

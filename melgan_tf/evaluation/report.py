@@ -151,6 +151,8 @@ class SoundReport(Report):
         seconds: length compared.
         seed, k: as requested.
         embedding, statistics_embedding: names and versions of the embeddings.
+        rhythm: of loops, metrics of their rhythms (`melgan_tf.evaluation.rhythm`); else None.
+        loops: of loops, how they keep time and key; the baseline is the reference itself; else None.
         projection: for the figure; not in `to_dict`.
         metadata: what was evaluated.
     """
@@ -173,6 +175,8 @@ class SoundReport(Report):
     embedding: str
     statistics_embedding: str
     projection: Projection = field(compare=False, repr=False, metadata={"key": None})
+    rhythm: Comparison | None = None
+    loops: Comparison | None = None
     metadata: dict[str, Any] = field(default_factory=dict, metadata={"key": None})
 
     @property
@@ -187,7 +191,8 @@ class SoundReport(Report):
         """One plain sentence, the worse of both embeddings first, then artifacts; it starts with "collapsed" if the
         sounds are too much alike."""
         texture = grade(self.statistics.generated, self.statistics.baseline)
-        severity, sentence = grade(self.drums.generated, self.drums.baseline) if self.drums else texture
+        first = self.drums or self.rhythm
+        severity, sentence = grade(first.generated, first.baseline) if first else texture
         if texture[0] > severity:
             severity, sentence = texture[0], f"{texture[1]}, by log-mel statistics"
         if artifacts := ", ".join(self.artifacts.generated.beyond(self.artifacts.baseline)):
@@ -210,6 +215,10 @@ class SoundReport(Report):
         if self.drums:
             found.insert(0, Table(f"In the class embedding ({self.embedding})", compared,
                                   (*self.drums.rows(), *self.classes.rows())))
+        if self.rhythm:
+            found.insert(0, Table("Rhythm: rises of level in three bands at 32 sixteenths", compared,
+                                  tuple(self.rhythm.rows())))
+            found.insert(1, Table("Time and key", ("loops", "generated", "real", "better"), tuple(self.loops.rows())))
         if self.of_class:
             found.append(Table("Class by class", ("class", "sounds", "real", "accuracy", "of real", "precision",
                                                   "coverage", "of train"), tuple(one.row() for one in self.of_class)))
@@ -229,9 +238,11 @@ class SoundReport(Report):
 
     def summary(self) -> dict[str, Any]:
         found: dict[str, Any] = {"sounds": self.sounds, "floor": self.baseline}
-        for name, comparison in ((self.embedding, self.drums), (self.statistics_embedding, self.statistics)):
+        for name, comparison in ((self.embedding, self.drums), ("rhythm", self.rhythm), ("loops", self.loops),
+                                 (self.statistics_embedding, self.statistics)):
             if comparison:
-                found[name] = {which: {key: round(value, 4) for key, value in values.items()}
+                found[name] = {which: {key: None if value is None else round(value, 4)
+                                       for key, value in values.items()}
                                for which, values in to_json(comparison).items()}
         return found
 

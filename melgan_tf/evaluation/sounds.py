@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from melgan_tf import storage
-from melgan_tf.audio.find import SoundFile, find, scan
+from melgan_tf.audio.find import Skipped, SoundFile, find, scan
 from melgan_tf.audio.isolated import measure
+from melgan_tf.audio.loops.loop import Loop
+from melgan_tf.audio.loops.names import is_marked
+from melgan_tf.audio.loops.reading import read_loops
 from melgan_tf.data.clips import split_windows
 from melgan_tf.data.reading import ClipReader, Memory, note_lines
 from melgan_tf.data.shards import Prepared, is_prepared
@@ -23,6 +27,8 @@ from melgan_tf.storage.run_directory import RunDirectory
 #: Longer sounds are cut to this length.
 MAX_SECONDS = 2.0
 DEFAULT_SAMPLE_RATE = 16_000
+#: Loops are repeated or cut to this length where their timbre is compared.
+LOOP_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,63 @@ class SoundSet:
             return dataclasses.replace(self, labels=tuple(recorded[name] for name in self.names))
         except (OSError, ValueError, KeyError, TypeError):
             return self
+
+
+@dataclass(frozen=True)
+class LoopSet(SoundSet):
+    """Loops, which repeat in ``audio`` until all are of one length.
+
+    Attributes:
+        whole: every loop once, float32 ``(samples,)``.
+        loops: its tempo, bars and key.
+    """
+
+    whole: tuple[np.ndarray, ...] = ()
+    loops: tuple[Loop, ...] = ()
+
+    @classmethod
+    def of(cls, whole: Sequence[np.ndarray], loops: Sequence[Loop], sample_rate: int, names: Sequence[str],
+           labels: Sequence[str] | None) -> LoopSet:
+        """A set of these loops."""
+        samples = round(LOOP_SECONDS * sample_rate)
+        audio = np.stack([np.resize(sound, samples) for sound in whole])
+        return cls(audio, sample_rate, tuple(names), tuple(labels) if labels and any(labels) else None, tuple(whole),
+                   tuple(loops))
+
+
+def is_loop_folder(folder: str | Path) -> bool:
+    """Whether the names of most sounds in a folder tell a tempo, marked by "bpm"."""
+    if is_prepared(folder):
+        return False
+    names = [sound.name for sound in find(folder)[0]]
+    return 2 * sum(map(is_marked, names)) > len(names)
+
+
+def load_loop_set(folder: str | Path, sample_rate: int | None = None, progress: Progress | None = None) -> LoopSet:
+    """Decodes every loop in a folder; names of sub-folders are labels.
+
+    Args:
+        folder: searched recursively.
+        sample_rate: Hz; by default the most common one of the files.
+        progress: receives progress, and a warning for each file that is no loop.
+
+    Raises:
+        MelGANError: no loop can be used.
+    """
+    progress, rate = progress or Progress(), sample_rate or _most_common_rate(folder)
+    files, _ = find(folder)
+    found, memory = [], Memory(folder, copies=2)
+    with progress.task(f"reading {storage.path(folder).name}", len(files), "files") as advance:
+        for sound, result in read_loops(files, rate):
+            advance(1)
+            if isinstance(result, Skipped):
+                progress.warning(f"skipped {result.name}: {result.reason}")
+            else:
+                found.append((memory.taken(result[0]), result[1], sound))
+    if not found:
+        raise MelGANError(f"no sound in {folder} is a loop: give a folder of loops")
+    whole, loops, sounds = zip(*found, strict=True)
+    return LoopSet.of(whole, loops, rate, [sound.name for sound in sounds], [sound.label for sound in sounds])
 
 
 def is_sound_folder(place: str | Path) -> bool:

@@ -56,7 +56,7 @@ class Sampler(BatchSampler):
         make_batch: a call on `BATCH` sounds, compiled.
         log_mel_frames: mels in dB, compiled.
         draw_batch: the `inputs` of `BATCH` sounds from seed and first index, compiled.
-        evaluated_as: what its sounds are compared with: real one-shots, or windows of real sounds.
+        evaluated_as: what its sounds are compared with: real one-shots, windows of real sounds, or loops.
 
     Examples:
         >>> from melgan_tf import presets
@@ -65,7 +65,7 @@ class Sampler(BatchSampler):
         TensorShape([1, 8000])
     """
 
-    evaluated_as: Literal["one-shots", "windows"] = "one-shots"
+    evaluated_as: Literal["one-shots", "windows", "loops"] = "one-shots"
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None) -> None:

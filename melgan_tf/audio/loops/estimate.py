@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -47,6 +48,16 @@ def estimate_tempo(samples: np.ndarray, rate: int, meter: int = 4) -> float:
     return float(round(tempo)) if abs(tempo - round(tempo)) < _WHOLE else tempo
 
 
+def tempo_of_pulse(samples: np.ndarray, rate: int) -> float:
+    """The tempo at which a sound beats most, wherever its bars begin and end, beats a minute; octaves are by chance.
+
+    Args:
+        samples: float32, not empty.
+        rate: Hz.
+    """
+    return float(_free_tempi()[np.argmax(_pulse(onsets.rises(samples, rate), _free_tempi(), np.abs))])
+
+
 def candidates(rise: np.ndarray, seconds: float, meter: int) -> tuple[np.ndarray, np.ndarray]:
     """The tempi to choose from, and which of them make whole bars of the sound."""
     bars = np.arange(1, max(1, int(FASTEST * seconds / 60 / meter)) + 1)
@@ -70,10 +81,11 @@ def _free_tempi() -> np.ndarray:
     return SLOWEST * (FASTEST / SLOWEST) ** np.linspace(0, 1, 500)
 
 
-def _pulse(rise: np.ndarray, tempi: np.ndarray) -> np.ndarray:
-    """How well rises keep to the beats, eighths and sixteenths of tempi, counted from the start."""
+def _pulse(rise: np.ndarray, tempi: np.ndarray, part: Callable[[np.ndarray], np.ndarray] = np.real) -> np.ndarray:
+    """How well rises keep to the beats, eighths and sixteenths of tempi, counted from the start: ``part`` of their
+    spectrum; its magnitude, from anywhere."""
     total = rise.sum(axis=1)
-    spectrum = np.fft.rfft(total, max(_PADDED, 2 * len(total))).real
+    spectrum = part(np.fft.rfft(total - (total.mean() if part is np.abs else 0), max(_PADDED, 2 * len(total))))
     step = onsets.RATE / onsets.HOP * 60 / max(_PADDED, 2 * len(total))  # beats a minute
     sums = [spectrum[np.rint(tempi * parts / step).astype(int)] for parts in (1, 2, 4)]
     return np.array([0.5, 0.7, 1.0]) @ sums / max(float(total.sum()), 1e-9)

@@ -51,6 +51,11 @@ class Loop:
         """Its length."""
         return self.end - self.start
 
+    @property
+    def beats(self) -> int:
+        """Its number of beats."""
+        return self.bars * self.meter
+
     def __str__(self) -> str:
         told = ", ".join(f"{name} {value} ({self.sources[name]})" for name, value in
                          (("bpm", f"{self.bpm:.6g}"), ("bars", self.bars), ("key", self.key)) if value is not None)
