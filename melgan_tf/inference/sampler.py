@@ -152,9 +152,9 @@ class Sampler(BatchSampler):
 
     def noise(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
         """The noise of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, noise_dim)``."""
-        return self._noise(_keys(seed, count, start))
+        return self.noise_of(_keys(seed, count, start))
 
-    def _noise(self, keys: tf.Tensor) -> tf.Tensor:
+    def noise_of(self, keys: tf.Tensor) -> tf.Tensor:
         """The noise of sounds ``(sounds, 2)``: seed and index."""
         return tf.map_fn(lambda key: tf.random.stateless_normal((self.config.model.noise_dim,), key), keys,
                          fn_output_signature=tf.float32)
@@ -195,7 +195,7 @@ class Sampler(BatchSampler):
             label: ``(batch,)``, the name of each sound's class; where it is empty, and without it, that of `labels`.
         """
         keys = tf.stack([seed, index], axis=1)
-        found = {"noise": self._noise(keys)}
+        found = {"noise": self.noise_of(keys)}
         if self.classes:
             found["label"] = self._labels(keys)
             if label is not None:

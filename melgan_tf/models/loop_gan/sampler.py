@@ -133,9 +133,9 @@ class LoopSampler(Sampler):
         """Turns down what would clip (peak above 1)."""
         return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
 
-    def noise(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> tf.Tensor:
-        """As `Sampler.noise`, with the values that were asked for."""
-        drawn = super().noise(seed, count, start)
+    def noise_of(self, keys: tf.Tensor) -> tf.Tensor:
+        """As `Sampler.noise_of`, with the values that were asked for."""
+        drawn = super().noise_of(keys)
         parts = [tf.fill(tf.shape(drawn[:, place]), tf.constant(self.given[place], tf.float32)) if place in self.given
                  else drawn[:, place] for place in range(GIVEN)]
         return tf.concat([tf.stack(parts, axis=-1), drawn[:, GIVEN:]], axis=-1)
