@@ -110,6 +110,7 @@ def test_a_folder_becomes_a_page_without_near_duplicates(explored, sounds):
     data = data_of(explored.page)
     assert sorted(sound["name"] for sound in data["sounds"]) == [
         "high/1600.wav", "high/3200.wav", "high/800.wav", "low/100.wav", "low/200.wav", "low/400.wav"]
+    assert len(contents(explored.page.parent)) == 7  # no copy of what is left out
     for sound in data["sounds"]:
         assert (explored.page.parent / sound["file"]).is_file()
         assert {"brightness", "length", "loudness"} <= sound["values"].keys()
@@ -154,6 +155,7 @@ def test_what_cannot_be_explored(sounds, tmp_path):
              ("not a folder of sounds",), 2),
             ((sounds, "--favorites", tmp_path / "noise.txt", "--out", tmp_path / "out"), ("cannot read",), 2)):
         invoke("explore", *arguments, "--quiet").one_line(*parts, code=code)
+        assert not (tmp_path / "out").exists()
 
 
 # -- a model ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import shutil
@@ -29,6 +30,7 @@ from melgan_tf.inference.html_page import AGAIN, MAX_SOUNDS, Sound, sound_page
 from melgan_tf.inference.output_folder import FileNames, name_part, recorded_labels
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.progress import Progress
+from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
 
 #: Seconds of a sound of one's own that the page has.
@@ -93,11 +95,18 @@ def explore_folder(folder: Path, out: Path, progress: Progress | None = None) ->
         raise UsageError(f"{out} and {folder} contain each other: give another --out")
     place = shlex.quote(printable(folder))
     again = f"melgan-tf vary {place}/{{}} --model pretrained:drums --out more"
+    beside = out if out.is_dir() else out.parent
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        return _write(folder, out, printable(folder), again, place, progress or Progress())
+        beside.mkdir(parents=True, exist_ok=True)
+        with storage.temporary_folder(beside, 0o777) as staging:
+            found = _write(folder, staging, printable(folder), again, place, progress or Progress())
+            with postponed():
+                out.mkdir(exist_ok=True)
+                for file in list(staging.iterdir()):
+                    os.replace(file, out / file.name)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+    return dataclasses.replace(found, page=out / found.page.name)
 
 
 def _write(folder: Path, out: Path, title: str, again: str, copy_from: str, progress: Progress) -> Explored:
@@ -115,6 +124,8 @@ def _write(folder: Path, out: Path, title: str, again: str, copy_from: str, prog
         raise MelGANError(f"{folder} has no usable sound: give a folder of sounds, or a model")
     points, = standardized(np.stack([one.description for one in heard]))
     kept = unique(points)
+    for index in set(range(len(heard))) - set(kept) if out != folder else ():
+        (out / heard[index].file).unlink()
     labels = _labels(folder)
     sounds = [Sound(heard[index].file, heard[index].picture, heard[index].seconds,
                     labels.get(heard[index].sound.name, heard[index].sound.label), heard[index].sound.name,
