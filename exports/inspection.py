@@ -36,6 +36,7 @@ from melgan_tf.weights import (
     pretrained_vocoders,
     read_card,
 )
+from melgan_tf.weights.licenses import model_licenses, short_license
 
 #: So many sounds or fewer learn more from a bundled model than from scratch.
 _FEW_SOUNDS = 500
@@ -131,7 +132,7 @@ def _run(path: Path) -> dict[str, Any] | None:
                f"{shlex.quote(str(path))}")
     return {"kind": "run", "trained": f"{counted(step, 'step')}{epochs} of {wanted}", "step": step,
             "checkpoints": steps, "best": f"step {best['step']}" if best else "none",
-            **_of_config(config, Classes(counts).names if counts else ()), "sounds": record["data"],
+            **_of_config(config, Classes(counts).names if counts else ()), "sounds": record["data"], **_licenses(path),
             "figures": {**_last_row(directory), **{f"best.{key}": value for key, value in (best or {}).items()
                                                    if isinstance(value, float)}},
             "audio_fingerprint": config.audio.fingerprint(), "resolved": record["resolved"],
@@ -177,9 +178,16 @@ def _record(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, TypeError, KeyError):
         raise MelGANError(f"{path} is not a record of sounds that melgan-tf made") from None
     length = [{"seconds": samples / rate} for rate, samples in filter(None, measure(first, 60.0))]
-    return {"kind": "generated sounds", **(length[0] if length else {}), **record, "sounds": len(sounds),
+    licenses = {"licence": short_license(record["licenses"])} if isinstance(record.get("licenses"), list) else {}
+    return {"kind": "generated sounds", **(length[0] if length else {}), **record, **licenses, "sounds": len(sounds),
             **({"classes": dict(sorted(counts.items()))} if counts else {}),
             "try": f"melgan-tf evaluate {shlex.quote(str(path.parent))} --reference REAL-SOUNDS"}
+
+
+def _licenses(source: str | Path) -> dict[str, Any]:
+    """What a model and those that it started from learned from, and under which licenses."""
+    entries = model_licenses(source)
+    return {"licence": short_license(entries), "licenses": entries}
 
 
 def _name(file: str) -> str:
@@ -218,6 +226,7 @@ def _sound(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is none of: checkpoint (.npz), export (.tflite), sounds.json, sound file "
                          f"({error.reason})") from None
     if origin := record_in(facts.pop("comment")):
-        return {**origin, **facts, "kind": f"generated {facts['format']}",
+        licenses = _licenses(origin["source"]) if isinstance(origin.get("source"), str) else {}
+        return {**origin, **facts, **licenses, "kind": f"generated {facts['format']}",
                 "try": f"melgan-tf vary {quoted} --out variations"}
     return {"kind": "sound", **facts, "try": f"melgan-tf vary {quoted} --model pretrained:drums --out variations"}

@@ -30,6 +30,7 @@ from melgan_tf.training.optimizers import adam
 from melgan_tf.training.plan import plan
 from melgan_tf.training.task import Task, TrainingSounds
 from melgan_tf.training.workers import WAIT_SECONDS, Workers
+from melgan_tf.weights.licenses import folder_license
 
 _MANY_EPOCHS = 50  # of which progress is told in epochs
 
@@ -248,7 +249,8 @@ class _Session:
     def _describe(self) -> None:
         sounds = self.sounds
         data = {"folder": str(self.data.resolve()), "sounds": len(sounds), "skipped": len(sounds.skipped),
-                "fingerprint": sounds.fingerprint, **self.task.metadata(),
+                "fingerprint": sounds.fingerprint,
+                **({"licence": found} if (found := folder_license(self.data)) else {}), **self.task.metadata(),
                 **self._origin()}
         resolved = {"xla": self.plan.xla, "shards": self.plan.shards, "steps_per_epoch": self.per_epoch,
                     "replicas": self.plan.strategy.num_replicas_in_sync}
