@@ -96,19 +96,20 @@ def test_a_title_stays_below_its_tile(title):
 @pytest.mark.parametrize(("sounds", "frames", "bins"), [(1, FRAMES, BINS), (7, FRAMES, BINS), (700, FRAMES, BINS),
                                                        (300, 400, 80), (40, 5000, 128), (2500, FRAMES, BINS)])
 def test_sheets_stay_within_the_limit(sounds, frames, bins, monkeypatch):
-    captions = []
-    monkeypatch.setattr("matplotlib.figure.Figure.text", lambda self, x, y, content, **_: captions.append(content))
+    texts: list[str] = []
+    monkeypatch.setattr("PIL.ImageDraw.ImageDraw.text", lambda self, xy, content, *_, **__: texts.append(content))
     sheet = contact_sheet(np.broadcast_to(np.float32(-9), (sounds, frames, bins)))
     assert max(sheet.shape) <= spectrogram_image.MAX_PIXELS
-    assert captions[0].split(";")[0] == {1: "1 sound"}.get(sounds, f"{sounds} sounds")
+    assert texts[0].split(";")[0] == {1: "1 sound"}.get(sounds, f"{sounds} sounds")
 
 
 def test_the_footer_says_how_many_are_shown(monkeypatch):
-    captions = []
-    monkeypatch.setattr("matplotlib.figure.Figure.text", lambda self, x, y, content, **_: captions.append(content))
+    texts: list[str] = []
+    monkeypatch.setattr("PIL.ImageDraw.ImageDraw.text", lambda self, xy, content, *_, **__: texts.append(content))
     contact_sheet(constant(-9.0, -9.0), of=5)
     monkeypatch.setattr(spectrogram_image, "MAX_PIXELS", 500)
     sheet = contact_sheet(np.zeros((100, FRAMES, BINS)))
+    captions = [text for text in texts if "sound" in text]
     assert captions == [f"the first {count} sounds; time to the right, low frequencies at the bottom"
                         for count in ("2 of 5", "30 of 100")]  # six columns, five rows of 64 pixels
     assert max(sheet.shape) <= 500

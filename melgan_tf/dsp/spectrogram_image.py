@@ -6,8 +6,8 @@ In every image time runs to the right, low frequencies are at the bottom, and br
 
 from __future__ import annotations
 
+import functools
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from melgan_tf.errors import visible
 from melgan_tf.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from PIL import ImageFont
 
 BACKGROUND, INK, FAINT_INK = "#181820", "#d6d6de", "#9696a2"
 DYNAMIC_RANGE_DB = 80.0
@@ -31,8 +31,9 @@ MIN_WIDTH = 360  # room for the footer
 LEVELS, SMALL = 64, (64, 80)  # of a small image: shades; columns, rows at most
 _SMALL_RANGE_DB = 60.0
 _SILENT_DB = -80.0  # a sound that is nowhere louder is drawn black
-DPI = 100
-FONT_SIZE = 8  # points: 11 pixels
+FONT_SIZE = 11  # pixels
+PNG_LEVEL = 3  # half the time of 6, a tenth larger
+_SCALE_WIDTH = 160  # pixels
 _TICK, _TICK_PITCH_X, _TICK_PITCH_Y = (110, 110, 122), 36, 12
 _CHARACTER_WIDTH = 6.8  # pixels, on average
 
@@ -58,33 +59,28 @@ def contact_sheet(mel_db: np.ndarray, titles: Sequence[str] | None = None, of: i
         >>> contact_sheet(np.zeros((3, 16, 64)), titles=["kick", "snare", "hat"]).shape
         (236, 432, 3)
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from PIL import Image, ImageDraw
 
     layout = _arrange(mel_db.shape, titles is not None, bool(hertz), bool(seconds))
     width = max(layout.columns * layout.pitch_x - GAP, MIN_WIDTH) + layout.left + MARGIN
     height = layout.rows * layout.pitch_y - GAP + FOOTER_HEIGHT + layout.top + MARGIN
-    canvas = FigureCanvasAgg(Figure(((width + 0.5) / DPI, (height + 0.5) / DPI), dpi=DPI, facecolor=BACKGROUND))
-
-    def text(x: float, y: float, content: str, color: str = INK, **options: str) -> None:
-        canvas.figure.text(x / width, 1 - y / height, content, color=color, size=FONT_SIZE, parse_math=False,
-                           **{"va": "top", **options})
+    image, font = Image.new("RGB", (width, height), BACKGROUND), _font()
+    text = functools.partial(ImageDraw.Draw(image).text, font=font)
 
     ticks = [*_frequency_ticks(layout, hertz), *_time_ticks(layout, seconds)]
     for x, y, content, down in ticks:
-        text(x - (0 if down else 7), y - (6 if down else 0), content, FAINT_INK,
-             **({"va": "bottom", "ha": "center"} if down else {"va": "center", "ha": "right"}))
+        text((x, y - 6) if down else (x - 7, y), content, FAINT_INK, anchor="ms" if down else "rm")
     if titles is not None:
         for title, (x, y) in zip(titles, layout.corners(), strict=False):
-            text(x, y + layout.tile_height + 2, _shortened(title, layout.tile_width))
-    text(MARGIN, height - MARGIN - 12, _caption(layout.shown, of or len(mel_db), bool(ticks)), FAINT_INK)
-    _color_scale(canvas.figure, (MARGIN / width, (MARGIN + 38) / height, 160 / width, 8 / height), *_range(mel_db))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # drawn as a box
-        canvas.draw()
-    sheet = np.array(canvas.buffer_rgba())[..., :3]
+            text((x, y + layout.tile_height + 2), _shortened(title, layout.tile_width), INK)
+    text((MARGIN, height - MARGIN - 12), _caption(layout.shown, of or len(mel_db), bool(ticks)), FAINT_INK)
+    top = height - MARGIN - 46
+    for x, level, side in zip((MARGIN, MARGIN + _SCALE_WIDTH), _range(mel_db), ("l", "r"), strict=True):
+        text((x, top + 11), f"{round(level)} dB", INK, anchor=f"{side}a")
+    sheet = np.array(image)
+    sheet[top:top + 8, MARGIN:MARGIN + _SCALE_WIDTH] = _magma()[np.linspace(0, 255, _SCALE_WIDTH).astype(int)]
     tiles = _colored(mel_db[:layout.shown], layout.tile_width, layout.tile_height, *_range(mel_db))
-    for tile, (x, y) in zip(tiles, layout.corners(), strict=True):  # pixel by pixel, where imshow would resample
+    for tile, (x, y) in zip(tiles, layout.corners(), strict=True):
         sheet[y:y + layout.tile_height, x:x + layout.tile_width] = tile
     for x, y, _, down in ticks:
         sheet[(slice(y - 4, y - 1), x) if down else (y, slice(x - 4, x - 1))] = _TICK
@@ -131,10 +127,10 @@ def save_png(image: np.ndarray, path: Path) -> None:
     Raises:
         MelGANError: the file cannot be written; no partial file is left behind.
     """
-    from matplotlib.image import imsave
+    from PIL import Image
 
     with atomic_write(path, parents=False, durable=False) as temporary:
-        imsave(temporary, image, format="png")
+        Image.fromarray(image).save(temporary, format="png", compress_level=PNG_LEVEL)
 
 
 def _frequency_ticks(layout: _Layout, hertz: Sequence[tuple[float, str]]) -> Iterator[tuple[int, int, str, bool]]:
@@ -200,19 +196,6 @@ def _arrange(shape: tuple[int, ...], titled: bool, hertz: bool, seconds: bool) -
     return _Layout(width, height, pitch_x, pitch_y, columns, min(n, columns * max_rows), left, top)
 
 
-def _color_scale(figure: Figure, place: tuple[float, float, float, float], floor_db: float, top_db: float) -> None:
-    from matplotlib import cm, colors
-
-    axes = figure.add_axes(place)
-    scale = figure.colorbar(cm.ScalarMappable(colors.Normalize(floor_db, top_db), "magma"), axes,
-                            orientation="horizontal")
-    scale.set_ticks([floor_db, top_db], labels=[f"{round(level)} dB" for level in (floor_db, top_db)])
-    scale.outline.set_visible(False)
-    axes.tick_params(labelcolor=INK, labelsize=FONT_SIZE, length=0, pad=3)
-    for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
-        label.set_horizontalalignment(side)
-
-
 def _range(mel_db: np.ndarray) -> tuple[float, float]:
     top_db = float(np.max(mel_db))
     return top_db - DYNAMIC_RANGE_DB, top_db
@@ -228,12 +211,26 @@ def _tile_size(frames: int, bins: int, size: int) -> tuple[int, int]:
 
 def _colored(mel_db: np.ndarray, width: int, height: int, floor_db: float, top_db: float) -> np.ndarray:
     """``(sounds, height, width, 3)``, uint8: every tile upright, magnified by repeating and shrunk by averaging."""
-    from matplotlib import colormaps
-
     level = _resized(_resized(np.asarray(mel_db, np.float32), 1, width), 2, height)
     level = np.clip((level.transpose(0, 2, 1)[:, ::-1] - floor_db) / (top_db - floor_db), 0, 1)
-    table = colormaps["magma"](np.arange(256), bytes=True)[:, :3]
-    return table[(level * 255).round().astype(np.uint8)]
+    return _magma()[(level * 255).round().astype(np.uint8)]
+
+
+@functools.cache
+def _magma() -> np.ndarray:
+    """The colors of 256 levels: ``(256, 3)``, uint8."""
+    from matplotlib import colormaps
+
+    return colormaps["magma"](np.arange(256), bytes=True)[:, :3]
+
+
+@functools.cache
+def _font() -> ImageFont.FreeTypeFont:
+    """The font that Matplotlib brings."""
+    import matplotlib
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
 
 
 def _resized(values: np.ndarray, axis: int, length: int) -> np.ndarray:
