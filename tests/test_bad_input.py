@@ -101,7 +101,7 @@ def test_sounds_that_cannot_be_used(trained, tmp_path, command, make, parts, cod
 def test_too_few_sounds_for_a_batch(tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 5)
     invoke("train", sounds, "--run-dir", tmp_path / "run", "--preset", "seed").one_line(
-        "5 sounds", "batches of 128", "training.batch_size=2", code=1)
+        "5 sounds", "batches of 128", "training.batch_size=2", code=2)
     assert not (tmp_path / "run").exists()
 
 
@@ -116,7 +116,7 @@ def test_a_fresh_start_with_unusable_sounds_keeps_the_old_run(run, tmp_path):
     (tmp_path / "empty").mkdir()
     check = unchanged(run)
     invoke("train", tmp_path / "empty", "--run-dir", run, "--fresh", *SHORT).one_line("contains no sound files", code=1)
-    invoke("train", write_sounds(tmp_path / "few", 3), "--run-dir", run, "--fresh", *SHORT).one_line("too few", code=1)
+    invoke("train", write_sounds(tmp_path / "few", 3), "--run-dir", run, "--fresh", *SHORT).one_line("too few", code=2)
     check()
 
 

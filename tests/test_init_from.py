@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from command_line import invoke
 from drums import write_drums
-from told import Told
 
 from melgan_tf.config import presets
 from melgan_tf.storage.checkpoints import CheckpointStore
@@ -111,12 +110,12 @@ def test_fine_tuning_continues_at_the_rates_that_the_source_had_arrived_at():
 @pytest.mark.parametrize(("sounds", "steps"), [(20, 1_000), (120, 3_000), (500, 8_600)])
 def test_the_number_of_sounds_decides_how_long_fine_tuning_takes(sounds, steps, tmp_path, monkeypatch):
     monkeypatch.setattr(resolve, "open_sounds", lambda *_: range(sounds))
-    lines = Told()
-    training = resolve.resolve(tmp_path, tmp_path / "run", init_from="pretrained:drums", progress=lines).training
+    config = resolve.resolve(tmp_path, tmp_path / "run", init_from="pretrained:drums")
+    training, said = config.training, resolve.introduction(config, "pretrained:drums")
     assert training.steps == steps
     assert training.log_every == max(1, steps * 64 // max(64, sounds) // 20)
-    assert lines.lines[0].startswith("fine-tuning pretrained:drums, preset drums: one-shots by class")
-    assert f"{steps:,} steps, about " in lines.lines[0]
+    assert said.startswith("fine-tuning pretrained:drums, preset drums: one-shots by class")
+    assert f"{steps:,} steps, about " in said
     asked = resolve.resolve(tmp_path, tmp_path / "run", None, {"training": {"steps": 7}}, "pretrained:drums")
     assert (asked.training.steps, asked.training.checkpoint_every) == (7, 1)
 

@@ -47,4 +47,5 @@ def test_train_says_which_preset_and_why(tmp_path, eager):
     ended = invoke("train", folder, "--run-dir", tmp_path / "run", "--steps", 1, "--no-xla",
                    "--set", "model.channels=8", "--set", "training.batch_size=8")
     assert ended.code == 0, ended.stderr
-    assert ended.stdout.startswith("preset drums: 16 sounds in 2 class folders, typically 0.3 seconds at 16000 Hz")
+    assert ended.stdout.startswith("preset drums suits these sounds: 16 sounds in 2 class folders, typically 0.3 "
+                                   "seconds at 16000 Hz")

@@ -9,7 +9,7 @@ from typing import Any
 
 from melgan_tf.config import Config, from_dict, merge, presets, to_dict
 from melgan_tf.data.sources import open_sounds
-from melgan_tf.data.survey import Survey, survey
+from melgan_tf.data.survey import survey
 from melgan_tf.errors import ConfigError, UsageError
 from melgan_tf.progress import Progress, counted
 from melgan_tf.storage.run_directory import RunDirectory, conflicts
@@ -35,13 +35,13 @@ def resolve(data: str | Path, run: str | Path, preset: str | None = None, change
         changes: values as in config.json; it may be partial.
         init_from: the run or model whose weights a new run starts from.
         fresh: ignore the existing run.
-        progress: reports the preset, what it is for and how long it takes.
+        progress: reports which preset was chosen and why.
 
     Raises:
         ConfigError: an unknown preset or key, or a value out of range.
         UsageError: the existing run has another configuration; or there are no sounds.
     """
-    directory, changes, progress = RunDirectory(run), dict(changes or {}), progress or Progress()
+    directory, changes = RunDirectory(run), dict(changes or {})
     existing = directory.config() if directory.exists() and not fresh else None
     name = changes.get("preset") if preset is None else preset
     if not isinstance(name, str | None):
@@ -49,9 +49,10 @@ def resolve(data: str | Path, run: str | Path, preset: str | None = None, change
     if existing and name is not None and presets.get(name).preset != existing.preset:
         raise UsageError(f"{directory.path} contains a run of preset {existing.preset!r}, not {name!r}: give another "
                          "--run-dir, or --fresh to start over")
-    found = survey(data) if not existing and name is None and init_from is None else None
-    if found:
+    if not existing and name is None and init_from is None:
+        found = survey(data)
         name = presets.suggest(found.seconds, found.sample_rate)
+        (progress or Progress()).line(f"preset {name} suits these sounds: {found} (--preset chooses another)")
     base = existing or (source_config(init_from) if name is None else presets.get(name))
     if init_from and not existing:
         base = _fine_tuning(base, data, changes, trained_steps(init_from))
@@ -62,8 +63,6 @@ def resolve(data: str | Path, run: str | Path, preset: str | None = None, change
     if init_from and not existing and (differing := source_config(init_from).audio.differences(config.audio)):
         raise UsageError(f"--init-from {init_from} has another mel configuration (source / this run): "
                          f"{'; '.join(differing)}")
-    if not existing:
-        progress.line(_introduction(config, init_from, found))
     return config
 
 
@@ -95,17 +94,16 @@ def _fine_tuning(base: Config, data: str | Path, changes: Mapping[str, Any], tra
         preview_every=max(1, epochs // 5)))
 
 
-def _introduction(config: Config, init_from: str | Path | None, found: Survey | None) -> str:
+def introduction(config: Config, init_from: str = "") -> str:
     """What a new run will do, for whoever waits for it."""
-    parts = [str(found)] if found else []
+    parts = []
     if config.preset in presets.names():
         parts.append(presets.description(config.preset).partition(";")[0].rstrip("."))
     steps, (full, hours) = config.training.steps, _preset_length(config)
     if steps:
         minutes = 60 * hours * steps / full if full and hours else None
         parts.append(counted(steps, "step") + (f", about {_duration(minutes)} on two cores" if minutes else ""))
-    choice = "--steps chooses another length" if init_from else "--preset chooses another, --steps another length"
-    parts.append(f"may be stopped at any time ({choice})")
+    parts.append("may be stopped at any time (--steps chooses another length)")
     return f"{f'fine-tuning {init_from}, ' if init_from else ''}preset {config.preset}: {'; '.join(parts)}"
 
 

@@ -28,6 +28,7 @@ from melgan_tf.training.guard import Guard
 from melgan_tf.training.initial_weights import InitialWeights, apply_initial_weights, load_initial_weights
 from melgan_tf.training.optimizers import adam
 from melgan_tf.training.plan import plan
+from melgan_tf.training.resolve import introduction
 from melgan_tf.training.task import Task, TrainingSounds
 from melgan_tf.training.workers import WAIT_SECONDS, Workers
 from melgan_tf.weights.licenses import folder_license
@@ -144,6 +145,8 @@ class _Session:
             self._finish_newest(start)
             return self._result(0)
         classes = getattr(self.task, "classes", None)
+        if not start:
+            self.progress.line(introduction(self.config, self.initial.source if self.initial else ""))
         folders = f" in {counted(len(classes), 'class')}" if classes and len(classes) > 1 else ""
         self.progress.line(f"{counted(len(self.sounds), 'sound')}{folders}; building the model: once, about half a "
                            "minute")
