@@ -71,6 +71,11 @@ class _IndicesType(click.ParamType):
               help="Index of the first sound: --seed 1 --start 900 --count 1 is sound 900 of seed 1.")
 @click.option("--index", "indices", type=_IndicesType(), metavar="I,J,K-L",
               help="Make these sounds of the seed, instead of --count and --start.")
+@click.option("--diverse", is_flag=True, help="Choose the --count most different sounds among --candidates.")
+@click.option("--avoid", type=options.Place(), metavar="FOLDER",
+              help="Keep away from the sounds in this folder, by the distance at which copies are near.")
+@click.option("--candidates", type=click.IntRange(2, 5_000), metavar="N",
+              help="Sounds of the seed to choose from, for --diverse and --avoid.  [default: 8 x count]")
 @click.option("--shard", "part", type=_PartType(), metavar="I/N",
               help="Make only part I of N (1 to N). Parallel jobs may share a folder; together they make the sounds "
                    "that one call would make.")
@@ -81,7 +86,8 @@ class _IndicesType(click.ParamType):
 @options.force
 @options.quiet
 def command(run: Path, out: Path, count: int, label: str | None, seconds: float | None, loop: bool, seed: int,
-            start: int, indices: list[int] | None, part: Part | None, delivery: dict[str, Any], name: str | None,
+            start: int, indices: list[int] | None, diverse: bool, avoid: Path | None, candidates: int | None,
+            part: Part | None, delivery: dict[str, Any], name: str | None,
             add: bool, vocoder: str | None, checkpoint: str, force: bool, quiet: bool,
             **wishes: float | str | None) -> None:
     """Make new sounds with the model in the run directory RUN, or with a bundled model such as pretrained:drums.
@@ -91,12 +97,15 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
     whatever the count. The picture shows the first thousand sounds, the page the first five thousand. With --shard, the
     files are sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
 
+    Sounds that --diverse and --avoid choose are sounds of the seed as well: sounds.json has their indices.
+
     Ctrl-C keeps the sounds that are finished.
 
     \b
     Examples:
       melgan-tf generate pretrained:drums --label kick --count 32 --out kicks
       melgan-tf generate pretrained:drums --label kick=0.7,snare=0.3 --out hybrids
+      melgan-tf generate pretrained:drums --diverse --avoid my-samples --out new
       melgan-tf generate pretrained:music --seconds 4 --loop --out loops
       melgan-tf generate pretrained:drums-44k --bit-depth 24 --trim --out hits
       melgan-tf generate runs/mine --name "{label}_{index:03}" --out pack
@@ -105,6 +114,12 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
 
     if indices and (part or start):
         raise UsageError(f"--index names the sounds: remove {'--shard' if part else '--start'}")
+    if chosen := "--diverse" if diverse else "--avoid" if avoid else "":
+        for given, option in ((indices, "--index"), (part, "--shard"), (start, "--start")):
+            if given:
+                raise UsageError(f"{chosen} chooses the sounds: remove {option}")
+    elif candidates:
+        raise UsageError("--candidates are what --diverse and --avoid choose from: give one of these")
     if part and add:
         raise UsageError("parts of a job share a folder anyway: remove --add")
     shared = part is not None and out.is_dir() and has_only_other_parts(out, part)
@@ -116,6 +131,13 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
         tell_replaced(out, names, progress)
     model = api.load_sound_model(run, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
     model = model.asked(**wishes)
+    if chosen:
+        choice = api.choose(model, count, seed=seed, label=label, candidates=candidates, diverse=diverse, avoid=avoid,
+                            progress=progress)
+        indices = list(choice.indices)
+        if not quiet:
+            near = f", {choice.near} of which are too near to {avoid}" if avoid else ""
+            echo_line(f"{count} of the first {choice.candidates} sounds of seed {seed} are chosen{near}")
     record = model.write(out, count, seed, label, seconds=seconds, loop=loop, start=start, indices=indices or (),
                          delivery=settings, name=name, add=add, part=part, progress=progress)
     each = f" of {record['seconds']:.6g} seconds" if "seconds" in record else ""

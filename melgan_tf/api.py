@@ -458,7 +458,8 @@ def choose(model: SoundModel, count: int = 16, *, seed: int = 0, label: str | No
         seed, label: of the sounds, as for `SoundModel.write`.
         candidates: number of sounds to choose from; by default eight for each, at most 5,000.
         diverse: choose the most different ones; otherwise the first ones that are far enough from ``avoid``.
-        avoid: folder of sounds. None is chosen that is nearer to one of them than 99 in 100 of them are to each other.
+        avoid: folder of sounds to keep away from: none is chosen that is nearer to one of them than 99 in 100 of them
+            are to each other, or than half of the candidates are.
         progress: reports sounds.
 
     Returns:

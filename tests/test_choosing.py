@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 
+from melgan_tf import api
 from melgan_tf.audio.wav import save_wav
-from melgan_tf.evaluation.choose import farthest, isolated, near, unique
+from melgan_tf.evaluation.choose import describe, farthest, isolated, near, standardized, unique
 from melgan_tf.evaluation.explore import explore_folder, project, sound_values
+from melgan_tf.evaluation.metrics import diversity
 
 RATE = 16_000
 
@@ -45,13 +47,12 @@ def test_farthest_points_are_those_of_a_search_by_hand():
         assert len(set(chosen)) == 6
 
 
-def test_near_is_nearer_than_they_are_to_each_other():
-    others = np.arange(200.0)[:, None]  # one apart
-    others[1] = 0.5
-    points = np.array([[10.4], [10.6], [300.0], [10.01]])
-    assert near(points, others).tolist() == [True, True, False, True]  # within a half: 1 % are as near
-    others[1] = 1.0
-    assert near(np.array([[0.0], [1000.0]]), others[:1]).tolist() == [True, False]  # one sound has no neighbors
+def test_near_is_nearer_than_they_are_to_each_other_and_than_the_points_are():
+    eye = np.eye(50)  # points on axes: at x and y from the origin, they are apart by the root of x^2 + y^2
+    assert near(5 * eye[:9], 10 * eye).all()  # 5 is less than 14.1 and 7.1
+    assert not near(2 * eye[:9], 10 * eye).any()  # 8 is more than 2.8
+    assert not near(5 * eye[:9], np.concatenate([10 * eye, 10.5 * eye])).any()  # these are 0.5 apart
+    assert near(np.array([[0.0], [1000.0]]), np.zeros((1, 1))).tolist() == [True, False]  # one sound has no neighbors
 
 
 def test_unique_points_are_the_first_of_every_crowd():
@@ -169,3 +170,45 @@ def test_a_model_becomes_a_page_of_its_sounds(run, tmp_path):
     assert all((out / sound["file"]).is_file() and "place" in sound for sound in data["sounds"])
     assert data["again"].startswith("melgan-tf regenerate")
     assert len(json.loads((out / "sounds.json").read_text())["sounds"]) == 12
+
+
+def indices_in(folder: Path) -> list[int]:
+    return sorted(sound["index"] for sound in json.loads((folder / "sounds.json").read_text())["sounds"])
+
+
+def test_diverse_sounds_are_sounds_of_the_seed_farther_apart_than_the_first(run, tmp_path):
+    make = ("generate", run.path, *GRIFFIN_LIM, "--count", 4, "--seed", 3)
+    ended = invoke(*make, "--diverse", "--candidates", 24, "--out", tmp_path / "diverse")
+    assert ended.code == 0, ended.stderr
+    assert "4 of the first 24 sounds of seed 3 are chosen" in ended.stdout
+    chosen = indices_in(tmp_path / "diverse")
+    assert len(chosen) == 4
+    invoke("generate", run.path, *GRIFFIN_LIM, "--count", 24, "--seed", 3, "--out", tmp_path / "all")
+    everything = contents(tmp_path / "all")
+    made = {name: data for name, data in contents(tmp_path / "diverse").items() if name.endswith(".wav")}
+    assert made.items() <= everything.items()  # the bytes, too
+    model = api.load_sound_model(run.path, vocoder="griffin-lim")
+    points, = standardized(describe(model.generate(24, 3)["audio"], RATE))
+    assert diversity(points[chosen]) > diversity(points[:4])
+    assert api.choose(model, 4, seed=3, candidates=24).indices == tuple(chosen)
+
+
+def test_avoided_sounds_are_not_among_the_chosen(run, tmp_path):
+    make = ("generate", run.path, *GRIFFIN_LIM, "--seed", 3, "--out")
+    assert invoke(*make, tmp_path / "have", "--index", "0,2,5").code == 0
+    ended = invoke(*make, tmp_path / "new", "--count", 3, "--avoid", tmp_path / "have", "--candidates", 24)
+    assert ended.code == 0, ended.stderr
+    assert f"too near to {tmp_path}/have" in ended.stdout
+    assert not {0, 2, 5} & set(indices_in(tmp_path / "new"))
+    invoke(*make, tmp_path / "no", "--count", 24, "--avoid", tmp_path / "have", "--candidates", 24, "-q").one_line(
+        "of 24 sounds are left to choose 24 from", code=1)
+
+
+@pytest.mark.parametrize(("options", "parts"), [
+    (("--candidates", 9), ("--candidates", "--diverse and --avoid")),
+    (("--diverse", "--index", "3"), ("--diverse", "--index")), (("--diverse", "--shard", "1/2"), ("--shard",)),
+    (("--diverse", "--start", "3"), ("--start",)), (("--diverse", "--candidates", "3"), ("give 16 to 5000",)),
+    (("--avoid", "nowhere"), ("nowhere",))])
+def test_choices_that_make_no_sense(run, options, parts, tmp_path):
+    invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "-q", *options).one_line(*parts, code=2)
+    assert not (tmp_path / "out").exists()

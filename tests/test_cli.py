@@ -33,8 +33,8 @@ def run(tmp_path_factory):
                 "--format [int16|float32] --seed --workers --shard-size FILES --fresh --quiet -q"),
     ("train", "DATA --run-dir --valid FOLDER --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed "
               "--log-every --xla --no-xla --fresh --quiet -q"),
-    ("generate", "RUN --out --count --label --shard --seed --vocoder RUN|NAME --checkpoint [last|best] --force "
-                 "--quiet"),
+    ("generate", "RUN --out --count --label --shard --diverse --avoid FOLDER --candidates --seed --vocoder RUN|NAME "
+                 "--checkpoint [last|best] --force --quiet"),
     ("explore", "SOURCE --out --count --label --seconds --seed --favorites LIST --vocoder --checkpoint --force -q"),
     ("regenerate", "FILES... --out --model RUN|NAME --vocoder RUN|NAME --force --quiet"),
     ("vary", "FILE --out --intensity --direction --count --label --model RUN|NAME --vocoder --force --quiet"),

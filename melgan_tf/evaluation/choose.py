@@ -100,16 +100,23 @@ def standardized(reference: np.ndarray, *others: np.ndarray) -> list[np.ndarray]
 
 
 def near(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which points are nearer to one of some others than 99 of 100 of these are to each other.
+    """Which points are too near to one of some others.
 
-    This is the threshold of `melgan_tf.evaluation.memorization`, with the others themselves as the held-out sounds; but
-    at least the radius of near duplicates.
+    That is, nearer than 99 of 100 of the others are to each other: the threshold of near copies in
+    `melgan_tf.evaluation.memorization`, with the others themselves as the held-out sounds. A few others that are far
+    from each other would forbid everything between them: so the distance is at most what half of the points keep from
+    each other, and at least the radius of near duplicates.
     """
-    among = distances(others, others)
-    np.fill_diagonal(among, np.inf)
-    usual = float(np.quantile(among.min(axis=1), HELD_OUT_QUANTILE)) if len(others) > 1 else 0.0
-    threshold = max(DUPLICATE_RADIUS * diversity(points), usual)
+    theirs = _nearest(others, HELD_OUT_QUANTILE)
+    threshold = max(DUPLICATE_RADIUS * diversity(points), min(theirs, _nearest(points, 0.5)))
     return distances(points, others).min(axis=1) <= threshold
+
+
+def _nearest(points: np.ndarray, quantile: float) -> float:
+    """A quantile of the distances from points to their nearest neighbors; 0 for a single point."""
+    among = distances(points, points)
+    np.fill_diagonal(among, np.inf)
+    return float(np.quantile(among.min(axis=1), quantile)) if len(points) > 1 else 0.0
 
 
 def unique(points: np.ndarray) -> np.ndarray:

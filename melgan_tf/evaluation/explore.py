@@ -19,6 +19,7 @@ from melgan_tf.audio.wav import save_wav
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp.loudness import loudness
 from melgan_tf.dsp.mel_filters import frequency_ticks
+from melgan_tf.dsp.pitch import pitch_hz
 from melgan_tf.dsp.spectrogram_image import small_image
 from melgan_tf.errors import MelGANError, UsageError, printable
 from melgan_tf.evaluation.choose import describe, standardized, unique
@@ -166,15 +167,15 @@ def _describe(batch: list[tuple[SoundFile, str, np.ndarray]], rate: int, network
 
 
 def sound_values(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """What sounds can be sorted by: brightness in Hz, length in seconds, loudness in LUFS.
+    """What sounds can be sorted by: brightness and pitch in Hz, length in seconds, loudness in LUFS.
 
     Args:
         samples: ``(samples,)``, not silent.
         sample_rate: Hz.
 
     Returns:
-        ``brightness``, the mean frequency weighted by magnitude; ``length``, until it stays 40 dB below its peak;
-        ``loudness``.
+        ``brightness``, the mean frequency weighted by power; ``length``, until it stays 40 dB below its peak;
+        ``pitch``, if it has a clear one; ``loudness``.
 
     Examples:
         >>> tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)
@@ -185,9 +186,10 @@ def sound_values(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
     magnitudes = np.abs(np.fft.rfft(samples))
     hertz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     loud = np.flatnonzero(np.abs(samples) >= np.abs(samples).max() * 10 ** (-_END_DB / 20))
-    level = loudness(samples, sample_rate)
+    level, pitch = loudness(samples, sample_rate), pitch_hz(samples, sample_rate)
     return {"brightness": float((magnitudes ** 2 * hertz).sum() / (magnitudes ** 2).sum()),
-            "length": (loud[-1] + 1) / sample_rate, **({"loudness": level} if np.isfinite(level) else {})}
+            "length": (loud[-1] + 1) / sample_rate, **({"pitch": pitch} if pitch else {}),
+            **({"loudness": level} if np.isfinite(level) else {})}
 
 
 def project(points: np.ndarray) -> np.ndarray:
