@@ -10,11 +10,13 @@ import tensorflow as tf
 from tiny_families import task_of, tiny
 
 from melgan_tf.audio.loops.keys import Key
+from melgan_tf.audio.loops.tags import read_tags
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.config import presets
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.loop_dataset import grid_mel, load_loops
 from melgan_tf.errors import ConfigError, UsageError
+from melgan_tf.inference.origin import read_origin
 from melgan_tf.inference.recipe import Seeded
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.inference.vocoder import vocoder_for
@@ -185,3 +187,16 @@ def test_configurations_that_cannot_work():
         dataclasses.replace(config.model, noise_dim=38)
     with pytest.raises(ConfigError, match="clip_samples"):
         dataclasses.replace(config, data=dataclasses.replace(config.data, clip_samples=8_000))
+
+
+def test_files_tell_sequencers_tempo_length_and_key(sampler, tmp_path):
+    """Read back by the package's own reader, whose tests have files of other programs."""
+    model = dataclasses.replace(model_of(sampler), source="tiny").asked(bpm=97.5, bars=1, key="F#m")
+    record = model.write(tmp_path / "made", 1, 5, label="keys")
+    assert record["sounds"][0]["file"] == "keys-97.5bpm-Gbm-seed5-0000.wav"
+    assert record["asked"] == {"bpm": 97.5, "bars": 1, "key": "F#m"}
+    found = read_tags(tmp_path / "made" / record["sounds"][0]["file"])
+    assert (found.tempo, found.beats, found.meter, found.key.tonic) == (97.5, 4.0, 4, 6)
+    origin = read_origin(tmp_path / "made" / record["sounds"][0]["file"])
+    again = model_of(sampler).asked(**origin.asked).render([origin.recipe(sampler.classes)])
+    np.testing.assert_allclose(again["noise"][0], record["sounds"][0]["noise"], atol=1e-6)

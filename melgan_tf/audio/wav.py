@@ -33,6 +33,7 @@ class Tags:
         rights: how it came about.
         date: YYYY-MM-DD.
         note: MIDI note of its pitch, for samplers.
+        bpm, beats: tempo and length of a loop in 4/4, for sequencers; 0 of other sounds.
     """
 
     title: str = ""
@@ -42,6 +43,8 @@ class Tags:
     rights: str = ""
     date: str = ""
     note: int | None = None
+    bpm: float = 0.0
+    beats: int = 0
 
 
 NO_TAGS = Tags()
@@ -78,7 +81,8 @@ def save_wav_pieces(path: str | Path, pieces: Iterable[np.ndarray], count: int |
         count: total number of samples; None: not known yet.
         loop: mark the whole sound as a loop for samplers (a ``smpl`` chunk).
         channels: that contain these samples.
-        tags: become ``LIST INFO`` and ``bext`` (Broadcast Wave, EBU Tech 3285) chunks; the note is in ``smpl``.
+        tags: become ``LIST INFO`` and ``bext`` (Broadcast Wave, EBU Tech 3285) chunks; the note is in ``smpl``, tempo
+            and beats are in ``acid``.
 
     Raises:
         MelGANError: as `save_wav`.
@@ -153,6 +157,9 @@ def _wav_head(count: int, sample_rate: int, comment: str = "", subtype: Subtype 
         ends = struct.pack("<6I", 0, 0, 0, max(0, count - 1), 0, 0) if loop else b""
         chunks.append((b"smpl", struct.pack("<9I", 0, 0, round(1e9 / sample_rate),
                                             60 if tags.note is None else tags.note, 0, 0, 0, loop, 0) + ends))
+    if tags.beats:  # flags: the root note counts (2), to be stretched (4)
+        chunks.append((b"acid", struct.pack("<IHHfIHHf", 4 if tags.note is None else 6, tags.note or 60, 0x8000, 0.0,
+                                            tags.beats, 4, 4, tags.bpm)))
     texts = {b"INAM": tags.title, b"IGNR": tags.genre, b"ISFT": tags.software, b"ICRD": tags.date,
              b"ICOP": "; ".join(filter(None, (tags.rights, tags.license))), b"ICMT": comment}
     if any(texts.values()):

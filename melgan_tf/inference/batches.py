@@ -54,6 +54,11 @@ class BatchSampler(ABC):
         return np.concatenate(made)[:len(frames)].reshape(mel.shape)
 
     @property
+    def name_part(self) -> str:
+        """What names of files say of all sounds, besides their classes; "" for nothing."""
+        return ""
+
+    @property
     def wishes(self) -> dict[str, Any]:
         """What sounds were asked to be, for records: `asked` with these values makes the same sampler."""
         return {}

@@ -134,10 +134,11 @@ def record_head(model: SoundModel, source: str, length: Length | None = None) ->
     """The values of a record besides its sounds."""
     described = {"seconds": round(length.samples / model.config.audio.sample_rate, 4),
                  "loop": bool(length.loop_steps)} if length else {}
+    wishes = model.sampler.wishes
     return {"source": source, "preset": model.config.preset, "step": model.step, "weights": model.weights,
             "audio_fingerprint": model.config.audio.fingerprint(), "sample_rate": model.config.audio.sample_rate,
             "vocoder": model.vocoder_metadata, "versions": versions(), **described,
-            **({"asked": wishes} if (wishes := model.sampler.wishes) else {})}
+            **({"loop": True} if "bpm" in wishes else {}), **({"asked": wishes} if wishes else {})}
 
 
 def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
@@ -147,7 +148,8 @@ def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.
     for first in range(indices.start, indices.stop, BATCH):
         made = model.sampler.generate(seed, min(BATCH, indices.stop - first), first, label=label)
         for row, samples in enumerate(made["audio"]):
-            named = classes.describe(made["label"][row]) if classes else None
+            named = "-".join(filter(None, (classes.describe(made["label"][row]) if classes else "",
+                                           model.sampler.name_part)))
             yield _entry(file_name(seed, first + row, count, named), Seeded(seed, first + row), made, row,
                          model), samples, made["mel"][row]
             advance(1)

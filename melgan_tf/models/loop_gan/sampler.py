@@ -88,6 +88,12 @@ class LoopSampler(Sampler):
                              "not --seconds")
 
     @property
+    def name_part(self) -> str:
+        """See `BatchSampler.name_part`: tempo and key, as sequencers and `train` read them."""
+        key = self._wishes.get("key")
+        return f"{self.bpm:.6g}bpm" + (f"-{Key.parse(key)}" if key else "")
+
+    @property
     def wishes(self) -> dict[str, Any]:
         """See `Sampler.wishes`."""
         return {"bpm": self.bpm, "bars": self.bars, **self._wishes}
