@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ _DELIVERY = (
                  help="Level: every sound at a peak of -1 dB; equally loud (ITU-R BS.1770); or as the model makes it.  "
                  "[default: peak]"),
     click.option("--no-normalize", is_flag=True, default=None, help="The same as --normalize none."),
-    click.option("--lufs", type=click.FloatRange(-70, 0), help="Loudness, for --normalize lufs.  [default: -20]"),
+    click.option("--lufs", type=click.FloatRange(-70, 0), help="Loudness, for --normalize lufs.  [default: -27]"),
     click.option("--trim/--no-trim", default=None, help="End each sound where it falls below -60 dB; fade out one that "
                  "does not."),
     click.option("--tail", type=options.Seconds(0), help="Fade out the last seconds of each sound."),
@@ -85,6 +86,10 @@ def tell_levels(record: dict[str, Any], quiet: bool) -> None:
     if record["turned_down"]:
         _warn(f"{record['turned_down']} of {made} sounds were too loud for the file and are turned down to full scale: "
               "--bit-depth 32f keeps their level, --normalize peak or lufs brings all to one")
+    if record["soft"]:
+        target = record.get("delivery", {}).get("lufs", -27.0)
+        _warn(f"{record['soft']} of {made} sounds are softer, as they would clip: --lufs "
+              f"{math.floor(target - record['below_lufs']):g} makes all equally loud")
     if record["abrupt"] and not quiet:
         click.echo(f"{record['abrupt']} of {made} sounds are cut off before they have faded: --trim or --tail 0.2 "
                    "fades them out")

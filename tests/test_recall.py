@@ -146,7 +146,7 @@ def test_an_interruption_keeps_what_is_finished(model, whole, tmp_path, error):
         model.write(out, 20, seed=5, progress=_StopsAfter(3, error))
     if isinstance(error, Stopped):
         assert raised.value.number == 2
-        assert raised.value.message == f"melgan-tf: stopped: 3 of 20 sounds are kept in {out}"
+        assert raised.value.message == f"melgan-tf: interrupted: 3 of 20 sounds are kept in {out}"
     assert len(sounds(out)) == 3
     assert sounds(out).items() <= sounds(whole).items()
     assert [sound["file"] for sound in record(out)["sounds"]] == sorted(sounds(out))
@@ -162,7 +162,7 @@ def test_an_interruption_before_the_first_sound_keeps_nothing_and_says_so(model,
     check = unchanged(tmp_path)
     with pytest.raises(Stopped) as raised:
         model.write(tmp_path / "out", 20)
-    assert raised.value.message == "melgan-tf: stopped: nothing was kept"
+    assert raised.value.message == "melgan-tf: stopped by SIGTERM: nothing was kept"
     check()
 
 
@@ -251,6 +251,14 @@ def test_a_file_of_any_kind_is_made_again_and_varied(tmp_path, options):
     assert soundfile.info(varied).samplerate == soundfile.info(files[0]).samplerate
     values = json.loads(invoke("info", files[0], "--json").stdout)
     assert (values["label"], values["index"], values["licence"]) == ("tom", 0, "CC0-1.0")
+
+
+def test_sounds_that_cannot_be_so_loud_are_told(tmp_path):
+    make = ("generate", "pretrained:drums", "--count", 4, "--label", "rim", "--out")
+    ended = invoke(*make, tmp_path / "a", "--lufs", -10)
+    assert "4 of 4 sounds are softer, as they would clip: --lufs -" in ended.stderr
+    lufs = ended.stderr.split("--lufs ")[1].split(" ")[0]
+    assert invoke(*make, tmp_path / "b", "--lufs", lufs).stderr == ""
 
 
 def test_shorter_sounds_are_cut_with_a_fade():

@@ -21,8 +21,8 @@ from melgan_tf.errors import UsageError
 
 #: Peak of a normalized sound: -1 dB of full scale.
 PEAK = 10 ** (-1 / 20)
-#: Loudness of a normalized sound, unless another is requested.
-LUFS = -20.0
+#: Loudness of a normalized sound, unless another is requested: 99 of 100 drums of the bundled models reach it.
+LUFS = -27.0
 #: Sample rates of files, Hz.
 RATES = (8_000, 192_000)
 #: Level, relative to the peak, at which a sound has ended.
@@ -146,11 +146,13 @@ class Delivered:
     Attributes:
         samples: their number.
         turned_down_db: by how much it was turned down so as not to clip.
+        below_lufs: by how much it is softer than requested, so as not to clip, LU.
         ends_at_db: level of its last moments before anything was cut, of its peak.
     """
 
     samples: int
     turned_down_db: float
+    below_lufs: float
     ends_at_db: float
 
 
@@ -180,17 +182,19 @@ def deliver(path: Path, sound: np.ndarray, sample_rate: int, delivery: Delivery,
 
     if delivery.changes_length or rate != sample_rate:
         peak = _peak(pieces())
-    gain = 1.0
+    gain, below = 1.0, 0.0
     if peak >= SILENT_PEAK and delivery.normalize == "peak":
         gain = PEAK / peak
     elif peak >= SILENT_PEAK and delivery.normalize == "lufs":
-        gain = gain_to(delivery.lufs, loudness(pieces(), rate, delivery.channels), peak, PEAK)
+        measured = loudness(pieces(), rate, delivery.channels)
+        gain = gain_to(delivery.lufs, measured, peak, PEAK)
+        below = delivery.lufs - measured - 20 * math.log10(gain) if math.isfinite(measured) else 0.0
     elif delivery.bit_depth != "32f":
         gain = 1.0 / max(1.0, peak)
     save_sound(path, (piece * np.float32(gain) for piece in pieces()), count, rate, format=delivery.format,
                bit_depth=delivery.bit_depth, channels=delivery.channels, loop=loop, comment=comment, tags=tags)
     turned_down = max(0.0, 20 * np.log10(peak)) if delivery.normalize == "none" and gain < 1 else 0.0
-    return Delivered(count, turned_down, _level_at_end(sound, sample_rate))
+    return Delivered(count, turned_down, max(0.0, below), _level_at_end(sound, sample_rate))
 
 
 def _blocks(sound: np.ndarray, end: int | None = None) -> Iterator[np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 _MIN_HZ, _MAX_HZ = 40.0, 2_000.0
 _SECONDS = 1.5  # of sound from its onset on
-_FRAMES_PER_SECOND = 50
+_FRAMES_PER_SECOND = 25
 _FRAME_PERIODS = 2.5  # of the lowest pitch in a frame
 _CLEAR = 0.12  # of the difference function; the paper's threshold is 0.1
 _AGREE = 0.7  # fraction of the loud frames

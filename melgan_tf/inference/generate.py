@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,8 @@ def write_sounds(model: SoundModel, request: Request, count: int, seed: int, lab
     Returns:
         The record with the first `melgan_tf.inference.sound_folder.SHOWN` sounds only, ``files``, the names of the new
         ones, ``made``, their number, ``silent``, how many of them are silent, ``turned_down``, how many were too loud
-        for the file, and ``abrupt``, how many are cut off.
+        for the file, ``abrupt``, how many are cut off, ``soft``, how many are softer than requested, so as not to clip,
+        and ``below_lufs``, by how much at most.
 
     Raises:
         UsageError: the model has no such class, or no classes; or long sounds need another vocoder.
@@ -118,16 +120,19 @@ def _write(model: SoundModel, request: Request, count: int,
                 if folder.made:
                     folder.finish()
                     move(staging, out, names, request.add)
+                how = ("interrupted" if getattr(stopped, "number", signal.SIGINT) == signal.SIGINT else
+                       f"stopped by {signal.Signals(stopped.number).name}")
                 kept = f"{folder.made} of {count} sounds are kept in {out}" if folder.made else "nothing was kept"
                 if isinstance(stopped, Stopped):
-                    raise Stopped(stopped.number, f"melgan-tf: stopped: {kept}") from None
-                progress.warning(f"stopped: {kept}")
+                    raise Stopped(stopped.number, f"melgan-tf: {how}: {kept}") from None
+                progress.warning(f"{how}: {kept}")
                 raise
             with postponed():
                 move(staging, out, names, request.add)
     except OSError as error:
         raise MelGANError(f"cannot write {out}: {error.strerror}") from None
-    return {**head, "sounds": folder.shown, "files": list(folder.written), "made": folder.made, **folder.counts}
+    return {**head, "sounds": folder.shown, "files": list(folder.written), "made": folder.made, **folder.counts,
+            "below_lufs": round(folder.below_lufs, 1)}
 
 
 def record_head(model: SoundModel, source: str, length: Length | None = None) -> dict[str, Any]:

@@ -42,6 +42,7 @@ SHOWN = 1_000
 _LOOPS_BYTES = 24_000_000
 
 _AT_ONCE = 128  # mels turned to decibels
+_HEARD_LU = 0.5  # of difference in loudness
 _MAX_PITCHED_SECONDS = 5.0  # of a sound whose pitch is looked for
 
 #: Entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)`` of a sound.
@@ -96,7 +97,8 @@ class SoundFolder:
         self.written: dict[str, None] = {}
         self.made = 0
         self.shown: list[dict[str, Any]] = []
-        self.counts = {"silent": 0, "turned_down": 0, "abrupt": 0}
+        self.counts = {"silent": 0, "turned_down": 0, "abrupt": 0, "soft": 0}
+        self.below_lufs = 0.0
 
     def require_no_foreign_files(self) -> None:
         """Raises a `UsageError` if a file would be replaced that no call made here."""
@@ -151,6 +153,8 @@ class SoundFolder:
         self.made += 1
         self.counts["silent"] += sound["silent"]
         self.counts["turned_down"] += made.turned_down_db > 0
+        self.counts["soft"] += made.below_lufs > _HEARD_LU
+        self.below_lufs = max(self.below_lufs, made.below_lufs)
         self.counts["abrupt"] += made.ends_at_db > ABRUPT_DB and not (
             self._request.length or self._head.get("loop") or delivery.changes_length)
         if self._record.count <= MAX_SOUNDS:

@@ -296,8 +296,8 @@ class SoundModel:
     def _request(self, folder: str | Path, seconds: float | None, loop: bool, delivery: Delivery | None,
                  name: str | None, add: bool, source: str | None = None) -> Request:
         length, delivery = self._length(seconds, loop), delivery or Delivery()
-        if loop and delivery.changes_length:
-            raise UsageError("a loop has no end: remove --trim and --tail, or --loop")
+        if (loop or "bpm" in self.sampler.wishes) and delivery.changes_length:
+            raise UsageError("a loop has no end: remove --trim and --tail")
         if length is None and seconds is not None:
             delivery = dataclasses.replace(delivery, seconds=seconds)
         self.before_making(self)
