@@ -19,6 +19,7 @@ _GROUPS = {
         "generate": "Make new sounds with a trained model.",
         "vary": "Make variations of a sound.",
         "interpolate": "Make sounds from one sound to another.",
+        "kit": "Make a drum kit for samplers.",
         "explore": "Choose sounds by ear, on a map.",
         "regenerate": "Make generated sounds again from their WAVs.",
         "vocode": "Render mel spectrograms, or copies of sounds, to WAVs.",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         import_torch,
         info,
         interpolate,
+        kit,
         load,
         load_sound_model,
         load_vocoder,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "load",
+_FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit", "load",
               "load_sound_model", "load_vocoder", "prepare", "regenerate", "train", "vary", "vocode")
 _MODULES = {
     "AudioConfig": "config", "Config": "config", "presets": "config", "Delivery": "audio.delivery",
@@ -53,7 +54,7 @@ _MODULES = {
     "Vocoder": "inference.vocoder", **dict.fromkeys(_FUNCTIONS, "api")}
 
 __all__ = ["AudioConfig", "Config", "Delivery", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder",
-           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "load",
+           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit", "load",
            "load_sound_model",
            "load_vocoder", "prepare", "presets", "regenerate", "register", "train", "vary", "vocode"]
 

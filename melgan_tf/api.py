@@ -512,6 +512,38 @@ def info(source: str | Path | None = None, other: str | Path | None = None) -> d
     return inspection.describe(source) if other is None else inspection.compare(source, other)
 
 
+def kit(model: SoundModel | str | Path, out: str | Path, *, seed: int = 0, labels: Sequence[str] = (),
+        style_from: Sequence[str | Path] = (), round_robins: int = 3, velocities: int = 3, vocoder: str | None = None,
+        checkpoint: Checkpoint = "last", progress: Progress | None = None) -> dict[str, Any]:
+    """Makes a drum kit of a model's sounds: WAVs, and files for samplers.
+
+    Args:
+        model: a loaded model, or anything that `load_sound_model` takes.
+        out: folder for the kit.
+        seed, labels, style_from, round_robins, velocities: as for `SoundModel.kit`.
+        vocoder, checkpoint, progress: as for `load`.
+
+    Returns:
+        The content of ``kit.json``, as `SoundModel.kit`.
+
+    Raises:
+        UsageError: as `load_sound_model` and `SoundModel.kit`.
+        MelGANError: as `load_sound_model` and `SoundModel.kit`.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> mt.kit("pretrained:drums", "my-kit", seed=3, style_from=["my-sounds"])  # doctest: +SKIP
+    """
+    from melgan_tf.audio.find import scan
+
+    for place in style_from:
+        scan(place)  # refuses before anything is loaded
+    if _is_location(model):
+        model = load_sound_model(model, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
+    return model.kit(out, seed, labels, style_from=style_from, round_robins=round_robins, velocities=velocities,
+                     progress=progress)
+
+
 def import_torch(checkpoint: str | Path, run: str | Path) -> TorchGenerator:
     """Converts a MelGAN generator that was trained in PyTorch to a run.
 

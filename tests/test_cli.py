@@ -17,7 +17,7 @@ from melgan_tf.cli import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
-COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "vocode", "export",
+COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "kit", "vocode", "export",
             "evaluate", "import-torch", "presets", "info")
 
 
@@ -39,6 +39,8 @@ def run(tmp_path_factory):
     ("regenerate", "FILES... --out --model RUN|NAME --vocoder RUN|NAME --force --quiet"),
     ("vary", "FILE --out --intensity --direction --count --label --model RUN|NAME --vocoder --force --quiet"),
     ("interpolate", "FIRST [SECOND] --out --steps --label --model RUN|NAME --vocoder --force --quiet"),
+    ("kit", "RUN --out --seed --label CLASS[=WEIGHT] --style-from FOLDER|FILE --round-robins --velocities --vocoder "
+            "--checkpoint --force --quiet"),
     ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
     ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
                "--vocoder RUN|NAME --checkpoint --quiet"),

@@ -67,7 +67,7 @@ def encode(model: SoundModel, samples: np.ndarray, name: str, label: str | None 
     if model.config.family.makes != "clips":
         raise UsageError(f"a model of preset {model.config.preset!r} cannot encode recordings: vary a sound that it "
                          "made, or use a model of one-shots")
-    target = _target(model, samples, name)
+    target = recording_mel(model, samples, name)
     noise, labels = _starts(model, target, label)
     made = model.sampler.mel(tf.constant(noise), None if labels is None else tf.constant(labels))
     nearest = np.argsort(_distances(model, made, target).numpy(), kind="stable")[:_IMPROVED]
@@ -78,8 +78,12 @@ def encode(model: SoundModel, samples: np.ndarray, name: str, label: str | None 
     return Encoding(Recipe(Encoded(tuple(map(float, noise[best])), name), weights), float(distances[best]))
 
 
-def _target(model: SoundModel, samples: np.ndarray, name: str) -> tf.Tensor:
-    """The mel ``(1, frames, mel_bins)`` of a recording, treated as training treats sounds."""
+def recording_mel(model: SoundModel, samples: np.ndarray, name: str) -> tf.Tensor:
+    """The mel ``(1, frames, mel_bins)`` of a recording, treated as training treats sounds.
+
+    Raises:
+        MelGANError: it is silent.
+    """
     if is_silent(samples):
         raise MelGANError(f"{name} is silent: give a recording that can be heard")
     samples = samples[onset_sample(samples):][:model.sampler.samples]

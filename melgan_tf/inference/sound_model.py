@@ -320,6 +320,40 @@ class SoundModel:
         rate = self.config.audio.sample_rate
         return fade_out(audio[:, :max(1, round(seconds * rate))], CUT_FADE, rate)
 
+    def kit(self, folder: str | Path, seed: int = 0, labels: Sequence[str] = (), *,
+            style_from: Sequence[str | Path] = (), round_robins: int = 3, velocities: int = 3,
+            progress: Progress | None = None) -> dict[str, Any]:
+        """Writes a drum kit: WAVs, and files for samplers: SFZ, Hydrogen, Decent Sampler, a list of pads and notes.
+
+        All hits are equally loud (ITU-R BS.1770), but for softer velocities. Either all files are written or none.
+
+        Args:
+            folder: output folder; files of an earlier kit in it are replaced, other files stay.
+            seed: decides the sounds.
+            labels: the classes, or mixtures (``kick=0.7,snare=0.3``), that get pads; by default all.
+            style_from: folders of sounds, or sound files: what suits a pad is encoded, and the pad starts from it.
+            round_robins: samples of each velocity, which take turns.
+            velocities: layers from soft and dark to hard.
+            progress: reports sounds.
+
+        Returns:
+            The content of ``kit.json``: ``pads``, each with its note, measures and ``samples`` with their recipes.
+
+        Raises:
+            UsageError: a number is out of range, the model has no such class, or makes sounds of any length.
+            MelGANError: the model makes only silence, no sound can be used, or the folder cannot be written.
+
+        Examples:
+            >>> import melgan_tf as mt
+            >>> kit = mt.load("pretrained:drums").kit("kit", labels=["kick", "hat"], round_robins=1, velocities=2)
+            >>> [(pad["pad"], pad["name"], pad["note"], len(pad["samples"])) for pad in kit["pads"]]
+            [('A01', 'Kick', 36, 2), ('A02', 'Closed Hat', 42, 2), ('A03', 'Open Hat', 46, 2)]
+        """
+        from melgan_tf.inference.kit.write import write_kit
+
+        _require(1, seed)
+        return write_kit(self, Path(folder), seed, labels, style_from, round_robins, velocities, progress)
+
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
                    max_batch: int = MAX_BATCH) -> Exportable:
         """Returns what `melgan_tf.exports` writes; see `melgan_tf.inference.exportable.ExportableModel`."""

@@ -1,0 +1,53 @@
+"""`melgan-tf kit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from melgan_tf import api
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress
+
+
+@click.command("kit", short_help="Make a drum kit for samplers.")
+@options.run_argument
+@click.option("--out", required=True, type=options.Place(remote=False, file_okay=False), help="Folder for the kit.")
+@options.seed(0)
+@click.option("--label", "labels", metavar="CLASS[=WEIGHT],...", multiple=True,
+              help="A class, or mixture, that gets a pad; give it several times.  [default: all classes]")
+@click.option("--style-from", "style_from", metavar="FOLDER|FILE", multiple=True,
+              type=options.Place(remote=False),
+              help="Your own sounds: what suits a pad is encoded, and the pad starts from it. Give it several times "
+                   "for several files.")
+@click.option("--round-robins", type=click.IntRange(1, 16), default=3, show_default=True,
+              help="Hits of each velocity, which take turns.")
+@click.option("--velocities", type=click.IntRange(1, 16), default=3, show_default=True,
+              help="Layers from soft and dark to hard.")
+@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.checkpoint
+@options.force
+@options.quiet
+def command(run: Path, out: Path, seed: int, labels: tuple[str, ...], style_from: tuple[Path, ...], round_robins: int,
+            velocities: int, vocoder: str | None, checkpoint: str, force: bool, quiet: bool) -> None:
+    """Make a drum kit with the model in the run directory RUN, or with a bundled model such as pretrained:drums-44k.
+
+    Writes WAVs, equally loud and named by pad, velocity and round robin; the kit for samplers that read SFZ, for
+    Hydrogen and for Decent Sampler; a list of pads and notes for all others; and a page to hear it. Closed and open
+    hats silence each other. The same seed makes the same kit.
+
+    \b
+    Examples:
+      melgan-tf kit pretrained:drums-44k --out kit --seed 7
+      melgan-tf kit pretrained:drums --style-from my-sounds --out my-kit
+    """
+    options.require_output(out, force)
+    record = api.kit(run, out, seed=seed, labels=labels, style_from=style_from, round_robins=round_robins,
+                     velocities=velocities, vocoder=vocoder, checkpoint=checkpoint, progress=ConsoleProgress(quiet))
+    if not quiet:
+        for pad in record["pads"]:
+            near = f"  from {pad['recording']} ({pad['distance_db']:.1f} dB)" if "recording" in pad else ""
+            click.echo(f"{pad['pad']}  note {pad['note']:3}  {pad['name']}{near}")
+        click.echo(f"{sum(len(pad['samples']) for pad in record['pads'])} samples at {record['loudness']:.1f} LUFS in "
+                   f"{out}; to hear them: {out / 'index.html'}")

@@ -1,0 +1,51 @@
+"""From a model's sound to a sample of a kit: no DC, from onset to natural end, softer and darker. NumPy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from melgan_tf.audio.edit import fade_out, onset_sample
+from melgan_tf.inference.kit.measure import block_samples, brightness_hz, levels_db
+
+#: Level and treble of a hit of no velocity; layers lie between that and the sound itself.
+SOFTEST_DB, DARKEST_DB = -6.0, -15.0
+
+_LOWEST_HZ = 8.0
+_CORNER = 0.7  # of the brightness: what is above becomes softer
+_END_DB = -50.0  # below the loudest 10 ms: what follows is not heard
+_BEFORE_ONSET_SECONDS = 0.001
+_FADE_SECONDS = 0.02
+_CUT_FADE = 0.3  # of the length, where the model's clip ends before the sound does
+
+
+def trimmed(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """A sound without DC, from its onset to its end; one that the model's clip cuts off is faded out for longer."""
+    samples = samples - np.median(samples)  # a constant offset does not become a thump
+    samples = samples - _low_passed(samples, sample_rate, _LOWEST_HZ)
+    samples = samples[max(0, onset_sample(samples) - round(_BEFORE_ONSET_SECONDS * sample_rate)):]
+    block = block_samples(sample_rate)
+    end = (int(np.flatnonzero(levels_db(samples, sample_rate) >= _END_DB)[-1]) + 1) * block
+    cut = end > len(samples) - block
+    fade = _CUT_FADE * len(samples) / sample_rate if cut else _FADE_SECONDS
+    return fade_out(samples[:end + round(_FADE_SECONDS * sample_rate)], fade, sample_rate)
+
+
+def softened(samples: np.ndarray, sample_rate: int, softness: float) -> np.ndarray:
+    """A sound as if hit more softly: its upper half darker. The level stays.
+
+    Args:
+        samples: ``(samples,)``.
+        sample_rate: Hz.
+        softness: 0, as it is, to 1.
+    """
+    if not softness:
+        return samples
+    rest, corner = 10 ** (DARKEST_DB * softness / 20), _CORNER * brightness_hz(samples, sample_rate)
+    return rest * samples + (1 - rest) * _low_passed(samples, sample_rate, corner)
+
+
+def _low_passed(samples: np.ndarray, sample_rate: int, hz: float) -> np.ndarray:
+    """A filter of first order, which does not ring before the sound; its gain at 0 Hz is 1."""
+    size, pole = 2 * len(samples), np.exp(-2 * np.pi * hz / sample_rate)
+    response = (1 - pole) / (1 - pole * np.exp(-2j * np.pi * np.fft.rfftfreq(size)))
+    return np.fft.irfft(np.fft.rfft(samples.astype(np.float64), size) * response, size)[:len(samples)]

@@ -1,0 +1,233 @@
+"""Makes a kit and writes it into a folder: samples, the files of samplers, a page to hear it, and its record."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from melgan_tf import storage, weights
+from melgan_tf.audio.wav import save_wav
+from melgan_tf.dsp import spectral
+from melgan_tf.dsp.loudness import gain_to, loudness
+from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png, small_image
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.generate import described, origin_values, record_head
+from melgan_tf.inference.html_page import Sound, sound_page
+from melgan_tf.inference.kit.decent_sampler import dspreset, write_dslibrary
+from melgan_tf.inference.kit.finish import SOFTEST_DB, softened
+from melgan_tf.inference.kit.hydrogen import write_h2drumkit
+from melgan_tf.inference.kit.instruments import PADS, SAMPLES, Instrument, Kit, Sample
+from melgan_tf.inference.kit.mapping import mapping_csv, mapping_txt
+from melgan_tf.inference.kit.measure import brightness_hz
+from melgan_tf.inference.kit.pieces import Piece, make_pieces
+from melgan_tf.inference.kit.plan import MAX_PADS, Pad, ascii_name, plan, velocity_ranges
+from melgan_tf.inference.kit.sfz import sfz
+from melgan_tf.progress import Progress
+from melgan_tf.runtime.signals import postponed
+from melgan_tf.storage.atomic import write_text
+from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
+
+if TYPE_CHECKING:
+    from melgan_tf.inference.sound_model import SoundModel
+
+#: The record of a kit, in its folder.
+RECORD = "kit.json"
+#: Samples of a velocity, and velocities.
+MAX_TURNS = MAX_LAYERS = 16
+
+_PEAK = 10 ** (-1 / 20)
+_SOFTEST_LUFS = -30.0  # one click of a few milliseconds does not turn the whole kit down further
+_PICTURE, _PAGE, _LICENSE = "kit.png", "index.html", "LICENSE.txt"
+
+
+def write_kit(model: SoundModel, out: Path, seed: int, labels: Sequence[str], style_from: Sequence[str | Path],
+              round_robins: int, velocities: int, progress: Progress | None = None) -> dict[str, Any]:
+    """Makes a kit of a model's sounds and writes it into a folder: all files or none.
+
+    Args:
+        model: of sounds of one length.
+        out: the folder; the files of an earlier kit in it are replaced, others stay.
+        seed: decides the sounds.
+        labels: the classes, or mixtures, that get pads; none: all classes.
+        style_from: folders of sounds, or sound files, that pads start from.
+        round_robins: samples of each velocity, which take turns.
+        velocities: layers from soft to hard.
+        progress: reports sounds.
+
+    Returns:
+        The content of kit.json.
+
+    Raises:
+        UsageError: a number is out of range, the model has no such class, or makes sounds of any length.
+        MelGANError: the model makes only silence, no sound can be used, or the folder cannot be written.
+    """
+    progress = progress or Progress()
+    pads = _pads(model, labels, round_robins, velocities, progress)
+    pieces = make_pieces(model, pads, seed, style_from, round_robins, progress)
+    source = PurePath(model.source).name.removeprefix("pretrained:")
+    head = {"made_by": "melgan-tf", "kit": f"{ascii_name(source)} kit {seed}".replace(" ", "-"), "seed": seed,
+            "labels": list(labels), "style_from": [PurePath(place).name for place in style_from],
+            "round_robins": round_robins, "velocities": velocities, **record_head(model, model.source)}
+    beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        with storage.temporary_folder(beside, 0o777) as staging:
+            try:
+                record = _write(model, staging, head, pads, pieces, progress)
+            except MelGANError as error:  # names the hidden folder
+                raise MelGANError(str(error).replace(str(staging), str(out))) from None
+            with postponed():
+                _move(staging, out)
+    except OSError as error:
+        raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+    return record
+
+
+def _pads(model: SoundModel, labels: Sequence[str], turns: int, layers: int, progress: Progress) -> list[Pad]:
+    for name, value, most in (("round_robins", turns, MAX_TURNS), ("velocities", layers, MAX_LAYERS)):
+        if not 1 <= value <= most:
+            raise UsageError(f"{name} is {value}: give 1 to {most}")
+    if model.config.family.makes != "clips":
+        raise UsageError(f"a model of preset {model.config.preset!r} makes sounds of any length, and kits are of "
+                         "one-shots: use a model of one-shots, such as pretrained:drums-44k")
+    for label in labels:
+        model.label(label)
+    wanted = labels or model.classes
+    pads = plan(wanted)
+    if left := [name for name in wanted if name not in {pad.label for pad in pads}]:
+        progress.warning(f"a kit has {MAX_PADS} pads at most, so {len(left)} classes have none; the first is {left[0]}")
+    return pads
+
+
+def _write(model: SoundModel, folder: Path, head: dict[str, Any], pads: Sequence[Pad], pieces: Sequence[Piece],
+           progress: Progress) -> dict[str, Any]:
+    (folder / SAMPLES).mkdir()
+    (folder / PADS).mkdir()
+    target = _target(pieces)
+    head = {**head, "loudness": round(target, 2)}
+    entries, instruments, played = [], [], []
+    with progress.task("writing", len(pads), "pads") as advance:
+        for pad, piece in zip(pads, pieces, strict=True):
+            entry, hits = _write_pad(model, folder, head, pad, piece, target)
+            samples = tuple(Sample(PurePath(one["file"]).name, *one["velocities"], one["round_robin"])
+                            for one in entry["samples"])
+            instruments.append(Instrument(pad, samples))
+            shutil.copyfile(folder / SAMPLES / instruments[-1].loudest, folder / PADS / f"{pad.stem}.wav")
+            entries.append(entry)
+            played.extend(hits)
+            advance(1)
+    about = f"generated by melgan-tf with {PurePath(head['source']).name}, seed {head['seed']}"
+    kit = Kit(head["kit"], about, _license(model), head["round_robins"], tuple(instruments))
+    _write_formats(folder, kit)
+    _write_page(model, folder, kit, entries, played)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    record = {**head, "pads": entries, "files": [*files, RECORD]}
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def _target(pieces: Sequence[Piece]) -> float:
+    """The loudness that every hit reaches with a peak of -1 dB at most, LUFS."""
+    reached = [loudness(samples * (_PEAK / np.abs(samples).max()), piece.sample_rate)
+               for piece in pieces for samples in piece.hits if samples.any()]
+    return max(_SOFTEST_LUFS, min(reached, default=_SOFTEST_LUFS))
+
+
+def _write_pad(model: SoundModel, folder: Path, head: dict[str, Any], pad: Pad, piece: Piece, target: float
+               ) -> tuple[dict[str, Any], list[np.ndarray]]:
+    samples, hits = [], []
+    ranges, classes = velocity_ranges(head["velocities"]), model.sampler.classes
+    for layer, (low, high) in enumerate(ranges, start=1):
+        softness = 1 - layer / len(ranges)
+        for turn, (recipe, hit) in enumerate(zip(piece.recipes, piece.hits, strict=True), start=1):
+            played = softened(hit, piece.sample_rate, softness)
+            gain = gain_to(target + SOFTEST_DB * softness, loudness(played, piece.sample_rate),
+                           float(np.abs(played).max()), _PEAK)
+            played = (played * gain).astype(np.float32)
+            sound = {**described(recipe.latent)}
+            if classes:
+                sound["label"] = classes.describe(classes.vector(recipe.label))
+                sound |= {"mixture": dict(recipe.label)} if len(recipe.label) > 1 else {}
+            entry = {"file": f"{SAMPLES}/{pad.stem}_v{layer}_rr{turn}.wav", "velocities": [low, high],
+                     "round_robin": turn, **sound, "peak": round(float(np.abs(played).max()), 4),
+                     "loudness": round(loudness(played, piece.sample_rate), 2),
+                     "brightness_hz": round(brightness_hz(played, piece.sample_rate), 1)}
+            origin = {**origin_values({**head, "normalized": True}, sound), "kit": head["kit"]}
+            save_wav(folder / entry["file"], played, piece.sample_rate, json.dumps(origin))
+            samples.append(entry)
+            hits.append(played)
+    started = {"recording": piece.encoding.recipe.latent.recording,
+               "distance_db": round(piece.encoding.distance_db, 2)} if piece.encoding else {}
+    entry = {"pad": pad.place, "name": pad.name, "note": pad.note, "choke_group": pad.choke, **started,
+             "seconds": round(len(piece.hits[0]) / piece.sample_rate, 4),
+             "decay_seconds": round(piece.decay_seconds, 3), "pitch_hz": round(piece.pitch_hz, 1), "samples": samples}
+    return entry, hits
+
+
+def _write_formats(folder: Path, kit: Kit) -> None:
+    write_text(folder / f"{kit.name}.sfz", sfz(kit))
+    (folder / f"{kit.name}.dspreset").write_bytes(dspreset(kit))
+    write_dslibrary(kit, folder, folder / f"{kit.name}.dslibrary")
+    write_h2drumkit(kit, folder, folder / f"{kit.name}.h2drumkit")
+    write_text(folder / "mapping.csv", mapping_csv(kit))
+    write_text(folder / "mapping.txt", mapping_txt(kit))
+    license = (f"The model has learned from sounds under {kit.license}." if kit.license else
+               "The license of the sounds that the model has learned from is not recorded: it is yours to know.")
+    write_text(folder / _LICENSE, f"{kit.name}: {kit.about}.\n\nThe sounds are not recordings; a neural network made "
+                                  f"them. {license}\nmelgan-tf itself claims no rights in them.\n")
+
+
+def _license(model: SoundModel) -> str:
+    name = weights.packaged_name(model.source)
+    return weights.read_card(name).get("licence", "") if name else ""
+
+
+def _write_page(model: SoundModel, folder: Path, kit: Kit, entries: Sequence[dict[str, Any]],
+                played: Sequence[np.ndarray]) -> None:
+    audio, length = model.config.audio, model.sampler.samples
+    clips = np.stack([np.pad(hit[:length], (0, max(0, length - len(hit)))) for hit in played]).astype(np.float32)
+    mels = spectral.log_mel(model.sampler.analyze(clips), audio).numpy()
+    hertz, seconds = spectral.frequency_ticks(audio), length / audio.sample_rate
+    sounds, titles, hardest = [], [], []
+    for entry in entries:
+        titles.append(f"{entry['pad']} {entry['name']}")
+        for sample in entry["samples"]:
+            mel = mels[len(sounds)]
+            if sample["file"] == f"{SAMPLES}/{kit.instruments[len(titles) - 1].loudest}":
+                hardest.append(mel)
+            sounds.append(Sound(sample["file"], small_image(mel), seconds, titles[-1], PurePath(sample["file"]).name,
+                                "{}-{}".format(*sample["velocities"]),
+                                values={"brightness": sample["brightness_hz"], "loudness": sample["loudness"]}))
+    save_png(contact_sheet(np.stack(hardest), titles, seconds=seconds, hertz=hertz), folder / _PICTURE)
+    write_text(folder / _PAGE, sound_page(kit.name, kit.about, sounds, hertz))
+
+
+def _move(staging: Path, out: Path) -> None:
+    """Moves the finished files to the folder; those of an earlier kit are deleted, all others stay."""
+    if not out.exists():
+        os.rename(staging, out)
+        return
+    for name in _earlier(out):
+        (out / name).unlink(missing_ok=True)
+    for path in sorted(staging.rglob("*"), key=lambda path: path.name == RECORD):  # the record last
+        if path.is_dir():
+            (out / path.relative_to(staging)).mkdir(exist_ok=True)
+        else:
+            os.replace(path, out / path.relative_to(staging))
+
+
+def _earlier(out: Path) -> list[str]:
+    """The files of an earlier kit."""
+    try:
+        record = read_json(out / RECORD, MAX_LIST_BYTES)
+        names = [str(name) for name in record["files"]] if record["made_by"] == "melgan-tf" else []
+    except (OSError, ValueError, KeyError, TypeError, MelGANError):
+        return []
+    here = out.resolve()
+    return [name for name in names if (out / name).is_file() and (out / name).resolve().is_relative_to(here)]
