@@ -54,9 +54,9 @@ _MODULES = {
     "Vocoder": "inference.vocoder", **dict.fromkeys(_FUNCTIONS, "api")}
 
 __all__ = ["AudioConfig", "Config", "Delivery", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder",
-           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit", "load",
-           "load_sound_model",
-           "load_vocoder", "prepare", "presets", "regenerate", "register", "train", "vary", "vocode"]
+           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit",
+           "load", "load_sound_model", "load_vocoder", "prepare", "presets", "regenerate", "register", "train", "vary",
+           "vocode"]
 
 _public = lazy_attributes(__name__, _MODULES)
 

@@ -61,7 +61,7 @@ def test_the_folder(kit):
     files = contents(kit.folder)
     assert {file for file in files if "/" not in file} == {
         f"{name}.sfz", f"{name}.dspreset", f"{name}.dslibrary", f"{name}.h2drumkit", "mapping.csv", "mapping.txt",
-        "index.html", "kit.png", "kit.json", "LICENSE.txt"}
+        "index.html", "kit.png", "kit.json", "LICENSES.txt"}
     assert sorted(files) == sorted(kit.record["files"])
     samples = [file for file in files if file.startswith("samples/")]
     assert len(samples) == 11 * TURNS * LAYERS
@@ -70,7 +70,7 @@ def test_the_folder(kit):
         f"{number:02d}_{pad['name'].replace(' ', '_')}.wav" for number, pad in enumerate(kit.record["pads"], 1)]
     assert files["pads/02_Snare.wav"] == files[f"samples/02_Snare_v{LAYERS}_rr1.wav"]
     assert all(file.isascii() and " " not in file for file in files)
-    assert "CC0-1.0" in files["LICENSE.txt"].decode()
+    assert "CC0-1.0" in files["LICENSES.txt"].decode()
     page = files["index.html"].decode()
     assert all(f'"file": "{sample}"' in page for sample in samples)
 
@@ -95,7 +95,7 @@ def test_no_dc_and_no_clicks_at_the_ends(kit):
         for sample in pad["samples"]:
             samples = kit.wav(sample)
             assert abs(samples.mean()) < 1e-3 * np.abs(samples).max()
-            assert samples[-1] == 0
+            assert abs(samples[-1]) < 1e-4
             assert abs(samples[0]) < 0.02 * np.abs(samples).max()
             assert np.argmax(np.abs(samples) > 0.01 * np.abs(samples).max()) < 0.003 * RATE
 
@@ -162,7 +162,7 @@ def test_the_mapping_lists_every_hit(kit):
         assert [int(row["low_velocity"]), int(row["high_velocity"])] == sample["velocities"]
         assert row["choke_group"] == ("1" if "Hat" in pad["name"] else "")
     text = (kit.folder / "mapping.txt").read_text()
-    assert "A05  Closed Hat   42 F#1  pads/05_Closed_Hat.wav  choke group 1\n" in text
+    assert "A05  Closed Hat   42 F#2  pads/05_Closed_Hat.wav  choke group 1\n" in text
     assert max(map(len, text.splitlines())) <= 120
 
 
@@ -263,7 +263,7 @@ def test_a_model_without_classes(tmp_path_factory, tmp_path):
     record = json.loads((tmp_path / "kit/kit.json").read_text())
     assert [pad["pad"] for pad in record["pads"]] == [f"A{number:02d}" for number in range(1, 17)]
     assert len({contents(tmp_path / "kit")[f"pads/{number:02d}_Sound.wav"] for number in range(1, 17)}) == 16
-    assert "license" in (tmp_path / "kit/LICENSE.txt").read_text().lower()
+    assert "unknown" in (tmp_path / "kit/LICENSES.txt").read_text()
     invoke("kit", run, *GRIFFIN_LIM, "--label", "kick", "--out", tmp_path / "k").one_line("no classes", code=2)
 
 

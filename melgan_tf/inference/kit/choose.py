@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from melgan_tf.audio.edit import is_silent
-from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.kit.measure import decay_seconds, drum_pitch_hz, levels_db
 from melgan_tf.inference.kit.plan import Pad
@@ -74,7 +73,7 @@ def draw(model: SoundModel, label: str, seed: int) -> Candidates:
 
 def describe(model: SoundModel, mel: np.ndarray) -> np.ndarray:
     """Mels ``(sounds, frames, mel_bins)`` -> spectra and envelopes ``(sounds, mel_bins + frames)``, dB."""
-    levels = spectral.log_mel(mel, model.config.audio).numpy()
+    levels = model.sampler.decibels(mel)
     levels = np.maximum(levels - levels.max(axis=(1, 2), keepdims=True), -_RANGE_DB)
     return np.concatenate([levels.mean(axis=1), levels.mean(axis=2)], axis=1)
 

@@ -5,19 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
+from melgan_tf.dsp.pitch import note_name
 from melgan_tf.inference.kit.instruments import PADS, SAMPLES, Kit
-
-_NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-
-
-def note_name(note: int) -> str:
-    """The name of a MIDI note, with C3 for note 60, as most makers of samplers count.
-
-    Examples:
-        >>> note_name(36), note_name(60)
-        ('C1', 'C3')
-    """
-    return f"{_NOTES[note % 12]}{note // 12 - 2}"
 
 
 def mapping_csv(kit: Kit) -> str:
@@ -42,6 +31,6 @@ def mapping_txt(kit: Kit) -> str:
              f"{f'  choke group {pad.choke}' if pad.choke else ''}".rstrip() for pad, file in rows]
     return "\n".join([
         f"{kit.name}: {kit.about}", "",
-        "Pads of an MPC or another controller, bank by bank, with MIDI note (General MIDI; C3 is note 60) and hardest",
+        "Pads of an MPC or another controller, bank by bank, with MIDI note (General MIDI; C4 is note 60) and hardest",
         "hit. Play every pad as one shot. Pads of one choke group (mute group) silence each other.", "", *lines, "",
         f"{SAMPLES}/ has all hits: v1 is the softest velocity; rr1, rr2, ... take turns. mapping.csv lists them.", ""])

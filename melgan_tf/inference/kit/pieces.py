@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from melgan_tf.inference.encode import Encoding
+from melgan_tf.inference.batches import BATCH
 from melgan_tf.inference.kit.choose import Candidates, choose, draw
 from melgan_tf.inference.kit.finish import trimmed
 from melgan_tf.inference.kit.measure import decay_seconds, drum_pitch_hz
 from melgan_tf.inference.kit.plan import Pad
 from melgan_tf.inference.kit.style import styled
 from melgan_tf.inference.recipe import Recipe
-from melgan_tf.inference.sampler import BATCH
 from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
+    from melgan_tf.inference.encode import Encoding
     from melgan_tf.inference.sound_model import SoundModel
 
 _TURN_INTENSITY = 0.08  # of round robins: about 1 dB from the first
@@ -34,14 +34,14 @@ class Piece:
     Attributes:
         recipes: of each turn.
         hits: of each turn, ``(samples,)``, without DC and from onset to end, at the level that the model makes.
-        mel: of the first, ``(frames, mel_bins)``.
+        mels: of each turn, ``(frames, mel_bins)``.
         sample_rate: Hz.
         encoding: of the recording that it starts from, if any.
     """
 
     recipes: Sequence[Recipe]
     hits: Sequence[np.ndarray]
-    mel: np.ndarray
+    mels: Sequence[np.ndarray]
     sample_rate: int
     encoding: Encoding | None = None
 
@@ -80,9 +80,11 @@ def make_pieces(model: SoundModel, pads: Sequence[Pad], seed: int, style_from: S
     rows = [[start, *(start.vary(_TURN_INTENSITY, direction) for direction in range(turns - 1))] for start in starts]
     made = _rendered(model, [recipe for row in rows for recipe in row], progress)
     rate = model.config.audio.sample_rate
-    pieces = [Piece(row, [trimmed(samples, rate) for samples in made["audio"][first:first + turns]], made["mel"][first],
-                    rate, encodings.get(pad.number))
-              for pad, row, first in zip(pads, rows, range(0, len(pads) * turns, turns), strict=True)]
+    pieces = []
+    for number, (pad, row) in enumerate(zip(pads, rows, strict=True)):
+        turn = slice(number * turns, (number + 1) * turns)
+        pieces.append(Piece(row, [trimmed(samples, rate) for samples in made["audio"][turn]], made["mel"][turn], rate,
+                            encodings.get(pad.number)))
     return in_order(pads, pieces)
 
 

@@ -13,12 +13,12 @@ from melgan_tf.audio.edit import is_silent, onset_sample
 from melgan_tf.audio.find import Skipped, SoundFile, find
 from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.encode import Encoding, encode, recording_mel
 from melgan_tf.inference.kit.choose import Candidates, describe
 from melgan_tf.inference.kit.plan import Pad, kind_of
 from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
+    from melgan_tf.inference.encode import Encoding
     from melgan_tf.inference.sound_model import SoundModel
 
 #: Sounds of a folder that are considered: the first, by name.
@@ -57,6 +57,8 @@ def styled(model: SoundModel, pads: Sequence[Pad], places: Sequence[str | Path],
         UsageError: a folder does not exist.
         MelGANError: no sound can be used.
     """
+    from melgan_tf.inference.encode import encode
+
     labels = list(dict.fromkeys(pad.label for pad in pads))
     drawn = {label: candidates(label) for label in labels}
     groups: dict[str, list[_Own]] = {label: [] for label in labels}
@@ -76,6 +78,7 @@ def styled(model: SoundModel, pads: Sequence[Pad], places: Sequence[str | Path],
 
 
 def _sounds(model: SoundModel, places: Sequence[str | Path], progress: Progress) -> list[_Own]:
+    from melgan_tf.inference.encode import recording_mel
     from melgan_tf.inference.sound_model import ONSET_SECONDS
 
     rate = model.config.audio.sample_rate
