@@ -19,6 +19,7 @@ import click
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError, ShownStream, did_you_mean, redacted, visible
 from melgan_tf.progress import Progress, counted
+from melgan_tf.runtime import system
 from melgan_tf.runtime.signals import Stopped, StopSignals
 
 #: Seconds between two lines of progress where there is no terminal.
@@ -325,7 +326,7 @@ class _StopSignals(StopSignals):
         with self._lock:
             if not self._obeyed:
                 self.received = 0
-                os.kill(os.getpid(), number)
+                system.interrupt(number)
 
     def obeyed(self) -> None:
         """Ends the repetition: the command ends."""

@@ -86,7 +86,7 @@ def test_a_file_system_without_locks_keeps_what_it_cannot_tell(tmp_path, monkeyp
 
     left = tmp_path / new_name()
     left.mkdir()
-    monkeypatch.setattr("melgan_tf.storage.temporaries.fcntl.flock", unsupported)
+    monkeypatch.setattr("melgan_tf.runtime.system.fcntl.flock", unsupported)
     with storage.temporary_folder(tmp_path) as folder:
         assert sorted(os.listdir(tmp_path)) == sorted([left.name, folder.name])
     assert os.listdir(tmp_path) == [left.name]

@@ -88,7 +88,8 @@ def main() -> None:
             require_same(run(function, {key: value[:1] for key, value in given.items()}), results)
         times[name] = [milliseconds(function, given, batch) for batch in sizes]
         outputs |= {f"{name}/{key}": value for key, value in results.items()}
-    report = {"ops": operations(), "threads": len(os.sched_getaffinity(0)),
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    report = {"ops": operations(), "threads": cores,
               "signatures": {name: {"inputs": sorted(signature.structured_input_signature[1]),
                                     "outputs": sorted(signature.structured_outputs)}
                              for name, signature in sorted(model.signatures.items())},

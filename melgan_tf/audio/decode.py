@@ -26,6 +26,7 @@ from melgan_tf.audio.headers import Headers, check_rate, parse
 from melgan_tf.audio.pcm import PCM
 from melgan_tf.audio.window import Window
 from melgan_tf.errors import DecodeError
+from melgan_tf.runtime import system
 
 _HEAD_BYTES = 4096
 _BLOCK_VALUES = 1 << 20  # samples x channels decoded at once: 4 MiB of float32
@@ -150,10 +151,10 @@ def _part(file: FileIO, start: int, end: int) -> Iterator[FileIO]:
     if start == 0 and end == os.fstat(file.fileno()).st_size:
         yield file
         return
-    with open(os.memfd_create("sound"), "w+b", buffering=0) as part:
+    with system.memory_file() as part:
         part.name = file.name
         while start < end:
-            start += part.write(os.pread(file.fileno(), min(_COPIED_BYTES, end - start), start))
+            start += part.write(system.read_at(file.fileno(), min(_COPIED_BYTES, end - start), start))
         part.seek(0)
         yield part
 
@@ -290,7 +291,7 @@ def _open_by_ffmpeg(file: FileIO) -> av.container.InputContainer:
     try:
         return av.open("fd:", options=options, metadata_errors="ignore")
     except av.FFmpegError as error:
-        known = looks_like_audio(os.pread(file.fileno(), 16, 0))
+        known = looks_like_audio(system.read_at(file.fileno(), 16, 0))
         if isinstance(error, MemoryError):
             raise DecodeError(file.name, "damaged, or its index takes more memory than there is") from None
         raise DecodeError(file.name, _reason(error) if known else "not audio, or of an unknown format") from None
@@ -365,7 +366,7 @@ def _check_length(file: FileIO, container: av.container.InputContainer, stream: 
     if exact and declared and done > declared:
         raise DecodeError(file.name, f"damaged: it contains more samples than the declared {declared}")
     size = os.fstat(file.fileno()).st_size
-    tagged = os.pread(file.fileno(), 3, max(0, size - 128)) == b"TAG"
+    tagged = system.read_at(file.fileno(), 3, max(0, size - 128)) == b"TAG"
     if failed and (not done or exact and not declared and not tagged):
         raise DecodeError(file.name, f"damaged at {done / rate:.2f} s" if done else
                           "damaged: nothing in it can be decoded")

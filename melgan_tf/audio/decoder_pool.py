@@ -7,7 +7,6 @@ processes. The size of buffered results is bounded: a process whose results are 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -22,8 +21,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
-from melgan_tf.audio import wire
+from melgan_tf.audio import decoder_process, wire
 from melgan_tf.errors import MelGANError, printable
+from melgan_tf.runtime import system
 
 Item = TypeVar("Item")
 
@@ -134,7 +134,7 @@ class DecoderPool:
 
     def start(self) -> None:
         """Start all processes, which takes some tenths of a second, before there is anything to do."""
-        while len(self.workers) < self.size:
+        while system.ISOLATED and len(self.workers) < self.size:
             self.workers.append(_Worker(self.task, self.limits))
 
     def abandon(self) -> None:
@@ -167,6 +167,9 @@ class DecoderPool:
         Raises:
             MelGANError: no process can be started.
         """
+        if not system.ISOLATED:
+            yield from _in_this_process(items, task or self.task, self.limits)
+            return
         jobs, order = self._jobs(items, task or self.task), deque()
         while True:
             self._fill(jobs, order)
@@ -257,6 +260,30 @@ class DecoderPool:
         self._assign()
 
 
+class _Collected:
+    """Takes the place of the outbox of a process."""
+
+    def __init__(self, convert: Callable[[Any, bytearray], Any]) -> None:
+        self.convert, self.results = convert, []
+
+    def send(self, kind: bytes, value: Any = None, content: Any = b"", now: bool = True) -> None:
+        self.results.append(self.convert(value, bytearray(memoryview(content).cast("B"))))
+
+
+def _in_this_process(items: Iterable[tuple[Item, dict[str, Any] | None, int]], task: Task, limits: Limits
+                     ) -> Iterator[tuple[Item, Any]]:
+    """Do what a pool does, without protection from a decoder that crashes."""
+    function = decoder_process.load(task.function)
+    for item, arguments, _ in items:
+        collected, kind, value = _Collected(task.result), wire.SUCCESS, None
+        if arguments is not None:
+            kind, value = decoder_process.answer(function, arguments, limits.megabytes, collected)
+        for result in collected.results:
+            yield item, result
+        done = value if arguments is None or kind != wire.SUCCESS else task.end(value)
+        yield item, Success(done) if kind == wire.SUCCESS else Failure(printable(value))
+
+
 def _cause(code: int) -> str:
     with contextlib.suppress(ValueError):
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
@@ -266,7 +293,7 @@ def _cause(code: int) -> str:
 def _above_standard_streams(end: socket.socket) -> socket.socket:
     """Return the socket with another descriptor: if standard streams are closed, it may have got one of theirs."""
     with end:
-        return socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))
+        return socket.socket(fileno=system.above_standard_streams(end.fileno()))
 
 
 class _Worker:

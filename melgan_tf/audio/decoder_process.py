@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
-import resource
 import select
 import signal
 from collections.abc import Callable
@@ -15,9 +13,8 @@ from typing import Any, BinaryIO
 
 from melgan_tf.audio import wire
 from melgan_tf.errors import MelGANError
-from melgan_tf.runtime import signals
+from melgan_tf.runtime import signals, system
 
-_PR_SET_PDEATHSIG = 1
 #: Without work, after which the process ends.
 MAX_IDLE_SECONDS = 30.0
 _BUFFER_BYTES = 1 << 17
@@ -28,24 +25,23 @@ def serve(descriptor: int) -> None:
     """Read arguments from a socket, run the task, write results, until the other side closes it or nothing comes."""
     orders = _Orders(os.fdopen(descriptor, "rb", buffering=0))  # stays open to the end: an error is written first
     first = orders.next()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    system.end_with_parent()
     if first is None or os.getppid() != first["parent"]:
         return
     for number in signals.SIGNALS:  # terminals and batch systems send them to the whole group; the parent handles them
         signal.signal(number, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _loaded(first["function"])
+    load(first["function"])
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # a decoder may complain without end
-    limit = first["megabytes"] << 20
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    system.limit_memory(first["megabytes"])
     with contextlib.suppress(OSError), open(descriptor, "wb", _BUFFER_BYTES, closefd=False) as file:
         outbox = wire.Outbox(file)
         outbox.send(wire.READY)
         while (order := orders.next()) is not None:
-            outbox.send(*_answer(_loaded(order["function"]), order["arguments"], first["megabytes"], outbox))
+            outbox.send(*answer(load(order["function"]), order["arguments"], first["megabytes"], outbox))
 
 
-def _loaded(function: str) -> Callable[..., Any]:
+def load(function: str) -> Callable[..., Any]:
+    """Import a task's function, ``module:function``."""
     module, _, name = function.partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -68,8 +64,9 @@ class _Orders:
         return json.loads(line.decode("utf-8", "surrogatepass"))  # names of files need not be UTF-8
 
 
-def _answer(function: Callable[..., Any], arguments: dict[str, Any], megabytes: int, outbox: wire.Outbox
-            ) -> tuple[bytes, Any]:
+def answer(function: Callable[..., Any], arguments: dict[str, Any], megabytes: int, outbox: wire.Outbox
+           ) -> tuple[bytes, Any]:
+    """Run a task; its results go to the outbox."""
     def emit(value: Any = None, content: Any = b"") -> None:
         outbox.send(wire.RESULT, value, content, now=False)
 

@@ -27,6 +27,7 @@ from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.read import load_blocks
 from melgan_tf.dsp.loudness import loudness
 from melgan_tf.errors import DecodeError, printable
+from melgan_tf.runtime import system
 from melgan_tf.storage.paths import RemotePath
 from melgan_tf.storage.prefetch import Prefetcher
 
@@ -212,7 +213,8 @@ _FACTS = Task(f"{__name__}:{facts_of.__name__}", _nothing, _facts, lambda argume
 
 _idle: list[DecoderPool] = []
 _lock = threading.Lock()
-os.register_at_fork(after_in_child=_idle.clear)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextlib.contextmanager
@@ -290,7 +292,7 @@ def processes_for(sounds: Sequence[SoundFile]) -> int:
     """How many processes are worth their start: one a core for many files, or large ones."""
     size = sum(_size(sound.path) for sound in sounds)
     wanted = max(1, len(sounds) // _FILES_PER_PROCESS, size // _BYTES_PER_PROCESS)
-    return min(wanted, len(os.sched_getaffinity(0)))
+    return min(wanted, system.cores())
 
 
 def _size(path: Path | RemotePath | None) -> int:

@@ -5,11 +5,10 @@ Most sounds of sample packs are WAV of 16 or 24 bits; reading stereo WAV of 24 b
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from melgan_tf.audio.headers import CONTRADICTION, Layout
+from melgan_tf.runtime import system
 
 _PROBE_FRAMES = 4096
 _NOISE_LEVEL = 0.4  # of full scale; uniform noise has 0.58, a full-scale sine 0.71
@@ -54,7 +53,8 @@ class PCM:
 
     def _samples(self, first: int, frames: int) -> np.ndarray:
         layout, frame = self.layout, self.channels * self.layout.width
-        content = os.pread(self.descriptor, min(frames, self.frames - first) * frame, layout.position + first * frame)
+        count = min(frames, self.frames - first)
+        content = system.read_at(self.descriptor, count * frame, layout.position + first * frame)
         found = len(content) // frame
         samples = _SAMPLES[layout.kind, layout.width](content[:found * frame], layout.order)
         if self._gain != 1:
@@ -82,7 +82,7 @@ class PCM:
     def _integers(self, first: int) -> np.ndarray:
         """Return some samples with all their bits: int64."""
         width, count = self.layout.width, min(_PROBE_FRAMES, self.frames - first) * self.channels
-        content = os.pread(self.descriptor, count * width, self.layout.position + first * self.channels * width)
+        content = system.read_at(self.descriptor, count * width, self.layout.position + first * self.channels * width)
         octets = np.frombuffer(content[:len(content) // width * width], np.uint8).reshape(-1, width).astype(np.int64)
         octets = octets if self.layout.order == "<" else octets[:, ::-1]
         values = octets @ (1 << 8 * np.arange(width))

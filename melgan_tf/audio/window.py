@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from melgan_tf.runtime import system
+
 _PIECE = 1 << 18  # bytes read at once, unless told otherwise
 _MAX_TAGS = 20
 _MAX_ZEROS = 1 << 16  # behind the last frame or page: some programs fill up a block of the disk
@@ -34,7 +36,8 @@ class Window:
             return b""
         first = position - self._at
         if first < 0 or first + count > len(self._piece):
-            self._piece, self._at, first = os.pread(self.descriptor, max(count, self._size), position), position, 0
+            self._piece = system.read_at(self.descriptor, max(count, self._size), position)
+            self._at, first = position, 0
         return self._piece[first:first + count]
 
     def without_tags(self) -> int:

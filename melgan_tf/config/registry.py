@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
 from melgan_tf.errors import ConfigError
+from melgan_tf.runtime import system
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
@@ -100,7 +100,7 @@ class Family:
 
         A vocoder renders pieces side by side, one a core; a sound model renders a batch in two parts.
         """
-        return 1 if self.makes == "waveforms" else max(1, len(os.sched_getaffinity(0)) // 2)
+        return 1 if self.makes == "waveforms" else max(1, system.cores() // 2)
 
     def load(self, part: Literal["task", "build", "sampler", "encoder"]) -> Any:
         """Imports one of the parts that need TensorFlow."""

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import hashlib
 import itertools
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from melgan_tf.data.journal import Journal
 from melgan_tf.data.shard_writer import Counts, DedupIndex, ShardWriter, writing
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
+from melgan_tf.runtime import system
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.prefetch import Prefetcher
 
@@ -148,7 +148,7 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         wanted = {"kind": shards.KIND, "version": shards.VERSION, "shard_files": shard_files,
                   **dataclasses.asdict(settings)}
         resuming = journal.begin(wanted)
-        pool = decoder_pool.DecoderPool(CLIPS, workers or len(os.sched_getaffinity(0)), limits)
+        pool = decoder_pool.DecoderPool(CLIPS, workers or system.cores(), limits)
         with pool, contextlib.closing(DedupIndex()) as dedup:
             return (runner or Preparation)(data, journal, wanted, pool, dedup, progress or Progress()).run(resuming)
 

@@ -8,7 +8,6 @@ whether it takes ``frame_mask``. Its argument ``start`` is the number of the fir
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.errors import UsageError
+from melgan_tf.runtime import system
 from melgan_tf.storage.arrays import finite_array
 
 #: Mel ``(batch, frames, mel_bins)`` and the number of its first frame -> waveform ``(batch, frames * hop)``.
@@ -116,7 +116,7 @@ def compiled(model: keras.Model, mel_bins: int, cores: int | None = None) -> Voc
     """
     function = tf.function(lambda mel, start: model(mel, start=start), autograph=False, input_signature=[
         tf.TensorSpec((None, None, mel_bins), tf.float32), tf.TensorSpec((), tf.int32)])
-    cores = len(os.sched_getaffinity(0)) if cores is None else cores
+    cores = system.cores() if cores is None else cores
 
     def render(mel: np.ndarray, start: int) -> np.ndarray:
         return function(mel, start % model.clock_period_frames).numpy()

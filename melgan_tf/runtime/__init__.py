@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from melgan_tf.errors import MelGANError, ShownStream, UsageError
+from melgan_tf.runtime import system
 
 
 def lazy_attributes(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
@@ -93,7 +94,7 @@ def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False,
 @functools.cache
 def memory_bytes() -> int:
     """The memory that this program may use, in bytes: that of the machine, or of its control group (a container)."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    limits = [system.physical_memory()]
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError), open(file) as opened:
             limits.append(int(opened.read()))

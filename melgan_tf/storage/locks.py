@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
@@ -15,6 +14,7 @@ from pathlib import Path
 from melgan_tf import storage
 from melgan_tf.config.strict_json import parse_object
 from melgan_tf.errors import MelGANError
+from melgan_tf.runtime import system
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.paths import RemotePath, local_leases
 
@@ -101,24 +101,26 @@ class LocalLease:
         lock.parent.mkdir(parents=True, exist_ok=True)
         self._handles = [os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)]
         try:
-            fcntl.flock(self._handles[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(self._handles[0])
             if not _is_open(lock, self._handles[0]):  # its last owner removed it just now
                 raise BlockingIOError
-            self._handles.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+            self._handles.append(system.open_folder(folder))
         except BaseException:
             self.release()
             raise
 
     def check(self) -> None:
         """Raise a `LeaseLostError` if this is another folder now, or another process can have locked it."""
-        if not (_is_open(self.folder, self._handles[1]) and _is_open(self.lock, self._handles[0], missing=True)):
+        same = self._handles[1] is None or _is_open(self.folder, self._handles[1])
+        if not (same and _is_open(self.lock, self._handles[0], missing=True)):
             raise LeaseLostError(f"{self.description} was removed, moved or replaced while this process worked in it: "
                                  "nothing more is written; put it back, or start again elsewhere")
 
     def release(self) -> None:
         """Give up the lock."""
         while self._handles:
-            os.close(self._handles.pop())
+            if (handle := self._handles.pop()) is not None:
+                os.close(handle)
 
 
 def _is_open(path: Path, handle: int, missing: bool = False) -> bool:

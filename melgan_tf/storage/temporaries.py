@@ -7,7 +7,6 @@ be locked has no owner, and the next process that makes a temporary in the same 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -21,14 +20,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from melgan_tf.runtime import system
+
 if TYPE_CHECKING:
     from melgan_tf.storage.paths import RemotePath
 
 _PREFIX, _SUFFIX = ".melgan-tf-", ".part"
 #: Age of a temporary of another machine that is removed: not every network file system knows the locks of others.
 _FOREIGN_SECONDS = 24 * 3600.0
-_OPEN = os.O_NOFOLLOW | os.O_NONBLOCK
-_OPEN_FOLDER, _OPEN_FILE = _OPEN | os.O_RDONLY | os.O_DIRECTORY, _OPEN | os.O_RDWR
+_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_OPEN_FOLDER, _OPEN_FILE = _OPEN | os.O_RDONLY | getattr(os, "O_DIRECTORY", 0), _OPEN | os.O_RDWR
 
 _swept: set[str] = set()
 
@@ -124,7 +125,7 @@ def sweep(folder: Path | RemotePath) -> None:
 def _remove_dead(entry: os.DirEntry) -> None:
     status = entry.stat(follow_symlinks=False)
     is_folder = stat.S_ISDIR(status.st_mode)
-    if status.st_uid != os.geteuid() or not (is_folder or stat.S_ISREG(status.st_mode)):
+    if status.st_uid != system.user() or not (is_folder or stat.S_ISREG(status.st_mode)):
         return
     if not entry.name.startswith(f"{_PREFIX}{_machine()}-") and time.time() - status.st_mtime < _FOREIGN_SECONDS:
         return
@@ -145,7 +146,7 @@ def _lock(path: Path, flags: int) -> int:
     """
     handle = os.open(path, flags)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.lock_temporary(handle)
         if not os.path.samestat(os.fstat(handle), os.stat(path, follow_symlinks=False)):
             raise FileNotFoundError(path)
     except BaseException:

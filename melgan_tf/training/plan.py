@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 from melgan_tf.config import Config
 from melgan_tf.errors import UsageError
 from melgan_tf.progress import Progress
+from melgan_tf.runtime import system
 from melgan_tf.training.workers import Workers
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def plan(task: type[Task] | Task, config: Config, steps: int, previous: dict[str
                          f"replicas (GPUs or workers){compared}")
     xla = _xla(task, config, steps, previous, progress, workers, bool(gpus))
     own = size // replicas
-    cores = len(os.sched_getaffinity(0))
+    cores = system.cores()
     shards = 1 if gpus else max(1, min(cores // _neighbors(workers), own // task.min_shard_size))
     if previous.get("shards"):  # their total stays the same, whatever the number of replicas
         before = previous["shards"] * previous.get("replicas", 1)
