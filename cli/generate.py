@@ -107,6 +107,7 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
       melgan-tf generate pretrained:drums --label kick=0.7,snare=0.3 --out hybrids
       melgan-tf generate pretrained:drums --diverse --avoid my-samples --out new
       melgan-tf generate pretrained:music --seconds 4 --loop --out loops
+      melgan-tf generate pretrained:loops --bpm 124 --bars 4 --key Am --out beats
       melgan-tf generate pretrained:drums-44k --bit-depth 24 --trim --out hits
       melgan-tf generate runs/mine --name "{label}_{index:03}" --out pack
     """

@@ -45,6 +45,7 @@ GENERATED = {
     "drums-44k": ("pretrained:drums-44k",),
     "drums-44k by griffin-lim": ("pretrained:drums-44k", "--vocoder", "griffin-lim"),
     "music": ("pretrained:music", "--seconds", 1),
+    "loops": ("pretrained:loops", "--bpm", 100, "--bars", 1, "--key", "Am"),
 }
 #: Sample rates of the vocoders whose copies of a sound are recorded.
 VOCODED = {"vocoder-16k": 16_000, "vocoder-22k": 22_050, "vocoder-44k": 44_100}
@@ -242,7 +243,7 @@ SOUNDS = [name for name in RECORDS if name.startswith("sound-")]
 #: Those that take more than five seconds.
 SLOW = ("exports", "training-spectrogram-gan", "training-frame-gan", "training-sequence-gan", "training-loop-gan",
         "training-melgan", "training-fast-vocoder", "sound-drums-44k", "sound-drums-44k-by-griffin-lim", "sound-music",
-        "sound-vocoder-44k")
+        "sound-loops", "sound-vocoder-44k")
 
 
 def tolerance(name: str) -> float:

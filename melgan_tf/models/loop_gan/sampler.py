@@ -50,6 +50,8 @@ class LoopSampler(Sampler):
         UsageError: a tempo or a number of bars is out of range.
     """
 
+    evaluated_as = "loops"
+
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, bpm: float | None = None, bars: int = BARS,
                  given: dict[int, float] | None = None) -> None:
