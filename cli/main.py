@@ -11,6 +11,7 @@ import inspect
 import click
 
 import melgan_tf
+from melgan_tf import runtime
 from melgan_tf.cli.console import OneLineErrors
 from melgan_tf.errors import did_you_mean
 
@@ -86,6 +87,7 @@ class _LazyCommands(OneLineErrors):
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
     """Learn from a folder of sounds and make new ones."""
+    runtime.unneeded = ("matplotlib", "sklearn")
     if context.invoked_subcommand is None:
         click.echo(_WELCOME, err=True)
         context.exit(2)

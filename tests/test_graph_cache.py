@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from command_line import contents, invoke, program, python, trained_once
+from command_line import contents, invoke, python, trained_once
 
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import graph_cache
@@ -31,7 +31,7 @@ import shlex, sys
 from melgan_tf.cli.main import main
 for line in sys.argv[1:]:
     main(shlex.split(line), standalone_mode=False)
-heavy = {"tensorflow", "keras", "tensorflow_io", "scipy", "sklearn", "matplotlib.pyplot", "h5py", "torch"}
+heavy = {"tensorflow", "keras", "tensorflow_io", "scipy.stats", "sklearn", "matplotlib", "h5py", "torch"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 
@@ -83,8 +83,9 @@ def test_commands_make_the_same_files_without_tensorflow(kept, tmp_path):
 
 @pytest.mark.slow
 def test_the_first_command_keeps_the_graphs(kept, tmp_path):
-    ended = program("generate", DRUMS, "--count", 1, "--out", tmp_path / "sounds",
-                    env={"MELGAN_TF_CACHE": str(tmp_path / "cache")})
+    script = COMMANDS.replace('"tensorflow", "keras", ', "").replace(', "h5py"', "")
+    ended = python("-c", script, f"generate {DRUMS} --count 1 --out {tmp_path / 'sounds'}",
+                   env={"MELGAN_TF_CACHE": str(tmp_path / "cache")})
     assert ended.code == 0, ended.stderr
     assert os.listdir(tmp_path / "cache") == [kept.file.name]
 

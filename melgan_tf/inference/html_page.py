@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from melgan_tf.dsp.spectrogram_image import LEVELS
+from melgan_tf.dsp.spectrogram_image import LEVELS, MAGMA
 from melgan_tf.errors import html_text, visible
 
 #: The most sounds on a page.
@@ -93,10 +93,8 @@ def sound_page(title: str, facts: str, sounds: Sequence[Sound], hertz: Sequence[
         folder: where `melgan-tf explore --favorites` finds the sounds by their names.
         hint: below the map.
     """
-    from matplotlib import colormaps
-
     entries = [sound.to_json() for sound in sounds]
-    colors = (colormaps["magma"](np.linspace(0, 1, LEVELS))[:, :3] * 255).round().astype(np.uint8)
+    colors = MAGMA[np.linspace(0, 255, LEVELS).round().astype(int)]
     data = {"id": hashlib.sha256(json.dumps([title, *(one["name"] for one in entries)]).encode()).hexdigest()[:12],
             "palette": colors.tobytes().hex(), "rows": sounds[0].picture.shape[0], "hertz": list(hertz),
             "again": again, "copy": f"melgan-tf explore {folder} --favorites favorites.txt --out favorites",

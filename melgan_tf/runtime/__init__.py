@@ -13,6 +13,10 @@ from typing import Any
 from melgan_tf.errors import MelGANError, ShownStream, UsageError
 from melgan_tf.runtime import system
 
+#: Packages that Keras imports where they are, for functions that commands do not use. The command line names them; in
+#: other programs Keras is whole.
+unneeded: tuple[str, ...] = ()
+
 
 def lazy_attributes(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     """A package's ``__getattr__`` (PEP 562).
@@ -51,16 +55,22 @@ def import_tensorflow() -> None:
         raise MelGANError(f"KERAS_BACKEND is {backend!r}: melgan-tf needs tensorflow")
     mute_native_logs()
     chosen = "keras" in sys.modules
+    hidden = {} if chosen else dict.fromkeys(name for name in unneeded if name not in sys.modules)
     with muted():
-        import tensorflow as tf
+        sys.modules.update(hidden)  # so that importing them fails
+        try:
+            import tensorflow as tf
 
-        tf.get_logger().setLevel("ERROR")
-        if not chosen:  # but what another program left in ~/.keras/keras.json
-            import keras
+            tf.get_logger().setLevel("ERROR")
+            if not chosen:  # but what another program left in ~/.keras/keras.json
+                import keras
 
-            keras.config.set_floatx("float32")
-            keras.config.set_epsilon(1e-7)
-            keras.config.set_image_data_format("channels_last")
+                keras.config.set_floatx("float32")
+                keras.config.set_epsilon(1e-7)
+                keras.config.set_image_data_format("channels_last")
+        finally:
+            for name in hidden:
+                del sys.modules[name]
 
 
 def start_tensorflow(threads_per_op: int | None = None, compiling: bool = False, joining: bool = False) -> None:
