@@ -116,6 +116,8 @@ def _report(result: object, run_dir: Path, quiet: bool) -> None:
     if not quiet:
         run = shlex.quote(str(run_dir))
         hear = result.config.family.listen_command.format(run=run)
-        click.echo(f"trained {_length(result)} on {counted(len(result.sounds), 'sound')}\n"
-                   f"hear it:    melgan-tf {hear}\n"
+        page = (f"compare it: {result.page}",) if result.page else ()
+        for line in (f"trained {_length(result)} on {counted(len(result.sounds), 'sound')}", *result.findings, *page):
+            click.echo(line)
+        click.echo(f"hear it:    melgan-tf {hear}\n"
                    f"watch it:   tensorboard --logdir {run}/tensorboard")

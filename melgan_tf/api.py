@@ -131,7 +131,8 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
         progress: reports epochs and warnings.
 
     Returns:
-        The numbers of steps and epochs, the sounds, and the signal that stopped it early, if any.
+        The numbers of steps and epochs, the sounds, and the signal that stopped it early, if any. Of fine-tuning also
+        a page on which new sounds and one's own can be heard side by side, and what their comparison found.
 
     Raises:
         UsageError: there are no sounds, or the existing run has another configuration.
@@ -152,7 +153,12 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
         runtime.start_tensorflow(threads_per_op=1, compiling=True, joining=spec is not None)
         from melgan_tf.training import run as training
 
-    return training.run(config, data, run, progress, fresh, valid, wait_seconds, init_from)
+    result = training.run(config, data, run, progress, fresh, valid, wait_seconds, init_from)
+    if result.is_chief and not result.signal and config.family.makes == "clips":
+        from melgan_tf.evaluation import fine_tuned
+
+        return fine_tuned.compared(result, data, run, progress or Progress())
+    return result
 
 
 def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: float = 0.5, onset: bool = True,

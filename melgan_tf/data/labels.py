@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +107,18 @@ class Classes:
         if unknown := [name for name in weights if name not in self.names]:
             raise UsageError(f"unknown class {unknown[0]!r}: known are {', '.join(self.names)}")
         return np.array([weights.get(name, 0.0) for name in self.names], np.float32)
+
+
+def known_as(name: str, known: Collection[str]) -> str:
+    """The known class that a folder's name stands for, or else the name itself.
+
+    Examples:
+        >>> known_as("Snares", ("kick", "snare")), known_as("My hats", ("kick", "hat"))
+        ('snare', 'My hats')
+    """
+    plain = name.strip().casefold()
+    return next((one for one in known if one == name), None) or next(
+        (one for one in known if plain in (one.casefold(), f"{one.casefold()}s")), name)
 
 
 def _weight(text: str, whole: str) -> float:

@@ -78,17 +78,19 @@ class EmbeddedSounds:
     mels: np.ndarray
 
 
-def measure_memorization(fake: EmbeddedSounds, real: EmbeddedSounds, train: EmbeddedSounds, fake_names: Sequence[str],
-                         train_names: Sequence[str]) -> Memorization:
+def measure_memorization(fake: EmbeddedSounds, real: EmbeddedSounds | None, train: EmbeddedSounds,
+                         fake_names: Sequence[str], train_names: Sequence[str]) -> Memorization:
     """Finds near copies.
 
     Args:
         fake: generated sounds.
-        real: held-out real sounds, which set the thresholds.
+        real: held-out real sounds, which set the thresholds; None: each training sound beside all others, where there
+            are too few to hold some out.
         train: training sounds.
         fake_names, train_names: their names.
     """
-    fake_distances, real_distances = _Distances.between(fake, train), _Distances.between(real, train)
+    fake_distances = _Distances.between(fake, train)
+    real_distances = _Distances.between(real, train) if real else _Distances.between(train, train, others=True)
     thresholds = [float(np.quantile(values, HELD_OUT_QUANTILE)) for values in
                   (real_distances.features.min(axis=1), real_distances.mels.min(axis=1), real_distances.ratio)]
     near, real_near = fake_distances.near(thresholds), real_distances.near(thresholds)
@@ -115,10 +117,13 @@ class _Distances:
     ratio: np.ndarray
 
     @classmethod
-    def between(cls, sounds: EmbeddedSounds, train: EmbeddedSounds) -> _Distances:
+    def between(cls, sounds: EmbeddedSounds, train: EmbeddedSounds, others: bool = False) -> _Distances:
+        """``others``: the sounds are the training sounds, each of which is compared with all but itself."""
         features = distances(sounds.features, train.features)
         mels, coarse = (distances(downsample(sounds.mels, *cell), downsample(train.mels, *cell)) for cell in
                         ((1, 1), (CELL_FRAMES, CELL_BANDS)))
+        for values in (features, mels, coarse) if others else ():
+            np.fill_diagonal(values, np.inf)
         first, second = np.partition(coarse, 1, axis=1)[:, :2].T
         return cls(features, mels, coarse.argmin(axis=1), first / np.maximum(second, SAME_DB))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melgan_tf.data.labels import known_as
 from melgan_tf.evaluation.metrics import in_neighborhoods
 from melgan_tf.evaluation.tables import Row, number, renamed
 
@@ -56,7 +57,7 @@ def class_metrics(names: Sequence[str], fake: tuple[np.ndarray, np.ndarray], rea
     """
     fake_predicted, real_predicted = (np.array(names)[probabilities.argmax(axis=1)] for _, probabilities in
                                       (fake, real))
-    fake_groups, real_groups = (predicted if labels is None else np.array([_known_as(label, names) for label in labels])
+    fake_groups, real_groups = (predicted if labels is None else np.array([known_as(label, names) for label in labels])
                                 for predicted, labels in ((fake_predicted, fake_labels), (real_predicted, real_labels)))
     covered = in_neighborhoods(real[0], fake[0], k)
     baseline_covered = in_neighborhoods(real[0], baseline, k)
@@ -76,12 +77,6 @@ def class_metrics(names: Sequence[str], fake: tuple[np.ndarray, np.ndarray], rea
             fraction(covered.any(axis=0)[own_fake]), fraction(covered.any(axis=1)[own_real]),
             fraction(baseline_covered.any(axis=1)[own_real])))
     return found
-
-
-def _known_as(label: str, names: Sequence[str]) -> str:
-    """The network's class that a folder's name stands for ("Snares": "snare"), or else the name itself."""
-    plain = label.strip().casefold()
-    return next((name for name in names if plain in (name, f"{name}s")), label)
 
 
 def mix_difference(a: np.ndarray, b: np.ndarray) -> float:

@@ -18,10 +18,11 @@ class Guard:
 
     Args:
         progress: receives them.
+        consequence: what a failure means.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+    def __init__(self, progress: Progress, consequence: str = "training goes on without, and tries again") -> None:
+        self.progress, self.consequence = progress, consequence
         self._told: set[tuple[str, type]] = set()
 
     @contextlib.contextmanager
@@ -43,4 +44,4 @@ class Guard:
             if kind not in self._told:
                 self._told.add(kind)
                 reason = " ".join(_OPERATION.sub("", str(error)).split())[:_LONGEST] or type(error).__name__
-                self.progress.warning(f"{what} failed ({reason}): training goes on without, and tries again")
+                self.progress.warning(f"{what} failed ({reason}): {self.consequence}")

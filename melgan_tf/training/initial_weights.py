@@ -10,6 +10,7 @@ import numpy as np
 
 from melgan_tf import storage, weights
 from melgan_tf.config import Config
+from melgan_tf.data.labels import known_as
 from melgan_tf.errors import UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import State, named_variables
@@ -114,10 +115,11 @@ def map_class_rows(values: np.ndarray, source: tuple[str, ...], target: tuple[st
 
     Examples:
         >>> rows = np.array([[9.0], [1.0], [3.0]])
-        >>> map_class_rows(rows, ("kick", "snare"), ("clap", "snare")).tolist()
+        >>> map_class_rows(rows, ("kick", "snare"), ("clap", "Snares")).tolist()
         [[9.0], [2.0], [3.0]]
     """
     inputs, rows = values[:len(values) - len(source)], values[len(values) - len(source):]
     known = dict(zip(source, rows, strict=True))
     mean = rows.mean(axis=0)
-    return np.concatenate([inputs, np.stack([known.get(name, mean) for name in target])]).astype(values.dtype)
+    ordered = np.stack([known.get(known_as(name, source), mean) for name in target])
+    return np.concatenate([inputs, ordered]).astype(values.dtype)

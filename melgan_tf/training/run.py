@@ -47,6 +47,8 @@ class Result:
         sounds: what it learned from.
         config: its configuration.
         is_chief: whether this process wrote the run directory: of several workers one does.
+        page: where new sounds and one's own can be compared, after fine-tuning.
+        findings: what that comparison found, in words.
     """
 
     steps: int
@@ -55,6 +57,8 @@ class Result:
     sounds: TrainingSounds
     config: Config
     is_chief: bool = True
+    page: Path | None = None
+    findings: tuple[str, ...] = ()
 
 
 def run(config: Config, data: str | Path, run_directory: str | Path, progress: Progress | None = None,

@@ -35,9 +35,8 @@ def log_mels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """
     from melgan_tf.dsp.mel_filters import mel_filterbank
 
-    n_fft, hop = 2 * round(sample_rate * WINDOW_SECONDS / 2), max(1, round(sample_rate * HOP_SECONDS))
-    filters = mel_filterbank(AudioConfig(sample_rate=sample_rate, n_fft=n_fft, hop_samples=hop, mel_bins=BANDS,
-                                         min_hz=0.0, max_hz=sample_rate / 2, mel_scale="slaney", mel_norm="none"))
+    config = mel_config(sample_rate)
+    n_fft, hop, filters = config.n_fft, config.hop_samples, mel_filterbank(config)
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)) * 4 / n_fft
     audio = np.pad(peak_normalize(audio), ((0, 0), (n_fft // 2, n_fft // 2)))
     found = []
@@ -46,6 +45,13 @@ def log_mels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
         power = np.abs(np.fft.rfft(frames * window.astype(np.float32))).astype(np.float32) ** 2
         found.append(10 * np.log10(np.maximum(power @ filters, _LEAST)))
     return with_floor(np.concatenate(found).astype(np.float32))
+
+
+def mel_config(sample_rate: int) -> AudioConfig:
+    """The spectrogram of `log_mels`, Hz."""
+    n_fft, hop = 2 * round(sample_rate * WINDOW_SECONDS / 2), max(1, round(sample_rate * HOP_SECONDS))
+    return AudioConfig(sample_rate=sample_rate, n_fft=n_fft, hop_samples=hop, mel_bins=BANDS, min_hz=0.0,
+                       max_hz=sample_rate / 2, mel_scale="slaney", mel_norm="none")
 
 
 def with_floor(mel_db: np.ndarray) -> np.ndarray:
