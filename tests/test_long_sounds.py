@@ -18,7 +18,7 @@ from melgan_tf.audio import delivery
 from melgan_tf.audio.wav import save_wav_pieces
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import long_sounds
-from melgan_tf.inference.long_sounds import Length, StreamRenderer
+from melgan_tf.inference.long_sounds import Length, StreamRenderer, stretch_loop
 from melgan_tf.inference.recipe import Seeded
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 
@@ -265,3 +265,32 @@ def test_export_as_saved_model_of_any_length(run, tmp_path):
     rng = np.random.default_rng(0)
     noise, style = (tf.constant(rng.normal(size=(1, 13, size)), tf.float32) for size in (16, 32))
     assert served["generate"](noise=noise, style=style)["audio"].shape == (1, 3 * 16 * HOP)
+
+
+@pytest.mark.parametrize(("bpm", "bars"), [(124, 1), (90, 2), (171.3, 3)])
+def test_loops_of_whole_bars_have_their_exact_length(sampler, bpm, bars):
+    asked = sampler.asked(bpm=bpm, bars=bars)
+    length = asked.length()
+    samples = np.concatenate(list(StreamRenderer(asked, length).pieces(Seeded(1, 0))))
+    assert len(samples) == round(bars * 4 * 60 / bpm * RATE)
+    assert length.loop_steps % (4 * bars) == 0  # whole steps in every beat
+    assert length.frames * HOP / len(samples) == pytest.approx(1, abs=0.42)
+    jumps = np.abs(np.diff(np.append(samples, samples[0])))
+    assert jumps[-1] <= np.quantile(jumps, 0.99)
+    assert samples.std() > 1e-3
+
+
+def test_stretched_loops_are_the_loop_in_another_time():
+    mel = np.sin(2 * np.pi * np.arange(64) / 64)[:, None] + np.arange(3)
+    places = (np.arange(37) + 0.5) / 37
+    np.testing.assert_allclose(stretch_loop(mel, places)[:, 0], np.sin(2 * np.pi * (places - 0.5 / 64)), atol=1e-4)
+    np.testing.assert_allclose(stretch_loop(mel, (np.arange(64) + 0.5) / 64 + 2), mel, atol=1e-12)
+
+
+def test_tempo_and_bars_by_the_command(run, tmp_path):
+    ended = invoke("generate", run.path, "--out", tmp_path / "made", "--count", 1, "--bpm", 150, "--bars", 1)
+    assert ended.code == 0
+    file, = (tmp_path / "made").glob("*.wav")
+    assert soundfile.info(file).frames == round(240 / 150 * RATE)
+    invoke("generate", run.path, "--out", tmp_path / "odd", "--bpm", 150, "--key", "Am").one_line("--key", code=2)
+    invoke("generate", run.path, "--out", tmp_path / "odd", "--bpm", 150, "--seconds", 3).one_line("--seconds", code=2)

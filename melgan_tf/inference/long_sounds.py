@@ -9,6 +9,10 @@ joined pieces equal the whole, and memory does not grow with the length::
 
 In a loop, noise, style and the vocoder's clock repeat after its number of steps. It is rendered from a little before
 its start to a little after its end, and cut out: its last sample leads into its first.
+
+A loop of whole bars has a number of steps for each beat, so that what happens at steps happens in time. Its mel is
+stretched to the tempo: the vocoder's frames are taken from it by cubic interpolation over time, around its ends. Its
+length is no whole number of frames: in the last 20 ms, what leads into its start is faded in.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from melgan_tf.audio.loops.loop import METER, loop_samples
 from melgan_tf.audio.wav import MAX_SAMPLES
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import MelGANError, UsageError
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
     from melgan_tf.inference.renderer import Renderer
 
 _PIECE_STEPS = 32
+_PIECE_FRAMES = 512
+_JOIN_SECONDS = 0.02
 #: Most columns of a sound's picture.
 PICTURE_COLUMNS = 512
 
@@ -69,11 +76,29 @@ class Length:
         samples: samples of each.
         frames: frames of mel.
         loop_steps: steps after which a loop repeats; 0 for a sound that does not.
+        stretched: whether the frames are stretched to the samples.
     """
 
     samples: int
     frames: int
     loop_steps: int = 0
+    stretched: bool = False
+
+    @classmethod
+    def of_bars(cls, bpm: float, bars: int, sampler: StreamSampler) -> Length:
+        """The length of loops of whole bars of 4/4, exact to the sample.
+
+        A beat has 1, 2, 4 or 8 steps of the model, whichever stretches them least.
+
+        Args:
+            bpm: tempo, beats a minute.
+            bars: number of bars.
+            sampler: of the model.
+        """
+        audio = sampler.audio
+        step = sampler.step_frames * audio.hop_samples / audio.sample_rate
+        steps = bars * METER * 2 ** max(0, min(3, round(math.log2(60 / bpm / step))))
+        return cls(loop_samples(bpm, bars, audio.sample_rate), steps * sampler.step_frames, steps, True)
 
     @classmethod
     def from_seconds(cls, seconds: float, sampler: StreamSampler, loop: bool = False) -> Length:
@@ -199,6 +224,9 @@ class StreamRenderer:
             yield waveform
 
     def _waveform(self, latent: Latent, on_mel: Callable[[np.ndarray], None]) -> Iterator[np.ndarray]:
+        if self.length.stretched:
+            yield self._stretched(latent, on_mel)
+            return
         stream, hop, quantum = self.vocoder.stream(), self.sampler.audio.hop_samples, self.sampler.loop_quantum
         context = stream.context
         lead = -(-context // quantum) * quantum if self.length.loop_steps else 0
@@ -210,6 +238,21 @@ class StreamRenderer:
             left -= len(waveform)
             if len(waveform):
                 yield waveform
+
+    def _stretched(self, latent: Latent, on_mel: Callable[[np.ndarray], None]) -> np.ndarray:
+        """The waveform of a loop whose mel is stretched to its length."""
+        length, stream, hop = self.length, self.vocoder.stream(), self.sampler.audio.hop_samples
+        mel = np.concatenate(list(self.mels(latent, 0, length.frames, on_mel)))[:length.frames]
+        join = min(round(_JOIN_SECONDS * self.sampler.audio.sample_rate), length.samples)
+        lead = stream.context + -(-join // hop)
+        numbers = np.arange(-lead, -(-length.samples // hop) + 2 * stream.context)
+        frames = stretch_loop(mel, (numbers + 0.5) * hop / length.samples)
+        waveform = np.concatenate([stream.push(frames[first:first + _PIECE_FRAMES])
+                                   for first in range(0, len(frames), _PIECE_FRAMES)])[lead * hop - join:]
+        before, inner = waveform[:join], waveform[join:join + length.samples]
+        fade = 0.5 - 0.5 * np.cos(np.pi * (np.arange(join) + 0.5) / join)
+        inner[length.samples - join:] = inner[length.samples - join:] * (1 - fade) + before * fade
+        return inner
 
     def mels(self, latent: Latent, first: int, frames: int,
              on_mel: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
@@ -238,6 +281,27 @@ class StreamRenderer:
 
         steps = tf.constant(_PIECE_STEPS, tf.int64)
         return self.sampler.stretch(seed, index[None, None], first, steps, self.length.loop_steps)
+
+
+def stretch_loop(mel: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The mel of a loop ``(frames, mel_bins)`` at other times, by cubic interpolation: ``(places, mel_bins)``.
+
+    Reference: Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981).
+
+    Args:
+        mel: its first frame's center is half a frame behind the loop's start.
+        places: times, the loop's length being 1; beyond its ends it repeats.
+
+    Examples:
+        >>> stretch_loop(np.array([[0.0], [1.0], [2.0], [1.0]]), np.array([0.125, 0.25, 1.375, -0.125]))[:, 0].tolist()
+        [0.0, 0.375, 1.0, 1.0]
+    """
+    place = places * len(mel) - 0.5
+    first = np.floor(place).astype(int)
+    t = (place - first)[:, None]
+    weights = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
+    return sum(weight / 2 * mel[(first - 1 + shift) % len(mel)] for shift, weight in enumerate(weights)
+               ).astype(mel.dtype)
 
 
 class _Picture:

@@ -75,8 +75,9 @@ class SequenceNoise:
                 + tf.sin(angle)[..., None] * self._styles(seed, sound, after))
 
     def turns(self, period: int) -> int:
-        """How often the style of a loop turns."""
-        return max(1, round(period / self.turn_steps))
+        """How often the style of a loop turns: not twice, which would be there and back the same way."""
+        turns = max(1, round(period / self.turn_steps))
+        return 3 if turns == 2 else turns
 
     def _styles(self, seed: tf.Tensor | int, sound: tf.Tensor | int, numbers: tf.Tensor) -> tf.Tensor:
         return _draw(tf.cast(seed, tf.int64) + _STYLE_SEED, sound, numbers, self.style_dim)

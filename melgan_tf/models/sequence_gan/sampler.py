@@ -10,10 +10,15 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from melgan_tf.config import Config
+from melgan_tf.data.labels import Classes
+from melgan_tf.errors import UsageError
 from melgan_tf.inference.long_sounds import Length
+from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler, require_inputs
 from melgan_tf.inference.served import MAX_NOISE, MAX_SECONDS, Check, finite_checks, length_check
 from melgan_tf.models.sequence_gan.config import STEP_FRAMES
@@ -24,6 +29,8 @@ from melgan_tf.models.sequence_gan.noise import SequenceNoise
 FADE_SECONDS = 0.02
 #: Length of a sound unless another is requested.
 DEFAULT_SECONDS = 10.0
+#: Tempo and length of loops of whole bars unless others are requested, and their ranges.
+DEFAULT_BPM, DEFAULT_BARS, TEMPOS, MAX_BARS = 120.0, 4, (40.0, 300.0), 64
 
 
 class SequenceSampler(Sampler):
@@ -32,12 +39,45 @@ class SequenceSampler(Sampler):
     A sound of ``steps`` steps takes ``steps + 2 * CONTEXT_STEPS`` vectors of each: the neighborhood on either side
     counts, but is not heard. As with every `Sampler`, sound ``i`` of a seed is always the same.
 
-    Args: as for `Sampler`.
+    Args:
+        generator, config, vocoder, classes: as for `Sampler`.
+        bpm: of loops of whole bars, beats a minute; None: sounds of any length.
+        bars: of such loops.
+
+    Raises:
+        UsageError: tempo or bars are out of range.
     """
 
     evaluated_as = "windows"
     step_frames = STEP_FRAMES
     fade_seconds = FADE_SECONDS
+
+    def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
+                 classes: Classes | None = None, bpm: float | None = None, bars: int = DEFAULT_BARS) -> None:
+        super().__init__(generator, config, vocoder, classes)
+        if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
+            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats a minute")
+        if not 1 <= bars <= MAX_BARS:
+            raise UsageError(f"--bars {bars}: give 1 to {MAX_BARS}")
+        self.bpm, self.bars = bpm, bars
+
+    def asked(self, bpm: float | None = None, bars: int | None = None, **wishes: Any) -> SequenceSampler:
+        """See `Sampler.asked`: loops of whole bars at a tempo."""
+        super().asked(**wishes)
+        if bpm is None and bars is None:
+            return self
+        return SequenceSampler(self.generator, self.config, self.vocoder, self.classes, bpm or self.bpm or DEFAULT_BPM,
+                               bars or self.bars)
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """See `Sampler.wishes`."""
+        return {"bpm": self.bpm, "bars": self.bars} if self.bpm else {}
+
+    @property
+    def name_part(self) -> str:
+        """See `Sampler.name_part`: the tempo, as sequencers and `train` read it."""
+        return f"{self.bpm:.6g}bpm" if self.bpm else ""
 
     @property
     def loop_quantum(self) -> int:
@@ -46,6 +86,12 @@ class SequenceSampler(Sampler):
 
     def length(self, seconds: float | None = None, loop: bool = False) -> Length:
         """The length of sounds, by default 10 seconds; of loops the nearest possible one. See `Sampler.length`."""
+        if self.bpm:
+            made = Length.of_bars(self.bpm, self.bars, self)
+            if seconds is not None and abs(seconds * self.audio.sample_rate - made.samples) > 2:
+                raise UsageError(f"{self.bars} bars at {self.bpm:g} BPM take "
+                                 f"{made.samples / self.audio.sample_rate:.4g} seconds: remove --seconds")
+            return made
         return Length.from_seconds(DEFAULT_SECONDS if seconds is None else seconds, self, loop)
 
     @property
