@@ -82,7 +82,8 @@ def wishes(command: Callable) -> Callable:
     share = click.FloatRange(0, 1)
     only = "only for models of the preset loops."
     for option in reversed((
-            click.option("--bpm", type=click.FloatRange(40, 300), help="Beats a minute, for models of the presets loops and music."),
+            click.option("--bpm", type=click.FloatRange(40, 300),
+                         help="Beats a minute, for models of the presets loops and music."),
             click.option("--bars", type=click.IntRange(1, 64), help="Bars of 4/4, likewise.  [default: 2, of music 4]"),
             click.option("--key", metavar="KEY", help=f"Key such as C, F#m or Bb, {only}  [default: any]"),
             *(click.option(f"--{name}", type=share, help=f"{meaning}, likewise: 0 to 1.  [default: as in training]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -31,7 +32,8 @@ from melgan_tf.runtime.signals import Stopped
 @click.option("--onset/--no-onset", default=True, show_default=True,
               help="Start each sound where it first comes within 40 dB of its peak.")
 @click.option("--long", "long_sounds", type=click.Choice(get_args(Long)), default="beginning", show_default=True,
-              help="Clips of a longer sound: its beginning, or as many as fit, consecutive or at random positions.")
+              help="Clips of a longer sound: its beginning, or as many as fit, consecutive or at random positions; "
+              "bars: of loops, their whole bars, with tempo and key in the report.")
 @click.option("--fade", type=options.Seconds(0), default=0.01, show_default=True, metavar="SECONDS",
               help="Length of the fade-out where a longer sound is cut off.")
 @click.option("--format", "sample_format", type=click.Choice(get_args(SampleFormat)), default="int16",
@@ -109,6 +111,9 @@ def _report(result: PrepareResult) -> None:
                          (sum(result.ignored.values()), f"other files ignored: {_extensions(result.ignored)}")):
         if number:
             click.echo(f"{number:,} {what}")
+    for what in ("bpm", "key"):
+        if told := Counter(loop["sources"][what] or "nothing" for loop in result.loops()):
+            click.echo(f"{what} told by: {', '.join(f'{name} {number:,}' for name, number in told.most_common())}")
     if len(counts.labels) > 1:
         click.echo(table(("label", "clips"), [(label or "(none)", f"{clips:,}")
                                               for label, clips in sorted(counts.labels.items())]))

@@ -173,7 +173,8 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
         rate: sample rate of the clips, Hz.
         seconds: length of a clip.
         onset: start each sound where it first comes within 40 dB of its peak.
-        long: clips of a longer sound: "beginning", one; "consecutive" or "random", as many as fit.
+        long: clips of a longer sound: "beginning", one; "consecutive" or "random", as many as fit; "bars", of loops:
+            their whole bars, repeated or cut to one clip, with tempo, bars, key and what told them in the report.
         fade: seconds of fade-out where a longer sound is cut off.
         sample_format: "int16" or "float32".
         seed: seed of the random positions.

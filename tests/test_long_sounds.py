@@ -288,9 +288,9 @@ def test_stretched_loops_are_the_loop_in_another_time():
 
 
 def test_tempo_and_bars_by_the_command(run, tmp_path):
-    ended = invoke("generate", run.path, "--out", tmp_path / "made", "--count", 1, "--bpm", 150, "--bars", 1)
+    ended = invoke("generate", run, "--out", tmp_path / "made", "--count", 1, "--bpm", 150, "--bars", 1)
     assert ended.code == 0
     file, = (tmp_path / "made").glob("*.wav")
     assert soundfile.info(file).frames == round(240 / 150 * RATE)
-    invoke("generate", run.path, "--out", tmp_path / "odd", "--bpm", 150, "--key", "Am").one_line("--key", code=2)
-    invoke("generate", run.path, "--out", tmp_path / "odd", "--bpm", 150, "--seconds", 3).one_line("--seconds", code=2)
+    invoke("generate", run, "--out", tmp_path / "odd", "--bpm", 150, "--key", "Am").one_line("--key", code=2)
+    invoke("generate", run, "--out", tmp_path / "odd", "--bpm", 150, "--seconds", 3).one_line("--seconds", code=2)

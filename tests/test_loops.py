@@ -2,12 +2,14 @@
 
 import dataclasses
 import io
+import json
 import struct
 
 import av
 import numpy as np
 import pytest
 import soundfile as sf
+from command_line import invoke
 from loop_sounds import NAMES, RATE, STYLES, drums, labelled, notes
 
 from melgan_tf.audio.find import Skipped, find
@@ -17,6 +19,7 @@ from melgan_tf.audio.loops.loop import find_loop, loop_samples, read_loop
 from melgan_tf.audio.loops.names import key_of_name, tempo_of_name
 from melgan_tf.audio.loops.reading import read_loops
 from melgan_tf.audio.loops.tags import Tags, read_tags
+from melgan_tf.data.shards import Prepared
 from melgan_tf.errors import DecodeError
 
 
@@ -153,3 +156,20 @@ def test_folders(tmp_path):
     assert [found[name].reason.split(" at")[0] for name in ("b.wav", "c.wav")] == [
         "silent", "0.408 seconds, shorter than a bar"]
     assert isinstance(found["d.wav"], Skipped)
+
+
+def test_prepare_reports_tempo_bars_and_key(tmp_path):
+    for number, (samples, bpm, _) in enumerate(labelled(4)):
+        (tmp_path / "in" / "drums").mkdir(parents=True, exist_ok=True)
+        sf.write(tmp_path / "in" / "drums" / (f"{number}_{bpm}bpm.wav" if number else "0.wav"), samples, RATE)
+    sf.write(tmp_path / "in" / "short.wav", drums("house", 120, 1)[:9000], RATE)
+    ended = invoke("prepare", tmp_path / "in", tmp_path / "out", "--rate", RATE, "--seconds", 8, "--long", "bars")
+    assert "bpm told by: name 3, estimated 1" in ended.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    found = {loop["name"]: (loop["bpm"], loop["bars"], loop["sources"]["bpm"]) for loop in report["loops"]}
+    assert list(found.values()) == [(bpm, bars, "name" if number else "estimated")
+                                    for number, (_, bpm, bars) in enumerate(labelled(4))]
+    assert "shorter than a bar" in report["skipped_files"][0]["reason"]
+    clips = [clip for _, clip in Prepared.open(tmp_path / "out").clips()]
+    samples = labelled(4)[1][0]
+    np.testing.assert_allclose(clips[1], np.resize(samples, 8 * RATE), atol=1e-4)

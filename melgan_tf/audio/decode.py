@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -55,10 +56,12 @@ class About:
     Attributes:
         notes: what is odd about it, though it can be read.
         bits: of its samples; 0 if they are no integers.
+        loop: tempo, bars and key as JSON, if it was read as a loop (`melgan_tf.audio.loops`).
     """
 
     notes: list[str] = field(default_factory=list)
     bits: int = 0
+    loop: dict[str, Any] | None = None
 
     def note(self, text: str) -> None:
         """Add a note, once."""

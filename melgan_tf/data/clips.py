@@ -19,10 +19,11 @@ import numpy as np
 from melgan_tf.audio.decode import About, decode
 from melgan_tf.audio.edit import fade_out, is_silent, onset_sample
 from melgan_tf.audio.headers import MIN_RATE
+from melgan_tf.audio.loops.reading import load_loop, loop_to_json
 from melgan_tf.audio.read import load, resample, resampled
 from melgan_tf.errors import DecodeError, UsageError
 
-Long = Literal["beginning", "consecutive", "random"]
+Long = Literal["beginning", "consecutive", "random", "bars"]
 SampleFormat = Literal["int16", "float32"]
 
 _FILTER_SAMPLES = 256  # at the lower rate: length of soxr's filter (128 suffice at 20 bits of precision)
@@ -42,7 +43,8 @@ class ClipSettings:
         onset: whether to remove everything before the sound first comes within 40 dB of its peak.
         fade_seconds: length of the fade at the end of a "beginning" that is cut from a longer sound.
         long: the clips of a longer sound: its "beginning"; or "consecutive" clips, in number its length in clips,
-            rounded; or as many, each starting at a "random" position within one clip's length.
+            rounded; or as many, each starting at a "random" position within one clip's length. "bars": of a loop, of
+            any length, its whole bars (`melgan_tf.audio.loops`), repeated or cut to one clip; other sounds are refused.
         format: of the stored samples.
         seed: of the random positions.
 
@@ -106,7 +108,7 @@ def clips(path: str | os.PathLike, name: str, settings: ClipSettings, about: Abo
         DecodeError: the file cannot be decoded, or not to its end. Discard what was yielded before.
     """
     about = about or About()
-    cut = _beginning if settings.long == "beginning" else _windows
+    cut = {"beginning": _beginning, "bars": _bars}.get(settings.long, _windows)
     pieces = cut(path, name, settings, about)
     with contextlib.closing(pieces):
         for start, samples in pieces:
@@ -171,6 +173,12 @@ def _beginning(path: str | os.PathLike, name: str, settings: ClipSettings, about
     if len(samples) > size and settings.fade_seconds:
         clip = fade_out(clip, settings.fade_seconds, settings.sample_rate)
     yield 0, clip
+
+
+def _bars(path: str | os.PathLike, name: str, settings: ClipSettings, about: About) -> Iterator[tuple[int, np.ndarray]]:
+    samples, loop = load_loop(path, name, settings.sample_rate, about)
+    about.loop = loop_to_json(loop)
+    yield loop.start, np.resize(samples, settings.clip_samples)
 
 
 def _from_onset(path: str | os.PathLike, settings: ClipSettings, about: About) -> np.ndarray:

@@ -103,6 +103,11 @@ class Journal:
         for receipt in self._receipts(count):
             yield from map(tuple, receipt.get("noted", ()))
 
+    def loops(self, count: int) -> Iterator[dict[str, Any]]:
+        """Yield name, tempo, bars and key of every loop of the first ``count`` shards, sorted by name."""
+        for receipt in self._receipts(count):
+            yield from receipt.get("loops", ())
+
     def _receipts(self, count: int) -> Iterator[dict[str, Any]]:
         with Prefetcher() as prefetcher:
             for file, copy, missing in prefetcher.prefetch(map(self._receipt_file, range(count)), lambda file: file):
@@ -128,7 +133,10 @@ class Journal:
                   for receipt in self._receipts(count) for item in receipt["partly_kept"])
         skipped = ({"name": skip.name, "reason": skip.reason} for skip in self.skipped(count))
         noted = ({"name": name, "note": note} for name, note in self.noted(count))
-        self._write(shards.REPORT, summary, {"skipped_files": skipped, "partly_kept": partly, "noted_files": noted})
+        lists = {"skipped_files": skipped, "partly_kept": partly, "noted_files": noted}
+        if any(receipt.get("loops") for receipt in self._receipts(count)):
+            lists["loops"] = self.loops(count)
+        self._write(shards.REPORT, summary, lists)
 
     def write_index(self, count: int, counts: Counts, settings: dict[str, Any]) -> None:
         """Write index.json, which marks the folder as complete."""

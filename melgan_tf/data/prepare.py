@@ -23,6 +23,8 @@ from melgan_tf.audio import decoder_pool
 from melgan_tf.audio.decode import About
 from melgan_tf.audio.find import Skipped, SoundFile, count, scan
 from melgan_tf.audio.isolated import notes_of
+from melgan_tf.audio.loops.loop import Loop
+from melgan_tf.audio.loops.reading import loop_from_json
 from melgan_tf.data import shards, tfrecord
 from melgan_tf.data.clips import ClipSettings, clips
 from melgan_tf.data.journal import Journal
@@ -59,6 +61,10 @@ class PrepareResult:
         """Yield every skipped file, sorted by name."""
         return Journal(self.folder).skipped(self.shards)
 
+    def loops(self) -> Iterator[dict[str, Any]]:
+        """Yield ``name``, ``bpm``, ``bars``, ``key``, ``sources`` and ``note`` of every loop, sorted by name."""
+        return Journal(self.folder).loops(self.shards)
+
     def noted(self) -> Iterator[tuple[str, str]]:
         """Yield the name of every kept file that is odd, and a note, sorted by name."""
         return Journal(self.folder).noted(self.shards)
@@ -73,7 +79,7 @@ def clips_of(emit: Callable[..., None], path: str, name: str, label: str, settin
         settings: format of the clips: the fields of `ClipSettings`.
 
     Returns:
-        The number of silent clips, and notes about the file.
+        The number of silent clips, notes about the file, and what is known about it as a loop, or None.
     """
     form, sound, silent, about = ClipSettings(**settings), SoundFile(Path(path), name, label), 0, About()
     with storage.local(storage.path(path)) as file:
@@ -82,7 +88,7 @@ def clips_of(emit: Callable[..., None], path: str, name: str, label: str, settin
                 silent += 1
             else:
                 emit([clip.digest.hex(), clip.clipped], shards.record(clip, sound, form))
-    return [silent, about.notes]
+    return [silent, about.notes, about.loop]
 
 
 def _clip(value: Any, content: bytearray) -> tuple[bytes, int, bytes]:
@@ -93,11 +99,11 @@ def _clip(value: Any, content: bytearray) -> tuple[bytes, int, bytes]:
     return digest, clipped, bytes(content)
 
 
-def _number_and_notes(value: Any) -> tuple[int, tuple[str, ...]]:
-    number, notes = value
+def _end_of_file(value: Any) -> tuple[int, tuple[str, ...], Loop | None]:
+    number, notes, loop = value
     if type(number) is not int or number < 0:
         raise ValueError("not a number of clips")
-    return number, notes_of(notes)
+    return number, notes_of(notes), loop and loop_from_json(loop)
 
 
 def _bytes_of_clips(arguments: dict[str, Any]) -> tuple[int, int]:
@@ -106,7 +112,7 @@ def _bytes_of_clips(arguments: dict[str, Any]) -> tuple[int, int]:
 
 
 #: What the processes of a preparation do.
-CLIPS = decoder_pool.Task(f"{__name__}:{clips_of.__name__}", _clip, _number_and_notes, _bytes_of_clips)
+CLIPS = decoder_pool.Task(f"{__name__}:{clips_of.__name__}", _clip, _end_of_file, _bytes_of_clips)
 
 
 def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = None, workers: int | None = None,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from melgan_tf.audio.find import SoundFile
+from melgan_tf.audio.loops.loop import Loop
 from melgan_tf.config.strict_json import expect, expect_counts
 from melgan_tf.storage.atomic import atomic_write
 
@@ -116,6 +117,7 @@ class ShardWriter:
         self.counts = Counts()
         self.skipped: list[tuple[str, str]] = []
         self.noted: list[tuple[str, str]] = []
+        self.loops: list[dict[str, Any]] = []
         self.partly_kept: list[tuple[str, int, int]] = []
         self.digest, self.bytes, self.input_digest = hashlib.sha256(), 0, hashlib.sha256()
         self._begin_file()
@@ -156,7 +158,7 @@ class ShardWriter:
         self._begin_file()
 
     def end_file(self, name: str, label: str, mtime_key: str, silent: int = 0, notes: Iterable[str] = (),
-                 failure: str | None = None) -> None:
+                 loop: Loop | None = None, failure: str | None = None) -> None:
         """Complete the current file.
 
         Args:
@@ -165,6 +167,7 @@ class ShardWriter:
             mtime_key: changes if the file does.
             silent: number of its clips that were silent.
             notes: what is odd about it.
+            loop: what is known about it as a loop.
             failure: why it cannot be used.
         """
         counts, clips = self.counts, len(self.own)
@@ -177,6 +180,9 @@ class ShardWriter:
             counts.labels[label] += clips
             self.noted += ((name, note) for note in notes)
             counts.notes.update(kind_of(note) for note in notes)
+            if loop:
+                self.loops.append({"name": name, "bpm": loop.bpm, "bars": loop.bars, "key": str(loop.key or ""),
+                                   "sources": loop.sources, "note": loop.note})
             if silent or self.duplicates:
                 self.partly_kept.append((name, silent, self.duplicates))
         else:
@@ -191,7 +197,7 @@ class ShardWriter:
         """Return the shard's entry in the journal."""
         return {"made_of": self.input_digest.hexdigest(), "bytes": self.bytes, "sha256": self.digest.hexdigest(),
                 "counts": self.counts.to_dict(), "skipped": self.skipped, "noted": self.noted,
-                "partly_kept": self.partly_kept}
+                "partly_kept": self.partly_kept, **({"loops": self.loops} if self.loops else {})}
 
 
 def kind_of(reason: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -38,19 +39,22 @@ def loop_of(emit: Callable[..., None], path: str, name: str, sample_rate: int) -
     Raises:
         DecodeError: the file cannot be decoded, or is no loop.
     """
-    samples, loop, about = load_loop(path, name, sample_rate)
+    about = About()
+    samples, loop = load_loop(path, name, sample_rate, about)
     for start in range(0, len(samples), _BLOCK):
         emit(None, samples[start:start + _BLOCK])
     return [loop_to_json(loop), about.notes]
 
 
-def load_loop(path: str, name: str, sample_rate: int) -> tuple[np.ndarray, Loop, About]:
-    """Decode a file and return its loop, float32 ``(loop.samples,)``, what is known about it, and notes.
+def load_loop(path: str | os.PathLike, name: str, sample_rate: int, about: About) -> tuple[np.ndarray, Loop]:
+    """Decode a file and return its loop, float32 ``(loop.samples,)``, and what is known about it.
+
+    ``about`` is filled in.
 
     Raises:
         DecodeError: the file cannot be decoded, or is no loop.
     """
-    about, limit = About(), round(MAX_SECONDS * sample_rate)
+    limit = round(MAX_SECONDS * sample_rate)
     samples = load(path, sample_rate, limit + 1, about)
     if len(samples) > limit:
         raise DecodeError(path, f"longer than {MAX_SECONDS:g} seconds, which is no loop: cut it")
@@ -58,7 +62,7 @@ def load_loop(path: str, name: str, sample_rate: int) -> tuple[np.ndarray, Loop,
         raise DecodeError(path, "silent")
     loop = read_loop(path, name, samples, sample_rate)
     part = samples[loop.start:loop.end]
-    return np.pad(part, (0, loop.samples - len(part))), loop, about
+    return np.pad(part, (0, loop.samples - len(part))), loop
 
 
 def loop_to_json(loop: Loop) -> dict[str, Any]:

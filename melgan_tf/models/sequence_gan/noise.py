@@ -8,7 +8,8 @@ A new style is drawn every few seconds; between two draws it turns from one to t
     style = cos(a) * one + sin(a) * other,  a from 0 to 90 degrees
 
 which is as normally distributed everywhere as at the draws themselves. No two are alike, so nothing repeats. In a loop,
-both are periodic: the last step leads into the first as any step leads into the next.
+both are periodic: the last step leads into the first as any step leads into the next. A loop that is long enough for
+two draws goes around the whole circle, since from one to the other and back it would be its own mirror image.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ class SequenceNoise:
             return self._styles(seed, sound, tf.zeros_like(steps))
         numerator, denominator = (turns, period) if period else (1, self.turn_steps)
         scaled = steps * numerator  # whole numbers: a period later it is exactly the same
+        if turns == 2:  # there and back would be the same way: a whole circle instead
+            angle = tf.cast(tf.math.floormod(steps, period), tf.float32) / period * (2 * math.pi)
+            one, other = (self._styles(seed, sound, tf.fill(tf.shape(steps), tf.constant(number, steps.dtype)))
+                          for number in (0, 1))
+            return tf.cos(angle)[..., None] * one + tf.sin(angle)[..., None] * other
         before = tf.math.floordiv(scaled, denominator)
         angle = tf.cast(scaled - before * denominator, tf.float32) / denominator * (math.pi / 2)
         after = before + 1
@@ -75,9 +81,8 @@ class SequenceNoise:
                 + tf.sin(angle)[..., None] * self._styles(seed, sound, after))
 
     def turns(self, period: int) -> int:
-        """How often the style of a loop turns: not twice, which would be there and back the same way."""
-        turns = max(1, round(period / self.turn_steps))
-        return 3 if turns == 2 else turns
+        """How often the style of a loop turns."""
+        return max(1, round(period / self.turn_steps))
 
     def _styles(self, seed: tf.Tensor | int, sound: tf.Tensor | int, numbers: tf.Tensor) -> tf.Tensor:
         return _draw(tf.cast(seed, tf.int64) + _STYLE_SEED, sound, numbers, self.style_dim)
