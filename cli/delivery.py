@@ -12,7 +12,7 @@ import click
 
 from melgan_tf.cli import options
 from melgan_tf.inference.output_folder import FileNames, earlier_files
-from melgan_tf.progress import Progress
+from melgan_tf.progress import Progress, counted
 
 _BESIDE = (".json", ".png", ".html")
 
@@ -70,7 +70,7 @@ def delivery_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def tell_replaced(out: Path, names: FileNames, progress: Progress) -> None:
     """Says which sounds of an earlier call ``--force`` replaces."""
     if out.is_dir() and (files := [name for name in earlier_files(out, names) if not name.endswith(_BESIDE)]):
-        progress.line(f"replacing {len(files)} generated sound{'s' * (len(files) > 1)} in {out}; other files stay")
+        progress.line(f"replacing {counted(len(files), 'generated sound')} in {out}; other files stay")
 
 
 def tell_levels(record: dict[str, Any], quiet: bool) -> None:

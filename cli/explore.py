@@ -9,6 +9,7 @@ import click
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, echo_line
+from melgan_tf.progress import counted
 
 
 @click.command("explore", short_help="Choose sounds by ear, on a map.")
@@ -45,7 +46,7 @@ def command(source: Path, out: Path, count: int, label: str | None, seconds: flo
     if quiet:
         return
     if favorites:
-        echo_line(f"{found.sounds} sounds copied to {out}")
+        echo_line(f"{counted(found.sounds, 'sound')} copied to {out}")
         return
     left_out = f" ({found.duplicates} near duplicates left out)" if found.duplicates else ""
-    echo_line(f"{found.sounds} sounds{left_out}; to choose among them: {found.page}")
+    echo_line(f"{counted(found.sounds, 'sound')}{left_out}; to choose among them: {found.page}")

@@ -12,6 +12,7 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
 from melgan_tf.inference.output_folder import FileNames
+from melgan_tf.progress import counted
 
 
 @click.command("interpolate", short_help="Make sounds from one sound to another.")
@@ -45,5 +46,5 @@ def command(first: Path, second: Path | None, out: Path, steps: int, label: str 
     record = api.interpolate(first, second, out, steps=steps, label=label, model=model, vocoder=vocoder,
                              delivery=delivery, name=name, add=add, progress=progress)
     if not quiet:
-        click.echo(f"{record['made']} sounds in {out}; to hear them: {out / 'index.html'}")
+        click.echo(f"{counted(record['made'], 'sound')} in {out}; to hear them: {out / 'index.html'}")
     tell_levels(record, quiet)

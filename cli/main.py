@@ -64,7 +64,7 @@ class _LazyCommands(OneLineErrors):
         if name not in _COMMANDS:
             return None
         command = importlib.import_module(f"melgan_tf.cli.{name.replace('-', '_')}").command
-        command.help, found, examples = inspect.cleandoc(command.help).partition(_EXAMPLES)
+        command.help, found, examples = inspect.cleandoc(command.help or "").partition(_EXAMPLES)
         if found:  # they come last, next to the prompt
             command.epilog = _EXAMPLES + examples
         return command

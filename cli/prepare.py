@@ -20,6 +20,7 @@ from melgan_tf.data.prepare import PrepareResult
 from melgan_tf.data.prepare_beam import Pipeline
 from melgan_tf.data.reading import note_lines
 from melgan_tf.errors import UsageError
+from melgan_tf.progress import counted
 from melgan_tf.runtime.signals import Stopped
 
 
@@ -99,7 +100,7 @@ def _resumable() -> Iterator[None]:
 
 def _report(result: PrepareResult) -> None:
     counts = result.counts
-    rows = [("kept", counts.kept, f"{counts.clips} clips in {result.shards} shards"),
+    rows = [("kept", counts.kept, f"{counted(counts.clips, 'clip')} in {counted(result.shards, 'shard')}"),
             *(("skipped", files, reason) for reason, files in sorted(counts.reasons.items()))]
     click.echo(table(("files", "number", "what"), [(a, f"{b:,}", c) for a, b, c in rows]))
     for item in result.skipped():

@@ -12,6 +12,7 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
 from melgan_tf.inference.output_folder import FileNames
+from melgan_tf.progress import counted
 
 
 @click.command("regenerate", short_help="Make generated sounds again from their WAVs.")
@@ -41,5 +42,5 @@ def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str 
         click.echo(f"warning: {record['made'] - record['same']} of {record['made']} files differ from the originals",
                    err=True)
     if not quiet:
-        click.echo(f"{record['made']} sounds in {out}, {record['same']} of them equal to the originals")
+        click.echo(f"{counted(record['made'], 'sound')} in {out}, {record['same']} of them equal to the originals")
     tell_levels(record, quiet)

@@ -12,6 +12,7 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
 from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
 from melgan_tf.inference.output_folder import FileNames
+from melgan_tf.progress import counted
 
 
 @click.command("vary", short_help="Make variations of a sound.")
@@ -49,5 +50,5 @@ def command(file: Path, out: Path, intensity: float, direction: int, count: int,
     if not quiet:
         if "distance_db" in record:
             click.echo(f"the model comes within {record['distance_db']:.1f} dB of {file.name}")
-        click.echo(f"{record['made']} variations in {out}; to hear them: {out / 'index.html'}")
+        click.echo(f"{counted(record['made'], 'variation')} in {out}; to hear them: {out / 'index.html'}")
     tell_levels(record, quiet)

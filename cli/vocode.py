@@ -9,6 +9,7 @@ import click
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, echo_line
+from melgan_tf.progress import counted
 
 
 @click.command("vocode", short_help="Render mel spectrograms, or copies of sounds, to WAVs.")
@@ -39,6 +40,6 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
     for file in done.clipped:
         progress.warning(f"{file} was clipped to full scale")
     if not quiet:
-        echo_line(f"{len(done.files)} sounds in {out}: {done.seconds:.1f} s of sound in {done.spent:.2f} s, "
+        echo_line(f"{counted(len(done.files), 'sound')} in {out}: {done.seconds:.1f} s of sound in {done.spent:.2f} s, "
                   f"{done.seconds / max(done.spent, 1e-9):.0f} times real time"
                   + (f"; {len(done.skipped)} skipped" if done.skipped else ""))

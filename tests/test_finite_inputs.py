@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from command_line import invoke, python
 
+import melgan_tf as mt
 from melgan_tf import presets
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import UsageError
@@ -44,11 +45,21 @@ def sampler():
 
 @pytest.mark.parametrize(("noise", "told"), [
     (np.full((1, 20), np.nan), "the noise contains 20 of 20 values that are not finite"),
-    (np.zeros((1, 3)), r"the noise has shape \(1, 3\): give \(None, 20\)"),
+    (np.zeros((1, 3)), r"the noise has shape \(1, 3\): give \(sounds, 20\)"),
+    (None, r"the noise is missing: give an array of shape \(sounds, 20\)"),
     (np.zeros(20), r"the noise has shape \(20,")])
 def test_noise_is_checked(sampler, noise, told):
     with pytest.raises(UsageError, match=told):
         sampler(noise)
+
+
+@pytest.mark.parametrize(("label", "told"), [
+    (np.ones(8), r"the label has shape \(8,\): give \(sounds, 8\), one row for each sound"),
+    (np.ones((1, 8)), "noise for 2 sounds and label for 1 sound: give one row of each"),
+    (None, r"the label is missing: give an array of shape \(sounds, 8\)"), ("kick", "of type <U4: give numbers")])
+def test_labels_are_checked(label, told):
+    with pytest.raises(UsageError, match=told):
+        mt.load("pretrained:drums", vocoder="griffin-lim").sampler(np.zeros((2, 20)), label)
 
 
 @pytest.mark.parametrize("arguments", [{"count": np.nan}, {"count": 2.5}, {"seed": "3"}, {"start": -1},

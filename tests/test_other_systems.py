@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,3 +119,11 @@ def test_a_signal_reaches_the_process(posix, monkeypatch):
         assert received == [signal.SIGUSR1]
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_only_one_module_knows_systems():
+    root = Path(system.__file__).parents[2]
+    found = {path.name for folder in ("melgan_tf", "cli") for path in (root / folder).rglob("*.py")
+             if re.search(r"^ *import (fcntl|resource)$|os\.(pread|memfd_create|sched_getaffinity|sysconf|geteuid)\b",
+                          path.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert found == {"system.py"}

@@ -200,7 +200,7 @@ def test_wrong_requests(small, tmp_path):
 def test_what_is_shown(messy, tmp_path):
     ended = invoke("prepare", messy, tmp_path / "out", "--workers", 1)
     assert (ended.code, ended.stderr) == (0, "")
-    assert re.search(r"^kept +25  25 clips in 1 shards$", ended.stdout, re.M)
+    assert re.search(r"^kept +25  25 clips in 1 shard$", ended.stdout, re.M)
     assert re.search(r"^skipped +1  a duplicate$", ended.stdout, re.M)
     assert "skipped text.wav: text, not audio\n" in ended.stdout
     assert "skipped kick/same as kick3.flac: a duplicate: the same as kick/kick3.wav\n" in ended.stdout

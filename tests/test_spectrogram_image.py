@@ -100,7 +100,7 @@ def test_sheets_stay_within_the_limit(sounds, frames, bins, monkeypatch):
     monkeypatch.setattr("PIL.ImageDraw.ImageDraw.text", lambda self, xy, content, *_, **__: texts.append(content))
     sheet = contact_sheet(np.broadcast_to(np.float32(-9), (sounds, frames, bins)))
     assert max(sheet.shape) <= spectrogram_image.MAX_PIXELS
-    assert texts[0].split(";")[0] == {1: "1 sound"}.get(sounds, f"{sounds} sounds")
+    assert texts[0].split(";")[0] == {1: "1 sound"}.get(sounds, f"{sounds:,} sounds")
 
 
 def test_the_footer_says_how_many_are_shown(monkeypatch):

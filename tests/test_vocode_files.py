@@ -53,7 +53,7 @@ def test_one_that_is_given_twice_is_rendered_once(vocode):
     save_wav("a.wav", tone(900, RATE), RATE)
     ended = vocode("a.wav", "./a.wav", ".")
     assert ended.code == 0
-    assert ended.stdout.startswith("1 sounds in out")
+    assert ended.stdout.startswith("1 sound in out")
 
 
 @pytest.mark.parametrize("inputs", [("in",), ("in/a.wav",), ("link",)])

@@ -11,6 +11,7 @@ from melgan_tf.audio.isolated import measure
 from melgan_tf.data.shards import Prepared, is_prepared
 from melgan_tf.data.sources import open_sounds
 from melgan_tf.errors import MelGANError
+from melgan_tf.progress import counted
 
 _MAX_FILES = 48  # decoded
 _MAX_SECONDS = 10.0  # decoded of each file, and the length that longer ones count as
@@ -37,7 +38,7 @@ class Survey:
     def __str__(self) -> str:
         folders = f" in {self.classes} class folders" if self.classes > 1 else ""
         length = f"{_MAX_SECONDS:g} seconds or more" if self.seconds >= _MAX_SECONDS else f"{self.seconds:.2g} seconds"
-        return f"{self.sounds} sounds{folders}, typically {length} at {self.sample_rate} Hz"
+        return f"{counted(self.sounds, 'sound')}{folders}, typically {length} at {self.sample_rate} Hz"
 
 
 def survey(source: str | Path) -> Survey:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from melgan_tf.errors import visible
+from melgan_tf.progress import counted
 from melgan_tf.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -254,6 +255,6 @@ def _shortened(title: str, width: int) -> str:
 
 
 def _caption(shown: int, sounds: int, axes: bool) -> str:
-    count = f"{sounds} sound{'s' if sounds > 1 else ''}" if shown == sounds else f"the first {shown} of {sounds} sounds"
+    count = counted(sounds, "sound") if shown == sounds else f"the first {shown} of {sounds} sounds"
     directions = "seconds to the right, Hz upwards" if axes else "time to the right, low frequencies at the bottom"
     return f"{count}; {directions}"

@@ -20,7 +20,7 @@ from melgan_tf.evaluation.report import Report
 from melgan_tf.evaluation.tables import Table, rows, to_json
 from melgan_tf.evaluation.vocoder_metrics import VocoderMetrics, measure_vocoder
 from melgan_tf.inference.vocoder import Vocoder
-from melgan_tf.progress import Progress
+from melgan_tf.progress import Progress, counted
 
 #: Longer sounds are cut to this length.
 MAX_SOUND_SECONDS = 8.0
@@ -44,7 +44,7 @@ class VocoderReport(Report):
 
     @property
     def header(self) -> str:
-        return f"copy synthesis of {self.generated.sounds} sounds of {self.metadata['reference']}"
+        return f"copy synthesis of {counted(self.generated.sounds, 'sound')} of {self.metadata['reference']}"
 
     @property
     def conclusion(self) -> str:

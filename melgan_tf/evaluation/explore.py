@@ -30,7 +30,7 @@ from melgan_tf.evaluation.sounds import DEFAULT_SAMPLE_RATE, MAX_SECONDS
 from melgan_tf.inference.html_page import AGAIN, MAX_SOUNDS, Sound, sound_page
 from melgan_tf.inference.output_folder import FileNames, name_part, recorded_labels
 from melgan_tf.inference.sound_model import SoundModel
-from melgan_tf.progress import Progress
+from melgan_tf.progress import Progress, counted
 from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
 
@@ -133,7 +133,8 @@ def _write(folder: Path, out: Path, title: str, again: str, copy_from: str, prog
                     values=heard[index].values, place=tuple(place))
               for index, place in zip(kept, project(points[kept]), strict=True)]
     duplicates = len(heard) - len(kept)
-    facts = f"{len(sounds)} sounds" + (f", {duplicates} near duplicates left out" if duplicates else "")
+    left_out = f", {counted(duplicates, 'near duplicate')} left out" if duplicates else ""
+    facts = counted(len(sounds), "sound") + left_out
     page = out / FileNames.of().page
     write_text(page, sound_page(title, facts, sounds, frequency_ticks(_mel_config(rate)), again=again,
                                 folder=copy_from, hint=_HINT))

@@ -12,6 +12,7 @@ from melgan_tf.audio.wav import encode_wav
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp.spectrogram_image import mel_image
 from melgan_tf.errors import html_text
+from melgan_tf.progress import counted
 
 #: Sounds that a notebook shows; their bytes become part of the page.
 SHOWN = 16
@@ -45,7 +46,7 @@ class GeneratedSounds(dict[str, np.ndarray]):
     def __repr__(self) -> str:
         count, samples = self["audio"].shape
         shapes = ", ".join(f"{name} {value.shape}" for name, value in self.items())
-        return f"{count} sounds of {samples / self.sample_rate:.3g} s at {self.sample_rate} Hz: {shapes}"
+        return f"{counted(count, 'sound')} of {samples / self.sample_rate:.3g} s at {self.sample_rate} Hz: {shapes}"
 
     def _repr_html_(self) -> str:
         from melgan_tf.dsp import spectral
@@ -55,7 +56,8 @@ class GeneratedSounds(dict[str, np.ndarray]):
         figures = [_figure(title, audio, picture, self.sample_rate)
                    for title, audio, picture in zip(self.titles, self["audio"], pictures, strict=False)]
         first = f"the first {len(figures)} of " * (count > len(figures))
-        return (f"<p>{first}{count} sounds of {samples / self.sample_rate:.3g} s at {self.sample_rate} Hz</p>"
+        sounds = f"{first}{counted(count, 'sound')} of {samples / self.sample_rate:.3g} s"
+        return (f"<p>{sounds} at {self.sample_rate} Hz</p>"
                 f"<div style=\"{_GRID}\">{''.join(figures)}</div>")
 
 

@@ -28,6 +28,7 @@ from melgan_tf.inference.served import (
     served,
     wav_bytes,
 )
+from melgan_tf.progress import counted
 from melgan_tf.storage.arrays import finite_array
 
 #: Parts of a batch that are rendered side by side: its operations are too small to be shared among cores. Not the
@@ -296,11 +297,19 @@ def require_inputs(specs: dict[str, tf.TensorSpec], **inputs: Any) -> None:
     Raises:
         UsageError: one is missing, has another shape, or a value that is not finite.
     """
+    rows = {}
     for name, spec in specs.items():
+        shape = str(spec.shape).replace("None", "sounds", 1)
+        if inputs[name] is None:
+            raise UsageError(f"the {name} is missing: give an array of shape {shape}")
         if not tf.is_symbolic_tensor(inputs[name]):
             values = finite_array(inputs[name], f"the {name}")
             if not spec.shape.is_compatible_with(values.shape):
-                raise UsageError(f"the {name} has shape {values.shape}: give {spec.shape}")
+                raise UsageError(f"the {name} has shape {values.shape}: give {shape}, one row for each sound")
+            rows[name] = len(values)
+    if len(set(rows.values())) > 1:
+        given = " and ".join(f"{name} for {counted(count, 'sound')}" for name, count in rows.items())
+        raise UsageError(f"{given}: give one row of each for every sound")
 
 
 def draw_classes(uniform: tf.Tensor, shares: np.ndarray) -> tf.Tensor:

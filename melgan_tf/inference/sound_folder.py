@@ -26,7 +26,7 @@ from melgan_tf.inference.html_page import MAX_SOUNDS, Sound, sound_page
 from melgan_tf.inference.long_sounds import PICTURE_COLUMNS, Length, LongSound
 from melgan_tf.inference.origin import origin_values
 from melgan_tf.inference.output_folder import FileNames, NamePattern, RecordWriter, earlier_files, recorded_sounds
-from melgan_tf.progress import Progress
+from melgan_tf.progress import Progress, counted
 from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.weights.licenses import license_text, model_licenses, short_license
@@ -238,8 +238,8 @@ class SoundFolder:
         hertz, seconds, total = frequency_ticks(self._audio), self._page[-1].seconds, self._record.count
         save_png(contact_sheet(np.stack(self._mels), titles, total, seconds, hertz), self._path / self._names.picture)
         count = len(self._page)
-        what = f"{count} sounds" if count == total else f"The first {count} of {total} sounds"
-        facts = (f"{self._head['source']} · preset {self._head['preset']}, {self._head['step']} steps · "
+        what = counted(count, "sound") if count == total else f"The first {count} of {total} sounds"
+        facts = (f"{self._head['source']} · preset {self._head['preset']}, {counted(self._head['step'], 'step')} · "
                  f"{self._head['sample_rate'] / 1000:g} kHz · {seconds:.3g} s each")
         write_text(self._path / self._names.page, sound_page(what, facts, self._page, hertz))
         write_text(self._path / self._names.licenses, license_text(self._licenses))
