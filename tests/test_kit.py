@@ -150,6 +150,8 @@ def test_a_hit_of_a_kit_can_be_varied(kit, tmp_path):
     ended = invoke("vary", kit.folder / "pads/01_Kick.wav", "--count", 2, "--out", tmp_path / "more")
     assert ended.code == 0, ended.stderr
     assert len(list((tmp_path / "more").glob("01_Kick-vary*.wav"))) == 2
+    invoke("regenerate", kit.folder / "pads/01_Kick.wav", "--out", tmp_path / "again").one_line(
+        "a hit of the kit drums-kit-3", "melgan-tf kit", code=1)
 
 
 def test_the_mapping_lists_every_hit(kit):

@@ -31,6 +31,7 @@ class Origin:
         vocoder: digits that name the vocoder's weights, or ``griffin-lim``; "" in files of earlier versions.
         seconds, loop: length of a sound of any length.
         asked: what it was asked to be: see `melgan_tf.inference.sampler.Sampler.wishes`.
+        kit: name of the kit that it is a hit of; "" of other sounds.
     """
 
     latent: Latent
@@ -44,6 +45,7 @@ class Origin:
     seconds: float | None
     loop: bool
     asked: dict[str, Any]
+    kit: str = ""
 
     def recipe(self, classes: Classes | None) -> Recipe:
         """The recipe of the sound.
@@ -108,12 +110,15 @@ def read_origins(paths: Sequence[str | Path], required: bool = False) -> list[Fi
         required: whether every file must have a record.
 
     Raises:
-        MelGANError: a file cannot be read as a sound, has a damaged record, or none.
+        MelGANError: a file cannot be read as a sound, has a damaged record, none, or that of a kit.
     """
     files = [(Path(path), read_origin(path)) for path in paths]
     for path, origin in files:
         if required and origin is None:
             raise MelGANError(f"{path} does not say that melgan-tf made it: give a file as it was written")
+        if required and origin.kit:
+            raise MelGANError(f"{path} is a hit of the kit {origin.kit}: make the kit again, with `melgan-tf kit` and "
+                              "what its kit.json says, or variations of the hit, with `melgan-tf vary`")
     return files
 
 
@@ -170,7 +175,7 @@ def read_origin(path: str | Path) -> Origin | None:
                       str(values.get("source", "")), str(values["weights"]), int(values["step"]),
                       _delivery(values), str(values.get("vocoder", "")),
                       None if seconds is None else float(seconds), bool(values.get("loop", False)),
-                      dict(values.get("asked", {})))
+                      dict(values.get("asked", {})), str(values.get("kit", "")))
     except (UsageError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise MelGANError(f"{path} says that melgan-tf made it, but not how ({error!r:.100})") from None
 

@@ -344,8 +344,9 @@ class SoundModel:
             MelGANError: the model makes only silence, no sound can be used, or the folder cannot be written.
 
         Examples:
-            >>> import melgan_tf as mt
-            >>> kit = mt.load("pretrained:drums").kit("kit", labels=["kick", "hat"], round_robins=1, velocities=2)
+            >>> import tempfile, melgan_tf as mt
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     kit = mt.load("pretrained:drums").kit(folder, labels=["kick", "hat"], round_robins=1, velocities=2)
             >>> [(pad["pad"], pad["name"], pad["note"], len(pad["samples"])) for pad in kit["pads"]]
             [('A01', 'Kick', 36, 2), ('A02', 'Closed Hat', 42, 2), ('A03', 'Open Hat', 46, 2)]
         """
