@@ -71,7 +71,8 @@ def test_help_lists_every_command_with_its_own_description(option):
 def parsed(line):
     """The command of a line and what click reads from its words; fails where it does not parse."""
     name, *words = shlex.split(line)[1:]
-    return name, main.main.get_command(click.Context(main.main), name).make_context(name, words)
+    parent = main.main.make_context("melgan-tf", [name])
+    return name, main.main.get_command(parent, name).make_context(name, words, parent)
 
 
 def test_without_a_command_there_are_five_to_begin_with():
