@@ -418,7 +418,7 @@ def _debugging() -> bool:
 def _message(error: click.ClickException) -> str:
     """What click says, with the nearest of all options where it does not know one."""
     if not isinstance(error, click.NoSuchOption) or not error.ctx:
-        return error.format_message()
+        return error.format_message().rstrip(".")
     names = [name for option in error.ctx.command.params for name in (*option.opts, *option.secondary_opts)]
     known = [name for name in names if name.startswith("--")]
     return f"{error.message.rstrip('.')}: {did_you_mean(error.option_name, known, 'options are')}"

@@ -67,6 +67,9 @@ class _LazyCommands(OneLineErrors):
         command.help, found, examples = inspect.cleandoc(command.help or "").partition(_EXAMPLES)
         if found:  # they come last, next to the prompt
             command.epilog = _EXAMPLES + examples
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.type.name.endswith(" range") and not parameter.count:
+                parameter.metavar = parameter.metavar or "NUMBER"
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple:

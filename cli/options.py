@@ -45,6 +45,9 @@ class Place(click.Path):
 class Seconds(click.FloatRange):
     """The type of lengths of time: neither NaN nor infinite."""
 
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()  # click: "x<=None"
+
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         seconds = super().convert(value, parameter, context)
         if not math.isfinite(seconds):

@@ -29,7 +29,7 @@ def run(tmp_path_factory):
 # -- help and what is not there --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("command", "promised"), [
-    ("prepare", "DATA OUT --rate --seconds --onset --no-onset --long [beginning|consecutive|random] --fade SECONDS "
+    ("prepare", "DATA OUT --rate --seconds --onset --no-onset --long [beginning|consecutive|random|bars] --fade SECONDS "
                 "--format [int16|float32] --seed --workers --shard-size FILES --fresh --quiet -q"),
     ("train", "DATA --run-dir --valid FOLDER --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed "
               "--log-every --xla --no-xla --fresh --quiet -q"),
@@ -93,6 +93,12 @@ def test_every_command_ends_its_help_with_examples_that_parse(command):
 def test_an_example_that_does_not_parse_would_be_found():
     with pytest.raises(click.UsageError):
         parsed("melgan-tf vary kick.wav --intensity 2 --out variations")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_speaks_of_numbers(command):
+    text = invoke(command, "--help").stdout
+    assert not re.search("RANGE|None\\b", text)
 
 
 def test_version():
