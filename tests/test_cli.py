@@ -29,8 +29,8 @@ def run(tmp_path_factory):
 # -- help and what is not there --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("command", "promised"), [
-    ("prepare", "DATA OUT --rate --seconds --onset --no-onset --long [beginning|consecutive|random|bars] --fade SECONDS "
-                "--format [int16|float32] --seed --workers --shard-size FILES --fresh --quiet -q"),
+    ("prepare", "DATA OUT --rate --seconds --onset --no-onset --long [beginning|consecutive|random|bars] "
+                "--fade SECONDS --format [int16|float32] --seed --workers --shard-size FILES --fresh --quiet -q"),
     ("train", "DATA --run-dir --valid FOLDER --preset NAME --config FILE.json --set KEY=VALUE --epochs --steps --seed "
               "--log-every --xla --no-xla --fresh --quiet -q"),
     ("generate", "RUN --out --count --label --shard --diverse --avoid FOLDER --candidates --seed --vocoder RUN|NAME "
