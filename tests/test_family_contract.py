@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import loop_sounds
 import numpy as np
 import pytest
 from command_line import invoke
@@ -16,6 +17,7 @@ from drums import write_drums
 from tiny_families import compiled, step, task_of, tiny
 from tiny_vocoders import write_run
 
+from melgan_tf.audio.wav import save_wav
 from melgan_tf.config import presets, registry
 from melgan_tf.inference import vocoder as vocoders
 from melgan_tf.inference.renderer import GriffinLim
@@ -57,6 +59,15 @@ def others(tmp_path_factory) -> Path:
     return write_drums(tmp_path_factory.mktemp("contract") / "others", each=4, seed=1)
 
 
+def write_loops(folder: Path, seed: int = 0) -> Path:
+    """Loops of a bar, in folders of the names that `write_drums` gives."""
+    for number, label in enumerate(("hat", "kick", "snare") * 4):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        save_wav(folder / label / f"{number}_130bpm.wav", loop_sounds.drums("techno", 130, 1, seed + number),
+                 loop_sounds.RATE)
+    return folder
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _cheap(small_discriminators):
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -85,6 +96,8 @@ def step_of_one(model: GAN, batch: object, moving: str) -> tuple[dict, dict[str,
 
 @pytest.fixture(scope="module", params=registry.families())
 def trained(request, drums, tmp_path_factory) -> Iterator[Trained]:
+    if request.param == "loop-gan":  # compares whole bars
+        drums = write_loops(tmp_path_factory.mktemp("contract") / "loops")
     task = task_of(tiny(request.param), drums)
     model = compiled(task, *optimizers())
     batch = next(iter(task.dataset(0)))
@@ -173,6 +186,8 @@ def test_it_makes_sounds_or_renders_them(trained, others, tmp_path):
 
 def test_it_can_be_evaluated(trained, others, tmp_path):
     options = [] if trained.makes == "waveforms" else ["--count", 12, *vocoder_for(trained, tmp_path / "vocoder")]
+    if trained.kind == "loop-gan":
+        others = write_loops(tmp_path / "loops", 10)
     ended = invoke("evaluate", trained.path, "--reference", others, "--json", tmp_path / "found.json", *options)
     assert ended.code == 0, ended.stderr
     assert json.loads((tmp_path / "found.json").read_text())
