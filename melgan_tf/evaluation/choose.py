@@ -147,8 +147,8 @@ def farthest(points: np.ndarray, count: int, centers: np.ndarray) -> np.ndarray:
     Reference: Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985).
 
     Examples:
-        >>> farthest(np.array([[0.0], [1.0], [9.0], [2.0]]), 3, np.empty((0, 1))).tolist()
-        [3, 2, 0]
+        >>> farthest(np.array([[0.0], [1.0], [9.0]]), 3, np.empty((0, 1))).tolist()
+        [1, 2, 0]
     """
     far = distances(points, centers).min(axis=1) if len(centers) else -np.linalg.norm(
         points - np.median(points, axis=0), axis=1)
