@@ -227,7 +227,7 @@ class SoundFolder:
                 content = (self._path / sound["file"]).read_bytes()
                 self._loops += len(content)
             self._page.append(Sound(sound["file"], small_image(mel_db), seconds, sound.get("label", ""),
-                                    loop=bool(self._head.get("loop")), content=content))
+                                    note=sound.get("note", ""), loop=bool(self._head.get("loop")), content=content))
         self._new.clear()
 
     def finish(self) -> None:
