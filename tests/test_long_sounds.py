@@ -15,6 +15,7 @@ from music import RATE, tiny_sampler, tiny_vocoder, write_notes
 from tiny_vocoders import ship
 
 from melgan_tf.audio import delivery
+from melgan_tf.audio.loops.tags import read_tags
 from melgan_tf.audio.wav import save_wav_pieces
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import long_sounds
@@ -292,5 +293,8 @@ def test_tempo_and_bars_by_the_command(run, tmp_path):
     assert ended.code == 0
     file, = (tmp_path / "made").glob("*.wav")
     assert soundfile.info(file).frames == round(240 / 150 * RATE)
+    assert file.name == "150bpm-seed0-0000.wav"
+    tags = read_tags(file)
+    assert (tags.tempo, tags.beats, tags.meter, tags.sources["tempo"]) == (150, 4, 4, "acid")
     invoke("generate", run, "--out", tmp_path / "odd", "--bpm", 150, "--key", "Am").one_line("--key", code=2)
     invoke("generate", run, "--out", tmp_path / "odd", "--bpm", 150, "--seconds", 3).one_line("--seconds", code=2)

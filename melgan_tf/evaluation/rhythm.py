@@ -113,9 +113,10 @@ def tempo_is_kept(samples: np.ndarray, rate: int, loop: Loop) -> bool:
 
 
 def key_is_kept(samples: np.ndarray, rate: int, loop: Loop) -> bool | None:
-    """Whether a loop is heard in its key, the relative one, or one a fifth away; None if it has none, or none is
-    heard."""
-    heard = estimate_key(samples, rate) if loop.key else None
+    """Whether a loop is heard in its key, the relative one, or one a fifth away; None if nothing tells its key, or
+    none is heard."""
+    told = loop.key and loop.sources.get("key") != "estimated"
+    heard = estimate_key(samples, rate) if told else None
     if heard is None:
         return None
     majors = [(key.tonic + 3 * key.is_minor) % 12 for key in (heard, loop.key)]  # of the same notes

@@ -68,7 +68,8 @@ def write_sounds(model: SoundModel, request: Request, count: int, seed: int, lab
     def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[Made]:
         if long is None:
             return _sounds(model, indices, count, seed, wanted, advance)
-        requests = ((file_name(seed, index, count), Recipe(Seeded(seed, index))) for index in indices)
+        requests = ((file_name(seed, index, count, model.sampler.name_part), Recipe(Seeded(seed, index)))
+                    for index in indices)
         return _long_sounds(long, staging, requests, advance)
 
     return _write(model, request, len(indices), sounds, progress or Progress(), part)

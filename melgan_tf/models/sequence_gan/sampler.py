@@ -76,7 +76,7 @@ class SequenceSampler(Sampler):
 
     @property
     def name_part(self) -> str:
-        """See `Sampler.name_part`: the tempo, as sequencers and `train` read it."""
+        """See `BatchSampler.name_part`: the tempo, as sequencers and `train` read it."""
         return f"{self.bpm:.6g}bpm" if self.bpm else ""
 
     @property
