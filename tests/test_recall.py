@@ -12,6 +12,7 @@ from command_line import contents, invoke, unchanged
 from told import Told
 
 import melgan_tf as mt
+from melgan_tf.audio.wav import save_wav
 from melgan_tf.config import presets
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.output_folder import NamePattern, name_part
@@ -267,3 +268,16 @@ def test_shorter_sounds_are_cut_with_a_fade():
     assert short.shape == (1, 3_200)
     np.testing.assert_array_equal(short[0, :2_800], long[0, :2_800])
     assert short[0, -1] == 0
+
+
+def test_files_of_earlier_versions_are_made_again_without_tags(tmp_path):
+    drums = mt.load("pretrained:drums")
+    made = drums.generate(1, seed=3, label="kick")["audio"][0]
+    comment = json.dumps({"made_by": "melgan-tf", "weights": drums.weights, "step": drums.step, "seed": 3, "index": 0,
+                          "label": "kick", "source": "pretrained:drums", "normalized": True})
+    save_wav(tmp_path / "kick.wav", made * np.float32(10 ** (-1 / 20) / np.abs(made).max()), 16_000, comment)
+    mt.regenerate(tmp_path / "kick.wav", tmp_path / "again")
+    again, = (path for path in (tmp_path / "again").glob("*.wav"))
+    before, after = (path.read_bytes() for path in (tmp_path / "kick.wav", again))
+    assert before[-16_000:] == after[-16_000:]
+    assert b"bext" not in after

@@ -15,7 +15,6 @@ from melgan_tf.audio.edit import SILENT_PEAK, is_silent
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.batches import BATCH
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
-from melgan_tf.inference.origin import origin_values  # noqa: F401  for other writers of sounds
 from melgan_tf.inference.output_folder import FileNames, Part, file_name, move
 from melgan_tf.inference.recipe import Latent, Recipe, Seeded
 from melgan_tf.inference.sound_folder import Made, Request, SoundFolder
