@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from melgan_tf.data.prepare import PrepareResult
     from melgan_tf.data.prepare_beam import Pipeline
     from melgan_tf.evaluation.choose import Choice
-    from melgan_tf.evaluation.explore import Explored
+    from melgan_tf.evaluation.favorites import Explored
     from melgan_tf.evaluation.report import Report
     from melgan_tf.exports.receipt import Receipt
     from melgan_tf.inference.origin import File, Output
@@ -440,7 +440,7 @@ def explore(source: str | Path, out: str | Path, *, count: int = 256, seed: int 
     if favorites is not None:
         if not folder:
             raise UsageError(f"{source} is not a folder of sounds: give the one of the page on which they were starred")
-        from melgan_tf.evaluation.explore import copy_favorites
+        from melgan_tf.evaluation.favorites import copy_favorites
 
         return copy_favorites(Path(source), Path(favorites), Path(out))
     if not folder:

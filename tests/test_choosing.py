@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
+from command_line import GRIFFIN_LIM, contents, invoke, python, trained_once, unchanged
 
 from melgan_tf import api
 from melgan_tf.audio.wav import save_wav
@@ -131,6 +131,11 @@ def test_favorites_become_a_folder(sounds, tmp_path):
     assert (ended.code, ended.stdout) == (0, f"2 sounds copied to {tmp_path}/chosen\n")
     assert contents(tmp_path / "chosen") == {name: (sounds / name).read_bytes()
                                              for name in ("high/800.wav", "low/again 100.wav")}
+
+
+def test_copying_favorites_loads_no_tensorflow():
+    ended = python("-c", "import sys, melgan_tf.evaluation.favorites; print('tensorflow' in sys.modules)")
+    assert (ended.stdout, ended.stderr) == ("False\n", "")
 
 
 @pytest.mark.parametrize(("text", "parts"), [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,6 +25,7 @@ from melgan_tf.evaluation.choose import describe, standardized, unique
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
 from melgan_tf.evaluation.embeddings.log_mel import BANDS, log_mels
 from melgan_tf.evaluation.evaluate import overlap
+from melgan_tf.evaluation.favorites import Explored
 from melgan_tf.evaluation.sounds import DEFAULT_SAMPLE_RATE, MAX_SECONDS
 from melgan_tf.inference.html_page import AGAIN, MAX_SOUNDS, Sound, sound_page
 from melgan_tf.inference.output_folder import FileNames, name_part, recorded_labels
@@ -40,26 +40,8 @@ HEARD_SECONDS = 10.0
 _MAX_RATE = 48_000
 _END_DB = 40.0  # below its peak, a sound ends
 _AT_ONCE = 64
-_MAX_LIST_BYTES = 10_000_000
 _HINT = ("Each dot is a sound; near ones sound alike. Click, or drag across the dots, to hear them; arrow keys go to "
          "the next one.")
-
-
-@dataclass(frozen=True)
-class Explored:
-    """What is on a page.
-
-    Attributes:
-        page: the file.
-        sounds: how many are on it.
-        duplicates: near duplicates of others, which are not.
-        skipped: files that cannot be used, and why.
-    """
-
-    page: Path
-    sounds: int
-    duplicates: int
-    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -220,40 +202,3 @@ def _labels(folder: Path) -> dict[str, str]:
 def _mel_config(rate: int) -> AudioConfig:
     """The bands of `log_mels`."""
     return AudioConfig(sample_rate=rate, mel_bins=BANDS, min_hz=0.0, max_hz=rate / 2, mel_scale="slaney")
-
-
-def copy_favorites(folder: Path, favorites: Path, out: Path) -> Explored:
-    """Copies sounds to a folder of their own.
-
-    Args:
-        folder: contains them.
-        favorites: a text file with the name of one on each line, relative to the folder: what a page exports.
-        out: the new folder.
-
-    Raises:
-        UsageError: the list cannot be read, is empty, or names what is not a sound in the folder.
-        MelGANError: the sounds cannot be copied; nothing is kept.
-    """
-    try:
-        if favorites.stat().st_size > _MAX_LIST_BYTES:
-            raise UsageError(f"{favorites} is no list of favorites: give the file that the page saves")
-        names = [line for line in favorites.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {favorites}: {getattr(error, 'strerror', None) or error}") from None
-    root = os.path.realpath(folder)
-    for name in names:
-        path = os.path.realpath(os.path.join(root, name))
-        if not os.path.isfile(path) or os.path.commonpath([root, path]) != root:
-            raise UsageError(f"{favorites} names {name!r}, which is not a sound in {folder}")
-    if not names:
-        raise UsageError(f"{favorites} names no sounds: star some on the page, and export them again")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with storage.temporary_folder(out.parent, 0o777) as staging:
-            for name in names:
-                (staging / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(os.path.join(root, name), staging / name)
-            shutil.copytree(staging, out, dirs_exist_ok=True)
-    except OSError as error:
-        raise MelGANError(f"cannot copy to {out}: {error.strerror}") from None
-    return Explored(out, len(names), 0)
