@@ -16,6 +16,7 @@ from command_line import SHORT, contents, invoke, trained_once, unchanged, write
 from melgan_tf.cli import console
 from melgan_tf.config import Config, from_dict, presets
 from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.training.run import Result
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def asked(monkeypatch):
     """What `train` asks of the library, without training: one entry a call."""
     def stand_in(config, data, run_dir, progress, fresh, valid, wait_seconds, init_from):
         calls.append(SimpleNamespace(config=config, data=data, run_dir=run_dir, fresh=fresh, init_from=init_from))
-        return SimpleNamespace(steps=6, epochs=3, signal=0, is_chief=True, sounds=Sounds(), config=config)
+        return Result(6, 3, 0, Sounds(), config)
 
     calls = []
     monkeypatch.setattr("melgan_tf.training.run.run", stand_in)

@@ -46,8 +46,8 @@ def compared(result: Result, data: str | Path, run: str | Path, progress: Progre
     """The result of a training, with page and findings if it was fine-tuning; nothing that fails here fails the run."""
     place = RunDirectory(run)
     with Guard(progress, "the run is complete without it")("comparing new sounds with your own"):
-        if "init_from" in place.record()["data"] and not storage.is_remote(place.path) and \
-                MIN_OWN <= len(result.sounds) <= MAX_OWN and _step(place.path / FOLDER) != result.steps:
+        if MIN_OWN <= len(result.sounds) <= MAX_OWN and not storage.is_remote(place.path) and \
+                "init_from" in place.record()["data"] and _step(place.path / FOLDER) != result.steps:
             page, findings = compare(run, data, place.path / FOLDER, progress)
             return dataclasses.replace(result, page=page, findings=findings)
     return result
