@@ -29,7 +29,7 @@ def place(tmp_path_factory):
 
 @pytest.mark.nightly
 def test_from_a_folder_of_sounds_to_a_pack(place):
-    (place / "melgan-tf").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{PROGRAM}' \"$@\"\n")
+    (place / "melgan-tf").write_text(f"#!{sys.executable}\n{PROGRAM}\n")
     (place / "melgan-tf").chmod(0o755)
     environment = {**os.environ, "PATH": f"{place}:{os.environ['PATH']}"}
     assert len(LINES) >= 25
