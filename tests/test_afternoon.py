@@ -45,7 +45,8 @@ def test_from_a_folder_of_sounds_to_a_pack(place):
     pack = [soundfile.info(file) for file in sorted((place / "pack").glob("*.wav"))]
     assert len(pack) == 48
     assert {(info.samplerate, info.subtype) for info in pack} == {(44_100, "PCM_24")}
-    assert len(list((place / "new").glob("*.wav"))) == len(json.loads((place / "new/sounds.json").read_text())["sounds"]) == 40
+    record = json.loads((place / "new/sounds.json").read_text())
+    assert len(list((place / "new").glob("*.wav"))) == len(record["sounds"]) == 40
     for folder, bars in (("loops", 2), ("bass", 4)):
         lengths = {soundfile.info(file).frames for file in (place / folder).glob("*.wav")}
         assert lengths == {round(bars * 4 * 60 / 124 * 22_050)}

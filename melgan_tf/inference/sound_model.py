@@ -274,10 +274,12 @@ class SoundModel:
             MelGANError: the folder cannot be written.
 
         Examples:
+            >>> import tempfile
             >>> import melgan_tf as mt
             >>> drums = mt.load("pretrained:drums")
-            >>> made = drums.write("toms", 2, label="tom", name="{label}_{index:02}",
-            ...                    delivery=mt.Delivery(format="flac", bit_depth="24", sample_rate=44_100))
+            >>> delivery = mt.Delivery(format="flac", bit_depth="24", sample_rate=44_100)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     made = drums.write(folder, 2, label="tom", name="{label}_{index:02}", delivery=delivery)
             >>> [sound["file"] for sound in made["sounds"]]
             ['tom_00.flac', 'tom_01.flac']
         """
