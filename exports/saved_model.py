@@ -85,8 +85,7 @@ def write_archive(exportable: Exportable, folder: Path) -> None:
 
     archive = keras.export.ExportArchive()
     for name, signature in exportable.signatures.items():
-        function = tf.autograph.experimental.do_not_convert(signature.function)  # which would write files
-        archive.add_endpoint(name, function, input_signature=list(signature.inputs))
+        archive.add_endpoint(name, signature.function, input_signature=list(signature.inputs))
     try:
         archive.write_out(str(folder), verbose=False)
     except UnicodeEncodeError:

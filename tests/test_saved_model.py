@@ -107,7 +107,7 @@ def test_info_tells_of_a_saved_model(base):
     assert (values["audio_fingerprint"], values["step"]) == (SEED.audio.fingerprint(), 6)
     assert values["config"]["training"]["batch_size"] == SEED.training.batch_size
     assert values["signatures"].keys() == {"analyze", "describe", "generate", "sample", "sample_wav", "serving_default"}
-    text = invoke("info", base / "1").stdout
+    text = invoke("info", base / "1", "--verbose").stdout
     assert text.startswith("SavedModel ")
     assert SEED.audio.fingerprint() in text
 

@@ -233,8 +233,11 @@ class Sampler(BatchSampler):
                 "describe": description({**self.facts(), "max_batch": max_batch})}
 
     def example(self) -> dict[str, np.ndarray]:
-        """The inputs of a sound."""
-        return {name: value.numpy() for name, value in self.inputs(0, 1).items()}
+        """The inputs of a sound: silent noise, and with classes the first one."""
+        found = {name: np.zeros(spec.shape, np.float32) for name, spec in self.input_signature(1).items()}
+        if self.classes:
+            found["label"][0, 0] = 1.0
+        return found
 
     @property
     def analyzed_samples(self) -> int | None:
