@@ -79,7 +79,8 @@ def _describe(path: Path, found: dict[str, Any], verbose: bool) -> None:
              or (key == "seconds" and key in found)}
     if kind == "folder of sounds":
         first["length"] = f"typically {first['length']}"
-    rows = [row for key, text in first.items() for row in _wrapped(key, text)]
+    rows = [row for key, text in first.items()  # commands are there to be copied
+            for row in (_wrapped(key, text) if key != "try" else [(key, text)])]
     if verbose:
         rows += _rows({key: value for key, value in found.items() if key not in _FIRST or isinstance(value, dict)})
     click.echo(table((kind, str(path)), rows))
@@ -123,6 +124,6 @@ def _rows(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
 
 
 def _wrapped(key: str, text: str) -> Iterator[tuple[str, str]]:
-    first, *more = textwrap.wrap(text, 90) or [""]
+    first, *more = textwrap.wrap(text, 90, break_on_hyphens=False) or [""]
     yield key, first
     yield from (("", line) for line in more)
