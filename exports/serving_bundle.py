@@ -72,6 +72,6 @@ def _requests(name: str, signatures: Mapping[str, Signature]) -> str:
     return "\n".join(lines)
 
 
-def _plain(value: np.generic) -> object:
-    plain = value.item() if isinstance(value, np.generic) else value
+def _plain(value: np.generic | np.ndarray) -> object:
+    plain = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
     return plain.decode() if isinstance(plain, bytes) else plain

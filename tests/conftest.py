@@ -25,6 +25,7 @@ import tensorflow as tf
 from drums import write_drums
 from eagerly import eagerly
 
+from melgan_tf.cli import console
 from melgan_tf.config import Config, presets
 
 pytest_plugins = ["vocoder_fixtures"]
@@ -36,6 +37,10 @@ sys.modules["triton"] = None
 # two devices, so that mirrored training can be tried; nothing uses the second one unasked
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+# progress in plain lines appears after some seconds: on slow machines only
+console.PLAIN_FIRST_SECONDS = console.PLAIN_EVERY_SECONDS = 1e6
 
 
 @pytest.fixture(scope="session")

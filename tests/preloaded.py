@@ -74,10 +74,12 @@ def _command(folder: str, environment: dict[str, str], arguments: list[str], bac
             setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["melgan-tf", *arguments]
+    from melgan_tf.cli import console
     from melgan_tf.cli.main import main
     from melgan_tf.storage import backend as retries
     from melgan_tf.storage.registry import BACKENDS
 
+    console.PLAIN_FIRST_SECONDS = console.PLAIN_EVERY_SECONDS = 1e6  # no lines that depend on speed
     if backend:
         retries.RETRY_PAUSES = (0.05, 0.1, 0.2)
         BACKENDS["s3"] = tuple(each for each in BACKENDS["s3"] if each.__name__ == backend)

@@ -112,6 +112,7 @@ def test_without_a_terminal_progress_is_plain_lines(run, tmp_path, monkeypatch):
 
 
 def test_plain_lines_come_seldom(monkeypatch, capsys):
+    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", 10.0)
     now = 0.0
     monkeypatch.setattr(console.time, "perf_counter", lambda: now)
     with console.ConsoleProgress().task("training", 3_000, "steps", done=1_000) as advance:
@@ -126,6 +127,7 @@ def test_plain_lines_come_seldom(monkeypatch, capsys):
 
 def test_no_time_is_foretold_from_the_first_report(monkeypatch, capsys):
     """Which may have compiled for a minute."""
+    monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", 10.0)
     now = 0.0
     monkeypatch.setattr(console.time, "perf_counter", lambda: now)
     with console.ConsoleProgress().task("generating", 32, "sounds") as advance:

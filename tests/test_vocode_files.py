@@ -197,7 +197,7 @@ def test_the_command_by_itself(tmp_path):
     save_wav(tmp_path / "a.wav", tone(22_050, 22_050), 22_050)
     ended = program("vocode", "a.wav", "--out", "out", cwd=tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
-    assert re.fullmatch(r"1 sounds in out: 1\.0 s of sound in \d+\.\d\d s, \d+ times real time\n", ended.stdout)
+    assert re.fullmatch(r"1 sound in out: 1\.0 s of sound in \d+\.\d\d s, \d+ times real time\n", ended.stdout)
     assert length_of(tmp_path / "out/a.wav") == 22_050
     assert json.loads(read_comment(tmp_path / "out/a.wav"))["vocoder_name"] == "vocoder-22k"
 
