@@ -163,7 +163,7 @@ def sound_values(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
     Examples:
         >>> tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)
         >>> found = sound_values(np.concatenate([tone, np.zeros(16_000)]), 16_000)
-        >>> round(found["brightness"]), round(found["length"], 2)
+        >>> round(found["brightness"]), round(float(found["length"]), 2)
         (1000, 1.0)
     """
     magnitudes = np.abs(np.fft.rfft(samples))
