@@ -118,6 +118,14 @@ def test_cpp_makes_wavs_of_a_class_and_describes_itself(drums, model, tmp_path):
     assert (facts["classes"], facts["sample_rate"], facts["samples"]) == (list(model.classes), 16_000, 8_000)
 
 
+def test_a_description_has_as_many_rows_as_any_request():
+    describe = served.description({"sample_rate": 16_000}, 2)
+    text, = describe.function(tf.constant([""]))["json"].numpy()
+    assert json.loads(text) == {"sample_rate": 16_000, "max_batch": 2}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="ask for 1 to 2 sounds in a request"):
+        describe.function(tf.constant(["", "", ""]))
+
+
 def bad_requests():
     rng = np.random.default_rng(0)
     noise, label = rng.normal(size=(2, 20)).astype(np.float32), np.eye(8, dtype=np.float32)[:2]
@@ -126,6 +134,7 @@ def bad_requests():
         yield "generate", {"noise": np.zeros((rows, 20), np.float32), "label": np.zeros((rows, 8), np.float32)}
         yield "serving_default", {"noise": np.zeros((rows, 20), np.float32), "label": np.zeros((rows, 8), np.float32)}
         yield "analyze", {"audio": np.zeros((min(rows, 257), 8_000), np.float32)}
+    yield "describe", {"what": texts(*[b""] * 10_000)}
     for name in ("sample", "sample_wav"):
         yield name, {"seed": np.zeros(10_000, np.int64), "index": np.zeros(10_000, np.int64),
                      "label": texts(*[b""] * 10_000)}

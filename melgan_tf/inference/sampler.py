@@ -230,7 +230,7 @@ class Sampler(BatchSampler):
                 "sample_wav": served(lambda *inputs: {"wav_bytes": wav_bytes(sample(*inputs)["audio"], rate)}, asked,
                                      max_batch, self.request_checks, **request),
                 "analyze": analysis(self.analyze, self.audio, max_batch, self.analyzed_samples),
-                "describe": description({**self.facts(), "max_batch": max_batch})}
+                "describe": description(self.facts(), max_batch)}
 
     def example(self) -> dict[str, np.ndarray]:
         """The inputs of a sound: silent noise, and with classes the first one."""

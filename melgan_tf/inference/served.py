@@ -97,11 +97,11 @@ def wav_bytes(audio: tf.Tensor, sample_rate: int) -> tf.Tensor:
                      fn_output_signature=tf.string)
 
 
-def description(facts: Mapping[str, Any]) -> Signature:
+def description(facts: Mapping[str, Any], max_batch: int) -> Signature:
     """A signature that tells clients what they need: ``what`` ``(batch,)``, ignored -> ``json`` ``(batch,)``."""
-    text = json.dumps(facts)
-    return Signature(lambda what: {"json": tf.fill(tf.shape(what), text)},
-                     [tf.TensorSpec((None,), tf.string, name="what")], {"what": np.array([b""])})
+    text = json.dumps({**facts, "max_batch": max_batch})
+    return served(lambda what: {"json": tf.fill(tf.shape(what), text)},
+                  [tf.TensorSpec((None,), tf.string, name="what")], max_batch, what=np.array([b""]))
 
 
 def served(function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec], max_batch: int,
@@ -119,10 +119,8 @@ def served(function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec], max
         shaped = checked(inputs, shape_checks(specs, inputs, max_batch))
         return function(*checked(shaped, checks(*shaped)))
 
-    rows = {spec.name: example.get(spec.name) for spec in specs}
-    return Signature(checking, list(specs), {
-        spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype.as_numpy_dtype)
-        if rows[spec.name] is None else rows[spec.name] for spec in specs})
+    zeros = {spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype.as_numpy_dtype) for spec in specs}
+    return Signature(checking, list(specs), {**zeros, **example})
 
 
 def analysis(analyze: Callable[[tf.Tensor], tf.Tensor], audio: AudioConfig, max_batch: int, samples: int | None

@@ -201,7 +201,7 @@ class Vocoder:
                                     None),
                 "describe": description({**self.metadata(), "sample_rate": self.audio.sample_rate,
                                          "hop_samples": self.audio.hop_samples, "mel_bins": self.audio.mel_bins,
-                                         "max_batch": max_batch, "max_frames": max_frames})}
+                                         "max_frames": max_frames}, max_batch)}
 
     def fixed_signatures(self, frames: int) -> dict[str, Signature]:
         """The function of an export that renders windows of ``frames`` frames, without Fourier transforms."""
