@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from melgan_tf.inference.origin import record_in
 from melgan_tf.progress import counted
 from melgan_tf.storage.checkpoints import CheckpointStore, inspect
 from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
-from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.storage.run_directory import RunDirectory, leaves
 from melgan_tf.weights import (
     PRETRAINED,
     WEIGHTS,
@@ -76,7 +75,7 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
         if "config" not in description:
             raise UsageError(f"{source} ({description['kind']}) has no configuration to compare: give two runs or "
                              "models")
-    configs, figures = ([dict(_leaves(description.get(part, {}))) for description in both]
+    configs, figures = ([dict(leaves(description.get(part, {}))) for description in both]
                         for part in ("config", "figures"))
     for one, description in zip(figures, both, strict=True):
         one |= {key: description[key] for key in ("step", "sounds", "classes") if key in description}
@@ -87,14 +86,6 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
 def _differences(first: dict[str, Any], second: dict[str, Any]) -> dict[str, list[Any]]:
     pairs = {key: [first.get(key), second.get(key)] for key in (*first, *second)}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _of_config(config: Config, classes: Any = ()) -> dict[str, Any]:

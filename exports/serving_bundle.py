@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from melgan_tf.data.tfrecord import frame, message_field
+from melgan_tf.data.tfrecord import frame
 from melgan_tf.inference.exportable import Signature
+from melgan_tf.runtime.protobuf import message_field
 from melgan_tf.storage.atomic import write_text
 
 #: Where TF Serving looks for them, in the folder of a version.

@@ -17,6 +17,7 @@ import google_crc32c
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
+from melgan_tf.runtime.protobuf import message_field, varint
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of Feature
 
@@ -38,24 +39,8 @@ def example(features: Mapping[str, bytes | int]) -> bytes:
 
 def _feature(value: bytes | int) -> bytes:
     if isinstance(value, int):
-        return message_field(_INT64_LIST, message_field(1, _varint(value & (1 << 64) - 1)))
+        return message_field(_INT64_LIST, message_field(1, varint(value & (1 << 64) - 1)))
     return message_field(_BYTES_LIST, message_field(1, value))
-
-
-def message_field(number: int, content: bytes) -> bytes:
-    """A field of a protocol buffer that holds bytes, a text or a message."""
-    if len(content) < 128:
-        return bytes((number << 3 | 2, len(content))) + content
-    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def parse_example(message: bytes) -> dict[str, bytes | int]:

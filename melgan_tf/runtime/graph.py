@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from melgan_tf.runtime import mute_native_logs, muted
+from melgan_tf.runtime.protobuf import message_field, varint
 
 #: ``TF_DataType`` of the arrays that go in and out.
 TYPES = {np.dtype(np.float32): 1, np.dtype(np.int32): 3, np.dtype(np.int64): 9}
@@ -156,15 +157,7 @@ class Graph:
 
 def _session_config(threads: int) -> bytes:
     """A serialized ``ConfigProto``: no GPU, that number of threads, and no optimization, which was done before."""
-    no_gpu = _field(1, b"\x0a\x03GPU\x10\x00")  # device_count
-    rewriting = _field(10, _field(10, b"\x98\x01\x01"))  # graph_options.rewrite_options.disable_meta_optimizer
-    return no_gpu + b"\x10" + _varint(threads) + rewriting
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    low, rest = number & 127, number >> 7
-    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
+    no_gpu = message_field(1, b"\x0a\x03GPU\x10\x00")  # device_count
+    # graph_options.rewrite_options.disable_meta_optimizer
+    rewriting = message_field(10, message_field(10, b"\x98\x01\x01"))
+    return no_gpu + b"\x10" + varint(threads) + rewriting

@@ -155,14 +155,15 @@ class RunDirectory:
 
 def conflicts(ours: Config, theirs: Config) -> list[str]:
     """Return the keys that prevent resuming a run with another configuration, as ``key: ours / theirs``."""
-    return [f"{key}: {a} / {b}" for (key, a), (_, b) in zip(_flat(to_dict(ours)), _flat(to_dict(theirs)), strict=True)
+    return [f"{key}: {a} / {b}" for (key, a), (_, b) in zip(leaves(to_dict(ours)), leaves(to_dict(theirs)), strict=True)
             if a != b and key not in CHANGEABLE]
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested dictionaries with its path, as ``training.steps``."""
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 
