@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from melgan_tf.dsp.brightness import brightness_hz
 from melgan_tf.inference.kit.finish import softened, trimmed
-from melgan_tf.inference.kit.measure import brightness_hz, decay_seconds, drum_pitch_hz
+from melgan_tf.inference.kit.measure import decay_seconds, drum_pitch_hz
 from melgan_tf.inference.kit.pieces import Piece, in_order
 from melgan_tf.inference.kit.plan import MAX_PADS, kind_of, plan, velocity_ranges
 

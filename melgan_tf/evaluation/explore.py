@@ -16,6 +16,7 @@ from melgan_tf.audio.find import Skipped, SoundFile, find
 from melgan_tf.audio.isolated import decode_folder, measure
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.brightness import brightness_hz
 from melgan_tf.dsp.loudness import loudness
 from melgan_tf.dsp.mel_filters import frequency_ticks
 from melgan_tf.dsp.pitch import pitch_hz
@@ -166,11 +167,9 @@ def sound_values(samples: np.ndarray, sample_rate: int) -> dict[str, float]:
         >>> round(found["brightness"]), round(float(found["length"]), 2)
         (1000, 1.0)
     """
-    magnitudes = np.abs(np.fft.rfft(samples))
-    hertz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     loud = np.flatnonzero(np.abs(samples) >= np.abs(samples).max() * 10 ** (-_END_DB / 20))
     level, pitch = loudness(samples, sample_rate), pitch_hz(samples, sample_rate)
-    return {"brightness": float((magnitudes ** 2 * hertz).sum() / (magnitudes ** 2).sum()),
+    return {"brightness": brightness_hz(samples, sample_rate),
             "length": (loud[-1] + 1) / sample_rate, **({"pitch": pitch} if pitch else {}),
             **({"loudness": level} if np.isfinite(level) else {})}
 

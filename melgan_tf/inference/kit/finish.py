@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from melgan_tf.audio.edit import fade_out, onset_sample
-from melgan_tf.inference.kit.measure import block_samples, brightness_hz, levels_db
+from melgan_tf.dsp.brightness import brightness_hz
+from melgan_tf.inference.kit.measure import block_samples, levels_db
 
 #: Level and treble of a hit of no velocity; layers lie between that and the sound itself.
 SOFTEST_DB, DARKEST_DB = -6.0, -15.0

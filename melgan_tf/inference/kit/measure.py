@@ -1,4 +1,4 @@
-"""What decides which sound a pad gets: decay, brightness, pitch. NumPy only."""
+"""What decides which sound a pad gets: decay and pitch. NumPy only."""
 
 from __future__ import annotations
 
@@ -32,12 +32,6 @@ def decay_seconds(samples: np.ndarray, sample_rate: int, fall_db: float = 20.0) 
     """
     levels = levels_db(samples, sample_rate)
     return float(np.flatnonzero(levels >= -fall_db)[-1] - levels.argmax()) * _BLOCK_SECONDS
-
-
-def brightness_hz(samples: np.ndarray, sample_rate: int) -> float:
-    """The center of gravity of the power spectrum."""
-    power = np.abs(np.fft.rfft(samples)) ** 2
-    return float(np.fft.rfftfreq(len(samples), 1 / sample_rate) @ power / max(power.sum(), 1e-20))
 
 
 def drum_pitch_hz(samples: np.ndarray, sample_rate: int) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.audio.wav import Tags, save_wav_pieces
+from melgan_tf.dsp.brightness import brightness_hz
 from melgan_tf.dsp.loudness import gain_to, loudness
 from melgan_tf.dsp.mel_filters import frequency_ticks
 from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png, small_image
@@ -24,7 +25,6 @@ from melgan_tf.inference.kit.finish import SOFTEST_DB, softened
 from melgan_tf.inference.kit.hydrogen import write_h2drumkit
 from melgan_tf.inference.kit.instruments import PADS, SAMPLES, Instrument, Kit, Sample
 from melgan_tf.inference.kit.mapping import mapping_csv, mapping_txt
-from melgan_tf.inference.kit.measure import brightness_hz
 from melgan_tf.inference.kit.pieces import Piece, make_pieces
 from melgan_tf.inference.kit.plan import MAX_PADS, Pad, ascii_name, plan, velocity_ranges
 from melgan_tf.inference.kit.sfz import sfz
