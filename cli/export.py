@@ -24,13 +24,17 @@ from melgan_tf.cli.console import ConsoleProgress, table
               show_default=True,
               help="How a TFLite file stores its weights. Quantized sound models make mels only; vocoders: none or "
                    "float16.")
+@click.option("--bpm", type=click.FloatRange(40, 300),
+              help="TFLite of a model of loops: beats a minute. Requests to a SavedModel have their own.  "
+                   "[default: 120]")
+@click.option("--bars", type=click.IntRange(1, 64), help="Of a model of loops: bars of 4/4.  [default: 2]")
 @options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
                  "[default: the bundled one that matches, else griffin-lim]")
 @options.checkpoint
 @options.force
 @options.quiet
 def command(run: Path, out: Path, kind: str, version: int | None, max_batch: int | None,
-            quantize: str, vocoder: str | None,
+            quantize: str, bpm: float | None, bars: int | None, vocoder: str | None,
             checkpoint: str, force: bool, quiet: bool) -> None:
     """Write the model in the run directory RUN, or a bundled model, for use without melgan-tf.
 
@@ -41,10 +45,11 @@ def command(run: Path, out: Path, kind: str, version: int | None, max_batch: int
     Examples:
       melgan-tf export pretrained:drums --out models/drums
       melgan-tf export runs/mine --format tflite --out mine.tflite
+      melgan-tf export pretrained:loops --format tflite --bpm 124 --bars 2 --out loops.tflite
       melgan-tf export vocoder-22k --format tflite --quantize float16 --out phone
     """
-    given = {name: value for name, value in (("version", version), ("max_batch", max_batch),
-                                                ("quantize", quantize))
+    given = {name: value for name, value in (("version", version), ("max_batch", max_batch), ("quantize", quantize),
+                                                ("bpm", bpm), ("bars", bars))
              if value not in (None, "none")}
     destination = exports.destination(out, kind, **given)
     options.require_no_vocoder(run, options.run_config(run), vocoder=vocoder)

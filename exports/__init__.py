@@ -103,7 +103,8 @@ def export(model: ExportableModel, path: str | Path, format: str = "saved-model"
         progress: reports stages.
         options: of the format: ``version`` of a SavedModel, by default the next one, and ``max_batch``, the most sounds
             in one request (256); ``quantize`` of a TFLite file
-            ("none", "float16", "dynamic" or "int8") and, of a vocoder's, ``seconds`` of new sound in a window.
+            ("none", "float16", "dynamic" or "int8"), of a vocoder's ``seconds`` of new sound in a window, of loops
+            ``bpm``; of both formats ``bars`` of loops.
 
     Raises:
         UsageError: the options do not suit the model or the format, or something exists there.

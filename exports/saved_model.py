@@ -10,8 +10,10 @@ frames, mel_bins)``), ``sample`` (``seed`` and ``index`` int64 and, if there are
 (``audio`` ``(batch, samples)`` -> ``mel``) and ``describe`` (``what`` ``(batch,)``, ignored -> ``json``: classes,
 sample rate and more). A model that makes sounds of any length takes ``noise`` and ``style`` ``(batch, steps + 10,
 ...)``: five steps of 16 frames on either side are not heard themselves, but influence their neighbors; ``sample`` takes
-``steps`` (int32, ``(batch,)``, all the same) as well. Audio is made by the model's vocoder, which the SavedModel
-contains, or by Griffin-Lim.
+``steps`` (int32, ``(batch,)``, all the same) as well. A model of loops takes ``bpm`` (float64, ``(batch,)``) in
+``generate`` and ``sample``, and in the latter ``key``, the name of one or "" for any. Its audio is as long as the
+slowest loop, and the output ``samples`` ``(batch,)`` says where each ends. Audio is made by the model's vocoder, which
+the SavedModel contains, or by Griffin-Lim.
 
 Signatures of a vocoder, any length: ``serving_default`` and ``vocode`` (``mel`` ``(batch, frames, mel_bins)`` ->
 ``audio`` ``(batch, frames * hop)``), ``vocode_from`` (``mel`` and ``start``, int32 ``(batch,)``: the number of the
@@ -30,17 +32,17 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import Destination
 from melgan_tf.exports.receipt import REPORT
 from melgan_tf.exports.serving_bundle import WARM_UP, warm_up_requests, write_bundle
-from melgan_tf.inference.exportable import MAX_BATCH, Exportable, ExportableModel
+from melgan_tf.inference.exportable import Exportable, ExportableModel
 from melgan_tf.progress import Progress
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.json_file import read_json
 
-OPTIONS = frozenset({"version", "max_batch"})
+OPTIONS = frozenset({"version", "max_batch", "bars"})
 RUNNER = Path(__file__).parent / "standalone" / "run_saved_model.py"
 _ORIGIN = Path("assets.extra", "config.json")
 
 
-def destination(path: Path, version: int | None = None, max_batch: int = MAX_BATCH) -> Destination:
+def destination(path: Path, version: int | None = None, **_: Any) -> Destination:
     """See `melgan_tf.exports.Format`."""
     if path.is_file():
         raise UsageError(f"{path} is a file: give a folder")
@@ -59,9 +61,9 @@ def next_version(path: Path) -> int:
     return int(["0", *versions(path)][-1]) + 1
 
 
-def view(model: ExportableModel, version: int | None = None, max_batch: int = MAX_BATCH) -> Exportable:
+def view(model: ExportableModel, version: int | None = None, **options: Any) -> Exportable:
     """See `melgan_tf.exports.Format`."""
-    return model.exportable(max_batch=max_batch)
+    return model.exportable(**options)
 
 
 def write(exportable: Exportable, path: Path, progress: Progress) -> None:

@@ -4,7 +4,9 @@ Builtin operations only and fixed shapes (one sound, or one window, a call): XNN
 
 Signatures of a sound model: ``mel`` (``noise`` ``(1, noise_dim)`` and, if the model has classes, ``label`` ``(1,
 classes)`` -> ``mel`` ``(1, frames, mel_bins)``) and, in float32, ``generate`` (the same -> ``audio`` ``(1, samples)``,
-``mel``). Signature of a vocoder: ``vocode`` (``mel`` ``(1, frames, mel_bins)`` -> ``audio`` ``(1, frames * hop)``); a
+``mel``). Loops have one tempo and length, ``bpm`` and ``bars`` in the metadata.
+
+Signature of a vocoder: ``vocode`` (``mel`` ``(1, frames, mel_bins)`` -> ``audio`` ``(1, frames * hop)``); a
 fast vocoder takes ``present`` ``(1, frames)`` as well, 1 where a frame is sound and 0 beyond its ends, and ``start``
 ``(1,)`` int32, the number of the window's first frame. See `melgan_tf.inference.windows`.
 """
@@ -29,11 +31,11 @@ from melgan_tf.inference.exportable import Exportable, ExportableModel, Quantize
 from melgan_tf.progress import Progress
 from melgan_tf.runtime import muted
 
-OPTIONS = frozenset({"quantize", "seconds"})
+OPTIONS = frozenset({"quantize", "seconds", "bpm", "bars"})
 RUNNER = Path(__file__).parent / "standalone" / "run_tflite.py"
 
 
-def destination(path: Path, quantize: Quantize = "none", seconds: float | None = None) -> Destination:
+def destination(path: Path, quantize: Quantize = "none", **_: Any) -> Destination:
     """See `melgan_tf.exports.Format`. A folder gets ``model-<quantize>.tflite``."""
     if path.suffix == ".tflite":
         return Destination(path, path.with_name(f"{path.stem}.{REPORT}"), "--out")
@@ -42,9 +44,9 @@ def destination(path: Path, quantize: Quantize = "none", seconds: float | None =
     return Destination(path / f"model-{quantize}.tflite", path / REPORT, "--out")
 
 
-def view(model: ExportableModel, quantize: Quantize = "none", seconds: float | None = None) -> Exportable:
+def view(model: ExportableModel, **options: Any) -> Exportable:
     """See `melgan_tf.exports.Format`."""
-    return model.exportable(fixed=True, quantize=quantize, seconds=seconds)
+    return model.exportable(fixed=True, **options)
 
 
 def write(exportable: Exportable, path: Path, progress: Progress) -> None:

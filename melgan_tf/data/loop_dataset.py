@@ -68,14 +68,15 @@ def grid_mel(loop: np.ndarray, frames: int, audio: AudioConfig) -> np.ndarray:
 
     What a frame sees beyond an end is the loop's other end.
     """
-    windows = loop[grid_windows(len(loop), frames, audio)]
+    windows = loop[grid_windows(len(loop), frames, audio).numpy()]
     return spectral.mel_of_padded(tf.constant(windows, tf.float32), audio).numpy()[:, 0]
 
 
-def grid_windows(samples: int, frames: int, audio: AudioConfig) -> np.ndarray:
+def grid_windows(samples: int | tf.Tensor, frames: int, audio: AudioConfig) -> tf.Tensor:
     """The samples of a loop that each frame of the grid is computed from: ``(frames, n_fft)``, indices."""
-    centers = np.round(np.arange(frames) * (samples / frames)).astype(int)
-    return (centers[:, None] + np.arange(audio.n_fft) - audio.n_fft // 2) % samples
+    samples = tf.cast(samples, tf.int64)
+    centers = (2 * tf.range(frames, dtype=tf.int64) * samples + frames) // (2 * frames)  # floats miss ties
+    return (centers[:, None] + tf.range(audio.n_fft, dtype=tf.int64) - audio.n_fft // 2) % samples
 
 
 def _understood(sound: SoundFile, samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float, Key | None]:

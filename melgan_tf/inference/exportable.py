@@ -94,7 +94,7 @@ class ExportableModel(Protocol):
     """A trained model that can be exported."""
 
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
-                   max_batch: int = MAX_BATCH) -> Exportable:
+                   max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
         """The model as an export holds it.
 
         Args:
@@ -102,6 +102,7 @@ class ExportableModel(Protocol):
             quantize: how weights are stored; only with ``fixed``.
             seconds: of new sound in a window, for models that render windows; only with ``fixed``.
             max_batch: sounds in one request; only without ``fixed``.
+            bpm, bars: tempo and length of loops; without ``fixed`` requests have a tempo of their own.
 
         Raises:
             UsageError: the model cannot be exported like this.

@@ -213,27 +213,60 @@ class Sampler(BatchSampler):
         return {"noise_dim": self.config.model.noise_dim, "vocoder": self.vocoder.metadata(),
                 **({"classes": self.classes.names} if self.classes else {})}
 
+    def fixed_metadata(self) -> dict[str, Any]:
+        """What exports with fixed shapes state besides."""
+        return {}
+
     def signatures(self, max_batch: int = MAX_BATCH) -> dict[str, Signature]:
         """The functions of an export, for any batch up to ``max_batch``; see `melgan_tf.exports.saved_model`."""
-        specs = list(self.input_signature(None).values())
+        specs = list(self.served_signature().values())
         # one function, so that an export holds its constants once
-        make = tf.function(lambda *inputs: self(*inputs), autograph=False, input_signature=specs)
+        make = tf.function(lambda *inputs: self.serve(*inputs), autograph=False, input_signature=specs)
         rate, asked = self.audio.sample_rate, list(self.request_signature().values())
 
         def sample(*request: tf.Tensor) -> dict[str, tf.Tensor]:
             return make(*self.inputs_of(*request).values())
 
+        def sample_wav(*request: tf.Tensor) -> dict[str, tf.Tensor]:
+            made = sample(*request)
+            return {"wav_bytes": wav_bytes(made["audio"], rate, made.get("samples"))}
+
         example, request = self.example(), self.request([0])
         generate = served(make, specs, max_batch, self.input_checks, **example)
         return {"serving_default": generate, "generate": generate,
                 "sample": served(sample, asked, max_batch, self.request_checks, **request),
-                "sample_wav": served(lambda *inputs: {"wav_bytes": wav_bytes(sample(*inputs)["audio"], rate)}, asked,
-                                     max_batch, self.request_checks, **request),
+                "sample_wav": served(sample_wav, asked, max_batch, self.request_checks, **request),
                 "analyze": analysis(self.analyze, self.audio, max_batch, self.analyzed_samples),
                 "describe": description(self.facts(), max_batch)}
 
-    def example(self) -> dict[str, np.ndarray]:
-        """The inputs of a sound: silent noise, and with classes the first one."""
+    def at_tempo(self, bpm: float | None, bars: int | None) -> Sampler:
+        """The sampler of an export at a tempo, of a number of bars; None: its own.
+
+        Raises:
+            UsageError: its sounds have no tempo.
+        """
+        for name, value in (("bpm", bpm), ("bars", bars)):
+            if value is not None:
+                raise UsageError(f"--{name} {value:g}: exports of a model of preset {self.config.preset!r} have no "
+                                 "tempo; remove it")
+        return self
+
+    def most_rows(self, max_batch: int) -> int:
+        """Sounds in a request of an export: ``max_batch``, or less if they would be too long together."""
+        return max_batch
+
+    def served_signature(self) -> dict[str, tf.TensorSpec]:
+        """What ``generate`` of an export takes by name."""
+        return self.input_signature(None)
+
+    def serve(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """``generate`` of an export: ``audio``, ``mel`` and, if sounds differ in length, ``samples`` ``(batch,)``."""
+        return self(*inputs)
+
+    def example(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Inputs of ``generate`` of an export: those of a call, or silent noise, and with classes the first one."""
+        if inputs:
+            return inputs
         found = {name: np.zeros(spec.shape, np.float32) for name, spec in self.input_signature(1).items()}
         if self.classes:
             found["label"][0, 0] = 1.0

@@ -84,16 +84,27 @@ def label_checks(label: tf.Tensor) -> Iterable[Check]:
            ["each row of label must be 0 or more and sum to 1"])
 
 
-def class_check(name: tf.Tensor, classes: Sequence[str]) -> Check:
-    """Names of classes ``(batch,)`` are known, or empty."""
+def class_check(name: tf.Tensor, classes: Sequence[str], called: str = "label") -> Check:
+    """Names of classes, or of what else is ``called`` so, ``(batch,)``, are known, or empty."""
     known = tf.reduce_any(tf.equal(name[:, None], tf.constant(list(classes))), axis=1) | tf.equal(name, "")
-    return tf.reduce_all(known), [f"label must be one of {', '.join(classes)}, or empty for any class; it is",
+    return tf.reduce_all(known), [f"{called} must be one of {', '.join(classes)}, or empty for any; it is",
                                   tf.boolean_mask(name, ~known)]
 
 
-def wav_bytes(audio: tf.Tensor, sample_rate: int) -> tf.Tensor:
-    """Audio ``(batch, samples)`` -> the bytes of a WAV file each, 16 bits, ``(batch,)``."""
-    return tf.map_fn(lambda samples: tf.audio.encode_wav(samples[:, None], sample_rate), audio,
+def range_check(name: str, value: tf.Tensor, least: float, most: float) -> Check:
+    """Numbers ``(batch,)`` are within bounds."""
+    within = (value >= least) & (value <= most)  # not a number is neither
+    return tf.reduce_all(within), [f"{name} must be {least:g} to {most:g}; it is", tf.boolean_mask(value, ~within)]
+
+
+def wav_bytes(audio: tf.Tensor, sample_rate: int, samples: tf.Tensor | None = None) -> tf.Tensor:
+    """Audio ``(batch, longest)`` -> the bytes of a WAV file each, 16 bits, ``(batch,)``.
+
+    Args:
+        samples: ``(batch,)``: of each sound; by default all.
+    """
+    lengths = tf.fill(tf.shape(audio)[:1], tf.shape(audio)[1]) if samples is None else samples
+    return tf.map_fn(lambda sound: tf.audio.encode_wav(sound[0][:sound[1], None], sample_rate), (audio, lengths),
                      fn_output_signature=tf.string)
 
 

@@ -32,25 +32,26 @@ FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
 _CALIBRATION_SOUNDS = 256
 
 
-def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds: float | None, max_batch: int
-                     ) -> Exportable:
+def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds: float | None, max_batch: int,
+                     bpm: float | None, bars: int | None) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if seconds is not None:
         raise UsageError(f"a window of {seconds} seconds is for vocoders: remove it")
     if quantize not in FIXED_TOLERANCE:
         raise UsageError(f"--quantize {quantize}: use one of {', '.join(FIXED_TOLERANCE)}")
-    sampler, config = model.sampler, model.config
+    sampler, config = model.sampler.at_tempo(bpm, bars), model.config
     origin = {"made_by": "melgan-tf", "preset": config.preset, "step": model.step, "weights": model.weights,
               "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
               **sampler.metadata()}
     if not fixed:
+        max_batch = sampler.most_rows(max_batch)
         return Exportable(config, origin, sampler.signatures(max_batch), partial(_examples, sampler),
                           TOLERANCE, max_batch=max_batch)
     tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.fixed_signatures()
     if "audio" not in tolerance:
         del signatures["generate"]
     return Exportable(
-        config, {**origin, "quantize": quantize}, signatures,
+        config, {**origin, **sampler.fixed_metadata(), "quantize": quantize}, signatures,
         partial(_fixed_examples, sampler, tuple(tolerance)), tolerance, quantize=quantize,
         # int8 arithmetic has one scale for all sounds, 256 steps up to the loudest
         scale="loudest" if quantize == "int8" else "own",
@@ -72,7 +73,8 @@ def _examples(sampler: Sampler) -> list[Example]:
     outputs = _numpy(sampler(**inputs))
     audio = {"audio": outputs["audio"]}
     mel = sampler.analyze(tf.constant(outputs["audio"])).numpy()
-    return [Example("generate", inputs, outputs, {batch: f"audio, batch {batch}" for batch in (1, 16)}),
+    return [Example("generate", sampler.example(**inputs), outputs,
+                    {batch: f"audio, batch {batch}" for batch in (1, 16)}),
             Example("sample", sampler.request(range(SEEDS)), audio, suffix="_by_seed"),
             Example("analyze", audio, {"mel": mel}, suffix="_analyzed")]
 

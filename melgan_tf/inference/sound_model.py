@@ -358,11 +358,11 @@ class SoundModel:
         return write_kit(self, Path(folder), seed, labels, style_from, round_robins, velocities, progress)
 
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
-                   max_batch: int = MAX_BATCH) -> Exportable:
+                   max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
         """Returns what `melgan_tf.exports` writes; see `melgan_tf.inference.exportable.ExportableModel`."""
         from melgan_tf.inference.sound_export import sound_exportable
 
-        return sound_exportable(self, fixed, quantize, seconds, max_batch)
+        return sound_exportable(self, fixed, quantize, seconds, max_batch, bpm, bars)
 
 
 def _require(count: int, seed: int, start: int = 0) -> None:

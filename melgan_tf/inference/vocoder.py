@@ -214,8 +214,10 @@ class Vocoder:
             [mel, tf.TensorSpec((1, frames), tf.float32, name="present"), tf.TensorSpec((1,), tf.int32, name="start")])}
 
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
-                   max_batch: int = MAX_BATCH) -> Exportable:
+                   max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
         """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
+        if bpm is not None or bars is not None:
+            raise UsageError(f"the vocoder {self.name} has no tempo: remove --bpm and --bars")
         return vocoder_exportable(self, fixed, quantize, seconds, max_batch)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,21 +18,23 @@ import tensorflow as tf
 
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import loop_samples
-from melgan_tf.config import AudioConfig, Config
+from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.loop_dataset import grid_windows
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN, TEMPOS
 from melgan_tf.models.loop_gan.networks import key_numbers
+from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, to_tempo
+from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, with_keys
 
-_MARGIN = 24  # frames rendered on either side
-_JOIN_SECONDS = 0.02
 #: Of the sections of two bars: how far their beats are from those of the first.
 _FORM = (0.0, 0.3, 0.0, 1.0)
 _MOST_BARS = 64
+_BPM = tf.TensorSpec((None,), tf.float64, name="bpm")  # float32 would miss lengths by a sample
 
 
 class LoopSampler(Sampler):
@@ -121,19 +124,19 @@ class LoopSampler(Sampler):
     def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:
         """Mel of whole beats ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)`` at the tempo."""
         samples = self._length(mel.shape[1] / BEAT_FRAMES / BEATS_PER_BAR)
-        hop, join = self.audio.hop_samples, min(round(_JOIN_SECONDS * self.audio.sample_rate), samples)
-        frames = tf.matmul(tf.constant(_to_tempo(mel.shape[1], samples, self.audio)), mel)
+        hop, join = self.audio.hop_samples, min(round(JOIN_SECONDS * self.audio.sample_rate), samples)
+        frames = tf.matmul(tf.constant(to_tempo(mel.shape[1], samples, self.audio)), mel)
         waveform = self.vocoder.render(frames, self.audio, use_matmul_dft=use_matmul_dft)
-        first = _MARGIN * hop
+        first = MARGIN * hop
         inner, before = waveform[:, first:first + samples], waveform[:, first - join:first]
         fade = tf.constant(0.5 - 0.5 * np.cos(np.pi * (np.arange(join) + 0.5) / join), tf.float32)
         end = inner[:, samples - join:] * (1.0 - fade) + before * fade
         return self.finish(tf.concat([inner[:, :samples - join], end], axis=1))
 
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
-        """A loop of whole bars at the tempo ``(batch, samples)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
+        """`bars` bars at any tempo ``(batch, samples)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
         frames = self.bars * BEATS_PER_BAR * BEAT_FRAMES
-        windows = tf.gather(waveform, grid_windows(self.samples, frames, self.audio), axis=1)
+        windows = tf.gather(waveform, grid_windows(tf.shape(waveform)[1], frames, self.audio), axis=1)
         mel = spectral.mel_of_padded(tf.reshape(windows, (-1, self.audio.n_fft)), self.audio)
         return tf.reshape(mel, (-1, frames, self.audio.mel_bins))
 
@@ -148,24 +151,76 @@ class LoopSampler(Sampler):
                  else drawn[:, place] for place in range(GIVEN)]
         return tf.concat([tf.stack(parts, axis=-1), drawn[:, GIVEN:]], axis=-1)
 
+    # -- for servers and phones: a tempo for every loop of a request
+
+    def at_tempo(self, bpm: float | None, bars: int | None) -> LoopSampler:
+        """See `Sampler.at_tempo`."""
+        return self.asked(bpm=bpm, bars=bars)
+
+    def most_rows(self, max_batch: int) -> int:
+        """See `Sampler.most_rows`: at the slowest tempo they are `MAX_SECONDS` of sound."""
+        slowest = loop_samples(TEMPOS[0], self.bars, self.audio.sample_rate)
+        return max(1, min(max_batch, int(MAX_SECONDS * self.audio.sample_rate) // slowest))
+
+    def served_signature(self) -> dict[str, tf.TensorSpec]:
+        """See `Sampler.served_signature`; with ``bpm``, beats a minute of each loop."""
+        return {**super().served_signature(), "bpm": _BPM}
+
+    def serve(self, noise: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Loops at tempos of their own: ``audio`` ``(batch, longest)``, ``samples`` ``(batch,)``, ``mel``.
+
+        Behind the ``samples`` of a loop there is silence.
+        """
+        mel, samples = self.mel(noise, label), loop_lengths(bpm, self.bars, self.audio.sample_rate)
+        return {"audio": render_each(self, mel, samples), "samples": samples, "mel": mel}
+
+    def input_checks(self, noise: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor) -> Iterator[Check]:
+        """See `Sampler.input_checks`."""
+        yield from super().input_checks(noise, label)
+        yield range_check("bpm", bpm, *TEMPOS)
+
+    def request_signature(self) -> dict[str, tf.TensorSpec]:
+        """See `Sampler.request_signature`; with the tempo and the key of each loop, the key "" for any."""
+        return {**super().request_signature(), "bpm": _BPM, "key": tf.TensorSpec((None,), tf.string, name="key")}
+
+    def request_checks(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, key: tf.Tensor
+                       ) -> Iterator[Check]:
+        """See `Sampler.request_checks`."""
+        yield from super().request_checks(seed, index, label)
+        yield range_check("bpm", bpm, *TEMPOS)
+        yield class_check(key, KEYS, "key")
+
+    def inputs_of(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, key: tf.Tensor
+                  ) -> dict[str, tf.Tensor]:
+        """See `Sampler.inputs_of`."""
+        found = super().inputs_of(seed, index, label)
+        return {**found, "noise": with_keys(found["noise"], key, len(FEATURES)), "bpm": bpm}
+
+    def request(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        """See `Sampler.request`."""
+        return {**super().request(seeds), "bpm": np.full(len(seeds), self.bpm), "key": np.array([b""] * len(seeds))}
+
+    def example(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Sampler.example`."""
+        found = super().example(**inputs)
+        return {**found, "bpm": np.full(len(found["noise"]), self.bpm)}
+
+    analyzed_samples = None
+
+    def metadata(self) -> dict[str, Any]:
+        """See `Sampler.metadata`; with the places of the numbers of noise that have a meaning."""
+        places = {name: place for place, name in enumerate(FEATURES)}
+        return {**super().metadata(), "bars": self.bars, "noise": {**places, "key": [*range(len(FEATURES), GIVEN)]}}
+
+    def fixed_metadata(self) -> dict[str, Any]:
+        """See `Sampler.fixed_metadata`."""
+        return {"bpm": self.bpm, "samples": self.samples}
+
+    def facts(self) -> dict[str, Any]:
+        """See `Sampler.facts`."""
+        return {**super().facts(), "samples": None, "bpm": list(TEMPOS), "keys": list(KEYS)}
+
 
 def _normal_score(share: float) -> float:
     """The value that this share of normal numbers is below; the ends are where one of a thousand is."""
     return statistics.NormalDist().inv_cdf(min(max(share, 0.001), 0.999))
-
-
-def _to_tempo(grid: int, samples: int, audio: AudioConfig) -> np.ndarray:
-    """The matrix ``(frames, grid)`` that turns frames of the grid into the vocoder's, with `_MARGIN` on either side.
-
-    Reference: Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981).
-    """
-    hop = audio.hop_samples
-    frames = np.arange(-_MARGIN, -(-samples // hop) + _MARGIN)
-    place = (frames * hop + hop / 2) / samples * grid
-    first = np.floor(place).astype(int)
-    t = place - first
-    weights = np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], 1) / 2
-    matrix = np.zeros((len(frames), grid), np.float32)
-    for neighbor in range(4):
-        np.add.at(matrix, (np.arange(len(frames)), (first - 1 + neighbor) % grid), weights[:, neighbor])
-    return matrix

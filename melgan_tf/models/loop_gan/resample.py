@@ -1,0 +1,48 @@
+"""From frames of the musical grid to the vocoder's: cubic interpolation over time.
+
+Reference: Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981).
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+
+from melgan_tf.config import AudioConfig
+
+#: Frames rendered on either side of a loop.
+MARGIN = 24
+#: How long the end of a loop fades into what precedes its beginning.
+JOIN_SECONDS = 0.02
+
+Array = TypeVar("Array")
+
+
+def cubic_weights(t: Array) -> tuple[Array, Array, Array, Array]:
+    """The weights of the frames at -1, 0, 1 and 2 for places ``t`` from 0 to 1, arrays or tensors.
+
+    Examples:
+        >>> cubic_weights(0.5)
+        (-0.0625, 0.5625, 0.5625, -0.0625)
+    """
+    return ((-t + 2 * t**2 - t**3) / 2, (2 - 5 * t**2 + 3 * t**3) / 2, (t + 4 * t**2 - 3 * t**3) / 2,
+            (t**3 - t**2) / 2)
+
+
+def to_tempo(grid: int, samples: int, audio: AudioConfig) -> np.ndarray:
+    """The matrix ``(frames, grid)`` that makes the vocoder's frames of those of the grid, `MARGIN` more on either side.
+
+    Args:
+        grid: frames of the loop.
+        samples: of the loop at its tempo.
+        audio: the mel configuration.
+    """
+    hop = audio.hop_samples
+    frames = np.arange(-MARGIN, -(-samples // hop) + MARGIN)
+    place = (frames * hop + hop / 2) / samples * grid
+    first = np.floor(place).astype(int)
+    matrix = np.zeros((len(frames), grid), np.float32)
+    for neighbor, weight in enumerate(cubic_weights(place - first)):
+        np.add.at(matrix, (np.arange(len(frames)), (first - 1 + neighbor) % grid), weight)
+    return matrix
