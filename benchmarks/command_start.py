@@ -28,7 +28,7 @@ DRUMS = "pretrained:drums"
 def commands(folder: Path) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """Name, arguments of Python and environment of what is measured, in this order."""
     kept, none = {"MELGAN_TF_CACHE": str(folder / "kept")}, {"MELGAN_TF_CACHE": "off"}
-    sound = folder / "sound" / "kick-seed0-0000.wav"
+    sound = folder / "sound" / "kick-drums-seed0-0000.wav"
 
     def generate(count: int, out: str, *more: str) -> list[str]:
         return [*PROGRAM, "generate", DRUMS, "--count", str(count), "--out", str(folder / out), "--quiet", "--force",

@@ -16,13 +16,21 @@ from melgan_tf.progress import Progress, counted
 
 _BESIDE = (".json", ".png", ".html")
 
+
+
+def bit_depth(usual: str, **options: Any) -> Callable[[Any], Any]:
+    """The option ``--bit-depth``."""
+    return click.option("--bit-depth", type=click.Choice(["16", "24", "32f"]), **options,
+                        help=f"Bits of a sample; 32f is floating point.  [default: {usual}]")
+
+
+sample_rate = click.option("--sample-rate", type=click.IntRange(8_000, 192_000), metavar="HZ",
+                           help="Sample rate of the files.  [default: that of the model]")
 _DELIVERY = (
     click.option("--format", type=click.Choice(["wav", "flac", "aiff", "ogg"]), help="Format of the files.  "
                  "[default: wav]"),
-    click.option("--bit-depth", type=click.Choice(["16", "24", "32f"]),
-                 help="Bits of a sample; 32f is floating point.  [default: 16]"),
-    click.option("--sample-rate", type=click.IntRange(8_000, 192_000), metavar="HZ",
-                 help="Sample rate of the files.  [default: that of the model]"),
+    bit_depth("16"),
+    sample_rate,
     click.option("--channels", type=click.IntRange(1, 2), help="1, or 2 that are equal.  [default: 1]"),
     click.option("--normalize", is_flag=False, flag_value="peak", metavar="[peak|lufs|none]",
                  type=click.Choice(["peak", "lufs", "none"]),
@@ -30,9 +38,9 @@ _DELIVERY = (
                  "[default: peak]"),
     click.option("--no-normalize", is_flag=True, default=None, help="The same as --normalize none."),
     click.option("--lufs", type=click.FloatRange(-70, 0), help="Loudness, for --normalize lufs.  [default: -27]"),
-    click.option("--trim/--no-trim", default=None, help="End each sound where it falls below -60 dB; fade out one that "
-                 "does not."),
-    click.option("--tail", type=options.Seconds(0), help="Fade out the last seconds of each sound."),
+    click.option("--trim/--no-trim", default=None, help="End each sound where it falls below -60 dB."),
+    click.option("--tail", type=options.Seconds(0), help="Fade out the last seconds of each sound; 0 leaves its end as "
+                 "it is.  [default: only sounds that are cut off]"),
     click.option("--date", metavar="YYYY-MM-DD", help="Date for the tags.  [default: none, so that equal commands make "
                  "equal files]"),
     click.option("--tags/--no-tags", default=None, help="Write title, class, pitch, license and so on into the files.  "
@@ -74,25 +82,32 @@ def tell_replaced(out: Path, names: FileNames, progress: Progress) -> None:
 
 
 def tell_levels(record: dict[str, Any], quiet: bool) -> None:
-    """Warns of sounds that are silent, were too loud, or end abruptly.
+    """Says which sounds are silent, too loud, or were faded out.
 
     Args:
         record: what `SoundModel.write` returned.
         quiet: only warnings.
     """
-    made = record["made"]
+    from melgan_tf.audio.delivery import LUFS
+
+    def of(name: str) -> str:
+        return f"{record[name]:,} of {counted(record['made'], 'sound')}"
+
     if record["silent"]:
-        _warn(f"{record['silent']} of {made} sounds are silent")
+        _warn(f"silent: {of('silent')}")
     if record["turned_down"]:
-        _warn(f"{record['turned_down']} of {made} sounds were too loud for the file and are turned down to full scale: "
-              "--bit-depth 32f keeps their level, --normalize peak or lufs brings all to one")
+        _warn(f"too loud for the file, so turned down to full scale: {of('turned_down')}; --bit-depth 32f keeps their "
+              "level, --normalize peak or lufs brings all to one")
+    if record["over"]:
+        _warn(f"above full scale, which floating point keeps: {of('over')}; turn them down before they become 16 or 24 "
+              "bits, or they clip")
     if record["soft"]:
-        target = record.get("delivery", {}).get("lufs", -27.0)
-        _warn(f"{record['soft']} of {made} sounds are softer, as they would clip: --lufs "
+        target = record.get("delivery", {}).get("lufs", LUFS)
+        _warn(f"softer than the others, so as not to clip: {of('soft')}; --lufs "
               f"{math.floor(target - record['below_lufs']):g} makes all equally loud")
     if record["abrupt"] and not quiet:
-        click.echo(f"{record['abrupt']} of {made} sounds are cut off before they have faded: --trim or --tail 0.2 "
-                   "fades them out")
+        click.echo(f"still sounding where the model's length ends, so faded out: {of('abrupt')}; --tail 0 leaves them "
+                   "as they are")
 
 
 def _warn(text: str) -> None:

@@ -9,6 +9,7 @@ import click
 from melgan_tf import api
 from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.cli.delivery import bit_depth, sample_rate
 
 
 @click.command("kit", short_help="Make a drum kit for samplers.")
@@ -25,12 +26,15 @@ from melgan_tf.cli.console import ConsoleProgress
               help="Hits of each velocity, which take turns.")
 @click.option("--velocities", type=click.IntRange(1, 16), default=3, show_default=True,
               help="Layers from soft and dark to hard.")
+@bit_depth("24", default="24")
+@sample_rate
 @options.vocoder("What renders the mels.  [default: as for generate]")
 @options.checkpoint
 @options.force
 @options.quiet
 def command(run: Path, out: Path, seed: int, labels: tuple[str, ...], style_from: tuple[Path, ...], round_robins: int,
-            velocities: int, vocoder: str | None, checkpoint: str, force: bool, quiet: bool) -> None:
+            velocities: int, bit_depth: str, sample_rate: int | None, vocoder: str | None, checkpoint: str,
+            force: bool, quiet: bool) -> None:
     """Make a drum kit with the model in the run directory RUN, or with a bundled model such as pretrained:drums-44k.
 
     Writes WAVs, equally loud and named by pad, velocity and round robin; the kit for samplers that read SFZ, for
@@ -41,10 +45,12 @@ def command(run: Path, out: Path, seed: int, labels: tuple[str, ...], style_from
     Examples:
       melgan-tf kit pretrained:drums-44k --out kit --seed 7
       melgan-tf kit pretrained:drums --style-from my-sounds --out my-kit
+      melgan-tf kit pretrained:drums --bit-depth 16 --sample-rate 44100 --out mpc
     """
     options.require_output(out, force)
     record = api.kit(run, out, seed=seed, labels=labels, style_from=style_from, round_robins=round_robins,
-                     velocities=velocities, vocoder=vocoder, checkpoint=checkpoint, progress=ConsoleProgress(quiet))
+                     velocities=velocities, bit_depth=bit_depth, sample_rate=sample_rate, vocoder=vocoder,
+                     checkpoint=checkpoint, progress=ConsoleProgress(quiet))
     if not quiet:
         for pad in record["pads"]:
             near = f"  from {pad['recording']} ({pad['distance_db']:.1f} dB)" if "recording" in pad else ""

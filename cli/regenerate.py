@@ -29,7 +29,7 @@ def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str 
 
     \b
     Examples:
-      melgan-tf regenerate kick-seed1-0003.wav --out again
+      melgan-tf regenerate kick-drums-seed1-0003.wav --out again
       melgan-tf regenerate pack/*.wav --model runs/mine --out again
     """
     options.require_sounds_output(out, force, add)

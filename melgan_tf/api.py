@@ -81,7 +81,7 @@ def load_sound_model(source: str | Path, *, checkpoint: Checkpoint = "last", voc
         MelGANError: as `load`.
     """
     from melgan_tf.inference import graph_cache
-    from melgan_tf.weights.sources import sound_model_config
+    from melgan_tf.weights.sources import sound_model_config, warn_of_little_training
 
     config = sound_model_config(source)
 
@@ -91,7 +91,9 @@ def load_sound_model(source: str | Path, *, checkpoint: Checkpoint = "last", voc
 
         return load.load_sound_model(source, checkpoint, progress, vocoder)
 
-    return graph_cache.load(source, config, checkpoint, vocoder, whole, progress)
+    model = graph_cache.load(source, config, checkpoint, vocoder, whole, progress)
+    warn_of_little_training(source, model.step, progress or Progress())
+    return model
 
 
 def load_vocoder(source: str | Path, *, checkpoint: Checkpoint = "last", progress: Progress | None = None) -> Vocoder:
@@ -520,14 +522,15 @@ def info(source: str | Path | None = None, other: str | Path | None = None) -> d
 
 
 def kit(model: SoundModel | str | Path, out: str | Path, *, seed: int = 0, labels: Sequence[str] = (),
-        style_from: Sequence[str | Path] = (), round_robins: int = 3, velocities: int = 3, vocoder: str | None = None,
-        checkpoint: Checkpoint = "last", progress: Progress | None = None) -> dict[str, Any]:
+        style_from: Sequence[str | Path] = (), round_robins: int = 3, velocities: int = 3, bit_depth: str = "24",
+        sample_rate: int | None = None, vocoder: str | None = None, checkpoint: Checkpoint = "last",
+        progress: Progress | None = None) -> dict[str, Any]:
     """Makes a drum kit of a model's sounds: WAVs, and files for samplers.
 
     Args:
         model: a loaded model, or anything that `load_sound_model` takes.
         out: folder for the kit.
-        seed, labels, style_from, round_robins, velocities: as for `SoundModel.kit`.
+        seed, labels, style_from, round_robins, velocities, bit_depth, sample_rate: as for `SoundModel.kit`.
         vocoder, checkpoint, progress: as for `load`.
 
     Returns:
@@ -548,7 +551,7 @@ def kit(model: SoundModel | str | Path, out: str | Path, *, seed: int = 0, label
     if _is_location(model):
         model = load_sound_model(model, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
     return model.kit(out, seed, labels, style_from=style_from, round_robins=round_robins, velocities=velocities,
-                     progress=progress)
+                     bit_depth=bit_depth, sample_rate=sample_rate, progress=progress)
 
 
 def import_torch(checkpoint: str | Path, run: str | Path) -> TorchGenerator:

@@ -38,8 +38,8 @@ def test_from_a_folder_of_sounds_to_a_pack(place):
                                env=environment, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, f"{line}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr, line
-    kick = (place / "kicks/kick-seed1-0002.wav").read_bytes()
-    assert (place / "again/kick-seed1-0002.wav").read_bytes() == kick
+    kick = (place / "kicks/kick-mine-seed1-0002.wav").read_bytes()
+    assert (place / "again/kick-mine-seed1-0002.wav").read_bytes() == kick
     for file in sorted((place / "kicks-like-it").glob("*.wav")):
         assert (place / "all-again" / file.name).read_bytes() == file.read_bytes()
     pack = [soundfile.info(file) for file in sorted((place / "pack").glob("*.wav"))]

@@ -128,7 +128,7 @@ def test_write_makes_a_folder_to_listen_to(model, tmp_path):
     record = model.write(tmp_path / "out", 2, seed=3)
     assert record["made"] == 2
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "seed3-0000.wav", "seed3-0001.wav", "sounds.json", "sounds.png", "index.html", "LICENSES.txt"}
+        "seed-seed3-0000.wav", "seed-seed3-0001.wav", "sounds.json", "sounds.png", "index.html", "LICENSES.txt"}
 
 
 def test_a_vocoder_renders_its_own_mels(vocoder):

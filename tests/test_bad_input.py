@@ -311,7 +311,7 @@ def test_a_disk_that_is_full_for_a_sound(trained, tmp_path, there):
     with no_file_longer_than(10_000):
         ended = invoke("generate", trained.path, *GRIFFIN_LIM, "--out", out, "--count", 3, "--seed", 1, "--force",
                        "--quiet")
-    ended.one_line(f"cannot write {out}/seed1-0000.wav: File too large", code=1)
+    ended.one_line(f"cannot write {out}/run-seed1-0000.wav: File too large", code=1)
     check()
 
 

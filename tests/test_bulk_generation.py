@@ -114,9 +114,9 @@ def test_there_are_no_other_shards(number, of):
 
 
 def test_names_sort_as_sounds_do():
-    names = [file_name(1, index, 1_000_000) for index in (0, 9_999, 10_000, 999_999)]
+    names = [file_name("m", 1, index, 1_000_000) for index in (0, 9_999, 10_000, 999_999)]
     assert names == sorted(names)
-    assert file_name(1, 9_999, 10_000) == "seed1-9999.wav"
+    assert file_name("m", 1, 9_999, 10_000) == "m-seed1-9999.wav"
     assert FileNames.of(Part(3, 12)).record == "sounds-03-of-12.json"
 
 
@@ -124,7 +124,7 @@ def test_the_labels_of_shards_are_found(tmp_path, trained, whole):
     for name, data in list(wavs(whole).items())[:2]:
         (tmp_path / name).write_bytes(data)
     for number, label in ((1, "kick"), (2, "snare")):
-        sounds = [{"file": f"seed5-{number - 1:04d}.wav", "label": label}]
+        sounds = [{"file": f"seed-seed5-{number - 1:04d}.wav", "label": label}]
         (tmp_path / f"sounds-{number}-of-2.json").write_text(json.dumps({"sounds": sounds}))
     assert load_sound_set(tmp_path).with_recorded_labels(tmp_path).labels == ("kick", "snare")
 
@@ -137,7 +137,7 @@ def test_a_shard_replaces_its_own_files_only(trained, tmp_path):
         write_sounds(trained, Request(out, "run"), 32, 5, part=Part(number, 2))
     kept = {name: data for name, data in contents(out).items() if "1-of-2" in name}
     write_sounds(trained, Request(out, "run"), 32, 6, part=Part(2, 2))
-    assert sorted(wavs(out)) == [f"seed{5 + i // 16}-{i:04d}.wav" for i in range(32)]
+    assert sorted(wavs(out)) == [f"seed-seed{5 + i // 16}-{i:04d}.wav" for i in range(32)]
     assert {name: contents(out)[name] for name in kept} == kept
 
 
@@ -148,7 +148,7 @@ def test_a_whole_call_replaces_shards(trained, tmp_path):
     (out / "letter.txt").write_text("dear diary")
     write_sounds(trained, Request(out, "run"), 1, 6)
     assert sorted(contents(out)) == [
-        "LICENSES.txt", "index.html", "letter.txt", "seed6-0000.wav", "sounds.json", "sounds.png"]
+        "LICENSES.txt", "index.html", "letter.txt", "seed-seed6-0000.wav", "sounds.json", "sounds.png"]
 
 
 def test_a_record_of_many_lines_to_a_sound_is_understood(trained, tmp_path):
@@ -157,7 +157,7 @@ def test_a_record_of_many_lines_to_a_sound_is_understood(trained, tmp_path):
     write_sounds(trained, Request(out, "run"), 2, 5)
     (out / "sounds.json").write_text(json.dumps(record(out / "sounds.json"), indent=1) + "\n")
     write_sounds(trained, Request(out, "run"), 1, 6)
-    assert list(wavs(out)) == ["seed6-0000.wav"]
+    assert list(wavs(out)) == ["seed-seed6-0000.wav"]
 
 
 def test_a_shard_that_fails_leaves_the_others(trained, tmp_path, monkeypatch):

@@ -119,7 +119,7 @@ def test_generated_files_say_their_class(sampler, tmp_path):
     record = write_sounds(model, Request(tmp_path / "out", "run"), 3, 1, "kick=1,snare=1")
     assert [sound["label"] for sound in record["sounds"]] == ["kick=0.5,snare=0.5"] * 3
     assert all((tmp_path / "out" / sound["file"]).exists() for sound in record["sounds"])
-    assert record["sounds"][0]["file"] == "kick50-snare50-seed1-0000.wav"
+    assert record["sounds"][0]["file"] == "kick50-snare50-drums-seed1-0000.wav"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -159,8 +159,8 @@ def test_generate_takes_a_label(run, tmp_path):
     ended = invoke("generate", run, "--label", "snare", "--count", 2, "--out", tmp_path / "out")
     assert ended.code == 0, ended.stderr
     assert sorted(path.name for path in (tmp_path / "out").glob("*.wav")) == [
-        "snare-seed0-0000.wav", "snare-seed0-0001.wav"]
-    facts = json.loads(invoke("info", tmp_path / "out" / "snare-seed0-0001.wav", "--json").stdout)
+        "snare-run-seed0-0000.wav", "snare-run-seed0-0001.wav"]
+    facts = json.loads(invoke("info", tmp_path / "out" / "snare-run-seed0-0001.wav", "--json").stdout)
     assert facts["label"] == "snare"
 
 

@@ -94,11 +94,17 @@ def test_trim_ends_where_the_sound_has_ended(delivered):
     np.testing.assert_array_equal(samples[:4_000], sound[:4_000])
 
 
-def test_trim_fades_out_what_does_not_end(delivered):
-    samples, _, made = delivered(hit(decay=1.0), trim=True)
-    assert len(samples) == len(hit())
-    assert np.abs(samples[-400:]).max() < 0.02
-    assert made.ends_at_db > -10
+def test_what_is_cut_off_is_faded_out_unless_it_is_a_loop(delivered):
+    for options in ({}, {"trim": True}):
+        samples, _, made = delivered(hit(decay=1.0), **options)
+        assert len(samples) == len(hit())
+        assert np.abs(samples[-400:]).max() < 0.04
+        assert made.cut_off
+    for options in ({"tail": 0.0}, {"loop": True}):
+        samples, _, made = delivered(hit(decay=1.0), **options)
+        assert np.abs(samples[-400:]).max() > 0.2
+        assert not made.cut_off
+    assert not delivered(hit(decay=30.0))[2].cut_off
 
 
 def test_tail_and_seconds(delivered):

@@ -28,8 +28,10 @@ from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.models.spectrogram_gan.networks import Generator
+from melgan_tf.weights.sources import warn_of_little_training
 
 SEED = presets.get("seed")
+AS_MADE = Delivery(tail=0.0)  # the sounds of untrained models do not fade
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def run(tmp_path_factory):
 def folder(trained, tmp_path_factory) -> Path:
     """Twenty sounds of seed 5."""
     out = tmp_path_factory.mktemp("generated") / "sounds"
-    write_sounds(trained, Request(out, "runs/drums"), 20, 5)
+    write_sounds(trained, Request(out, "runs/drums", AS_MADE), 20, 5)
     return out
 
 
@@ -58,7 +60,7 @@ def record(folder: Path) -> dict:
 # -- what is there ---------------------------------------------------------------------------------------------------
 
 def test_the_folder_holds_the_sounds_the_record_and_the_picture(folder):
-    names = [f"seed5-{index:04d}.wav" for index in range(20)]
+    names = [f"seed-seed5-{index:04d}.wav" for index in range(20)]
     assert sorted(contents(folder)) == ["LICENSES.txt", "index.html", *names, "sounds.json", "sounds.png"]
     assert folder.stat().st_mode & 0o777 == 0o755
     assert [path for path in folder.parent.iterdir() if path != folder] == []
@@ -81,28 +83,29 @@ def samples_of(path: Path) -> np.ndarray:
 def test_the_wavs_are_what_the_sampler_makes_at_one_level(folder, trained):
     audio = trained.sampler.generate(5, 20)["audio"]
     for index, samples in enumerate(audio):
-        written = samples_of(folder / f"seed5-{index:04d}.wav")
+        written = samples_of(folder / f"seed-seed5-{index:04d}.wav")
         assert np.abs(written).max() == pytest.approx(0.8913, abs=1e-4)
         np.testing.assert_allclose(written, samples * (0.89125 / np.abs(samples).max()), atol=0.6 / 32_768)
 
 
 def test_levels_can_be_left_as_the_model_makes_them(trained, tmp_path):
-    values = write_sounds(trained, Request(tmp_path / "raw", "runs/drums", Delivery(normalize="none")), 3, 5)
+    values = write_sounds(trained, Request(tmp_path / "raw", "runs/drums", Delivery(normalize="none", tail=0.0)), 3, 5)
     assert values["normalized"] is False
     for index, samples in enumerate(trained.sampler.generate(5, 3)["audio"]):
-        np.testing.assert_allclose(samples_of(tmp_path / f"raw/seed5-{index:04d}.wav"), samples, atol=0.51 / 32_768)
+        written = samples_of(tmp_path / f"raw/seed-seed5-{index:04d}.wav")
+        np.testing.assert_allclose(written, samples, atol=0.51 / 32_768)
 
 
 def test_a_wav_says_what_regenerates_it(folder):
-    assert json.loads(read_comment(folder / "seed5-0013.wav")) == {
+    assert json.loads(read_comment(folder / "seed-seed5-0013.wav")) == {
         "made_by": "melgan-tf", "weights": "0123456789ab", "step": 42, "seed": 5, "index": 13, "source": "drums",
-        "normalized": True, "delivery": {}, "vocoder": "griffin-lim"}
+        "normalized": True, "delivery": {"tail": 0.0}, "vocoder": "griffin-lim"}
 
 
 def test_a_wav_alone_suffices_to_make_it_again(folder, trained, tmp_path):
-    origin = json.loads(read_comment(folder / "seed5-0013.wav"))
-    write_sounds(trained, Request(tmp_path / "again", "elsewhere/drums"), origin["index"] + 1, origin["seed"])
-    assert (tmp_path / "again/seed5-0013.wav").read_bytes() == (folder / "seed5-0013.wav").read_bytes()
+    origin = json.loads(read_comment(folder / "seed-seed5-0013.wav"))
+    write_sounds(trained, Request(tmp_path / "again", "elsewhere/drums", AS_MADE), origin["index"] + 1, origin["seed"])
+    assert (tmp_path / "again/seed-seed5-0013.wav").read_bytes() == (folder / "seed-seed5-0013.wav").read_bytes()
 
 
 def test_the_record_tells_of_the_model_and_of_every_sound(folder, trained):
@@ -113,11 +116,11 @@ def test_the_record_tells_of_the_model_and_of_every_sound(folder, trained):
     assert values.pop("versions").keys() >= {"tensorflow", "keras", "numpy", "python"}
     assert values == {"source": "runs/drums", "preset": "seed", "step": 42, "weights": "0123456789ab",
                       "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "normalized": True,
-                      "vocoder": {"name": "griffin-lim", "iterations": 32}}
+                      "delivery": {"tail": 0.0}, "vocoder": {"name": "griffin-lim", "iterations": 32}}
     made = trained.sampler.generate(5, 20)
     for index, sound in enumerate(sounds):
         np.testing.assert_allclose(sound.pop("noise"), made["noise"][index], atol=1e-6)
-        assert sound == {"file": f"seed5-{index:04d}.wav", "seed": 5, "index": index, "silent": False,
+        assert sound == {"file": f"seed-seed5-{index:04d}.wav", "seed": 5, "index": index, "silent": False,
                          "peak": pytest.approx(np.abs(made["audio"][index]).max(), abs=1e-4)}
     assert [sound["index"] for sound in sounds] == list(range(20))
 
@@ -155,7 +158,7 @@ def test_progress_counts_sounds(trained, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_sound_i_does_not_depend_on_the_count(folder, trained, tmp_path, count):
-    write_sounds(trained, Request(tmp_path / "few", "runs/drums"), count, 5)
+    write_sounds(trained, Request(tmp_path / "few", "runs/drums", AS_MADE), count, 5)
     few = contents(tmp_path / "few")
     assert len(few) == count + 4
     for name, data in few.items():
@@ -164,7 +167,7 @@ def test_sound_i_does_not_depend_on_the_count(folder, trained, tmp_path, count):
 
 
 def test_the_same_seed_gives_the_same_bytes(folder, trained, tmp_path):
-    write_sounds(trained, Request(tmp_path / "again", "runs/drums"), 20, 5)
+    write_sounds(trained, Request(tmp_path / "again", "runs/drums", AS_MADE), 20, 5)
     assert contents(tmp_path / "again") == contents(folder)
 
 
@@ -181,13 +184,13 @@ def test_another_seed_gives_other_sounds(folder, trained, tmp_path):
 def test_an_earlier_calls_files_go_and_foreign_ones_stay(trained, tmp_path):
     out = tmp_path / "out"
     write_sounds(trained, Request(out, "run"), 3, 1)
-    (out / "seed1-0007.wav").write_bytes(b"not of that call")
+    (out / "seed-seed1-0007.wav").write_bytes(b"not of that call")
     (out / "letter.txt").write_text("dear diary")
     (out / "folder").mkdir()
     write_sounds(trained, Request(out, "run"), 2, 2)
     assert sorted(path.name for path in out.iterdir()) == [
-        "LICENSES.txt", "folder", "index.html", "letter.txt", "seed1-0007.wav", "seed2-0000.wav", "seed2-0001.wav",
-        "sounds.json", "sounds.png"]
+        "LICENSES.txt", "folder", "index.html", "letter.txt", "seed-seed1-0007.wav", "seed-seed2-0000.wav",
+        "seed-seed2-0001.wav", "sounds.json", "sounds.png"]
     assert (out / "letter.txt").read_text() == "dear diary"
     assert len(record(out)["sounds"]) == 2
 
@@ -220,13 +223,13 @@ def test_an_existing_folder_may_be_a_disk_of_its_own(trained, tmp_path, monkeypa
     monkeypatch.setattr(os, "replace", within)
     write_sounds(trained, Request(out, "run"), 2, 0)
     assert sorted(contents(out)) == [
-        "LICENSES.txt", "index.html", "seed0-0000.wav", "seed0-0001.wav", "sounds.json", "sounds.png"]
+        "LICENSES.txt", "index.html", "seed-seed0-0000.wav", "seed-seed0-0001.wav", "sounds.json", "sounds.png"]
     assert len(list(out.iterdir())) == 6
 
 
 def test_parents_are_made(trained, tmp_path):
     write_sounds(trained, Request(tmp_path / "a/b/c", "run"), 1, 0)
-    assert (tmp_path / "a/b/c/seed0-0000.wav").exists()
+    assert (tmp_path / "a/b/c/seed-seed0-0000.wav").exists()
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------
@@ -262,7 +265,7 @@ def test_an_interrupt_half_way_leaves_everything_as_it_was(trained, tmp_path, mo
 def test_a_message_names_the_folder_asked_for(trained, tmp_path):
     """Not the hidden one in which files are made."""
     nan = SoundModel(Sampler(SimpleNamespace(mel=lambda noise: tf.fill((16, 16, 64), np.nan)), SEED), SEED, 1, "0" * 12)
-    with pytest.raises(MelGANError, match=f"^cannot write {tmp_path}/out/seed0-0000.wav: give finite samples"):
+    with pytest.raises(MelGANError, match=f"^cannot write {tmp_path}/out/seed-seed0-0000.wav: give finite samples"):
         write_sounds(nan, Request(tmp_path / "out", "run"), 1, 0)
     assert list(tmp_path.iterdir()) == []
 
@@ -274,10 +277,10 @@ def test_command_writes_and_says_where(run, tmp_path):
     ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 2, "--seed", 9)
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout == (f"2 sounds in {out}, their spectrograms in {out}/sounds.png; to hear them: "
-                            f"{out}/index.html\n2 of 2 sounds are cut off before they have faded: --trim or --tail 0.2 "
-                            "fades them out\n")
+                            f"{out}/index.html\nstill sounding where the model's length ends, so faded out: 2 of 2 "
+                            "sounds; --tail 0 leaves them as they are\n")
     assert sorted(contents(out)) == [
-        "LICENSES.txt", "index.html", "seed9-0000.wav", "seed9-0001.wav", "sounds.json", "sounds.png"]
+        "LICENSES.txt", "index.html", "run-seed9-0000.wav", "run-seed9-0001.wav", "sounds.json", "sounds.png"]
     assert record(out)["source"] == str(run.path)
     assert record(out)["step"] == 6
 
@@ -319,7 +322,7 @@ def test_command_with_force_keeps_foreign_files(run, tmp_path):
     (out / "letter.txt").write_text("dear diary")
     assert invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 1, "--seed", 4, "--force").code == 0
     assert sorted(contents(out)) == [
-        "LICENSES.txt", "index.html", "letter.txt", "seed4-0000.wav", "sounds.json", "sounds.png"]
+        "LICENSES.txt", "index.html", "letter.txt", "run-seed4-0000.wav", "sounds.json", "sounds.png"]
 
 
 def test_command_quiet_says_nothing(run, tmp_path):
@@ -330,7 +333,7 @@ def test_command_quiet_says_nothing(run, tmp_path):
 def test_command_warns_of_silent_sounds(run, tmp_path, monkeypatch):
     monkeypatch.setattr(generation, "is_silent", lambda samples: True)
     ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 3, "--quiet")
-    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "warning: 3 of 3 sounds are silent\n")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "warning: silent: 3 of 3 sounds\n")
 
 
 @pytest.mark.parametrize(("arguments", "parts"), [
@@ -356,3 +359,14 @@ def test_a_folder_that_is_removed_under_way_is_an_error(trained, tmp_path, exist
     with pytest.raises(MelGANError, match="cannot write .*it"):
         write_sounds(trained, Request(tmp_path / "made/it", "runs/drums"), 3, 5, progress=Removes())
     assert not (tmp_path / "made").exists()
+
+
+def test_what_stopped_at_the_beginning_says_so(run, tmp_path):
+    described = json.loads((run.path / "config.json").read_text())
+    (tmp_path / "run").mkdir()
+    for steps, warnings in ((60, 0), (36_000, 1)):
+        described["config"]["training"]["steps"] = steps
+        (tmp_path / "run/config.json").write_text(json.dumps(described))
+        warn_of_little_training(tmp_path / "run", 6, told := Told())
+        assert len(told.warnings) == warnings
+    assert f"{tmp_path}/run has trained 6 of 36,000 steps" in told.warnings[0]

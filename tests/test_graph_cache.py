@@ -66,7 +66,7 @@ def read(entry: Entry, source: object = DRUMS):
 
 def test_commands_make_the_same_files_without_tensorflow(kept, tmp_path):
     def lines(folder: Path) -> list[str]:
-        sound = folder / "made" / "kick-seed7-0000.wav"
+        sound = folder / "made" / "kick-drums-seed7-0000.wav"
         return [f"generate {DRUMS} --seed 7 --count 18 --label kick --out {folder / 'made'} --quiet",
                 f"vary {sound} --count 2 --out {folder / 'varied'} --quiet",
                 f"interpolate {sound} --label snare --steps 3 --out {folder / 'between'} --quiet",

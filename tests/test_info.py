@@ -74,11 +74,11 @@ def test_info_tells_of_a_checkpoint(run):
 
 def test_info_tells_what_regenerates_a_wav(run, tmp_path):
     invoke("generate", run.path, *GRIFFIN_LIM, "--out", tmp_path / "out", "--count", 2, "--seed", 3)
-    values = json.loads(invoke("info", tmp_path / "out/seed3-0001.wav", "--json").stdout)
+    values = json.loads(invoke("info", tmp_path / "out/run-seed3-0001.wav", "--json").stdout)
     weights = json.loads((tmp_path / "out/sounds.json").read_text())["weights"]
     assert (values["seconds"], values["sample_rate"], values["channels"], values["bits"]) == (0.5, 16_000, 1, 16)
     assert values["peak_db"] == pytest.approx(-1.0, abs=0.01)
-    assert values["try"] == f"melgan-tf vary {tmp_path / 'out/seed3-0001.wav'} --out variations"
+    assert values["try"] == f"melgan-tf vary {tmp_path / 'out/run-seed3-0001.wav'} --out variations"
     assert values.items() >= {"kind": "generated WAV", "made_by": "melgan-tf", "weights": weights, "step": 6, "seed": 3,
                               "index": 1, "source": "run", "normalized": True, "vocoder": "griffin-lim"}.items()
 

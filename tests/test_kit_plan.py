@@ -113,7 +113,7 @@ def test_pieces_are_exchanged_until_they_are_in_order():
     pads = plan(["hat", "kick", "tom"])
     sounds = [hit(60), hit(400, 3), hit(400, 30), hit(300), hit(100), hit(200)]
     pieces = [Piece([None], [sound], [np.zeros((1, 1))], RATE) for sound in sounds]
-    ordered = [next(index for index, sound in enumerate(sounds) if sound is piece.hits[0])
+    ordered = [next(index for index, sound in enumerate(sounds) if sound is piece.made[0])
                for piece in in_order(pads, pieces)]
     assert [pad.name for pad in pads] == ["Kick", "Closed Hat", "Open Hat", "Tom Low", "Tom Mid", "Tom High"]
     assert ordered == [0, 2, 1, 4, 5, 3]

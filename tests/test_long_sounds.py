@@ -221,14 +221,14 @@ def test_generate_writes_long_sounds_and_says_what_they_are(run, tmp_path):
     np.testing.assert_allclose([np.abs(one).max(), np.abs(other).max()], 10 ** (-1 / 20), atol=1e-3)
     assert np.corrcoef(one, other)[0, 1] < 0.9  # of an untrained model, all are alike somewhat
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "LICENSES.txt", "index.html", "seed3-0000.wav", "seed3-0001.wav", "sounds.json", "sounds.png"]
-    assert json.loads(invoke("info", tmp_path / "out" / "seed3-0001.wav", "--json").stdout)["seconds"] == 2.5
+        "LICENSES.txt", "index.html", "run-seed3-0000.wav", "run-seed3-0001.wav", "sounds.json", "sounds.png"]
+    assert json.loads(invoke("info", tmp_path / "out" / "run-seed3-0001.wav", "--json").stdout)["seconds"] == 2.5
 
 
 def test_generate_makes_loops(run, tmp_path):
     ended = invoke("generate", run, "--out", tmp_path / "out", "--seconds", 2, "--loop", "--count", 1)
     assert "1 loops of 1.8576 seconds" in ended.stdout
-    assert b"smpl" in (tmp_path / "out" / "seed0-0000.wav").read_bytes()[:1_000]
+    assert b"smpl" in (tmp_path / "out" / "run-seed0-0000.wav").read_bytes()[:1_000]
 
 
 @pytest.mark.parametrize(("options", "parts"), [
@@ -293,7 +293,7 @@ def test_tempo_and_bars_by_the_command(run, tmp_path):
     assert ended.code == 0
     file, = (tmp_path / "made").glob("*.wav")
     assert soundfile.info(file).frames == round(240 / 150 * RATE)
-    assert file.name == "150bpm-seed0-0000.wav"
+    assert file.name == "150bpm-run-seed0-0000.wav"
     tags = read_tags(file)
     assert (tags.tempo, tags.beats, tags.meter, tags.sources["tempo"]) == (150, 4, 4, "acid")
     invoke("generate", run, "--out", tmp_path / "odd", "--bpm", 150, "--key", "Am").one_line("--key", code=2)

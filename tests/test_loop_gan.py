@@ -193,7 +193,7 @@ def test_files_tell_sequencers_tempo_length_and_key(sampler, tmp_path):
     """Read back by the package's own reader, whose tests have files of other programs."""
     model = dataclasses.replace(model_of(sampler), source="tiny").asked(bpm=97.5, bars=1, key="F#m")
     record = model.write(tmp_path / "made", 1, 5, label="keys")
-    assert record["sounds"][0]["file"] == "keys-97.5bpm-Gbm-seed5-0000.wav"
+    assert record["sounds"][0]["file"] == "keys-97.5bpm-Gbm-tiny-seed5-0000.wav"
     assert record["asked"] == {"bpm": 97.5, "bars": 1, "key": "F#m"}
     found = read_tags(tmp_path / "made" / record["sounds"][0]["file"])
     assert (found.tempo, found.beats, found.meter, found.key.tonic) == (97.5, 4.0, 4, 6)

@@ -73,7 +73,7 @@ def test_a_second_call_adds_its_sounds(model, whole, tmp_path):
     model.write(out, 2, seed=5)
     made = model.write(out, 2, seed=5, start=2, add=True, delivery=mt.Delivery(format="flac"))
     assert made["made"] == 2
-    assert made["files"] == ["seed5-0002.flac", "seed5-0003.flac"]
+    assert made["files"] == ["drums-seed5-0002.flac", "drums-seed5-0003.flac"]
     of_both = record(out)
     assert [sound["index"] for sound in of_both["sounds"]] == [0, 1, 2, 3]
     assert "delivery" not in of_both["sounds"][0]
@@ -97,7 +97,7 @@ def test_what_distinguishes_earlier_sounds_stays_with_them(model, tmp_path):
 def test_adding_the_same_again_is_refused(model, tmp_path):
     model.write(tmp_path / "out", 2, seed=5)
     check = unchanged(tmp_path)
-    with pytest.raises(UsageError, match=r"seed5-0000.wav exists: give another --seed, --start or --name"):
+    with pytest.raises(UsageError, match=r"drums-seed5-0000.wav exists: give another --seed, --start or --name"):
         model.write(tmp_path / "out", 2, seed=5, add=True)
     check()
 
@@ -105,9 +105,9 @@ def test_adding_the_same_again_is_refused(model, tmp_path):
 def test_a_foreign_file_is_not_replaced(model, tmp_path):
     out = tmp_path / "out"
     model.write(out, 1, seed=4)
-    (out / "seed5-0001.wav").write_bytes(b"precious")
+    (out / "drums-seed5-0001.wav").write_bytes(b"precious")
     check = unchanged(tmp_path)
-    with pytest.raises(UsageError, match="seed5-0001.wav exists and is in no record"):
+    with pytest.raises(UsageError, match="drums-seed5-0001.wav exists and is in no record"):
         model.write(out, 2, seed=5)
     check()
     (tmp_path / "mine").mkdir()
@@ -257,7 +257,7 @@ def test_a_file_of_any_kind_is_made_again_and_varied(tmp_path, options):
 def test_sounds_that_cannot_be_so_loud_are_told(tmp_path):
     make = ("generate", "pretrained:drums", "--count", 4, "--label", "rim", "--out")
     ended = invoke(*make, tmp_path / "a", "--lufs", -10)
-    assert "4 of 4 sounds are softer, as they would clip: --lufs -" in ended.stderr
+    assert "softer than the others, so as not to clip: 4 of 4 sounds; --lufs -" in ended.stderr
     lufs = ended.stderr.split("--lufs ")[1].split(" ")[0]
     assert invoke(*make, tmp_path / "b", "--lufs", lufs).stderr == ""
 

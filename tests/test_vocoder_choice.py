@@ -107,7 +107,7 @@ def test_generate_takes_the_packages_vocoder_and_says_so(vocoder_runs, package, 
     assert (values["preset"], values["audio_fingerprint"]) == ("seed", SEED.audio.fingerprint())
     again = invoke("generate", vocoder_runs["seed"], "--out", "named", "--count", 2, "--vocoder", "vocoder-16k")
     assert again.code == 0
-    for file in ("seed0-0000.wav", "seed0-0001.wav"):
+    for file in ("seed-seed0-0000.wav", "seed-seed0-0001.wav"):
         assert (tmp_path / "ours" / file).read_bytes() == (tmp_path / "named" / file).read_bytes()
 
 
@@ -118,7 +118,7 @@ def test_griffin_lim_restores_the_sounds_of_old(vocoder_runs, package, tmp_path)
     trained = load_sound_model(vocoder_runs["seed"], vocoder="griffin-lim")
     plain = Sampler(trained.sampler.generator, SEED).generate(0, 2)["audio"]  # as it was before there were vocoders
     np.testing.assert_array_equal(trained.sampler.generate(0, 2)["audio"], plain)
-    first = "seed0-0000.wav"
+    first = "seed-seed0-0000.wav"
     assert (tmp_path / "old" / first).read_bytes() != (tmp_path / "new" / first).read_bytes()
 
 

@@ -34,6 +34,8 @@ ABRUPT_DB = -40.0
 CUT_FADE = 0.02
 
 _END_FADE, _ABRUPT_FADE = 0.01, 0.25  # seconds
+_ABRUPT_SHARE = 0.3  # of the length, at most
+_OWN_FADE = 0.005  # that every sound of a model ends with
 _END_SECONDS = 0.005  # kept after the last sample above silence
 #: Samples in memory at a time.
 BLOCK_SAMPLES = 1 << 18
@@ -52,8 +54,8 @@ class Delivery:
             "none", at the level that the model makes.
         lufs: loudness after ITU-R BS.1770.
         seconds: cut sounds that are longer.
-        trim: end each sound where it falls below -60 dB of its peak; fade one that has not fallen by then.
-        tail: seconds of fade-out; None: what the cut needs.
+        trim: end each sound where it falls below -60 dB of its peak.
+        tail: seconds of fade-out; None: what the end needs, so longer for a sound that is cut off.
         date: YYYY-MM-DD, for the tags; "" leaves it out, so that equal requests give equal files on any day.
         tags: write title, class, pitch, license and so on beside the comment.
 
@@ -145,15 +147,17 @@ class Delivered:
 
     Attributes:
         samples: their number.
+        peak: in the file: above 1 only in floating point.
         turned_down_db: by how much it was turned down so as not to clip.
         below_lufs: by how much it is softer than requested, so as not to clip, LU.
-        ends_at_db: level of its last moments before anything was cut, of its peak.
+        cut_off: whether it did not end by itself, and was therefore faded out for longer.
     """
 
     samples: int
+    peak: float
     turned_down_db: float
     below_lufs: float
-    ends_at_db: float
+    cut_off: bool
 
 
 def deliver(path: Path, sound: np.ndarray, sample_rate: int, delivery: Delivery, *, loop: bool = False,
@@ -172,7 +176,7 @@ def deliver(path: Path, sound: np.ndarray, sample_rate: int, delivery: Delivery,
         MelGANError: the sound is not finite, or the file cannot be written.
     """
     peak = _peak(_blocks(sound))
-    end, fade = _ending(sound, sample_rate, delivery, peak)
+    end, fade, cut_off = _ending(sound, sample_rate, delivery, peak, loop)
     rate = delivery.sample_rate or sample_rate
     count = max(1, round(end * rate / sample_rate))
 
@@ -180,7 +184,7 @@ def deliver(path: Path, sound: np.ndarray, sample_rate: int, delivery: Delivery,
         cut = _faded(sound, end, fade)
         return cut if rate == sample_rate else _resampled(cut, sound, sample_rate, rate, loop, count)
 
-    if delivery.changes_length or rate != sample_rate:
+    if end < len(sound) or fade or rate != sample_rate:
         peak = _peak(pieces())
     gain, below = 1.0, 0.0
     if peak >= SILENT_PEAK and delivery.normalize == "peak":
@@ -194,7 +198,7 @@ def deliver(path: Path, sound: np.ndarray, sample_rate: int, delivery: Delivery,
     save_sound(path, (piece * np.float32(gain) for piece in pieces()), count, rate, format=delivery.format,
                bit_depth=delivery.bit_depth, channels=delivery.channels, loop=loop, comment=comment, tags=tags)
     turned_down = max(0.0, 20 * np.log10(peak)) if delivery.normalize == "none" and gain < 1 else 0.0
-    return Delivered(count, turned_down, max(0.0, below), _level_at_end(sound, sample_rate))
+    return Delivered(count, peak * gain, turned_down, max(0.0, below), cut_off)
 
 
 def _blocks(sound: np.ndarray, end: int | None = None) -> Iterator[np.ndarray]:
@@ -206,19 +210,11 @@ def _peak(pieces: Iterator[np.ndarray]) -> float:
     return max((float(np.max(np.abs(piece))) for piece in pieces if len(piece)), default=0.0)
 
 
-def _level_at_end(sound: np.ndarray, sample_rate: int) -> float:
-    """Level in dB of the last 25 ms before the fade of 5 ms that every sound has, relative to the peak."""
-    last = np.asarray(sound[-round(0.03 * sample_rate):len(sound) - round(0.005 * sample_rate)])
-    peak = _peak(_blocks(sound))
-    level = float(np.max(np.abs(last), initial=0.0))
-    return 20 * np.log10(level / peak) if level and peak else -np.inf
-
-
-def _ending(sound: np.ndarray, sample_rate: int, delivery: Delivery, peak: float) -> tuple[int, int]:
-    """The number of samples to keep, and how many of them to fade out."""
-    end, fade = len(sound), delivery.tail or 0.0
+def _ending(sound: np.ndarray, sample_rate: int, delivery: Delivery, peak: float, loop: bool) -> tuple[int, int, bool]:
+    """The number of samples to keep, how many of them to fade out, and whether that is because it was cut off."""
+    end, fade = len(sound), None
     if delivery.seconds is not None and round(delivery.seconds * sample_rate) < end:
-        end, fade = max(1, round(delivery.seconds * sample_rate)), delivery.tail or CUT_FADE
+        end, fade = max(1, round(delivery.seconds * sample_rate)), CUT_FADE
     if delivery.trim:
         threshold, heard = peak * 10 ** (SILENCE_DB / 20), 0
         for start in range((end - 1) // BLOCK_SAMPLES * BLOCK_SAMPLES, -1, -BLOCK_SAMPLES):
@@ -226,11 +222,20 @@ def _ending(sound: np.ndarray, sample_rate: int, delivery: Delivery, peak: float
                 heard = start + int(above[-1]) + 1
                 break
         silent_from = heard + round(_END_SECONDS * sample_rate)
-        if silent_from < end - round(0.005 * sample_rate):
-            end, fade = silent_from, delivery.tail if delivery.tail is not None else _END_FADE
-        elif delivery.tail is None:
-            fade = max(fade, _ABRUPT_FADE)
-    return end, min(end, round(fade * sample_rate))
+        if silent_from < end - round(_OWN_FADE * sample_rate):
+            end, fade = silent_from, _END_FADE
+    cut_off = not loop and fade is None and delivery.tail is None and _is_loud(
+        sound[-round(0.03 * sample_rate):len(sound) - round(_OWN_FADE * sample_rate)], peak)
+    if delivery.tail is not None:
+        fade = delivery.tail
+    elif cut_off:
+        fade = min(_ABRUPT_FADE, _ABRUPT_SHARE * end / sample_rate)
+    return end, min(end, round((fade or 0.0) * sample_rate)), cut_off
+
+
+def _is_loud(last: np.ndarray, peak: float) -> bool:
+    """Whether the last moments of a sound are louder than the end of one that has faded."""
+    return float(np.max(np.abs(last), initial=0.0)) > peak * 10 ** (ABRUPT_DB / 20)
 
 
 def _faded(sound: np.ndarray, end: int, fade: int) -> Iterator[np.ndarray]:

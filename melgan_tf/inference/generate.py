@@ -12,11 +12,12 @@ import numpy as np
 from melgan_tf import storage
 from melgan_tf.audio.delivery import Delivery
 from melgan_tf.audio.edit import SILENT_PEAK, is_silent
+from melgan_tf.data.labels import Classes
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.batches import BATCH
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
 from melgan_tf.inference.output_folder import FileNames, Part, file_name, move
-from melgan_tf.inference.recipe import Latent, Recipe, Seeded
+from melgan_tf.inference.recipe import Recipe, Seeded
 from melgan_tf.inference.sound_folder import Made, Request, SoundFolder
 from melgan_tf.progress import Progress
 from melgan_tf.runtime.signals import Stopped, postponed
@@ -52,8 +53,8 @@ def write_sounds(model: SoundModel, request: Request, count: int, seed: int, lab
     Returns:
         The record with the first `melgan_tf.inference.sound_folder.SHOWN` sounds only, ``files``, the names of the new
         ones, ``made``, their number, ``silent``, how many of them are silent, ``turned_down``, how many were too loud
-        for the file, ``abrupt``, how many are cut off, ``soft``, how many are softer than requested, so as not to clip,
-        and ``below_lufs``, by how much at most.
+        for the file, ``over``, how many are above full scale, ``abrupt``, how many the model cuts off, which are faded
+        out, ``soft``, how many are softer than requested, so as not to clip, and ``below_lufs``, by how much at most.
 
     Raises:
         UsageError: the model has no such class, or no classes; or long sounds need another vocoder.
@@ -67,7 +68,7 @@ def write_sounds(model: SoundModel, request: Request, count: int, seed: int, lab
     def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[Made]:
         if long is None:
             return _sounds(model, indices, count, seed, wanted, advance)
-        requests = ((file_name(seed, index, count, model.sampler.name_part), Recipe(Seeded(seed, index)))
+        requests = ((file_name(model.name, seed, index, count, model.sampler.name_part), Recipe(Seeded(seed, index)))
                     for index in indices)
         return _long_sounds(long, staging, requests, advance)
 
@@ -100,10 +101,10 @@ def _write(model: SoundModel, request: Request, count: int,
            sounds: Callable[[Path, Callable[[int], None]], Iterator[Made]], progress: Progress,
            part: Part | None = None) -> dict[str, Any]:
     out, names, delivery = request.out, FileNames.of(part), request.delivery
-    head = {**record_head(model, request.source, request.length), "normalized": delivery.normalize != "none",
-            **({"delivery": delivery.to_json()} if delivery != Delivery() else {}),
-            **({"shard": str(part)} if part else {})}
-    head["sample_rate"] = delivery.sample_rate or head["sample_rate"]
+    if delivery.normalize == "none" and model.config.data.level == "peak":
+        progress.line(f"a model of preset {model.config.preset!r} learned from sounds at equal peak: its levels do not "
+                      "say how loud a sound was")
+    head = {**record_head(model, request.source, delivery, request.length), **({"shard": str(part)} if part else {})}
     beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
     try:
         beside.mkdir(parents=True, exist_ok=True)
@@ -135,15 +136,18 @@ def _write(model: SoundModel, request: Request, count: int,
             "below_lufs": round(folder.below_lufs, 1)}
 
 
-def record_head(model: SoundModel, source: str, length: Length | None = None) -> dict[str, Any]:
+def record_head(model: SoundModel, source: str, delivery: Delivery, length: Length | None = None) -> dict[str, Any]:
     """The values of a record besides its sounds."""
     described = {"seconds": round(length.samples / model.config.audio.sample_rate, 4),
                  "loop": bool(length.loop_steps)} if length else {}
     wishes = model.sampler.wishes
     return {"source": source, "preset": model.config.preset, "step": model.step, "weights": model.weights,
-            "audio_fingerprint": model.config.audio.fingerprint(), "sample_rate": model.config.audio.sample_rate,
+            "audio_fingerprint": model.config.audio.fingerprint(),
+            "sample_rate": delivery.sample_rate or model.config.audio.sample_rate,
             "vocoder": model.vocoder_metadata, "versions": versions(), **described,
-            **({"loop": True} if "bpm" in wishes else {}), **({"asked": wishes} if wishes else {})}
+            **({"loop": True} if "bpm" in wishes else {}), **({"asked": wishes} if wishes else {}),
+            "normalized": delivery.normalize != "none",
+            **({"delivery": delivery.to_json()} if delivery != Delivery() else {})}
 
 
 def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.ndarray | None,
@@ -152,11 +156,11 @@ def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.
     classes = model.sampler.classes
     for first in range(indices.start, indices.stop, BATCH):
         made = model.sampler.generate(seed, min(BATCH, indices.stop - first), first, label=label)
-        for row, samples in enumerate(made["audio"]):
+        for row in range(len(made["audio"])):
+            recipe = Recipe(Seeded(seed, first + row), classes.weights(made["label"][row]) if classes else None)
             named = "-".join(filter(None, (classes.describe(made["label"][row]) if classes else "",
                                            model.sampler.name_part)))
-            yield _entry(file_name(seed, first + row, count, named), Seeded(seed, first + row), made, row,
-                         model), samples, made["mel"][row]
+            yield _made(file_name(model.name, seed, first + row, count, named), recipe, made, row, model)
             advance(1)
 
 
@@ -167,22 +171,29 @@ def _recipes(model: SoundModel, requests: Sequence[tuple[str, Recipe]], advance:
         batch = requests[first:first + BATCH]
         made = model.render([recipe for _, recipe in batch])
         for row, (file, recipe) in enumerate(batch):
-            yield _entry(file, recipe.latent, made, row, model), made["audio"][row], made["mel"][row]
+            yield _made(file, recipe, made, row, model)
             advance(1)
 
 
-def _entry(file: str, latent: Latent, made: dict[str, np.ndarray], row: int, model: SoundModel) -> dict[str, Any]:
-    samples, classes = made["audio"][row], model.sampler.classes
-    labeled = {"label": classes.describe(made["label"][row])} if classes else {}
-    if classes and np.count_nonzero(made["label"][row]) > 1:  # exactly, while the label is rounded
-        labeled["mixture"] = classes.weights(made["label"][row])
-    return {"file": file, **described(latent), **labeled, "peak": round(float(np.max(np.abs(samples))), 4),
-            "silent": bool(is_silent(samples)), "noise": [round(float(value), 7) for value in made["noise"][row]]}
+def _made(file: str, recipe: Recipe, made: dict[str, np.ndarray], row: int, model: SoundModel) -> Made:
+    samples = made["audio"][row]
+    if recipe.hit:
+        samples = recipe.hit.played(samples, model.config.audio.sample_rate)
+    return {"file": file, **described(recipe, model.sampler.classes),
+            "peak": round(float(np.max(np.abs(samples))), 4), "silent": bool(is_silent(samples)),
+            "noise": [round(float(value), 7) for value in made["noise"][row]]}, samples, made["mel"][row]
 
 
-def described(latent: Latent) -> dict[str, Any]:
-    """A latent point in an entry of a record."""
-    return latent.to_json() if isinstance(latent, Seeded) else {"recipe": latent.to_json()}
+def described(recipe: Recipe, classes: Classes | None = None) -> dict[str, Any]:
+    """What makes a sound, in its entry of a record."""
+    latent = recipe.latent.to_json()
+    values = latent if isinstance(recipe.latent, Seeded) else {"recipe": latent}
+    if classes:
+        label = classes.vector(recipe.label or {})
+        values = {**values, "label": classes.describe(label)}
+        if np.count_nonzero(label) > 1:  # exactly, while the label is rounded
+            values["mixture"] = classes.weights(label)
+    return {**values, **({"hit": recipe.hit.to_json()} if recipe.hit else {})}
 
 
 def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[str, Recipe]],
@@ -197,6 +208,6 @@ def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[st
             advance(round(done * _PARTS) - before)
 
         made = long.make(recipe.latent, folder, more)
-        yield {"file": file, **described(recipe.latent), "peak": round(made.peak, 4),
+        yield {"file": file, **described(recipe), "peak": round(made.peak, 4),
                "silent": made.peak < SILENT_PEAK}, made, made.picture
         made.file.unlink()

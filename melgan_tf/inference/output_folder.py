@@ -72,15 +72,15 @@ class FileNames:
         return cls(f"sounds{suffix}.json", f"sounds{suffix}.png", f"index{suffix}.html")
 
 
-def file_name(seed: int, index: int, count: int, label: str | None = None) -> str:
+def file_name(model: str, seed: int, index: int, count: int, label: str | None = None) -> str:
     """The name of a sound's file, with enough digits for ``count`` sounds and at least four, so that names sort.
 
     Examples:
-        >>> file_name(1, 7, 16), file_name(1, 7, 1_000_000, "kick")
-        ('seed1-0007.wav', 'kick-seed1-000007.wav')
+        >>> file_name("music", 1, 7, 16), file_name("drums", 1, 7, 1_000_000, "kick")
+        ('music-seed1-0007.wav', 'kick-drums-seed1-000007.wav')
     """
-    front = name_part(label) + "-" if label else ""
-    return f"{front}seed{seed}-{index:0{max(4, len(str(count - 1)))}d}.wav"
+    front = "-".join(name_part(part) for part in (label, model) if part)
+    return f"{front}-seed{seed}-{index:0{max(4, len(str(count - 1)))}d}.wav"
 
 
 def name_part(text: str) -> str:

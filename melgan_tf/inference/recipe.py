@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.kit.finish import Hit
 
 #: Latent vectors by the names of a sampler's inputs: ``noise``, of sequence models also ``style``.
 Arrays = Mapping[str, np.ndarray]
@@ -180,10 +181,12 @@ class Recipe:
     Attributes:
         latent: the point in its latent space.
         label: the weights of its classes by name; None for a model without classes.
+        hit: how a kit plays it, if it is one of a kit.
     """
 
     latent: Latent
     label: Mapping[str, float] | None = None
+    hit: Hit | None = None
 
     def vary(self, intensity: float, direction: int = 0) -> Recipe:
         """The recipe of a variation, of the same class.
@@ -197,7 +200,7 @@ class Recipe:
         """
         _require("intensity", intensity, 0 <= intensity <= 1, "0 to 1")
         _require("direction", direction, 0 <= direction < 2**63, "0 to 2**63 - 1")
-        return Recipe(Moved(self.latent, float(intensity), int(direction)), self.label)
+        return Recipe(Moved(self.latent, float(intensity), int(direction)), self.label, self.hit)
 
     def towards(self, other: Recipe, fraction: float) -> Recipe:
         """The recipe of a sound between this one and another: spherical in the noise, linear in the classes.
@@ -217,7 +220,7 @@ class Recipe:
             label = {name: weight for name, weight in weights.items() if weight > 0}
         same = self.latent == other.latent  # only the class changes
         latent = self.latent if same else Between(self.latent, other.latent, float(fraction))
-        return Recipe(latent, label)
+        return Recipe(latent, label, self.hit)
 
 
 def _require(name: str, value: float, good: bool, remedy: str) -> None:

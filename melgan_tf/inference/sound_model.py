@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +54,11 @@ class SoundModel:
     source: str = ""
     load_encoder: Callable[[], keras.Model | None] = lambda: None
     before_making: Callable[[SoundModel], None] = lambda model: None
+
+    @property
+    def name(self) -> str:
+        """What names of files call it: its bundled name, or that of its run directory."""
+        return PurePath(self.source).name.removeprefix("pretrained:") or self.config.preset
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -267,7 +272,8 @@ class SoundModel:
 
         Returns:
             The content of ``sounds.json`` (only its first thousand sounds), with ``made``, the number of sounds
-            written, and of these ``silent``, ``turned_down``, too loud for the file, and ``abrupt``, cut off.
+            written, and of these ``silent``, ``turned_down``, too loud for the file, ``over``, above full scale,
+            and ``abrupt``, cut off and therefore faded out.
 
         Raises:
             UsageError: as `generate`; or a file is in the way.
@@ -291,8 +297,9 @@ class SoundModel:
             _require(1, seed, index)
         recipes = [self.recipe(seed, index, label) for index in indices]
         classes = self.sampler.classes
-        files = [file_name(seed, index, max(indices) + 1, classes and classes.describe(classes.vector(recipe.label)))
-                 for index, recipe in zip(indices, recipes, strict=True)]
+        labels = [classes and classes.describe(classes.vector(recipe.label)) for recipe in recipes]
+        files = [file_name(self.name, seed, index, max(indices) + 1, label)
+                 for index, label in zip(indices, labels, strict=True)]
         return write_recipes(self, request, list(zip(files, recipes, strict=True)), progress)
 
     def _request(self, folder: str | Path, seconds: float | None, loop: bool, delivery: Delivery | None,
@@ -324,7 +331,8 @@ class SoundModel:
 
     def kit(self, folder: str | Path, seed: int = 0, labels: Sequence[str] = (), *,
             style_from: Sequence[str | Path] = (), round_robins: int = 3, velocities: int = 3,
-            progress: Progress | None = None) -> dict[str, Any]:
+            bit_depth: str = "24", sample_rate: int | None = None, progress: Progress | None = None
+            ) -> dict[str, Any]:
         """Writes a drum kit: WAVs, and files for samplers: SFZ, Hydrogen, Decent Sampler, a list of pads and notes.
 
         All hits are equally loud (ITU-R BS.1770), but for softer velocities. Either all files are written or none.
@@ -336,6 +344,7 @@ class SoundModel:
             style_from: folders of sounds, or sound files: what suits a pad is encoded, and the pad starts from it.
             round_robins: samples of each velocity, which take turns.
             velocities: layers from soft and dark to hard.
+            bit_depth, sample_rate: of the samples, as for `melgan_tf.audio.delivery.Delivery`.
             progress: reports sounds.
 
         Returns:
@@ -355,7 +364,8 @@ class SoundModel:
         from melgan_tf.inference.kit.write import write_kit
 
         _require(1, seed)
-        return write_kit(self, Path(folder), seed, labels, style_from, round_robins, velocities, progress)
+        return write_kit(self, Path(folder), seed, labels, style_from, round_robins, velocities,
+                         Delivery(bit_depth=bit_depth, sample_rate=sample_rate), progress)
 
     def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
                    max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:

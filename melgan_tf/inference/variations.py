@@ -199,7 +199,8 @@ def _start(model: SoundModel, file: File, label: str | None, progress: Progress)
 def _relabeled(model: SoundModel, start: _Start, label: str | None) -> _Start:
     if (wanted := model.label(label)) is None:
         return start
-    return dataclasses.replace(start, recipe=Recipe(start.recipe.latent, model.sampler.classes.weights(wanted)))
+    return dataclasses.replace(start, recipe=dataclasses.replace(
+        start.recipe, label=model.sampler.classes.weights(wanted)))
 
 
 def _write(model: SoundModel, requests: Sequence[tuple[str, Recipe]], start: _Start, out: Output,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from melgan_tf.config import Config
 from melgan_tf.errors import UsageError, did_you_mean
+from melgan_tf.progress import Progress, counted
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import (
@@ -48,6 +49,24 @@ def trained_steps(source: str | Path) -> int:
     if name := packaged_name(source):
         return read_card(name)["step"]
     return max(CheckpointStore(RunDirectory(source).checkpoints).steps(), default=0)
+
+
+def warn_of_little_training(source: str | Path, step: int, progress: Progress) -> None:
+    """Says of a run that stopped before a tenth of its training that its sounds are not what it will make.
+
+    Args:
+        source: as for `source_config`.
+        step: of the weights.
+        progress: takes the warning.
+    """
+    directory = RunDirectory(source)
+    if packaged_name(source) or not step:  # those that were converted have no step
+        return
+    training, per_epoch = directory.config().training, directory.record()["resolved"].get("steps_per_epoch", 0)
+    planned = training.steps or training.epochs * per_epoch
+    if step < planned / 10:
+        progress.warning(f"{source} has trained {step:,} of {counted(planned, 'step')}: its sounds will get better; to "
+                         "go on, run its train command again")
 
 
 def sound_model_config(source: str | Path) -> Config:

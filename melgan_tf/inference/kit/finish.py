@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from melgan_tf.audio.edit import fade_out, onset_sample
 from melgan_tf.dsp.brightness import brightness_hz
+from melgan_tf.dsp.loudness import gain_to, loudness
 from melgan_tf.inference.kit.measure import block_samples, levels_db
 
+#: Peak of the loudest sample of a kit: -1 dB of full scale.
+PEAK = 10 ** (-1 / 20)
 #: Level and treble of a hit of no velocity; layers lie between that and the sound itself.
 SOFTEST_DB, DARKEST_DB = -6.0, -15.0
 
@@ -17,6 +25,48 @@ _END_DB = -50.0  # below the loudest 10 ms: what follows is not heard
 _BEFORE_ONSET_SECONDS = 0.001
 _FADE_SECONDS = 0.02
 _CUT_FADE = 0.3  # of the length, where the model's clip ends before the sound does
+
+
+@dataclass(frozen=True)
+class Hit:
+    """How a kit plays a sound.
+
+    Attributes:
+        kit: name of the kit.
+        pad: what the pad plays.
+        note: of the pad, a MIDI number.
+        softness: 0, as the model makes it, to 1.
+        lufs: loudness after ITU-R BS.1770.
+    """
+
+    kit: str
+    pad: str
+    note: int
+    softness: float
+    lufs: float
+
+    def played(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """What a model made ``(samples,)``, as it is in the kit."""
+        samples = softened(trimmed(samples, sample_rate), sample_rate, self.softness)
+        gain = gain_to(self.lufs, loudness(samples, sample_rate), float(np.abs(samples).max()), PEAK)
+        return (samples * gain).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, which `from_json` reads."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Hit:
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are of nothing like it.
+        """
+        hit = cls(str(values["kit"]), str(values["pad"]), int(values["note"]), float(values["softness"]),
+                  float(values["lufs"]))
+        if not (0 <= hit.note < 128 and 0 <= hit.softness <= 1 and -200 <= hit.lufs <= 0):
+            raise ValueError(f"a hit of {hit.note}, {hit.softness}, {hit.lufs}")
+        return hit
 
 
 def trimmed(samples: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -33,17 +33,22 @@ class Piece:
 
     Attributes:
         recipes: of each turn.
-        hits: of each turn, ``(samples,)``, without DC and from onset to end, at the level that the model makes.
+        made: of each turn, ``(samples,)``, as the model makes it.
         mels: of each turn, ``(frames, mel_bins)``.
         sample_rate: Hz.
         encoding: of the recording that it starts from, if any.
     """
 
     recipes: Sequence[Recipe]
-    hits: Sequence[np.ndarray]
+    made: Sequence[np.ndarray]
     mels: Sequence[np.ndarray]
     sample_rate: int
     encoding: Encoding | None = None
+
+    @functools.cached_property
+    def hits(self) -> list[np.ndarray]:
+        """Of each turn, without DC and from onset to end, at the level that the model makes."""
+        return [trimmed(samples, self.sample_rate) for samples in self.made]
 
     @property
     def decay_seconds(self) -> float:
@@ -83,8 +88,7 @@ def make_pieces(model: SoundModel, pads: Sequence[Pad], seed: int, style_from: S
     pieces = []
     for number, (pad, row) in enumerate(zip(pads, rows, strict=True)):
         turn = slice(number * turns, (number + 1) * turns)
-        pieces.append(Piece(row, [trimmed(samples, rate) for samples in made["audio"][turn]], made["mel"][turn], rate,
-                            encodings.get(pad.number)))
+        pieces.append(Piece(row, made["audio"][turn], made["mel"][turn], rate, encodings.get(pad.number)))
     return in_order(pads, pieces)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from melgan_tf import storage
-from melgan_tf.audio.wav import Tags, save_wav_pieces
+from melgan_tf.audio.delivery import Delivery, deliver
 from melgan_tf.dsp.brightness import brightness_hz
-from melgan_tf.dsp.loudness import gain_to, loudness
+from melgan_tf.dsp.loudness import loudness
 from melgan_tf.dsp.mel_filters import frequency_ticks
 from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png, small_image
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.generate import described, record_head
 from melgan_tf.inference.html_page import Sound, sound_page
 from melgan_tf.inference.kit.decent_sampler import dspreset, write_dslibrary
-from melgan_tf.inference.kit.finish import SOFTEST_DB, softened
+from melgan_tf.inference.kit.finish import PEAK, SOFTEST_DB, Hit
 from melgan_tf.inference.kit.hydrogen import write_h2drumkit
 from melgan_tf.inference.kit.instruments import PADS, SAMPLES, Instrument, Kit, Sample
 from melgan_tf.inference.kit.mapping import mapping_csv, mapping_txt
 from melgan_tf.inference.kit.pieces import Piece, make_pieces
 from melgan_tf.inference.kit.plan import MAX_PADS, Pad, ascii_name, plan, velocity_ranges
 from melgan_tf.inference.kit.sfz import sfz
-from melgan_tf.inference.origin import origin_values
+from melgan_tf.inference.origin import origin_tags, origin_values
 from melgan_tf.progress import Progress
 from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
@@ -43,13 +44,13 @@ RECORD = "kit.json"
 #: Samples of a velocity, and velocities.
 MAX_TURNS = MAX_LAYERS = 16
 
-_PEAK = 10 ** (-1 / 20)
 _SOFTEST_LUFS = -30.0  # one click of a few milliseconds does not turn the whole kit down further
 _PICTURE, _PAGE, _LICENSES = "kit.png", "index.html", "LICENSES.txt"
 
 
 def write_kit(model: SoundModel, out: Path, seed: int, labels: Sequence[str], style_from: Sequence[str | Path],
-              round_robins: int, velocities: int, progress: Progress | None = None) -> dict[str, Any]:
+              round_robins: int, velocities: int, delivery: Delivery, progress: Progress | None = None
+              ) -> dict[str, Any]:
     """Makes a kit of a model's sounds and writes it into a folder: all files or none.
 
     Args:
@@ -60,6 +61,7 @@ def write_kit(model: SoundModel, out: Path, seed: int, labels: Sequence[str], st
         style_from: folders of sounds, or sound files, that pads start from.
         round_robins: samples of each velocity, which take turns.
         velocities: layers from soft to hard.
+        delivery: bits and sample rate of the samples.
         progress: reports sounds.
 
     Returns:
@@ -70,19 +72,19 @@ def write_kit(model: SoundModel, out: Path, seed: int, labels: Sequence[str], st
         MelGANError: the model makes only silence, no sound can be used, or the folder cannot be written.
     """
     progress = progress or Progress()
+    delivery = dataclasses.replace(delivery, normalize="none", tail=0.0)  # hits have their levels and ends
     pads = _pads(model, labels, round_robins, velocities, progress)
     model.before_making(model)
     pieces = make_pieces(model, pads, seed, style_from, round_robins, progress)
-    source = PurePath(model.source).name.removeprefix("pretrained:")
-    head = {"made_by": "melgan-tf", "kit": f"{ascii_name(source)} kit {seed}".replace(" ", "-"), "seed": seed,
+    head = {"made_by": "melgan-tf", "kit": f"{ascii_name(model.name)} kit {seed}".replace(" ", "-"), "seed": seed,
             "labels": list(labels), "style_from": [PurePath(place).name for place in style_from],
-            "round_robins": round_robins, "velocities": velocities, **record_head(model, model.source)}
+            "round_robins": round_robins, "velocities": velocities, **record_head(model, model.source, delivery)}
     beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
     try:
         beside.mkdir(parents=True, exist_ok=True)
         with storage.temporary_folder(beside, 0o777) as staging:
             try:
-                record = _write(model, staging, head, pads, pieces, progress)
+                record = _write(model, staging, head, pads, pieces, delivery, progress)
             except MelGANError as error:  # names the hidden folder
                 raise MelGANError(str(error).replace(str(staging), str(out))) from None
             with postponed():
@@ -109,7 +111,7 @@ def _pads(model: SoundModel, labels: Sequence[str], turns: int, layers: int, pro
 
 
 def _write(model: SoundModel, folder: Path, head: dict[str, Any], pads: Sequence[Pad], pieces: Sequence[Piece],
-           progress: Progress) -> dict[str, Any]:
+           delivery: Delivery, progress: Progress) -> dict[str, Any]:
     (folder / SAMPLES).mkdir()
     (folder / PADS).mkdir()
     target = _target(pieces)
@@ -119,7 +121,7 @@ def _write(model: SoundModel, folder: Path, head: dict[str, Any], pads: Sequence
     entries, instruments = [], []
     with progress.task("writing", len(pads), "pads") as advance:
         for pad, piece in zip(pads, pieces, strict=True):
-            entry = _write_pad(model, folder, head, pad, piece, target)
+            entry = _write_pad(model, folder, head, pad, piece, target, delivery)
             samples = tuple(Sample(PurePath(one["file"]).name, *one["velocities"], one["round_robin"])
                             for one in entry["samples"])
             instruments.append(Instrument(pad, samples))
@@ -138,41 +140,32 @@ def _write(model: SoundModel, folder: Path, head: dict[str, Any], pads: Sequence
 
 def _target(pieces: Sequence[Piece]) -> float:
     """The loudness that every hit reaches with a peak of -1 dB at most, LUFS."""
-    reached = [loudness(samples * (_PEAK / np.abs(samples).max()), piece.sample_rate)
+    reached = [loudness(samples * (PEAK / np.abs(samples).max()), piece.sample_rate)
                for piece in pieces for samples in piece.hits if samples.any()]
     return max(_SOFTEST_LUFS, min(reached, default=_SOFTEST_LUFS))
 
 
-def _write_pad(model: SoundModel, folder: Path, head: dict[str, Any], pad: Pad, piece: Piece, target: float
-               ) -> dict[str, Any]:
-    samples = []
-    ranges, classes = velocity_ranges(head["velocities"]), model.sampler.classes
+def _write_pad(model: SoundModel, folder: Path, head: dict[str, Any], pad: Pad, piece: Piece, target: float,
+               delivery: Delivery) -> dict[str, Any]:
+    samples, ranges, rate = [], velocity_ranges(head["velocities"]), piece.sample_rate
     for layer, (low, high) in enumerate(ranges, start=1):
         softness = 1 - layer / len(ranges)
-        for turn, (recipe, hit) in enumerate(zip(piece.recipes, piece.hits, strict=True), start=1):
-            played = softened(hit, piece.sample_rate, softness)
-            gain = gain_to(target + SOFTEST_DB * softness, loudness(played, piece.sample_rate),
-                           float(np.abs(played).max()), _PEAK)
-            played = (played * gain).astype(np.float32)
-            sound = {**described(recipe.latent)}
-            if classes:
-                sound["label"] = classes.describe(classes.vector(recipe.label))
-                sound |= {"mixture": dict(recipe.label)} if len(recipe.label) > 1 else {}
+        hit = Hit(head["kit"], pad.name, pad.note, softness, target + SOFTEST_DB * softness)
+        for turn, (recipe, made) in enumerate(zip(piece.recipes, piece.made, strict=True), start=1):
+            played = hit.played(made, rate)
+            sound = described(dataclasses.replace(recipe, hit=hit), model.sampler.classes)
             entry = {"file": f"{SAMPLES}/{pad.stem}_v{layer}_rr{turn}.wav", "velocities": [low, high],
                      "round_robin": turn, **sound, "peak": round(float(np.abs(played).max()), 4),
-                     "loudness": round(loudness(played, piece.sample_rate), 2),
-                     "brightness_hz": round(brightness_hz(played, piece.sample_rate), 1)}
-            origin = {**origin_values({**head, "normalized": True}, sound), "kit": head["kit"]}
-            tags = Tags(PurePath(entry["file"]).stem, sound.get("label", ""), "melgan-tf", head["license"],
-                        f"generated by {PurePath(head['source']).name}, not recorded", note=pad.note)
-            save_wav_pieces(folder / entry["file"], [played], len(played), piece.sample_rate, json.dumps(origin),
-                            "PCM_24", tags=tags)
+                     "loudness": round(loudness(played, rate), 2),
+                     "brightness_hz": round(brightness_hz(played, rate), 1)}
+            deliver(folder / entry["file"], played, rate, delivery, comment=json.dumps(origin_values(head, sound)),
+                    tags=origin_tags(head, sound, head["license"], delivery, None))
             samples.append(entry)
     started = {"recording": piece.encoding.recipe.latent.recording,
                "distance_db": round(piece.encoding.distance_db, 2)} if piece.encoding else {}
     return {"pad": pad.place, "name": pad.name, "note": pad.note, "choke_group": pad.choke, **started,
-            "seconds": round(len(piece.hits[0]) / piece.sample_rate, 4),
-            "decay_seconds": round(piece.decay_seconds, 3), "pitch_hz": round(piece.pitch_hz, 1), "samples": samples}
+            "seconds": round(len(piece.hits[0]) / rate, 4), "decay_seconds": round(piece.decay_seconds, 3),
+            "pitch_hz": round(piece.pitch_hz, 1), "samples": samples}
 
 
 def _write_formats(folder: Path, kit: Kit) -> None:
