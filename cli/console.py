@@ -416,7 +416,11 @@ def _debugging() -> bool:
 
 
 def _message(error: click.ClickException) -> str:
-    """What click says, with the nearest of all options where it does not know one."""
+    """What click says, with the nearest of all options, or of an option's values, where it does not know one."""
+    if isinstance(error, click.BadParameter) and isinstance(getattr(error.param, "type", None), click.Choice):
+        value = error.message.partition(" is not one of ")[0].strip("'")
+        hint = did_you_mean(value, map(str, error.param.type.choices), "")
+        return error.format_message().rstrip(".") + (f": {hint}" if hint.endswith("?") else "")
     if not isinstance(error, click.NoSuchOption) or not error.ctx:
         return error.format_message().rstrip(".")
     names = [name for option in error.ctx.command.params for name in (*option.opts, *option.secondary_opts)]

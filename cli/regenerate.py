@@ -25,12 +25,13 @@ from melgan_tf.progress import counted
 @options.quiet
 def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str | None, delivery: dict[str, Any],
             name: str | None, add: bool, force: bool, quiet: bool) -> None:
-    """Make the generated sounds FILES again, from the records in these WAVs: the same model makes the same bytes.
+    """Make generated sounds again from the records in FILES, or in the sounds of folders: the same model makes the same
+    bytes.
 
     \b
     Examples:
       melgan-tf regenerate kick-drums-seed1-0003.wav --out again
-      melgan-tf regenerate pack/*.wav --model runs/mine --out again
+      melgan-tf regenerate pack --model runs/mine --bit-depth 24 --out delivered
     """
     options.require_sounds_output(out, force, add)
     progress = ConsoleProgress(quiet)

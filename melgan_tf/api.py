@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from melgan_tf import runtime
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import UsageError, did_you_mean
 from melgan_tf.progress import Progress
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, mod
     """Makes generated sounds again, from the records that their files carry.
 
     Args:
-        files: files that `SoundModel.write` or the functions here wrote.
+        files: files, or folders of files, that `SoundModel.write`, a kit or the functions here wrote.
         out: folder for the sounds.
         delivery: what is to differ from the originals, such as ``{"bit_depth": "24", "sample_rate": 48000}``; see
             `melgan_tf.audio.delivery.Delivery`.
@@ -437,8 +437,12 @@ def explore(source: str | Path, out: str | Path, *, count: int = 256, seed: int 
     """
     from melgan_tf.evaluation.sounds import is_sound_folder
     from melgan_tf.storage.run_directory import RunDirectory
+    from melgan_tf.weights import PRETRAINED, pretrained_models
 
     folder = is_sound_folder(source) or (Path(source).is_dir() and not RunDirectory(source).exists())
+    if not Path(source).exists() and not str(source).startswith(PRETRAINED):
+        raise UsageError(f"{source} does not exist: " + did_you_mean(
+            str(source), pretrained_models(), "give a folder of sounds, a run, or a bundled model:"))
     if favorites is not None:
         if not folder:
             raise UsageError(f"{source} is not a folder of sounds: give the one of the page on which they were starred")

@@ -213,6 +213,15 @@ def test_what_a_folder_says_of_its_license(tmp_path, name, text, found):
     assert stated is None or stated["file"] == name
 
 
+def test_shards_keep_the_license_of_their_sounds(tmp_path):
+    (tmp_path / "sounds").mkdir()
+    save_wav(tmp_path / "sounds/a.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 1_600), 16_000)
+    (tmp_path / "sounds/License.txt").write_text("# CC BY 4.0\n\nBy me.\n")
+    mt.prepare(tmp_path / "sounds", tmp_path / "shards", seconds=0.1, workers=1)
+    assert folder_license(tmp_path / "shards")["name"] == "CC BY 4.0"
+    assert folder_license(tmp_path / "shards")["text"] == folder_license(tmp_path / "sounds")["text"]
+
+
 def test_a_run_passes_on_the_license_of_its_sounds_and_that_of_what_it_started_from(tmp_path):
     run = tmp_path / "run"
     run.mkdir()

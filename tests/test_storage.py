@@ -108,7 +108,7 @@ def test_a_single_sound_is_read_from_a_web_server(web, folder, tmp_path):
 
 
 def test_a_survey_measures_remote_sounds(web):
-    assert str(survey(f"{web}/sounds/03.wav")) == "1 sound, typically 0.5 seconds at 16000 Hz"
+    assert str(survey(f"{web}/sounds/03.wav")) == "1 sound, typically 0.5 s at 16000 Hz"
 
 
 def test_urls_signed_for_get_only_work(web, folder):

@@ -32,8 +32,13 @@ from melgan_tf.data.shard_writer import Counts, DedupIndex, ShardWriter, writing
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
 from melgan_tf.runtime import system
+from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.prefetch import Prefetcher
+from melgan_tf.weights.licenses import folder_license
+
+#: What the folder of sounds states of its license, beside the shards.
+LICENSE = "LICENSE"
 
 _MAX_RECORD_OVERHEAD = 1 << 10  # bytes of a record besides samples and names
 _MAX_BYTES_OF_A_FILE = 1 << 36  # more than a day of sound
@@ -156,7 +161,10 @@ def prepare(data: str | Path, out: str | Path, settings: ClipSettings | None = N
         resuming = journal.begin(wanted)
         pool = decoder_pool.DecoderPool(CLIPS, workers or system.cores(), limits)
         with pool, contextlib.closing(DedupIndex()) as dedup:
-            return (runner or Preparation)(data, journal, wanted, pool, dedup, progress or Progress()).run(resuming)
+            result = (runner or Preparation)(data, journal, wanted, pool, dedup, progress or Progress()).run(resuming)
+        if found := folder_license(data):  # so that models which learn from the shards know it
+            write_text(out / LICENSE, found["text"] + "\n")
+        return result
 
 
 @dataclass(frozen=True)

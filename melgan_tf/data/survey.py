@@ -37,7 +37,7 @@ class Survey:
 
     def __str__(self) -> str:
         folders = f" in {self.classes} class folders" if self.classes > 1 else ""
-        length = f"{_MAX_SECONDS:g} seconds or more" if self.seconds >= _MAX_SECONDS else f"{self.seconds:.2g} seconds"
+        length = f"{_MAX_SECONDS:g} s or more" if self.seconds >= _MAX_SECONDS else f"{self.seconds:.2g} s"
         return f"{counted(self.sounds, 'sound')}{folders}, typically {length} at {self.sample_rate} Hz"
 
 

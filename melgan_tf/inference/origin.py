@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from melgan_tf.audio.delivery import Delivery
+from melgan_tf.audio.find import find
 from melgan_tf.audio.isolated import read_comment
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import METER
@@ -111,13 +112,23 @@ def read_origins(paths: Sequence[str | Path], required: bool = False) -> list[Fi
     """Sound files with their records.
 
     Args:
-        paths: the files.
+        paths: the files, or folders whose generated sounds are meant.
         required: whether every file must have a record.
 
     Raises:
+        UsageError: a folder has no generated sounds, or one sound is needed.
         MelGANError: a file cannot be read as a sound, has a damaged record, or none.
     """
-    files = [(Path(path), read_origin(path)) for path in paths]
+    files = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            files.append((path, read_origin(path)))
+        elif not required:
+            raise UsageError(f"{path} is a folder: give one sound in it")
+        elif not (found := [file for sound in find(path)[0] if (file := (sound.path, read_origin(sound.path)))[1]]):
+            raise UsageError(f"{path} has no sounds that melgan-tf made: give files or folders as it wrote them")
+        else:
+            files += found
     for path, origin in files:
         if required and origin is None:
             raise MelGANError(f"{path} does not say that melgan-tf made it: give a file as it was written")
