@@ -1,4 +1,4 @@
-"""Trained models in the formats that servers and phones run, each in a module of its own. No TensorFlow at import.
+"""Trained models in the formats that servers, phones and browsers run, each in a module of its own. No TensorFlow at import.
 
 A further format is one module with what `Format` asks for, and one line in `FORMATS`.
 """
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from melgan_tf.inference.exportable import Exportable, ExportableModel
 
 #: The module of each format, by the name that ``--format`` takes.
-FORMATS = {"saved-model": "melgan_tf.exports.saved_model", "tflite": "melgan_tf.exports.tflite"}
+FORMATS = {"saved-model": "melgan_tf.exports.saved_model", "tflite": "melgan_tf.exports.tflite",
+           "web": "melgan_tf.exports.web"}
 
 
 @dataclass(frozen=True)

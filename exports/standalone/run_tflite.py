@@ -1,11 +1,12 @@
 """Runs a TFLite file as a phone would: with LiteRT alone, on one thread.
 
-``python run_tflite.py MODEL IN.npz OUT.npz BATCHES``: inputs of calls (``signature/name``) in, one row a call, their
+``python run_tflite.py MODEL IN.npz OUT.npz BATCHES``: MODEL is the file, or a folder with model.tflite; inputs of calls (``signature/name``) in, one row a call, their
 outputs (likewise) out. BATCHES is JSON: by signature, the batch sizes to time, which is 1. Prints one line of JSON:
 operations, signatures, milliseconds per sound, threads.
 """
 
 import json
+import os
 import sys
 import time
 
@@ -14,6 +15,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 model_path, inputs_path, outputs_path, batches = sys.argv[1:]
+if os.path.isdir(model_path):  # of a page
+    model_path = os.path.join(model_path, "model.tflite")
 REPEATS = 20
 
 
