@@ -22,6 +22,7 @@ _GROUPS = {
         "interpolate": "Make sounds from one sound to another.",
         "kit": "Make a drum kit for samplers.",
         "explore": "Choose sounds by ear, on a map.",
+        "play": "Play a model in the browser.",
         "regenerate": "Make generated sounds again from their WAVs.",
         "vocode": "Render mel spectrograms, or copies of sounds, to WAVs.",
     },
@@ -31,7 +32,7 @@ _GROUPS = {
         "import-torch": "Convert a MelGAN trained in PyTorch to a run.",
     },
     "Deliver": {
-        "export": "Write a trained model as SavedModel or TFLite.",
+        "export": "Write a trained model as SavedModel, TFLite or web page.",
     },
     "Look": {
         "info": "Describe a model, a run, an export, a sound or a folder.",

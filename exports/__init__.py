@@ -1,4 +1,4 @@
-"""Trained models in the formats that servers, phones and browsers run, each in a module of its own. No TensorFlow at import.
+"""Trained models in the formats that servers, phones and browsers run, a module for each. No TensorFlow at import.
 
 A further format is one module with what `Format` asks for, and one line in `FORMATS`.
 """
@@ -103,9 +103,8 @@ def export(model: ExportableModel, path: str | Path, format: str = "saved-model"
         force: replace what exists there.
         progress: reports stages.
         options: of the format: ``version`` of a SavedModel, by default the next one, and ``max_batch``, the most sounds
-            in one request (256); ``quantize`` of a TFLite file
-            ("none", "float16", "dynamic" or "int8"), of a vocoder's ``seconds`` of new sound in a window, of loops
-            ``bpm``; of both formats ``bars`` of loops.
+            in one request (256); ``quantize`` of a TFLite file or a page ("none", "float16", "dynamic" or "int8"), of a
+            vocoder's file ``seconds`` of new sound in a window, of loops ``bpm``; of all formats ``bars`` of loops.
 
     Raises:
         UsageError: the options do not suit the model or the format, or something exists there.

@@ -1,7 +1,7 @@
 """A page that runs a model: a static folder for any web server, which needs no network beyond it.
 
 One-shots get a drum machine, loops and textures a player. The model is a TFLite file, which LiteRT.js runs in a worker
-of the browser; it draws the same noise from a seed as `melgan_tf.inference.sampler`, so the same seed is the same sound.
+of the browser. The page draws the same noise from a seed as `melgan_tf.inference.sampler`: same seed, same sound.
 ``page/`` has what every such folder contains, and LiteRT.js (``page/LITERT.md``).
 """
 
@@ -32,14 +32,16 @@ from melgan_tf.weights.licenses import license_text, model_licenses, short_licen
 if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
 
-OPTIONS = frozenset({"quantize"})
+OPTIONS = frozenset({"quantize", "bpm", "bars"})
 RUNNER = tflite.RUNNER
 MODEL, FACTS = "model.tflite", "model.json"
 PADS = 8
+#: Steps in a window of a model of sounds of any length, which the page joins.
+WINDOW_STEPS = 32
 _PAGE = Path(__file__).parent / "page"
 
 
-def destination(path: Path, quantize: Quantize = "none") -> Destination:
+def destination(path: Path, **_: Any) -> Destination:
     """See `melgan_tf.exports.Format`. An existing folder is replaced only if it is such a page."""
     if path.exists() and not is_page(path) and not (path.is_dir() and not any(path.iterdir())):
         raise UsageError(f"{path} exists and is no page of a model: give another --out")
@@ -51,18 +53,43 @@ def is_page(path: Path) -> bool:
     return (path / FACTS).is_file() and (path / MODEL).is_file()
 
 
-def view(model: ExportableModel, quantize: Quantize = "none") -> Exportable:
+def view(model: ExportableModel, quantize: Quantize = "none", bpm: float | None = None, bars: int | None = None
+         ) -> Exportable:
     """See `melgan_tf.exports.Format`."""
-    exportable = tflite.view(model, quantize)
-    if exportable.config.family.makes == "waveforms":
+    if model.config.family.makes == "waveforms":
         raise UsageError("a vocoder makes no sounds of its own: give a sound model for --format web")
+    model, stream = dataclasses.replace(model, sampler=model.sampler.at_tempo(bpm, bars)), {}
+    if model.sampler.length() is not None:
+        model = _in_windows(model)
+        stream = _stream(model.sampler)
+    exportable = tflite.view(model, quantize=quantize)
     if "generate" not in exportable.signatures:
         raise UsageError(f"--quantize {quantize}: such a file makes mels only, and a page plays sounds")
-    return dataclasses.replace(exportable, origin={**exportable.origin, **_origin(model)})
+    return dataclasses.replace(exportable, origin={**exportable.origin, **_origin(model), **stream})
 
 
 def _origin(model: SoundModel) -> dict[str, Any]:
-    return {"source": model.source, "makes": model.sampler.evaluated_as, "samples": model.sampler.samples}
+    return {"source": model.source, "makes": model.sampler.evaluated_as, "samples": model.sampler.samples,
+            "asked": model.sampler.wishes}
+
+
+def _in_windows(model: SoundModel) -> SoundModel:
+    """The model with longer windows than it was trained with: the fewer, the less is made twice."""
+    sampler, samples = model.sampler, WINDOW_STEPS * model.sampler.step_frames * model.config.audio.hop_samples
+    config = dataclasses.replace(model.config, data=dataclasses.replace(model.config.data, clip_samples=samples))
+    longer = type(sampler)(sampler.generator, config, sampler.vocoder, sampler.classes)
+    return dataclasses.replace(model, config=config, sampler=longer)
+
+
+def _stream(sampler: Any) -> dict[str, Any]:
+    """What joins the windows of a `melgan_tf.inference.long_sounds.StreamSampler`, in steps but for ``samples``."""
+    quantum = sampler.loop_quantum // sampler.step_frames
+    vocoder = -(-sampler.vocoder.stream().context // sampler.step_frames)
+    return {"fade": sampler.fade_seconds, "stream": {
+        "window": WINDOW_STEPS, "context": sampler.facts()["context_steps"], "quantum": quantum,
+        "lead": -(-vocoder // quantum) * quantum, "samples": sampler.step_frames * sampler.audio.hop_samples,
+        "noise_dim": sampler.source.noise_dim, "style_dim": sampler.source.style_dim,
+        "turn": sampler.source.turn_steps}}
 
 
 def write(exportable: Exportable, path: Path, progress: Progress) -> None:
@@ -93,11 +120,15 @@ def facts(exportable: Exportable) -> dict[str, Any]:
     name = Path(origin["source"].removeprefix("pretrained:")).name or origin["preset"]
     licenses = model_licenses(origin["source"], origin["vocoder"]["name"])
     seconds, rate = origin["samples"] / origin["sample_rate"], origin["sample_rate"]
-    planned = plan(classes)
+    planned, bars = plan(classes), origin["asked"].get("bars")
+    length = "any length" if "stream" in origin else f"{seconds:.3g} s"
+    if bars:
+        length = f"{counted(bars, 'bar')} at {origin['asked']['bpm']:g} BPM"
     return {"title": name, "kind": origin["makes"], "source": Path(origin["source"]).name,
-            "about": f"{counted(origin['step'], 'step')} of training · {rate / 1000:g} kHz · {seconds:.3g} s",
+            "about": f"{counted(origin['step'], 'step')} of training · {rate / 1000:g} kHz · {length}",
             "license": short_license(licenses), "licenses": license_text(licenses),
-            **{key: origin[key] for key in ("weights", "step", "sample_rate", "samples", "noise_dim")},
+            **{key: origin[key] for key in ("weights", "step", "sample_rate", "samples", "noise_dim", "asked",
+                                             "stream", "fade") if key in origin},
             "vocoder": vocoder_name(origin["vocoder"]),
             "classes": [_class(label, next(pad for pad in planned if pad.label == label)) for label in classes],
             "pads": _pads(planned, classes),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         load,
         load_sound_model,
         load_vocoder,
+        play,
         prepare,
         regenerate,
         train,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit", "load",
-              "load_sound_model", "load_vocoder", "prepare", "regenerate", "train", "vary", "vocode")
+              "load_sound_model", "load_vocoder", "play", "prepare", "regenerate", "train", "vary", "vocode")
 _MODULES = {
     "AudioConfig": "config", "Config": "config", "presets": "config", "Delivery": "audio.delivery",
     "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
@@ -55,8 +56,8 @@ _MODULES = {
 
 __all__ = ["AudioConfig", "Config", "Delivery", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder",
            "__version__", "choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit",
-           "load", "load_sound_model", "load_vocoder", "prepare", "presets", "regenerate", "register", "train", "vary",
-           "vocode"]
+           "load", "load_sound_model", "load_vocoder", "play", "prepare", "presets", "regenerate", "register", "train",
+           "vary", "vocode"]
 
 _public = lazy_attributes(__name__, _MODULES)
 

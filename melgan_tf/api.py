@@ -6,7 +6,8 @@ Every function checks its arguments before it loads TensorFlow.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -237,12 +238,13 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *
 def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format: str = "saved-model",
            force: bool = False, vocoder: str | None = None, checkpoint: Checkpoint = "last",
            progress: Progress | None = None, **options: Any) -> Receipt:
-    """Writes a model for a server or a phone, and keeps it if it runs and agrees with the original.
+    """Writes a model for a server, a phone or a browser, and keeps it if it runs and agrees with the original.
 
     Args:
         model: a loaded model, or anything that `load` takes.
-        path: for a SavedModel the base folder, in which the version becomes a folder; for TFLite a file or a folder.
-        format: "saved-model" or "tflite".
+        path: for a SavedModel the base folder, in which the version becomes a folder; for TFLite a file or a folder;
+            for a page a folder.
+        format: "saved-model", "tflite" or "web".
         force: replace an existing export.
         vocoder, checkpoint, progress: as for `load`.
         options: options of the format, such as ``quantize="float16"``; see `melgan_tf.exports.export`.
@@ -261,6 +263,40 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
         with (progress or Progress()).stage("loading the model"):
             model = load(model, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
     return exports.export(model, path, format, force, progress, **options)
+
+
+def play(source: str | Path, *, port: int = 0, ready: Callable[[str], None] = print, vocoder: str | None = None,
+         checkpoint: Checkpoint = "last", progress: Progress | None = None) -> None:
+    """Serves a page that plays a model to the browsers of this machine, until it is interrupted.
+
+    Args:
+        source: a run, a bundled model, or a page that `export` made.
+        port: of the address; 0: any free one.
+        ready: called with the address, once it answers.
+        vocoder, checkpoint, progress: as for `load`.
+
+    Raises:
+        UsageError: there is no such model, or it is a vocoder.
+        MelGANError: the model cannot be exported, or the port is taken.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> mt.play("pretrained:drums")  # doctest: +SKIP
+    """
+    from melgan_tf import storage
+    from melgan_tf.exports import web
+    from melgan_tf.exports.page_server import serve_folder
+    from melgan_tf.weights.sources import sound_model_config
+
+    with storage.temporary_folder() as folder:
+        page = Path(source)
+        if not web.is_page(page):
+            sound_model_config(source)
+            page = folder / "page"
+            export(source, page, format="web", vocoder=vocoder, checkpoint=checkpoint, progress=progress)
+        with serve_folder(page, port) as address:
+            ready(address)
+            threading.Event().wait()
 
 
 def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocoder: str | Path | None = None,

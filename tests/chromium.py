@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
-import http.server
 import itertools
 import json
 import os
 import subprocess
-import threading
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,28 @@ from browser import CHROMIUM
 
 _OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
             "--autoplay-policy=no-user-gesture-required", "--no-first-run", "--disable-background-networking")
+
+
+#: Texts whose contrast with what is behind them is below what WCAG 2.2 AA asks for. Over pictures it is not defined;
+#: keys repeat the first letters of the buttons that they are in.
+CONTRAST = """
+  const parse = (color) => color.match(/[\\d.]+/g).map(Number), linear = (v) => (v <= 0.04045 ? v / 12.92
+    : ((v + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const behind = (one) => {
+    const back = one ? parse(getComputedStyle(one).backgroundColor) : [255, 255, 255];
+    return back[3] === 0 ? behind(one.parentElement) : back;
+  };
+  const found = [];
+  for (const one of document.querySelectorAll("body *")) {
+    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || one.disabled || one.closest(".pad, #told, kbd") || !one.checkVisibility({ visibilityProperty: true }))
+      continue;
+    const [a, b] = [parse(getComputedStyle(one).color), behind(one)].map(light).sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) found.push([one.outerHTML.slice(0, 80), (a + 0.05) / (b + 0.05)]);
+  }
+  return found;
+"""
 
 
 class Chromium:
@@ -50,20 +69,23 @@ class Chromium:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             self.call(f"{domain}.enable")
+        self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True, flatten=True)
 
     def call(self, method: str, **values: Any) -> dict[str, Any]:
         """Calls a method of the protocol and returns its result."""
-        number = next(self._numbers)
-        message = {"id": number, "method": method, "params": values}
-        if self._session:
-            message["sessionId"] = self._session
-        self._to.write(json.dumps(message).encode() + b"\0")
+        number = self._send(method, self._session, **values)
         while True:
             answer = self._read()
             if answer.get("id") == number:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
             self._note(answer.get("method", ""), answer.get("params", {}))
+
+    def _send(self, method: str, session: str | None, **values: Any) -> int:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": values, **({"sessionId": session} if session else {})}
+        self._to.write(json.dumps(message).encode() + b"\0")
+        return number
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._waiting:
@@ -74,7 +96,10 @@ class Chromium:
         return json.loads(message)
 
     def _note(self, event: str, values: dict[str, Any]) -> None:
-        if event == "Network.requestWillBeSent":
+        if event == "Target.attachedToTarget":  # a worker, which waits until it is watched
+            for method in ("Network.enable", "Runtime.enable", "Log.enable", "Runtime.runIfWaitingForDebugger"):
+                self._send(method, values["sessionId"])
+        elif event == "Network.requestWillBeSent":
             self.requests.append(values["request"]["url"])
         elif event == "Network.responseReceived" and values["response"]["status"] >= 400:
             self.complaints.append(f"{values['response']['status']} {values['response']['url']}")
@@ -89,6 +114,14 @@ class Chromium:
         """Opens a page from the beginning."""
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=address)
+        self.wait("document.querySelector('#app')?.ariaBusy === 'false'")
+
+    def wait(self, condition: str) -> None:
+        """Until JavaScript says so, for at most a minute."""
+        until = time.monotonic() + 60
+        while not self.run(f"return !!({condition})"):
+            assert time.monotonic() < until, condition
+            time.sleep(0.05)
 
     def run(self, script: str) -> Any:
         """What JavaScript, the body of an ``async`` function, returns as JSON."""
@@ -106,7 +139,8 @@ class Chromium:
     def press(self, key: str) -> None:
         """Presses a key, as the keyboard does."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
-        code = {" ": "Space"}.get(key, f"Digit{key}" if key.isdigit() else f"Key{key.upper()}" if len(key) == 1 else key)
+        kind = "Digit" if key.isdigit() else "Key" if len(key) == 1 else ""
+        code = {" ": "Space"}.get(key, kind + (key.upper() if kind else key))
         number = {"Enter": 13, "Tab": 9, " ": 32, "ArrowRight": 39, "ArrowDown": 40, "ArrowLeft": 37, "ArrowUp": 38}
         values = {"key": key, "code": code, "windowsVirtualKeyCode": number.get(key, ord(key[0].upper()))}
         self.call("Input.dispatchKeyEvent", type="keyDown", **values, **({"text": text} if text else {}))
@@ -122,20 +156,3 @@ class Chromium:
         self._process.terminate()
         self._process.wait(10)
         self._from.close()
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serves a folder on this machine; yields its address, which ends in ``/``."""
-    handler = functools.partial(_Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Nothing: requests are checked, not printed."""

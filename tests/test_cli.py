@@ -17,7 +17,7 @@ from melgan_tf.cli import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
-COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "kit", "vocode", "export",
+COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "kit", "vocode", "export", "play",
             "evaluate", "import-torch", "presets", "info")
 
 
@@ -42,8 +42,9 @@ def run(tmp_path_factory):
     ("kit", "RUN --out --seed --label CLASS[=WEIGHT] --style-from FOLDER|FILE --round-robins --velocities --vocoder "
             "--checkpoint --force --quiet"),
     ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
-    ("export", "RUN --out --format [saved-model|tflite] --version --quantize [none|float16|dynamic|int8] --force "
+    ("export", "RUN --out --format [saved-model|tflite|web] --version --quantize [none|float16|dynamic|int8] --force "
                "--vocoder RUN|NAME --checkpoint --quiet"),
+    ("play", "SOURCE --port --no-open --vocoder RUN|NAME --checkpoint [last|best] --quiet"),
     ("evaluate", "RUN --reference --train --count --json --markdown --png --force --seed --vocoder RUN|NAME "
                  "--checkpoint --quiet"),
     ("presets", "[NAME]"),

@@ -1,12 +1,12 @@
 // The drum machine: pads, the pad in view, steps. The kit is one value; its text is the address, and what undo keeps.
 
-import { $, copy, element, fill, tell } from "./dom.js";
+import { $, copy, element, fill, headed, sliding, sweep, tell, whole } from "./dom.js";
 import { save, sfz, wav, zip } from "./files.js";
 import { firstKit, fromText, isOn, newSeed, point, STEPS, SWINGS, TEMPOS, toggled, toText } from "./kit.js";
-import { latent, noise } from "./recipe.js";
+import { comment, normal, vectors } from "./recipe.js";
 import { Sequencer, stepSeconds } from "./sequencer.js";
 import { leveled, play, toBuffer } from "./sound.js";
-import { draw, ticks } from "./spectrogram.js";
+import { colors, draw, showTicks } from "./spectrogram.js";
 
 const HUES = ["#ee8866", "#77aadd", "#bbcc33", "#ffaabb", "#44bb99", "#eedd88", "#b58bd8", "#99ddff"];
 const LOCK = "M5 7V5a3 3 0 0 1 6 0v2h1v7H4V7zm1.5 0h3V5a1.5 1.5 0 0 0-3 0z";
@@ -19,7 +19,7 @@ const past = [], future = [];
 export async function show(loaded) {
   model = loaded;
   facts = model.facts;
-  palette = facts.palette.match(/.{6}/g).map((color) => color.match(/../g).map((pair) => parseInt(pair, 16)));
+  palette = colors(facts.palette);
   fill("drums");
   kit = fromText(location.hash.slice(1), facts) || firstKit(facts);
   build();
@@ -67,7 +67,7 @@ const pathOf = (pad, at) => `${at + 1}_${pad.label === null ? "Sound" : facts.cl
 export function inputsOf(pad) {
   const label = new Float32Array(facts.classes.length);
   if (pad.label !== null) label[pad.label] = 1;
-  return { noise: noise(point(pad), facts.noise_dim), label };
+  return { noise: vectors(point(pad), (seed) => normal(seed, 0, facts.noise_dim)), label };
 }
 
 const keyOf = (pad) => [pad.label, pad.seed, pad.percent ? pad.direction : 0, pad.percent].join(".");
@@ -107,15 +107,8 @@ function light(at, time) {
     pad.classList.add("hit");
     clearTimeout(pad.timer);
     pad.timer = setTimeout(() => pad.classList.remove("hit"), 110);
-    if (at === current) sweep();
+    if (at === current) sweep(facts.samples / facts.sample_rate);
   }, Math.max(0, 1000 * (time - context.currentTime)));
-}
-
-function sweep() {
-  const seconds = facts.samples / facts.sample_rate, chart = $("picture").getBoundingClientRect().width;
-  $("cursor").getAnimations().forEach((one) => one.cancel());
-  $("cursor").animate([{ opacity: 0.9, transform: "none" }, { opacity: 0.9, transform: `translateX(${chart - 2}px)` }],
-    { duration: 1000 * seconds });
 }
 
 const select = (at) => {
@@ -149,10 +142,7 @@ function renewAll() {
   change({ pads: kit.pads.map((pad) => (pad.locked ? pad : { ...pad, seed: newSeed(), percent: 0, direction: 0 })) });
 }
 
-const comment = (pad) => JSON.stringify({ made_by: "melgan-tf", weights: facts.weights, step: facts.step, ...latent(point(pad)),
-  ...(pad.label === null ? {} : { label: nameOf(pad) }), source: facts.source, normalized: true, delivery: {},
-  vocoder: facts.vocoder });
-const wavOf = (pad, at) => wav(buffers[at].samples, facts.sample_rate, comment(pad));
+const wavOf = (pad, at) => wav(buffers[at].samples, facts.sample_rate, comment(facts, pad));
 
 /** The files of a kit: SFZ, samples, what the model learned from, and this page's address. */
 export function kitFiles() {
@@ -179,6 +169,7 @@ export async function bounced(bars = BARS) {
   return (await offline.startRendering()).getChannelData(0);
 }
 
+/** Calls for the pads of a step. */
 const hits = (at, each) => kit.pads.forEach((pad, number) => isOn(pad, at) && buffers[number] && each(number));
 
 function run() {
@@ -210,11 +201,7 @@ function build() {
   kit.pads.forEach((_, at) => $("grid").append(track(at)));
   facts.classes.forEach(({ name }, value) => $("class").append(element("option", { textContent: name, value })));
   $("classes").hidden = facts.classes.length < 2;
-  for (const [place, words] of ticks(facts.sample_rate)) {
-    const tick = element("span", { textContent: words });
-    tick.style.bottom = 100 * place + "%";
-    $("hertz").append(tick);
-  }
+  showTicks($("hertz"), facts.sample_rate);
   $("new").onclick = () => renew();
   $("vary").onclick = vary;
   $("lock").onclick = () => changePad({ locked: !kit.pads[current].locked });
@@ -237,21 +224,6 @@ function build() {
   $("grid").addEventListener("keydown", walk);
 }
 
-const whole = (text, [low, high], otherwise) => Math.min(high, Math.max(low, Math.round(Number(text)) || otherwise));
-
-/** A slider is heard while it moves; one undo takes back the whole movement. */
-function sliding(slider, act, ended = () => {}) {
-  let moving = false;
-  slider.oninput = () => {
-    act(Number(slider.value), moving);
-    moving = true;
-  };
-  slider.onchange = () => {
-    moving = false;
-    ended();
-  };
-}
-
 function padButton(at) {
   const button = element("button", { type: "button", className: "pad" }, element("canvas", { width: 128, height: 96 }),
     element("kbd", { textContent: at + 1 }), element("b"));
@@ -266,7 +238,7 @@ function track(at) {
   const row = element("div", { className: "track", role: "row" }, element("div", { role: "rowheader" },
     element("button", { type: "button", tabIndex: -1, onclick: () => (select(at), hit(at)) })));
   for (let number = 0; number < STEPS; number++) {
-    const one = element("button", { type: "button", className: number % 4 ? "step" : "step beat", tabIndex: at || number ? -1 : 0 });
+    const one = element("button", { type: "button", className: number % 8 < 4 ? "step" : "step off", tabIndex: at || number ? -1 : 0 });
     Object.assign(one.dataset, { pad: at, step: number });
     one.onclick = () => changePad({ steps: toggled(kit.pads[at], number) }, at);
     row.append(element("div", { role: "gridcell" }, one));
@@ -279,7 +251,7 @@ function track(at) {
 function refresh() {
   const pad = kit.pads[current];
   [...$("pads").children].forEach((button, at) => {
-    const { locked } = kit.pads[at], name = nameOf(kit.pads[at]);
+    const { locked } = kit.pads[at], name = headed(nameOf(kit.pads[at]));
     button.classList.toggle("current", at === current);
     button.querySelector("b").textContent = name;
     button.querySelector("svg").toggleAttribute("hidden", !locked);
@@ -292,13 +264,13 @@ function refresh() {
       one.ariaLabel = `${name}, step ${number + 1}`;
     });
   });
-  $("name").textContent = `${current + 1} ${nameOf(pad)}`;
+  $("name").textContent = `${current + 1} ${headed(nameOf(pad))}`;
   $("class").value = pad.label ?? "";
   $("lock").ariaPressed = String(pad.locked);
   for (const id of ["new", "vary", "intensity", "class"]) $(id).disabled = pad.locked;
   $("intensity").value = pad.percent;
   $("percent").textContent = `${pad.percent} %`;
-  $("recipe").textContent = `seed ${pad.seed}` + (pad.percent ? `, variation ${pad.direction + 1}` : "");
+  $("recipe").textContent = `Seed ${pad.seed}` + (pad.percent ? `, moved ${pad.percent} % of the way to random point ${pad.direction}` : "");
   $("tempo").value = kit.tempo;
   $("swing").value = kit.swing;
   $("swung").textContent = `${kit.swing} %`;

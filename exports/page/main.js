@@ -1,13 +1,13 @@
 // The page: loads the model and shows the drum machine, or for loops and music the player.
 
-import { $, element } from "./dom.js";
+import { $, element, headed } from "./dom.js";
 import { Model } from "./model.js";
 
 try {
   $("state").textContent = "Loading the model …";
   const model = await Model.load(), { facts } = model;
   document.title = facts.title;
-  $("title").textContent = facts.title;
+  $("title").textContent = headed(facts.title);
   $("facts").textContent = [facts.about, facts.license].filter(Boolean).join(" · ");
   const { show } = await import(facts.kind === "one-shots" ? "./drums.js" : "./player.js");
   await show(model);

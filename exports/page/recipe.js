@@ -35,18 +35,24 @@ export function normal(seed, index, count) {
   return drawn;
 }
 
-/** What a sound's file says of its latent point: a seed, or a seed and how far it was moved, and where to. */
-export function latent({ seed, direction = 0, intensity = 0 }) {
+/** What a sound's file says of itself, for melgan-tf regenerate and vary. `more`: its length, and whether it is a loop. */
+export function comment(facts, { label, seed, direction, percent }, more = {}) {
   const base = { seed, index: 0 };
-  return intensity ? { recipe: { varied: base, intensity, direction } } : base;
+  return JSON.stringify({ made_by: "melgan-tf", weights: facts.weights, step: facts.step,
+    ...(percent ? { recipe: { varied: base, intensity: percent / 100, direction } } : base),
+    ...(label === null ? {} : { label: facts.classes[label].name }), ...more, source: facts.source, normalized: true,
+    delivery: {}, vocoder: facts.vocoder });
 }
 
-/** The noise of a sound: that of its seed, moved towards a random point on the great circle through both. */
-export function noise({ seed, direction = 0, intensity = 0 }, count) {
-  const base = normal(seed, 0, count);
+/**
+ * The vectors of a sound: those of its seed, moved towards a random point on the great circle through both.
+ * @param draw a seed -> Float32Array
+ */
+export function vectors({ seed, direction = 0, intensity = 0 }, draw) {
+  const base = draw(seed);
   if (!intensity) return base;
-  const digest = sha256(`[{"index": 0, "seed": ${seed}}, ${direction}]`);
-  const other = normal(((BigInt(digest[0]) << 32n) | BigInt(digest[1])) >> 2n, 0, count), angle = intensity * Math.PI / 2;
+  const digest = sha256(`[{"index": 0, "seed": ${seed}}, ${direction}]`), angle = (intensity * Math.PI) / 2;
+  const other = draw(((BigInt(digest[0]) << 32n) | BigInt(digest[1])) >> 2n);
   return base.map((value, at) => Math.cos(angle) * value + Math.sin(angle) * other[at]);
 }
 

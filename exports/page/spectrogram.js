@@ -1,12 +1,19 @@
 // Samples to a picture: short Fourier transforms, frequencies on a logarithmic axis, 72 dB below the loudest.
 
+import { element } from "./dom.js";
+
 const RANGE = 72, LOWEST = 50; // dB, Hz
 
-/** The ticks of the frequency axis: [place from 0 (bottom) to 1, text]. */
-export function ticks(rate) {
-  const place = (hertz) => Math.log(hertz / LOWEST) / Math.log(rate / 2 / LOWEST);
-  return [[100, "100"], [300, "300"], [1000, "1k"], [3000, "3k"], [10000, "10k"]].map(([hertz, words]) => [place(hertz), words])
-    .filter(([at]) => at < 0.97);
+/** Colors as [r, g, b] from hexadecimal digits. */
+export const colors = (digits) => digits.match(/.{6}/g).map((color) => color.match(/../g).map((pair) => parseInt(pair, 16)));
+
+/** Fills the frequency axis. */
+export function showTicks(axis, rate) {
+  for (const [hertz, textContent] of [[100, "100"], [300, "300"], [1000, "1k"], [3000, "3k"], [10000, "10k"]]) {
+    const place = Math.log(hertz / LOWEST) / Math.log(rate / 2 / LOWEST), tick = element("span", { textContent });
+    tick.style.bottom = 100 * place + "%";
+    if (place < 0.97) axis.append(tick);
+  }
 }
 
 /** Draws samples on a canvas, one pixel a value of it; `palette`: colors as [r, g, b], dark to bright. */

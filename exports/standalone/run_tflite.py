@@ -1,8 +1,9 @@
 """Runs a TFLite file as a phone would: with LiteRT alone, on one thread.
 
-``python run_tflite.py MODEL IN.npz OUT.npz BATCHES``: MODEL is the file, or a folder with model.tflite; inputs of calls (``signature/name``) in, one row a call, their
-outputs (likewise) out. BATCHES is JSON: by signature, the batch sizes to time, which is 1. Prints one line of JSON:
-operations, signatures, milliseconds per sound, threads.
+``python run_tflite.py MODEL IN.npz OUT.npz BATCHES``: MODEL is a file, or a folder with a
+model.tflite. Inputs of calls (``signature/name``) in, one row a call, their outputs (likewise) out. BATCHES is JSON: by
+signature, the batch sizes to time, which is 1. Prints one line of JSON: operations, signatures, milliseconds per sound,
+threads.
 """
 
 import json
