@@ -46,7 +46,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, max_batch: int
     Examples:
       melgan-tf export pretrained:drums --out models/drums
       melgan-tf export runs/mine --format tflite --out mine.tflite
-      melgan-tf export pretrained:loops --format tflite --bpm 124 --bars 2 --out loops.tflite
+      melgan-tf export pretrained:loops --format tflite --bpm 124 --out phone
       melgan-tf export vocoder-22k --format tflite --quantize float16 --out phone
       melgan-tf export runs/mine --format web --out page
     """

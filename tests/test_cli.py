@@ -17,8 +17,8 @@ from melgan_tf.cli import main
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
-COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "kit", "vocode", "export", "play",
-            "evaluate", "import-torch", "presets", "info")
+COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "kit", "vocode", "export",
+            "play", "evaluate", "import-torch", "presets", "info")
 
 
 @pytest.fixture(scope="session")
