@@ -1,0 +1,127 @@
+"""The untrained embedding: log spectra of two resolutions, in time cells that widen from the attack on.
+
+It has no weights and so has heard no sound before: what a generator learned from cannot favor it. Waveforms of any rate
+pass the same front end::
+
+    waveform -> 44.1 kHz -> peak 1 -> 48 bands, windows of 23 ms: mean levels of nine time cells, each wider than the last
+                                   -> 96 bands, windows of 93 ms: mean levels of three time cells
+             -> principal components of the reference, each scaled to variance 1 -> up to 24 features
+
+Bands reach to 22.05 kHz; softer than 80 dB below a full-scale sine is silence. Short windows and narrow early cells show
+attacks, long windows show pitch and partials. Because every component counts alike, details that have little power,
+like the shape of an attack, weigh as much as the sound's loudness and brightness.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import soxr
+
+from melgan_tf.config import AudioConfig
+from melgan_tf.errors import UsageError
+from melgan_tf.evaluation.arrays import check_array, peak_normalize
+
+EMBEDDING = "log-spectra-1"  # changes whenever the numbers change
+SAMPLE_RATE = 44_100
+FEATURES = 24
+SOUNDS_PER_FEATURE = 4  # of the reference, so that variances are estimated well enough to scale by
+FLOOR_DB = -80.0  # of a full-scale sine
+SHORT, LONG = (1024, 256, 48), (4096, 1024, 96)  # samples of a window, samples between windows, bands
+SHORT_CELLS, LONG_CELLS = 9, (0, 3, 8)
+_BATCH = 32
+
+
+class LogSpectra:
+    """Principal components of log spectra, fitted to reference sounds.
+
+    Args:
+        reference: real waveforms ``(sounds, samples)``, two or more.
+        sample_rate: Hz.
+
+    Attributes:
+        features: number of features: 24, or a quarter of the number of reference sounds if that is less.
+
+    Examples:
+        >>> sounds = np.random.default_rng(0).normal(size=(8, 4_000))
+        >>> LogSpectra(sounds, 16_000).embed(sounds, 16_000).shape
+        (8, 2)
+    """
+
+    name = EMBEDDING
+
+    def __init__(self, reference: np.ndarray, sample_rate: int) -> None:
+        self._fit(log_spectra(reference, sample_rate))
+
+    @classmethod
+    def of(cls, spectra: np.ndarray) -> LogSpectra:
+        """Fitted to the `log_spectra` of reference sounds."""
+        embedding = cls.__new__(cls)
+        embedding._fit(spectra)
+        return embedding
+
+    def _fit(self, spectra: np.ndarray) -> None:
+        self.mean = spectra.mean(axis=0)
+        _, scale, directions = np.linalg.svd(spectra - self.mean, full_matrices=False)
+        self.features = max(1, min(FEATURES, len(spectra) // SOUNDS_PER_FEATURE))
+        scale = scale[:self.features] / np.sqrt(len(spectra))
+        self.directions = directions[:self.features].T / np.maximum(scale, 1e-3 * scale[0] + 1e-9)
+
+    def embed(self, waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Features of waveforms ``(sounds, samples)``, as long as the reference: ``(sounds, features)``, float64."""
+        return self(log_spectra(waveforms, sample_rate))
+
+    def __call__(self, spectra: np.ndarray) -> np.ndarray:
+        """Features of `log_spectra`."""
+        return (spectra - self.mean) @ self.directions
+
+
+def log_spectra(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Levels of all bands in all time cells: ``(sounds, samples)`` to ``(sounds, levels)``, float64, dB.
+
+    Both resolutions have equal weight: each is divided by the root of its number of levels.
+
+    Raises:
+        UsageError: ``sample_rate`` below 1.
+        MelGANError: another rank, no sounds, or a value that is not finite.
+    """
+    if sample_rate < 1:
+        raise UsageError(f"sample_rate is {sample_rate!r}: give a positive number of Hz")
+    waveforms, found = check_array(waveforms, 2, "waveforms", np.float32), []
+    for start in range(0, len(waveforms), _BATCH):
+        batch = waveforms[start:start + _BATCH]
+        if sample_rate != SAMPLE_RATE:
+            batch = soxr.resample(np.ascontiguousarray(batch.T), sample_rate, SAMPLE_RATE, quality="HQ")
+            batch = batch.reshape(-1, min(_BATCH, len(waveforms) - start)).T
+        batch = peak_normalize(batch)
+        short, long = (_decibels(batch, *resolution) for resolution in (SHORT, LONG))
+        last = short.shape[1]
+        widening = [0, *np.geomspace(min(2, last), last, SHORT_CELLS).round().astype(int)]
+        found.append(np.concatenate([_cells(short, widening), _cells(long, [*LONG_CELLS, long.shape[1]])], axis=1))
+    return np.concatenate(found).astype(np.float64)
+
+
+def _decibels(audio: np.ndarray, n_fft: int, hop: int, bands: int) -> np.ndarray:
+    window, filters = _analysis(n_fft, hop, bands)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(audio, ((0, 0), (n_fft // 2, n_fft // 2))), n_fft,
+                                                      axis=1)[:, ::hop]
+    power = np.abs(np.fft.rfft(frames * window)).astype(np.float32) ** 2
+    return 10 * np.log10(np.maximum(power @ filters, np.float32(10 ** (FLOOR_DB / 10))))
+
+
+@functools.cache
+def _analysis(n_fft: int, hop: int, bands: int) -> tuple[np.ndarray, np.ndarray]:
+    from melgan_tf.dsp.mel_filters import mel_filterbank
+
+    window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
+    config = AudioConfig(sample_rate=SAMPLE_RATE, n_fft=n_fft, hop_samples=hop, mel_bins=bands, min_hz=0.0,
+                         max_hz=SAMPLE_RATE / 2, mel_scale="slaney", mel_norm="none")
+    return window * 2 / window.sum(), mel_filterbank(config)
+
+
+def _cells(levels: np.ndarray, edges: list[int]) -> np.ndarray:
+    """Means of ``(sounds, frames, bands)`` between frames, flattened and divided by the root of their number."""
+    edges = sorted({min(int(edge), levels.shape[1]) for edge in edges})
+    means = np.stack([levels[:, begin:end].mean(axis=1) for begin, end in zip(edges, edges[1:], strict=False)], axis=1)
+    return means.reshape(len(levels), -1) / np.sqrt(means[0].size)
