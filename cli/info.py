@@ -16,8 +16,8 @@ from melgan_tf.cli.console import echo_line, format_duration, json_text, table
 from melgan_tf.errors import UsageError
 
 #: What most people want to know, in this order; the rest is for --verbose.
-_FIRST = ("trained", "best", "sounds", "seconds", "sample_rate", "sample_rates", "channels", "bits", "peak_db",
-          "loudness_lufs", "source", "label", "seed", "index", "classes", "preset", "hours", "data", "licence",
+_FIRST = ("trained", "best", "sounds", "seconds", "sample_rate", "sample_rates", "tempos", "channels", "bits",
+          "peak_db", "loudness_lufs", "source", "label", "seed", "index", "classes", "preset", "hours", "data", "licence",
           "near_copies", "size_bytes", "notes", "try")
 _NAMES = {"seconds": "length", "sample_rate": "sample rate", "sample_rates": "sample rates", "peak_db": "peak",
           "loudness_lufs": "loudness", "hours": "training", "source": "model", "licence": "license",

@@ -19,7 +19,7 @@ from melgan_tf.config import Config, from_dict, presets, to_dict
 from melgan_tf.config.strict_json import expect
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.shards import Prepared, is_prepared
-from melgan_tf.data.survey import survey
+from melgan_tf.data.survey import survey, tempo_range
 from melgan_tf.errors import ConfigError, DecodeError, MelGANError, UsageError, did_you_mean
 from melgan_tf.inference.origin import record_in
 from melgan_tf.progress import counted
@@ -193,11 +193,12 @@ def _folder(path: Path) -> dict[str, Any] | None:
     if not files:
         return None
     found, counts = survey(path), Counter(file.label for file in files if file.label)
-    preset, quoted = presets.suggest(found.seconds, found.sample_rate), shlex.quote(str(path))
+    preset, quoted = found.preset, shlex.quote(str(path))
     model = PRETRAINED + preset
     start = f" --init-from {model}" if len(files) <= _FEW_SOUNDS and model in pretrained_models() else ""
     return {"kind": "folder of sounds", "sounds": len(files), "seconds": found.seconds,
             "sample_rate": found.sample_rate, **({"sample_rates": found.rates} if len(found.rates) > 1 else {}),
+            **({"tempos": tempo_range(found.tempos)} if found.tempos else {}),
             **({"classes": dict(sorted(counts.items()))} if counts else {}), "preset": preset,
             "hours": presets.hours(preset), "try": f"melgan-tf train {quoted}{start} --run-dir RUN"}
 

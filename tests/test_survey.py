@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import invoke
+from loop_sounds import RATE, labelled
 
 from melgan_tf.config import presets
 from melgan_tf.data.survey import survey
@@ -49,3 +50,20 @@ def test_train_says_which_preset_and_why(tmp_path, eager):
     assert ended.code == 0, ended.stderr
     assert ended.stdout.startswith("preset drums suits these sounds: 16 sounds in 2 class folders, typically 0.3 "
                                    "seconds at 16000 Hz")
+
+
+def test_loops_are_told_by_their_tempos(tmp_path):
+    """Whole bars that names tell are loops; half a folder of something else, or bars that nothing tells, are not."""
+    for number, (sound, bpm, _) in enumerate(labelled(6)):
+        (tmp_path / "loops" / "drums").mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "loops" / "drums" / f"{number}_{bpm}bpm.wav", sound, RATE)
+    found = survey(tmp_path / "loops")
+    tempos = [bpm for _, bpm, _ in labelled(6)]
+    assert found.tempos == (min(tempos), max(tempos), "name")
+    assert found.preset == "loops"
+    assert f"whole bars at {min(tempos)} to {max(tempos)} BPM (told by name)" in str(found)
+    assert f"{min(tempos)} to {max(tempos)} BPM (told by name)\n" in invoke("info", tmp_path / "loops").stdout
+    for number in range(6):  # as many that are none
+        soundfile.write(tmp_path / "loops" / f"{number}_100bpm.wav", labelled(1)[0][0][:RATE], RATE)
+    assert survey(tmp_path / "loops").tempos is None
+    assert survey(write(tmp_path / "notes", 2.4, 22_050)).tempos is None  # whole bars at 100 BPM, but nothing says so

@@ -44,21 +44,23 @@ def hours(name: str) -> float | None:
     return _preset(name).hours
 
 
-def suggest(seconds: float, sample_rate: int) -> str:
-    """The preset for sounds of a typical length and sample rate.
+def suggest(seconds: float, sample_rate: int, loops: bool = False) -> str:
+    """The preset for sounds of a typical length and sample rate, or for loops.
 
-    Of the presets for that length it is the one of the highest rate that the sounds have, or else of the lowest.
+    Of the presets for them it is the one of the highest rate that the sounds have, or else of the lowest.
 
     Args:
         seconds: typical length.
         sample_rate: Hz.
+        loops: whether they are whole bars of a known tempo.
 
     Examples:
-        >>> suggest(0.4, 16_000), suggest(0.4, 48_000), suggest(8.0, 44_100)
-        ('drums', 'drums-44k', 'music')
+        >>> suggest(0.4, 16_000), suggest(0.4, 48_000), suggest(8.0, 44_100), suggest(8.0, 44_100, loops=True)
+        ('drums', 'drums-44k', 'music', 'loops')
     """
     rates = {name: preset.config.audio.sample_rate for name, preset in _presets().items()
-             if preset.suits_seconds and preset.suits_seconds[0] <= seconds < preset.suits_seconds[1]}
+             if (preset.suits_loops if loops else
+                 preset.suits_seconds and preset.suits_seconds[0] <= seconds < preset.suits_seconds[1])}
     return max(rates, key=lambda name: (rates[name] <= sample_rate, rates[name] * (1 if rates[name] <= sample_rate
                                                                                     else -1)))
 

@@ -49,12 +49,14 @@ class Preset:
         config: all of it.
         suits_seconds: from and below which typical length of sounds `train` takes it unless another is asked for;
             None: never.
+        suits_loops: whether it takes loops of any length.
         hours: about how long its steps take on two cores.
     """
 
     description: str
     config: Config
     suits_seconds: tuple[float, float] | None = None
+    suits_loops: bool = False
     hours: float | None = None
 
 

@@ -51,7 +51,7 @@ def resolve(data: str | Path, run: str | Path, preset: str | None = None, change
                          "--run-dir, or --fresh to start over")
     if not existing and name is None and init_from is None:
         found = survey(data)
-        name = presets.suggest(found.seconds, found.sample_rate)
+        name = found.preset
         (progress or Progress()).line(f"preset {name} suits these sounds: {found} (--preset chooses another)")
     base = existing or (source_config(init_from) if name is None else presets.get(name))
     if init_from and not existing:

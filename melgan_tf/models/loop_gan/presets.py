@@ -17,5 +17,5 @@ PRESETS = {
             training=TrainingConfig(batch_size=16, steps=30_000, generator_learning_rate=2e-4,
                                     discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
                                     log_every=2, checkpoint_every=16, preview_every=64)),
-        hours=2.0),
+        suits_loops=True, hours=2.0),
 }
