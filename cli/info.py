@@ -17,8 +17,8 @@ from melgan_tf.errors import UsageError
 
 #: What most people want to know, in this order; the rest is for --verbose.
 _FIRST = ("trained", "best", "sounds", "seconds", "sample_rate", "sample_rates", "tempos", "channels", "bits",
-          "peak_db", "loudness_lufs", "source", "label", "seed", "index", "classes", "preset", "hours", "data", "licence",
-          "near_copies", "size_bytes", "notes", "try")
+          "peak_db", "loudness_lufs", "source", "label", "seed", "index", "classes", "preset", "hours", "data",
+          "licence", "near_copies", "size_bytes", "notes", "try")
 _NAMES = {"seconds": "length", "sample_rate": "sample rate", "sample_rates": "sample rates", "peak_db": "peak",
           "loudness_lufs": "loudness", "hours": "training", "source": "model", "licence": "license",
           "size_bytes": "size", "near_copies": "near copies"}
