@@ -11,13 +11,14 @@ from melgan_tf.cli import options
 from melgan_tf.cli.console import ConsoleProgress, table
 
 
-@click.command("export", short_help="Write a trained model as SavedModel, TFLite or web page.")
+@click.command("export", short_help="Write a trained model as SavedModel, TFLite, ONNX or web page.")
 @options.run_argument
 @click.option("--out", required=True, type=options.Place(remote=False),
-              help="SavedModel: base folder; the version becomes a folder in it. TFLite: a folder or a .tflite file. "
+              help="SavedModel: base folder; the version becomes a folder in it. TFLite, ONNX: a folder or a file. "
                    "Page: a folder.")
 @click.option("--format", "kind", type=click.Choice(list(exports.FORMATS)), default="saved-model",
-              show_default=True, help="saved-model for a server, tflite for a phone, web for a browser.")
+              show_default=True, help="saved-model for a server, tflite for a phone, web for a browser, onnx for programs "
+                                      "in C#, Rust, C++ ...")
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
 @click.option("--max-batch", type=click.IntRange(1, 65_536), metavar="N",
               help="SavedModel: most sounds in one request; larger ones are refused.  [default: 256]")
@@ -26,7 +27,7 @@ from melgan_tf.cli.console import ConsoleProgress, table
               help="How a TFLite file stores its weights. Quantized sound models make mels only; vocoders: none or "
                    "float16.")
 @click.option("--bpm", type=click.FloatRange(40, 300),
-              help="TFLite or page of a model of loops: beats a minute. Requests to a SavedModel have their own.  "
+              help="TFLite, ONNX or page of a model of loops: beats a minute. SavedModel: requests have their own.  "
                    "[default: 120]")
 @click.option("--bars", type=click.IntRange(1, 64), help="Of a model of loops: bars of 4/4.  [default: 2]")
 @options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
@@ -49,6 +50,7 @@ def command(run: Path, out: Path, kind: str, version: int | None, max_batch: int
       melgan-tf export pretrained:loops --format tflite --bpm 124 --out phone
       melgan-tf export vocoder-22k --format tflite --quantize float16 --out phone
       melgan-tf export runs/mine --format web --out page
+      melgan-tf export pretrained:drums --format onnx --out drums.onnx
     """
     given = {name: value for name, value in (("version", version), ("max_batch", max_batch), ("quantize", quantize),
                                                 ("bpm", bpm), ("bars", bars))

@@ -32,7 +32,7 @@ _GROUPS = {
         "import-torch": "Convert a MelGAN trained in PyTorch to a run.",
     },
     "Deliver": {
-        "export": "Write a trained model as SavedModel, TFLite or web page.",
+        "export": "Write a trained model as SavedModel, TFLite, ONNX or web page.",
     },
     "Look": {
         "info": "Describe a model, a run, an export, a sound or a folder.",

@@ -1,4 +1,6 @@
-"""Trained models in the formats that servers, phones and browsers run, a module for each. No TensorFlow at import.
+"""Trained models in the formats that servers, phones, browsers and other programs run, a module for each.
+
+No TensorFlow at import.
 
 A further format is one module with what `Format` asks for, and one line in `FORMATS`.
 """
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 #: The module of each format, by the name that ``--format`` takes.
 FORMATS = {"saved-model": "melgan_tf.exports.saved_model", "tflite": "melgan_tf.exports.tflite",
-           "web": "melgan_tf.exports.web"}
+           "web": "melgan_tf.exports.web", "onnx": "melgan_tf.exports.onnx"}
+#: The name of receipts.
+REPORT = "export_report.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,24 @@ class Destination:
     model: Path
     receipt: Path
     option: str
+
+
+def file_destination(path: Path, default: str) -> Destination:
+    """The paths of an export that is one file, with its receipt beside it.
+
+    Args:
+        path: the file, or a folder.
+        default: the file's name in a folder.
+
+    Raises:
+        UsageError: the path is another file.
+    """
+    suffix = Path(default).suffix
+    if path.suffix == suffix:
+        return Destination(path, path.with_name(f"{path.stem}.{REPORT}"), "--out")
+    if path.is_file():
+        raise UsageError(f"{path} is a file: give a folder or a {suffix} file")
+    return Destination(path / default, path / REPORT, "--out")
 
 
 class Format(Protocol):
@@ -98,7 +120,7 @@ def export(model: ExportableModel, path: str | Path, format: str = "saved-model"
 
     Args:
         model: a sound model or a vocoder.
-        path: of a SavedModel its base path on the server; of a TFLite file the file, or a folder for it.
+        path: of a SavedModel its base path on the server; of another format the file, or a folder for it.
         format: one of `FORMATS`.
         force: replace what exists there.
         progress: reports stages.

@@ -9,8 +9,6 @@ from typing import Any
 from melgan_tf.inference.exportable import SEEDS, Scale
 from melgan_tf.storage.run_directory import versions
 
-REPORT = "export_report.json"
-
 
 @dataclass(frozen=True)
 class Receipt:

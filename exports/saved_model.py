@@ -29,8 +29,7 @@ from typing import Any
 from melgan_tf.config import to_dict
 from melgan_tf.config.strict_json import expect
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.exports import Destination
-from melgan_tf.exports.receipt import REPORT
+from melgan_tf.exports import REPORT, Destination
 from melgan_tf.exports.serving_bundle import WARM_UP, warm_up_requests, write_bundle
 from melgan_tf.inference.exportable import Exportable, ExportableModel
 from melgan_tf.progress import Progress

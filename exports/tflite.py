@@ -23,9 +23,8 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.config import to_dict
-from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.exports import Destination, tflite_metadata
-from melgan_tf.exports.receipt import REPORT
+from melgan_tf.errors import MelGANError
+from melgan_tf.exports import Destination, file_destination, tflite_metadata
 from melgan_tf.exports.saved_model import write_archive
 from melgan_tf.inference.exportable import Exportable, ExportableModel, Quantize
 from melgan_tf.progress import Progress
@@ -37,16 +36,12 @@ RUNNER = Path(__file__).parent / "standalone" / "run_tflite.py"
 
 def destination(path: Path, quantize: Quantize = "none", **_: Any) -> Destination:
     """See `melgan_tf.exports.Format`. A folder gets ``model-<quantize>.tflite``."""
-    if path.suffix == ".tflite":
-        return Destination(path, path.with_name(f"{path.stem}.{REPORT}"), "--out")
-    if path.is_file():
-        raise UsageError(f"{path} is a file: give a folder or a .tflite file")
-    return Destination(path / f"model-{quantize}.tflite", path / REPORT, "--out")
+    return file_destination(path, f"model-{quantize}.tflite")
 
 
 def view(model: ExportableModel, **options: Any) -> Exportable:
     """See `melgan_tf.exports.Format`."""
-    return model.exportable(fixed=True, **options)
+    return model.exportable("phone", **options)
 
 
 def write(exportable: Exportable, path: Path, progress: Progress) -> None:

@@ -238,13 +238,13 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *
 def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format: str = "saved-model",
            force: bool = False, vocoder: str | None = None, checkpoint: Checkpoint = "last",
            progress: Progress | None = None, **options: Any) -> Receipt:
-    """Writes a model for a server, a phone or a browser, and keeps it if it runs and agrees with the original.
+    """Writes a model for a server, a phone, a browser or another program, and keeps it if it runs and agrees.
 
     Args:
         model: a loaded model, or anything that `load` takes.
-        path: for a SavedModel the base folder, in which the version becomes a folder; for TFLite a file or a folder;
-            for a page a folder.
-        format: "saved-model", "tflite" or "web".
+        path: for a SavedModel the base folder, in which the version becomes a folder; for a page a folder; else a file
+            or a folder.
+        format: "saved-model", "tflite", "web" or "onnx", which needs the extra ``[onnx]``.
         force: replace an existing export.
         vocoder, checkpoint, progress: as for `load`.
         options: options of the format, such as ``quantize="float16"``; see `melgan_tf.exports.export`.

@@ -25,7 +25,7 @@ MEL = np.linspace(-1.0, 1.0, 24).reshape(2, 4, 3)
 class Model:
     """A model whose answers are known; tolerance 1e-4."""
 
-    def exportable(self, fixed: bool = False, quantize: str = "none", seconds: float | None = None,
+    def exportable(self, target: str = "server", quantize: str = "none", seconds: float | None = None,
                    max_batch: int = 256) -> Exportable:
         timings = {batch: f"mel, batch {batch}" for batch in (1, 2)}
         examples = [Example("generate", {"noise": np.zeros((2, 5))}, {"mel": MEL}, timings),

@@ -1,4 +1,4 @@
-"""Exports as their recipients have them: in a process without this package, Keras or (for TFLite) TensorFlow."""
+"""Exports as their recipients have them: in a process without this package, Keras or (but for a server) TensorFlow."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ for name in interpreter.get_signature_list():
     runner = interpreter.get_signature_runner(name)
     made = [runner(noise=noise[None]) for noise in np.load(inputs)["noise"]]
     results.update({f"{name}/{key}": np.concatenate([one[key] for one in made]) for key in made[0]})
+np.savez(outputs, **results)
+"""
+
+#: Another program: MODEL IN.npz (noise) OUT.npz.
+PROGRAM = _WITHOUT.format(names=("tensorflow", "keras", "melgan_tf", "onnx", "tf2onnx")) + """
+import numpy as np, onnxruntime
+path, inputs, outputs = sys.argv[1:]
+session, noise, results = onnxruntime.InferenceSession(path), np.load(inputs)["noise"], {}
+names = [value.name for value in session.get_outputs()]
+for batch in (1, 3, len(noise)):
+    made = session.run(names, {"noise": noise[:batch]})
+    results.update({f"{batch}/{name}": value for name, value in zip(names, made)})
 np.savez(outputs, **results)
 """
 

@@ -16,10 +16,10 @@ from tiny_vocoders import write_run
 from melgan_tf import exports
 from melgan_tf.config import presets, to_dict
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.exports import check, receipt, saved_model, tflite, tflite_metadata
+from melgan_tf.exports import check, onnx, receipt, saved_model, tflite, tflite_metadata
 from melgan_tf.inference import load
 
-BOTH = pytest.mark.parametrize("name", list(exports.FORMATS))
+EACH = pytest.mark.parametrize("name", list(exports.FORMATS))
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch):
-    """Every model is one whose answers are known, and both formats store these answers."""
+    """Every model is one whose answers are known, and all formats store these answers."""
     monkeypatch.setattr(load, "load", lambda *_: Model())
-    for module in (saved_model, tflite):
+    for module in (saved_model, tflite, onnx):
         monkeypatch.setattr(module, "write", answers_format.write)
         monkeypatch.setattr(module, "RUNNER", answers_format.RUNNER)
 
@@ -52,8 +52,8 @@ def test_a_further_format_is_one_module(monkeypatch, tmp_path):
 
 
 def test_unknown_formats_and_options_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="unknown export format 'onnx': known are saved-model, tflite"):
-        exports.export(Model(), tmp_path, "onnx")
+    with pytest.raises(UsageError, match="unknown export format 'coreml': known are onnx, saved-model, tflite"):
+        exports.export(Model(), tmp_path, "coreml")
     with pytest.raises(UsageError, match="unknown export option 'colour'"):
         exports.export(Model(), tmp_path, "tflite", colour="red")
 
@@ -90,7 +90,7 @@ def test_a_file_name_is_taken_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(("name", "out", "model", "option"), [
     ("saved-model", ".", "1", "--version"), ("tflite", "out", "out/model-none.tflite", "--out"),
-    ("tflite", "drums.tflite", "drums.tflite", "--out")])
+    ("tflite", "drums.tflite", "drums.tflite", "--out"), ("onnx", "out", "out/model.onnx", "--out")])
 def test_what_exists_is_replaced_only_with_force(run, tmp_path, name, out, model, option):
     arguments = ("export", run, "--out", tmp_path / out, "--format", name,
                  *(("--version", 1) if name == "saved-model" else ()))
@@ -113,7 +113,7 @@ def test_what_exists_is_replaced_only_with_force(run, tmp_path, name, out, model
 
 # -- what differs is not kept ----------------------------------------------------------------------------------------
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("error", [0.01, np.nan, np.inf])
 def test_an_export_that_differs_is_not_kept(run, monkeypatch, tmp_path, name, error):
     monkeypatch.setattr(answers_format, "error", error)
@@ -122,7 +122,7 @@ def test_an_export_that_differs_is_not_kept(run, monkeypatch, tmp_path, name, er
     assert list(tmp_path.iterdir()) == []
 
 
-@BOTH
+@EACH
 def test_a_replacement_that_differs_leaves_the_old_one(run, monkeypatch, tmp_path, name):
     arguments = ("export", run, "--out", tmp_path, "--format", name, "--force",
                  *(("--version", 1) if name == "saved-model" else ()))
@@ -146,7 +146,7 @@ def test_differences_are_in_parts_of_a_peak():
     assert check.differences(results, expected, "loudest") == {"audio": 0.0, "mel": pytest.approx(0.1)}
 
 
-@BOTH
+@EACH
 def test_an_export_that_does_not_run_is_not_kept(run, monkeypatch, tmp_path, name):
     """It cannot be loaded, or its process dies without a message."""
     script = tmp_path / "dies.py"
@@ -159,7 +159,7 @@ def test_an_export_that_does_not_run_is_not_kept(run, monkeypatch, tmp_path, nam
         assert list(tmp_path.iterdir()) == [script]
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("where", ["write", "run_standalone"])
 def test_an_interrupted_export_leaves_nothing(monkeypatch, tmp_path, name, there, where):
@@ -216,7 +216,7 @@ def test_the_command_shows_the_receipt(run, tmp_path):
 @pytest.mark.parametrize(("arguments", "parts"), [
     (("--quantize", "int8"), ("--quantize int8", "--format tflite")),
     (("--format", "tflite", "--version", 2), ("--version 2", "--format saved-model")),
-    (("--format", "onnx"), ("'onnx'", "saved-model", "tflite")),
+    (("--format", "coreml"), ("'coreml'", "saved-model", "tflite")),
     (("--quantize", "int4"), ("'int4'", "float16")),
     (("--version", 0), ("'--version'", "0 is not in the range")),
 ])
@@ -225,7 +225,7 @@ def test_arguments_that_do_not_fit_are_refused(run, tmp_path, arguments, parts):
     assert list(tmp_path.iterdir()) == []
 
 
-@BOTH
+@EACH
 def test_a_file_in_place_of_the_folder_is_refused(run, tmp_path, name):
     (tmp_path / "out").write_text("dear diary")
     invoke("export", run, "--out", tmp_path / "out", "--format", name, "--force").one_line(

@@ -101,10 +101,10 @@ def test_the_description_says_what_may_be_asked(model, signatures):
 
 
 def test_files_of_fixed_shapes_have_one_tempo(model):
-    made = model.exportable(fixed=True, bpm=97.5, bars=1)
+    made = model.exportable("phone", bpm=97.5, bars=1)
     assert [made.origin[name] for name in ("bpm", "bars", "samples")] == [97.5, 1, 54_277]
     with pytest.raises(UsageError, match="--bpm 20: give 40 to 300"):
-        model.exportable(fixed=True, bpm=20)
+        model.exportable("phone", bpm=20)
     with pytest.raises(UsageError, match="no tempo: remove --bpm"):
         vocoder_for(CONFIG.audio).exportable(bpm=120)
 

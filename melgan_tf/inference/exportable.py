@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: How weights are stored: as float32, as float16, as int8, or as int8 with activations in int8 as well.
 Quantize = Literal["none", "float16", "dynamic", "int8"]
+#: What runs an export: TF Serving; a phone, which takes fixed shapes; or another runtime. Only for a server are requests
+#: checked and Fourier transforms left as they are.
+Target = Literal["server", "phone", "runtime"]
 #: Whose peak a difference is measured by: that of the sound itself, or that of the loudest of all.
 Scale = Literal["own", "loudest"]
 #: Seeds whose first sounds an export of a sound model is checked with.
@@ -93,16 +96,16 @@ class Exportable:
 class ExportableModel(Protocol):
     """A trained model that can be exported."""
 
-    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
+    def exportable(self, target: Target = "server", quantize: Quantize = "none", seconds: float | None = None,
                    max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
         """The model as an export holds it.
 
         Args:
-            fixed: with fixed shapes, one sound a call and no Fourier transforms, for phones.
-            quantize: how weights are stored; only with ``fixed``.
-            seconds: of new sound in a window, for models that render windows; only with ``fixed``.
-            max_batch: sounds in one request; only without ``fixed``.
-            bpm, bars: tempo and length of loops; without ``fixed`` requests have a tempo of their own.
+            target: what runs it.
+            quantize: how weights are stored; only on a phone.
+            seconds: of new sound in a window, for models that render windows; only on a phone.
+            max_batch: sounds in one request to a server.
+            bpm, bars: tempo and length of loops; on a server requests have a tempo of their own.
 
         Raises:
             UsageError: the model cannot be exported like this.

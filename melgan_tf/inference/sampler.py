@@ -300,9 +300,13 @@ class Sampler(BatchSampler):
         if label is not None:
             yield class_check(label, self.classes.names)
 
-    def fixed_signatures(self) -> dict[str, Signature]:
-        """The functions of an export with fixed shapes: one sound a call, no Fourier transforms."""
-        specs = list(self.input_signature(1).values())
+    def unchecked_signatures(self, batch: int | None) -> dict[str, Signature]:
+        """The functions of an export without checks and Fourier transforms.
+
+        Args:
+            batch: sounds a call; None: any number.
+        """
+        specs = list(self.input_signature(batch).values())
 
         def generate(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             mel = self.mel(*inputs)

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.exportable import SEEDS, Example, Exportable, Quantize
+from melgan_tf.inference.exportable import SEEDS, Example, Exportable, Quantize, Target
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.weights.licenses import model_licenses, short_license
 
 if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
@@ -32,7 +33,7 @@ FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
 _CALIBRATION_SOUNDS = 256
 
 
-def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds: float | None, max_batch: int,
+def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seconds: float | None, max_batch: int,
                      bpm: float | None, bars: int | None) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if seconds is not None:
@@ -42,16 +43,20 @@ def sound_exportable(model: SoundModel, fixed: bool, quantize: Quantize, seconds
     sampler, config = model.sampler.at_tempo(bpm, bars), model.config
     origin = {"made_by": "melgan-tf", "preset": config.preset, "step": model.step, "weights": model.weights,
               "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
-              **sampler.metadata()}
-    if not fixed:
+              "licence": short_license(model_licenses(model.source, sampler.vocoder.name)), **sampler.metadata()}
+    if target == "server":
         max_batch = sampler.most_rows(max_batch)
         return Exportable(config, origin, sampler.signatures(max_batch), partial(_examples, sampler),
                           TOLERANCE, max_batch=max_batch)
-    tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.fixed_signatures()
+    origin |= sampler.fixed_metadata()
+    if target == "runtime":
+        return Exportable(config, origin, {"generate": sampler.unchecked_signatures(None)["generate"]},
+                          lambda: _examples(sampler)[:1], FIXED_TOLERANCE["none"])
+    tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.unchecked_signatures(1)
     if "audio" not in tolerance:
         del signatures["generate"]
     return Exportable(
-        config, {**origin, **sampler.fixed_metadata(), "quantize": quantize}, signatures,
+        config, {**origin, "quantize": quantize}, signatures,
         partial(_fixed_examples, sampler, tuple(tolerance)), tolerance, quantize=quantize,
         # int8 arithmetic has one scale for all sounds, 256 steps up to the loudest
         scale="loudest" if quantize == "int8" else "own",

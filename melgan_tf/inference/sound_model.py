@@ -15,7 +15,7 @@ from melgan_tf.audio.edit import fade_out
 from melgan_tf.config import Config
 from melgan_tf.errors import DecodeError, MelGANError, UsageError
 from melgan_tf.inference.batches import BATCH, BatchSampler
-from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize
+from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize, Target
 from melgan_tf.inference.generate import Request, write_recipes, write_sounds
 from melgan_tf.inference.generated_sounds import GeneratedSounds
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
@@ -367,12 +367,12 @@ class SoundModel:
         return write_kit(self, Path(folder), seed, labels, style_from, round_robins, velocities,
                          Delivery(bit_depth=bit_depth, sample_rate=sample_rate), progress)
 
-    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
+    def exportable(self, target: Target = "server", quantize: Quantize = "none", seconds: float | None = None,
                    max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
         """Returns what `melgan_tf.exports` writes; see `melgan_tf.inference.exportable.ExportableModel`."""
         from melgan_tf.inference.sound_export import sound_exportable
 
-        return sound_exportable(self, fixed, quantize, seconds, max_batch, bpm, bars)
+        return sound_exportable(self, target, quantize, seconds, max_batch, bpm, bars)
 
 
 def _require(count: int, seed: int, start: int = 0) -> None:

@@ -23,7 +23,7 @@ from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.griffin_lim import fit_length
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize, Signature
+from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize, Signature, Target
 from melgan_tf.inference.renderer import GRIFFIN_LIM, GriffinLim, Renderer
 from melgan_tf.inference.served import (
     MAX_MEL,
@@ -173,10 +173,15 @@ class Vocoder:
         return {"name": self.name, "preset": self.config.preset, "step": self.step, "weights": self.weights,
                 "audio_fingerprint": self.audio.fingerprint()}
 
+    @property
+    def _any_length(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+        """``mel`` and ``start``."""
+        return (tf.TensorSpec((None, None, self.audio.mel_bins), tf.float32, name="mel"),
+                tf.TensorSpec((None,), tf.int32, name="start"))
+
     def signatures(self, max_batch: int = MAX_BATCH) -> dict[str, Signature]:
         """The functions of an export, for any length and any batch up to ``max_batch``."""
-        mel = tf.TensorSpec((None, None, self.audio.mel_bins), tf.float32, name="mel")
-        start = tf.TensorSpec((None,), tf.int32, name="start")
+        mel, start = self._any_length
         render = tf.function(lambda mel, start: self.model(mel, start=start), autograph=False,
                              input_signature=[mel, start])
         max_frames = int(MAX_SECONDS * self.audio.sample_rate) // self.audio.hop_samples
@@ -203,6 +208,13 @@ class Vocoder:
                                          "hop_samples": self.audio.hop_samples, "mel_bins": self.audio.mel_bins,
                                          "max_frames": max_frames}, max_batch)}
 
+    def runtime_signatures(self) -> dict[str, Signature]:
+        """The function of an export for any batch and length, without checks and Fourier transforms."""
+        def vocode(mel: tf.Tensor, start: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+            return {"audio": self.model(mel, start=start, use_matmul_dft=True)}
+
+        return {"vocode": Signature(vocode, self._any_length[:1 if self.clock_period_frames == 1 else 2])}
+
     def fixed_signatures(self, frames: int) -> dict[str, Signature]:
         """The function of an export that renders windows of ``frames`` frames, without Fourier transforms."""
         mel = tf.TensorSpec((1, frames, self.audio.mel_bins), tf.float32, name="mel")
@@ -213,12 +225,12 @@ class Vocoder:
                                                              use_matmul_dft=True)},
             [mel, tf.TensorSpec((1, frames), tf.float32, name="present"), tf.TensorSpec((1,), tf.int32, name="start")])}
 
-    def exportable(self, fixed: bool = False, quantize: Quantize = "none", seconds: float | None = None,
+    def exportable(self, target: Target = "server", quantize: Quantize = "none", seconds: float | None = None,
                    max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
         """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
         if bpm is not None or bars is not None:
             raise UsageError(f"the vocoder {self.name} has no tempo: remove --bpm and --bars")
-        return vocoder_exportable(self, fixed, quantize, seconds, max_batch)
+        return vocoder_exportable(self, target, quantize, seconds, max_batch)
 
 
 def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last",

@@ -14,8 +14,9 @@ import tensorflow as tf
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.exportable import Example, Exportable, Quantize
+from melgan_tf.inference.exportable import Example, Exportable, Quantize, Target
 from melgan_tf.inference.windows import join, new_frames, windows
+from melgan_tf.weights.licenses import model_licenses, short_license
 
 if TYPE_CHECKING:
     from melgan_tf.inference.vocoder import Vocoder
@@ -25,17 +26,22 @@ TOLERANCE: dict[Quantize, dict[str, float]] = {"none": {"audio": 2e-3}, "float16
 _SOUNDS = 8
 
 
-def vocoder_exportable(vocoder: Vocoder, fixed: bool, quantize: Quantize, seconds: float | None, max_batch: int
+def vocoder_exportable(vocoder: Vocoder, target: Target, quantize: Quantize, seconds: float | None, max_batch: int
                        ) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if quantize not in TOLERANCE:
         raise UsageError(f"--quantize {quantize}: a vocoder's spectra need floating point; use none or float16")
     audio = vocoder.audio
-    origin = {"made_by": "melgan-tf", **vocoder.metadata(), "sample_rate": audio.sample_rate}
-    if not fixed:
+    origin = {"made_by": "melgan-tf", **vocoder.metadata(), "sample_rate": audio.sample_rate,
+              "licence": short_license(model_licenses(vocoder.name))}
+    if target == "server":
         return Exportable(vocoder.config, origin, vocoder.signatures(max_batch),
                           lambda: _examples(vocoder), TOLERANCE["none"], max_batch=max_batch)
     context = vocoder.model.context_frames
+    if target == "runtime":
+        facts = {"context_frames": context, "hop_samples": audio.hop_samples}
+        return Exportable(vocoder.config, origin | facts, vocoder.runtime_signatures(),
+                          lambda: _examples(vocoder, start=np.zeros(_SOUNDS, np.int32)), TOLERANCE["none"])
     new = new_frames(audio.sample_rate / audio.hop_samples, context, seconds)
     frames = new + 2 * context
     origin |= {"quantize": quantize, "frames": frames, "context_frames": context, "hop_samples": audio.hop_samples}
@@ -43,9 +49,9 @@ def vocoder_exportable(vocoder: Vocoder, fixed: bool, quantize: Quantize, second
                       lambda: _window_examples(vocoder, frames, new), TOLERANCE[quantize], quantize=quantize)
 
 
-def _examples(vocoder: Vocoder) -> list[Example]:
+def _examples(vocoder: Vocoder, **more: np.ndarray) -> list[Example]:
     mel = example_mels(vocoder.audio)
-    return [Example("vocode", {"mel": mel}, {"audio": vocoder.vocode(mel, 0)},
+    return [Example("vocode", {"mel": mel, **more}, {"audio": vocoder.vocode(mel, 0)},
                     {batch: f"audio, batch {batch}" for batch in (1, _SOUNDS)})]
 
 
