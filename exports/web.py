@@ -20,8 +20,7 @@ import numpy as np
 
 from melgan_tf.dsp.spectrogram_image import LEVELS, MAGMA
 from melgan_tf.errors import UsageError
-from melgan_tf.exports import Destination, tflite
-from melgan_tf.exports.receipt import REPORT
+from melgan_tf.exports import REPORT, Destination, tflite
 from melgan_tf.inference.exportable import Exportable, ExportableModel, Quantize
 from melgan_tf.inference.kit.plan import Pad, ascii_name, plan
 from melgan_tf.inference.origin import vocoder_name

@@ -52,7 +52,7 @@ def test_a_further_format_is_one_module(monkeypatch, tmp_path):
 
 
 def test_unknown_formats_and_options_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="unknown export format 'coreml': known are onnx, saved-model, tflite"):
+    with pytest.raises(UsageError, match="unknown export format 'coreml': known are saved-model, tflite, web, onnx"):
         exports.export(Model(), tmp_path, "coreml")
     with pytest.raises(UsageError, match="unknown export option 'colour'"):
         exports.export(Model(), tmp_path, "tflite", colour="red")

@@ -84,7 +84,7 @@ def test_receipt_of_a_saved_model(base, exported_model):
     receipt = json.loads((base / "1/export_report.json").read_text())
     config = json.loads((base / "1/assets.extra/config.json").read_text())
     origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": exported_model.weights, "noise_dim": 20,
-              "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000,
+              "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "licence": "unknown",
               "vocoder": {"name": "griffin-lim", "iterations": 1}}
     assert receipt["origin"] == origin
     assert config == json.loads(json.dumps({**origin, "config": to_dict(SEED)}))

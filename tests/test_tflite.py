@@ -97,8 +97,8 @@ def test_tflite_stores_weights_as_asked(converted, quantize, exported_model):
 def test_metadata_and_receipt_of_a_file(converted, quantize, exported_model):
     path = converted(quantize)
     origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": exported_model.weights, "noise_dim": 20,
-              "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "quantize": quantize,
-              "vocoder": {"name": "griffin-lim", "iterations": 1}}
+              "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "licence": "unknown",
+              "quantize": quantize, "vocoder": {"name": "griffin-lim", "iterations": 1}}
     read = tflite_metadata.read(path)
     assert read == {**origin, "config": to_dict(SEED)}
     values = json.loads(invoke("info", path, "--json").stdout)

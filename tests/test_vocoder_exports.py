@@ -139,7 +139,7 @@ def test_analyze_is_the_packages_own_mel(signatures, name):
 @pytest.mark.slow
 @BOTH
 def test_a_saved_model_tells_of_its_origin(bases, runs, loaded, name):
-    facts = {"made_by": "melgan-tf", **loaded[name].metadata(), "sample_rate": AUDIO.sample_rate}
+    facts = {"made_by": "melgan-tf", **loaded[name].metadata(), "sample_rate": AUDIO.sample_rate, "licence": "unknown"}
     receipt = json.loads((bases[name] / "1/export_report.json").read_text())
     assert receipt["origin"] == facts
     assert (facts["name"], facts["step"]) == (str(runs[name]), STEP)
@@ -215,8 +215,8 @@ def test_a_file_tells_how_to_use_it(files, loaded, name, quantize):
     facts = tflite_metadata.read(files[name, quantize])
     context = loaded[name].model.context_frames
     assert facts == json.loads(json.dumps({
-        "made_by": "melgan-tf", **loaded[name].metadata(), "sample_rate": AUDIO.sample_rate, "quantize": quantize,
-        "frames": 9 + 2 * context, "context_frames": context, "hop_samples": HOP, "config": to_dict(RUNS[name])}))
+        "made_by": "melgan-tf", **loaded[name].metadata(), "sample_rate": AUDIO.sample_rate, "licence": "unknown",
+        "quantize": quantize, "frames": 9 + 2 * context, "context_frames": context, "hop_samples": HOP, "config": to_dict(RUNS[name])}))
     inputs = Interpreter(model_path=str(files[name, quantize])).get_signature_runner("vocode").get_input_details()
     shapes = {key: tuple(detail["shape"]) for key, detail in inputs.items()}
     assert shapes == {"mel": (1, facts["frames"], AUDIO.mel_bins)} | (

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: How weights are stored: as float32, as float16, as int8, or as int8 with activations in int8 as well.
 Quantize = Literal["none", "float16", "dynamic", "int8"]
-#: What runs an export: TF Serving; a phone, which takes fixed shapes; or another runtime. Only for a server are requests
-#: checked and Fourier transforms left as they are.
+#: What runs an export: TF Serving; a phone, which takes fixed shapes; or another runtime. Only servers get graphs that
+#: check requests, and that have Fourier transforms.
 Target = Literal["server", "phone", "runtime"]
 #: Whose peak a difference is measured by: that of the sound itself, or that of the loudest of all.
 Scale = Literal["own", "loudest"]

@@ -39,7 +39,7 @@ def vocoder_exportable(vocoder: Vocoder, target: Target, quantize: Quantize, sec
                           lambda: _examples(vocoder), TOLERANCE["none"], max_batch=max_batch)
     context = vocoder.model.context_frames
     if target == "runtime":
-        facts = {"context_frames": context, "hop_samples": audio.hop_samples}
+        facts = {"context_frames": context, "hop_samples": audio.hop_samples, "min_frames": vocoder.model.min_frames}
         return Exportable(vocoder.config, origin | facts, vocoder.runtime_signatures(),
                           lambda: _examples(vocoder, start=np.zeros(_SOUNDS, np.int32)), TOLERANCE["none"])
     new = new_frames(audio.sample_rate / audio.hop_samples, context, seconds)
