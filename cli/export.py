@@ -17,8 +17,8 @@ from melgan_tf.cli.console import ConsoleProgress, table
               help="SavedModel: base folder; the version becomes a folder in it. TFLite, ONNX: a folder or a file. "
                    "Page: a folder.")
 @click.option("--format", "kind", type=click.Choice(list(exports.FORMATS)), default="saved-model",
-              show_default=True, help="saved-model for a server, tflite for a phone, web for a browser, onnx for programs "
-                                      "in C#, Rust, C++ ...")
+              show_default=True, help="saved-model for a server, tflite for a phone, web for a browser, onnx for "
+                                      "programs in C#, Rust, C++ ...")
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
 @click.option("--max-batch", type=click.IntRange(1, 65_536), metavar="N",
               help="SavedModel: most sounds in one request; larger ones are refused.  [default: 256]")

@@ -216,7 +216,8 @@ def test_a_file_tells_how_to_use_it(files, loaded, name, quantize):
     context = loaded[name].model.context_frames
     assert facts == json.loads(json.dumps({
         "made_by": "melgan-tf", **loaded[name].metadata(), "sample_rate": AUDIO.sample_rate, "licence": "unknown",
-        "quantize": quantize, "frames": 9 + 2 * context, "context_frames": context, "hop_samples": HOP, "config": to_dict(RUNS[name])}))
+        "quantize": quantize, "frames": 9 + 2 * context, "context_frames": context, "hop_samples": HOP,
+        "config": to_dict(RUNS[name])}))
     inputs = Interpreter(model_path=str(files[name, quantize])).get_signature_runner("vocode").get_input_details()
     shapes = {key: tuple(detail["shape"]) for key, detail in inputs.items()}
     assert shapes == {"mel": (1, facts["frames"], AUDIO.mel_bins)} | (
