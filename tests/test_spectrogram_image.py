@@ -172,3 +172,17 @@ def test_matplotlib_is_not_imported():
 
 def test_colors_are_those_of_matplotlib():
     np.testing.assert_array_equal(spectrogram_image.MAGMA, colormaps["magma"](np.arange(256), bytes=True)[:, :3])
+
+
+def test_bars_and_beats_have_lines():
+    """Two bars: one line where the second begins, six fainter ones, none over the first frame."""
+    mel_db = constant(-100.0, -20.0, frames=384, bins=80)
+    plain, ruled = (mel_image(mel_db, bars=bars)[0].astype(int) for bars in (0, 2))
+    lighter = (ruled - plain).mean(axis=(0, 2))
+    width = plain.shape[1]
+    assert np.flatnonzero(lighter).tolist() == [round(beat * width / 8) for beat in range(1, 8)]
+    bar, *beats = sorted(lighter[lighter > 0])[::-1]
+    assert lighter[width // 2] == bar > 2 * max(beats)
+    many = mel_image(mel_db, bars=64)[0].astype(int) - plain  # lines that would hide the picture are left out
+    assert np.count_nonzero(many.any(axis=(0, 2))) in (0, 63)
+    assert (contact_sheet(mel_db, bars=2) != contact_sheet(mel_db)).any()

@@ -49,7 +49,7 @@ def test_train_says_which_preset_and_why(tmp_path, eager):
                    "--set", "model.channels=8", "--set", "training.batch_size=8")
     assert ended.code == 0, ended.stderr
     assert ended.stdout.startswith("preset drums suits these sounds: 16 sounds in 2 class folders, typically 0.3 "
-                                   "seconds at 16000 Hz")
+                                   "s at 16000 Hz")
 
 
 def test_loops_are_told_by_their_tempos(tmp_path):

@@ -228,7 +228,8 @@ class SoundFolder:
         titles = [f"{sound.get('index', number)} {sound.get('label', '')}".strip()
                   for number, sound in enumerate(self.shown)]
         hertz, seconds, total = frequency_ticks(self._audio), self._page[-1].seconds, self._record.count
-        save_png(contact_sheet(np.stack(self._mels), titles, total, seconds, hertz), self._path / self._names.picture)
+        save_png(contact_sheet(np.stack(self._mels), titles, total, seconds, hertz,
+                               self._head.get("asked", {}).get("bars", 0)), self._path / self._names.picture)
         count = len(self._page)
         what = counted(count, "sound") if count == total else f"The first {count} of {total} sounds"
         facts = (f"{self._head['source']} · preset {self._head['preset']}, {counted(self._head['step'], 'step')} · "

@@ -60,6 +60,7 @@ class Task(ABC):
         example: what an example is called.
         min_scored: fewest examples that `validation_score` can be taken from.
         min_shard_size: a smaller shard loses more than it wins by running beside others.
+        bars: of an example, for lines in its pictures; 0: it has none.
         compiles_on_cpu: whether XLA makes its steps faster on a CPU.
         sounds: what was read.
         validation_sounds: what the score is taken from.
@@ -71,6 +72,7 @@ class Task(ABC):
     example = "sound"
     min_scored = 1
     min_shard_size = 32  # in matrix products of mels
+    bars = 0
     compiles_on_cpu = True
 
     def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> None:
@@ -159,5 +161,6 @@ class Task(ABC):
     def summarize(self, name: str, mels: np.ndarray, waveforms: np.ndarray) -> None:
         """Writes mels ``(count, frames, mel_bins)`` and waveforms ``(count, samples)`` to the summary writer."""
         audio = self.config.audio
-        tf.summary.image(f"mel/{name}", mel_image(spectral.log_mel(mels, audio).numpy()), max_outputs=PREVIEWS)
+        pictures = mel_image(spectral.log_mel(mels, audio).numpy(), bars=self.bars)
+        tf.summary.image(f"mel/{name}", pictures, max_outputs=PREVIEWS)
         tf.summary.audio(f"audio/{name}", waveforms[..., None], audio.sample_rate, max_outputs=PREVIEWS)

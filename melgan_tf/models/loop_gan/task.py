@@ -10,7 +10,7 @@ import tensorflow as tf
 from melgan_tf.data.loop_dataset import LoopSet, load_loops
 from melgan_tf.data.mel_dataset import class_probabilities, labeled_batches
 from melgan_tf.models.frame_gan.task import FrameTask
-from melgan_tf.models.loop_gan.config import BEAT_FRAMES, BEATS, KEY_NUMBERS
+from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, KEY_NUMBERS
 from melgan_tf.models.loop_gan.networks import Features, key_numbers
 from melgan_tf.models.loop_gan.train_step import LoopGAN
 from melgan_tf.progress import Progress
@@ -27,6 +27,7 @@ class LoopTask(FrameTask):
 
     sounds: LoopSet
     labeled_kernels = _LABELED_KERNELS
+    bars = BARS
 
     def load(self, data: str | Path, progress: Progress) -> LoopSet:
         return load_loops(data, self.config, BEATS, BEAT_FRAMES, progress)
