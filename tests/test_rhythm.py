@@ -90,6 +90,26 @@ def test_damage_moves_the_metric_of_its_kind():
     assert alike["rhythm"].generated.coverage < 0.2
 
 
+def any_loops(seed: int, speed: float = 1.0) -> LoopSet:
+    """Loops of drums and notes that begin at any sixteenth, so that no two are alike; at other tempos the same."""
+    rng, whole, loops = np.random.default_rng(seed), [], []
+    for number in range(16):
+        key, bpm = NAMES[rng.integers(12)], speed * rng.integers(90, 150)
+        sound = drums(rng.choice(list(STYLES)), bpm, 2, number) + notes(key, bpm, 2, number) * rng.uniform(0.2, 1)
+        whole.append(np.roll(sound, round(rng.integers(16) * 15 / bpm * RATE)))
+        loops.append(Loop(bpm, 2, METER, Key.parse(key), 0, len(sound), {}))
+    return LoopSet.of(whole, loops, RATE, [str(number) for number in range(16)], None)
+
+
+def test_copies_at_another_tempo_are_near_copies():
+    """The training loops, a fifth faster, are; others are as near as held-out ones."""
+    train, held_out = any_loops(0), any_loops(1)
+    faster, others = (compare_rhythm(one, held_out, train)["memorization"] for one in (any_loops(0, 1.2), any_loops(2)))
+    assert faster.share > 0.7
+    assert {(copy.generated, copy.training) for copy in faster.named} >= {("0", "0"), ("1", "1")}
+    assert others.share < 0.2
+
+
 def test_folders_of_loops_are_compared_by_rhythm(tmp_path):
     for folder, seed in (("made", 1), ("real", 0)):
         (tmp_path / folder).mkdir()

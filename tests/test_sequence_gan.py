@@ -136,6 +136,21 @@ def test_in_a_loop_noise_and_style_repeat(period):
     assert np.abs(np.diff(around, axis=0)).max() < 2.0  # no jump where it comes round
 
 
+@pytest.mark.parametrize("turns", [1.5, 2.0, 2.49, 3.0, 4.0])
+def test_the_style_of_a_loop_is_not_its_own_mirror_image(turns):
+    """Wherever the mirror stands. On an arc from one style to the other and back, both ways are the same: 1."""
+    source = SequenceNoise(4, 32, 20)
+    period = round(20 * turns)
+    steps = tf.range(period, dtype=tf.int64)
+    found = []
+    for sound in range(8):
+        style = source.style(3, sound, steps, period).numpy()
+        style = style - style.mean(axis=0)
+        found.append(max((style * np.roll(style[::-1], shift, axis=0)).sum() for shift in range(period))
+                     / (style ** 2).sum())
+    assert np.mean(found) < 0.5
+
+
 def test_the_style_keeps_its_variance_and_moves_slowly():
     source = SequenceNoise(noise_dim=4, style_dim=2000, turn_steps=7)
     path = source.style(0, 0, steps_of(0, 29)).numpy()

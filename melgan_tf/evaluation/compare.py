@@ -19,7 +19,7 @@ from melgan_tf.evaluation.embeddings import log_mel
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
 from melgan_tf.evaluation.memorization import EmbeddedSounds, Memorization, measure_memorization
 from melgan_tf.evaluation.report import ClassFit, Comparison, EmbeddingMetrics, Projection, SoundReport
-from melgan_tf.evaluation.rhythm import measure_loops, rhythm_vectors
+from melgan_tf.evaluation.rhythm import loop_mels, measure_loops, rhythm_vectors
 from melgan_tf.evaluation.sounds import LoopSet
 
 DUPLICATE_RADIUS = 0.05  # of the mean distance between two real sounds
@@ -112,8 +112,10 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
 
 
 def compare_rhythm(fake: LoopSet, real: LoopSet, train: LoopSet | None, seed: int = 0, k: int = 5
-                   ) -> dict[str, Comparison]:
+                   ) -> dict[str, Comparison | Memorization]:
     """Compares how loops keep time and key: the fields ``rhythm`` and ``loops`` of a `SoundReport`.
+
+    With training loops also ``memorization``, by rhythm and by mels that know no tempo: a copy may be slower or faster.
 
     Args:
         fake, real, train: as in `evaluate_waveforms`; all loops are measured, as many as there compared.
@@ -122,8 +124,13 @@ def compare_rhythm(fake: LoopSet, real: LoopSet, train: LoopSet | None, seed: in
     vectors = [None if one is None else rhythm_vectors(one.whole, one.loops, one.sample_rate)
                for one in (fake, real, train)]
     split = _split(*vectors, seed)
-    return {"rhythm": Comparison(*(_metrics(split.reference, one, k) for one in (split.generated, split.baseline))),
-            "loops": Comparison(*(measure_loops(one.whole, one.loops, one.sample_rate) for one in (fake, real)))}
+    found = {"rhythm": Comparison(*(_metrics(split.reference, one, k) for one in (split.generated, split.baseline))),
+             "loops": Comparison(*(measure_loops(one.whole, one.loops, one.sample_rate) for one in (fake, real)))}
+    if train is not None:
+        heard = [EmbeddedSounds(rhythms, loop_mels(one.whole, one.loops, one.sample_rate))
+                 for rhythms, one in zip(vectors, (fake, real, train), strict=True)]
+        found["memorization"] = measure_memorization(*heard, fake.names, train.names)
+    return found
 
 
 def _check(fake: np.ndarray, fake_rate: int, reference: np.ndarray, train: np.ndarray | None,

@@ -13,6 +13,7 @@ import numpy as np
 from melgan_tf.audio.loops import onsets
 from melgan_tf.audio.loops.estimate import estimate_key, tempo_of_pulse
 from melgan_tf.audio.loops.loop import Loop
+from melgan_tf.evaluation.embeddings.log_mel import log_mels
 from melgan_tf.evaluation.tables import metric
 
 #: Sixteenths of a rhythm: two bars of 4/4.
@@ -21,6 +22,7 @@ _STEPS_PER_BEAT = 4
 _NEAR_SECONDS = 0.025
 _SEAM_SECONDS = 0.003
 _WHOLE_BEATS = 8
+_MEL_FRAMES = 512
 _SAME_TEMPO = 0.01
 _RATIOS = (1 / 3, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2, 3)
 
@@ -84,6 +86,18 @@ def rhythm_vector(samples: np.ndarray, rate: int, beats: int) -> np.ndarray:
     step = np.rint(np.arange(len(rise)) * (STEPS / len(rise))).astype(int) % STEPS
     found = np.stack([np.bincount(step, band, STEPS) for band in rise.T])
     return (found / np.maximum(found.sum(axis=1, keepdims=True), 1e-9)).ravel()
+
+
+def loop_mels(sounds: Sequence[np.ndarray], loops: Sequence[Loop], rate: int) -> np.ndarray:
+    """Log mels of two bars of each loop, with as many frames at every tempo, dB: ``(loops, 512, 64)``.
+
+    Shorter loops are repeated; arguments as for `measure_loops`.
+    """
+    found = []
+    for sound, loop in zip(sounds, loops, strict=True):
+        mel = log_mels(np.resize(sound, round(_WHOLE_BEATS * len(sound) / loop.beats))[None], rate)[0]
+        found.append(mel[np.rint(np.linspace(0, len(mel) - 1, _MEL_FRAMES)).astype(int)])
+    return np.stack(found)
 
 
 def tightness(samples: np.ndarray, rate: int, beats: int) -> float:
