@@ -5,7 +5,7 @@ import { save, sfz, wav, zip } from "./files.js";
 import { firstKit, fromText, isOn, newSeed, point, STEPS, SWINGS, TEMPOS, toggled, toText } from "./kit.js";
 import { comment, normal, vectors } from "./recipe.js";
 import { Sequencer, stepSeconds } from "./sequencer.js";
-import { leveled, play, toBuffer } from "./sound.js";
+import { finished, play, toBuffer } from "./sound.js";
 import { colors, draw, showTicks } from "./spectrogram.js";
 
 const HUES = ["#ee8866", "#77aadd", "#bbcc33", "#ffaabb", "#44bb99", "#eedd88", "#b58bd8", "#99ddff"];
@@ -80,7 +80,7 @@ async function sounded() {
   await Promise.all(wanted.pads.map(async (pad, at) => {
     const key = keyOf(pad);
     if (buffers[at]?.key === key) return;
-    const samples = leveled(await samplesOf(pad));
+    const samples = finished(await samplesOf(pad), facts.sample_rate);
     if (kit.pads[at] && keyOf(kit.pads[at]) !== key) return; // changed meanwhile
     buffers[at] = { key, samples, buffer: toBuffer(samples, facts.sample_rate) };
     draw($("pads").children[at].querySelector("canvas"), samples, facts.sample_rate, palette);

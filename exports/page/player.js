@@ -4,7 +4,7 @@ import { $, copy, element, fill, sliding, stopSweep, sweep, tell, whole } from "
 import { save, wav } from "./files.js";
 import { newSeed } from "./kit.js";
 import { comment, normal, vectors } from "./recipe.js";
-import { leveled, play, toBuffer } from "./sound.js";
+import { finished, play, toBuffer } from "./sound.js";
 import { colors, draw, showTicks } from "./spectrogram.js";
 import { loopSteps, render } from "./stream.js";
 
@@ -52,7 +52,7 @@ async function change(values, keepsPast = false) {
   history.replaceState(null, "", "#" + toText(sound));
   refresh();
   $("view").ariaBusy = "true";
-  const samples = leveled(await samplesOf(wanted));
+  const samples = finished(await samplesOf(wanted), facts.sample_rate, wanted.loop);
   if (wanted !== sound) return; // changed meanwhile
   $("view").ariaBusy = "false";
   made = { samples, buffer: toBuffer(samples, facts.sample_rate) };

@@ -1,12 +1,18 @@
-// Samples to sound. Every sound is played, and saved, with a peak of -1 dB, as melgan-tf generate writes it.
+// Samples to sound. Every sound is played, and saved, as melgan-tf generate writes it.
 
-const PEAK = 10 ** (-1 / 20);
+const PEAK = 10 ** (-1 / 20), ABRUPT = 0.01; // -40 dB
 const MIX = 0.5; // of the level of one sound: several at once do not clip
 
-/** Samples with a peak of -1 dB. */
-export function leveled(samples) {
-  const peak = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return peak ? samples.map((value) => (value * PEAK) / peak) : samples;
+const peakOf = (samples) => samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+/** Samples with a peak of -1 dB; a sound that was cut off, and is no loop, is faded out. */
+export function finished(samples, rate, loop = false) {
+  const end = samples.length, last = samples.subarray(Math.max(0, end - Math.round(0.03 * rate)), end - Math.round(0.005 * rate));
+  const cutOff = !loop && peakOf(last) > ABRUPT * peakOf(samples);
+  const fade = cutOff ? Math.round(Math.min(0.25 * rate, 0.3 * end)) : 0;
+  const faded = samples.map((value, at) => value * (0.5 - 0.5 * Math.cos(Math.PI * Math.min(1, (end - 1 - at) / fade))));
+  const whole = fade ? faded : samples, peak = peakOf(whole);
+  return peak ? whole.map((value) => (value * PEAK) / peak) : whole;
 }
 
 export function toBuffer(samples, sampleRate) {
