@@ -13,6 +13,7 @@ from melgan_tf.cli.console import ConsoleProgress, echo_line
 from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.output_folder import FileNames, NamePattern, Part, has_only_other_parts
+from melgan_tf.progress import counted
 
 _MAX_INDICES = 100_000
 
@@ -146,6 +147,6 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
     if not quiet and not made:
         click.echo(f"no sounds are left for shard {part} of {count} sounds, as {out / names.record} says")
     elif not quiet:
-        echo_line(f"{made} {'loops' if loop else 'sounds'}{each}{whole} in {out}, their spectrograms in "
-                   f"{out / names.picture}; to hear them: {out / names.page}")
+        echo_line(f"{counted(made, 'loop' if loop else 'sound')}{each}{whole} in {out}, with spectrograms in "
+                  f"{out / names.picture}; to hear: {out / names.page}")
     tell_levels(record, quiet)

@@ -35,7 +35,7 @@ from melgan_tf.weights import (
     pretrained_vocoders,
     read_card,
 )
-from melgan_tf.weights.licenses import model_licenses, short_license
+from melgan_tf.weights.licenses import folder_license, model_licenses, short_license
 
 #: So many sounds or fewer learn more from a bundled model than from scratch.
 _FEW_SOUNDS = 500
@@ -200,7 +200,8 @@ def _folder(path: Path) -> dict[str, Any] | None:
             "sample_rate": found.sample_rate, **({"sample_rates": found.rates} if len(found.rates) > 1 else {}),
             **({"tempos": tempo_range(found.tempos)} if found.tempos else {}),
             **({"classes": dict(sorted(counts.items()))} if counts else {}), "preset": preset,
-            "hours": presets.hours(preset), "try": f"melgan-tf train {quoted}{start} --run-dir RUN"}
+            "hours": presets.hours(preset), **({"licence": stated["name"]} if (stated := folder_license(path)) else {}),
+            "try": f"melgan-tf train {quoted}{start} --run-dir RUN"}
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

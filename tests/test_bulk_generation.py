@@ -208,8 +208,8 @@ def test_command_fills_a_folder_shard_by_shard(run, tmp_path):
     assert invoke(*make, tmp_path / "whole").code == 0
     ended = invoke(*make, out, "--shard", "2/2")
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout.startswith(f"4 sounds (shard 2/2 of 20) in {out}, their spectrograms in "
-                                   f"{out}/sounds-2-of-2.png; to hear them: {out}/index-2-of-2.html\n")
+    assert ended.stdout.startswith(f"4 sounds (shard 2/2 of 20) in {out}, with spectrograms in "
+                                   f"{out}/sounds-2-of-2.png; to hear: {out}/index-2-of-2.html\n")
     assert invoke(*make, out, "--shard", "1/2").code == 0  # beside the other's files
     assert wavs(out) == wavs(tmp_path / "whole")
     check = unchanged(tmp_path)

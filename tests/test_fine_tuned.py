@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -10,11 +11,14 @@ import pytest
 from drums import write_drums
 from told import Told
 
+from melgan_tf.data.mel_dataset import load_folder
+from melgan_tf.data.sources import held_out
 from melgan_tf.evaluation import fine_tuned
 from melgan_tf.evaluation.memorization import EmbeddedSounds, measure_memorization
 from melgan_tf.inference.load import load_sound_model
 from melgan_tf.progress import Progress
 from melgan_tf.storage.run_directory import RunDirectory
+from melgan_tf.training.resolve import resolve
 from melgan_tf.training.run import Result
 
 
@@ -83,3 +87,22 @@ def test_a_page_that_fails_is_a_warning(data, tmp_path, monkeypatch):
     assert fine_tuned.compared(result, tmp_path, tmp_path, told) is result
     assert len(told.warnings) == len(data)
     assert all("the run is complete without it" in line for line in told.warnings)
+
+
+def test_sounds_kept_aside_are_not_learned_from_and_are_said(tmp_path, monkeypatch):
+    """A class of few keeps all; with which others it lies makes no difference to a sound."""
+    write_drums(tmp_path / "own", each=34)
+    config = resolve(tmp_path / "own", tmp_path / "run", init_from="pretrained:drums")
+    assert config.data.hold_out == 10
+    whole = load_folder(tmp_path / "own", config)
+    kept = [sound.name for sound in whole.seen(config.data.hold_out).sounds]
+    aside = [sound.name for sound in whole.sounds if sound.name not in kept]
+    assert 5 < len(aside) < 20
+    assert len(whole.seen(config.data.hold_out).mels) == len(kept)
+    assert held_out([(name, "hat") for name in aside * 2], 10).all()
+    assert not held_out([(name, name) for name in aside], 10).any()
+    model = load_sound_model("pretrained:drums")
+    monkeypatch.setattr(fine_tuned, "load_sound_model", lambda *_: dataclasses.replace(model, config=config))
+    like, variety, _ = fine_tuned.compare("run", tmp_path / "own", tmp_path / "page", Progress())[1]
+    assert f"of the {len(aside)} of yours that it did not learn from" in like
+    assert re.match(r"variety: \d+% of these, and \d+% of the others, have", variety)

@@ -276,7 +276,7 @@ def test_command_writes_and_says_where(run, tmp_path):
     out = tmp_path / "out"
     ended = invoke("generate", run.path, *GRIFFIN_LIM, "--out", out, "--count", 2, "--seed", 9)
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout == (f"2 sounds in {out}, their spectrograms in {out}/sounds.png; to hear them: "
+    assert ended.stdout == (f"2 sounds in {out}, with spectrograms in {out}/sounds.png; to hear: "
                             f"{out}/index.html\nstill sounding where the model's length ends, so faded out: 2 of 2 "
                             "sounds; --tail 0 leaves them as they are\n")
     assert sorted(contents(out)) == [

@@ -85,8 +85,8 @@ def test_a_process_of_its_own_makes_the_same_files(tmp_path):
     mt.load("pretrained:drums").write(tmp_path / "here", 3, seed=3)
     ended = program("generate", "pretrained:drums", "--out", tmp_path / "there", "--count", 3, "--seed", 3)
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout == (f"3 sounds in {tmp_path}/there, their spectrograms in {tmp_path}/there/sounds.png; to hear "
-                            f"them: {tmp_path}/there/index.html\n")
+    assert ended.stdout == (f"3 sounds in {tmp_path}/there, with spectrograms in {tmp_path}/there/sounds.png; to hear: "
+                            f"{tmp_path}/there/index.html\n")
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 

@@ -35,12 +35,15 @@ class DataConfig:
         gain_db: every clip is attenuated by a random amount from 0 to this many decibels.
         level: "natural": as recorded; "peak": every clip scaled to a peak of 1, so that soft and loud recordings of a
             sound are the same example.
+        hold_out: training does not see about one in this many sounds of a class, so that fine-tuning can be compared
+            with them; 0: it sees all. For models of one-shots.
     """
 
     clip_samples: Annotated[int, Range(64, 4_000_000, unit="samples")] = 8_000
     window: Window = "beginning"
     gain_db: Annotated[float, Range(0, 60, unit="dB")] = 0.0
     level: Level = "natural"
+    hold_out: Annotated[int, Range(0, 1_000)] = 0
 
     def __post_init__(self) -> None:
         check_fields(self, "data")
@@ -110,6 +113,8 @@ class Config:
         else:
             name, reach = "(n_fft - hop_samples) / 2", (audio.n_fft - audio.hop_samples + 1) // 2
         require(clip_samples > reach, "data.clip_samples", clip_samples, f"give more than {name} ({reach}) samples")
+        require(not self.data.hold_out or self.family.makes == "clips", "data.hold_out", self.data.hold_out,
+                "give 0: only models of one-shots keep sounds aside")
         frames, frequencies = audio.frames(clip_samples), audio.n_fft // 2 + 1
         require(frames <= _MAX_FRAMES and frames * frequencies <= _MAX_COEFFICIENTS, "data.clip_samples", clip_samples,
                 f"give less, or a longer audio.hop_samples ({audio.hop_samples}): {frames:,} frames of {frequencies:,} "

@@ -7,6 +7,7 @@ the same order.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections import Counter
@@ -20,7 +21,7 @@ import tensorflow as tf
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.config import Config
 from melgan_tf.data.reading import ClipReader, Memory
-from melgan_tf.data.sources import at_intervals
+from melgan_tf.data.sources import at_intervals, held_out
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import UsageError
 from melgan_tf.progress import Progress, counted
@@ -51,6 +52,11 @@ class SoundSet:
     def classes(self) -> dict[str, int]:
         """The number of sounds in each sub-folder, by name; sounds that are not in one are of class ""."""
         return dict(sorted(Counter(sound.label for sound in self.sounds).items()))
+
+    def seen(self, hold_out: int) -> SoundSet:
+        """Return the sounds that training sees; see `melgan_tf.data.sources.held_out`."""
+        kept = np.flatnonzero(~held_out([(sound.name, sound.label) for sound in self.sounds], hold_out))
+        return dataclasses.replace(self, mels=self.mels[kept], sounds=[self.sounds[index] for index in kept])
 
     @property
     def labels(self) -> np.ndarray:

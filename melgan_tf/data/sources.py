@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,22 @@ def open_sounds(source: str | Path, sample_rate: int, clip_samples: int | None,
         return SoundSource([], [], prepared, sample_rate, clip_samples, kept_samples)
     files, skipped = find(source)
     return SoundSource(files, skipped, None, sample_rate, clip_samples, kept_samples)
+
+
+def held_out(sounds: Sequence[tuple[str, str]], one_in: int) -> np.ndarray:
+    """Return which sounds training does not see: a boolean each. Those of other sounds make no difference to one.
+
+    Args:
+        sounds: name and class of each.
+        one_in: about one in this many; a class of fewer keeps all. 0: none.
+
+    Examples:
+        >>> held_out([(f"kick/{index}.wav", "kick") for index in range(100)], 10).sum().item()
+        6
+    """
+    counts = Counter(label for _, label in sounds)
+    return np.array([counts[label] >= one_in > 0 and zlib.crc32(name.encode(errors="replace")) % one_in == 0
+                     for name, label in sounds], bool)
 
 
 def at_intervals(count: int, wanted: int) -> np.ndarray:

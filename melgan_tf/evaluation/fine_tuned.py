@@ -11,6 +11,7 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.audio.wav import save_wav
+from melgan_tf.data.sources import held_out
 from melgan_tf.dsp.mel_filters import frequency_ticks
 from melgan_tf.dsp.spectrogram_image import small_image
 from melgan_tf.evaluation import metrics
@@ -76,9 +77,10 @@ def compare(run: str | Path, data: str | Path, out: Path, progress: Progress) ->
         own, new = (dataclasses.replace(one, audio=resampled(one.audio, rate, rate, samples)) for one in (own, new))
         own_place, new_place = (EmbeddedSounds(network.embed(one.audio, rate), log_mels(one.audio, rate))
                                 for one in (own, new))
+        aside = held_out([*zip(own.names, own.labels or ("",) * len(own), strict=True)], model.config.data.hold_out)
         found = measure_memorization(new_place, None, own_place, new.names, own.names)
         copies = {pair.generated: pair.training for pair in found.named}
-        facts = _findings(own_place, new_place, found.share, len(new), copies)
+        facts = _findings(own_place, aside, new_place, found.share, copies)
         sounds = _cards(own, new, own_place, new_place, copies, out)
         title = f"New sounds beside yours: {PurePosixPath(str(run)).name}"
         page = out / "index.html"
@@ -88,16 +90,21 @@ def compare(run: str | Path, data: str | Path, out: Path, progress: Progress) ->
     return page, facts
 
 
-def _findings(own: EmbeddedSounds, new: EmbeddedSounds, share: float, count: int, copies: dict[str, str]
+def _findings(own: EmbeddedSounds, aside: np.ndarray, new: EmbeddedSounds, share: float, copies: dict[str, str]
               ) -> tuple[str, ...]:
-    covered = metrics.coverage(own.features, new.features, _K)
-    near = metrics.precision(own.features, new.features, _K)
-    number = round(share * count)
+    """``aside``: which of one's own sounds training has not seen."""
+    near = metrics.precision(own.features[~aside], new.features, _K)
+    covered = metrics.in_neighborhoods(own.features, new.features, _K).any(axis=1)
+    like, variety = f"like yours: {near:.0%} of the new sounds", f"variety: {covered.mean():.0%} of your sounds"
+    number = round(share * len(new.features))
+    if aside.any():
+        unseen = metrics.precision(own.features[~aside], own.features[aside], _K)
+        like += f", and {unseen:.0%} of the {aside.sum()} of yours that it did not learn from"
+        variety = f"variety: {covered[aside].mean():.0%} of these, and {covered[~aside].mean():.0%} of the others,"
     named = "; ".join(f"{name} of {original}" for name, original in list(copies.items())[:3])
-    copied = (f"near copies: {number} of {counted(count, 'new sound')} ({named}{'; ...' * (number > 3)})" if number else
-              "near copies: none")
-    return (f"like yours: {near:.0%} of the new sounds",
-            f"variety: {covered:.0%} of your sounds have a new one like them", copied)
+    copied = (f"near copies: {number} of {counted(len(new.features), 'new sound')} ({named}{'; ...' * (number > 3)})"
+              if number else "near copies: none")
+    return like, f"{variety} have a new one like them", copied
 
 
 def _cards(own: SoundSet, new: SoundSet, own_place: EmbeddedSounds, new_place: EmbeddedSounds, copies: dict[str, str],

@@ -101,9 +101,6 @@ def _write(model: SoundModel, request: Request, count: int,
            sounds: Callable[[Path, Callable[[int], None]], Iterator[Made]], progress: Progress,
            part: Part | None = None) -> dict[str, Any]:
     out, names, delivery = request.out, FileNames.of(part), request.delivery
-    if delivery.normalize == "none" and model.config.data.level == "peak":
-        progress.line(f"a model of preset {model.config.preset!r} learned from sounds at equal peak: its levels do not "
-                      "say how loud a sound was")
     head = {**record_head(model, request.source, delivery, request.length), **({"shard": str(part)} if part else {})}
     beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
     try:

@@ -291,6 +291,9 @@ class SoundModel:
         """
         _require(count, seed, start)
         request = self._request(folder, seconds, loop, delivery, name, add)
+        if request.delivery.normalize == "none" and self.config.data.level == "peak":
+            (progress or Progress()).line("the model learned from sounds at equal peak: its levels do not say how loud "
+                                          "a sound was")
         if not indices:
             return write_sounds(self, request, count, seed, label, start, part, progress)
         for index in indices:

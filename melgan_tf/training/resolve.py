@@ -19,6 +19,8 @@ from melgan_tf.weights.sources import source_config, trained_steps
 PRECISIONS = {"bf16": "mixed_bfloat16", "bfloat16": "mixed_bfloat16", "fp16": "mixed_float16",
               "float16": "mixed_float16", "fp32": "float32"}
 
+#: Of so many sounds or more, fine-tuning keeps one in ten aside.
+_HELD_OUT_FROM, _HOLD_OUT = 100, 10
 _MINUTES = 10  # of fine-tuning, at most, unless steps are asked for
 _USES = 1600  # of each sound in fine-tuning: a choice, tried with 91 sounds only
 _LEAST_SOUNDS = 40  # that fine-tuning counts at least
@@ -89,7 +91,8 @@ def _fine_tuning(base: Config, data: str | Path, changes: Mapping[str, Any], tra
     planned = asked.get("steps") if isinstance(asked, dict) else None
     epochs = (planned if isinstance(planned, int) and planned > 0 else steps) * size // max(sounds, size)
     config = base.fine_tuning(trained, steps)
-    return dataclasses.replace(config, training=dataclasses.replace(
+    data_config = dataclasses.replace(config.data, hold_out=_HOLD_OUT if sounds >= _HELD_OUT_FROM else 0)
+    return dataclasses.replace(config, data=data_config, training=dataclasses.replace(
         config.training, log_every=max(1, epochs // 20), checkpoint_every=max(1, epochs // 10),
         preview_every=max(1, epochs // 5)))
 

@@ -18,7 +18,7 @@ from melgan_tf.config import Config
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.spectrogram_image import mel_image
 from melgan_tf.errors import MelGANError
-from melgan_tf.progress import Progress
+from melgan_tf.progress import Progress, counted
 from melgan_tf.storage.checkpoints import State
 from melgan_tf.training.gan import GAN
 
@@ -78,6 +78,10 @@ class Task(ABC):
     def __init__(self, config: Config, data: str | Path, progress: Progress, valid: str | Path | None = None) -> None:
         self.config, self.valid = config, valid
         self.sounds = self.load(data, progress)
+        if config.data.hold_out:
+            found, self.sounds = len(self.sounds), self.sounds.seen(config.data.hold_out)
+            progress.line(f"{found - len(self.sounds)} of {counted(found, 'sound')} are kept aside, to compare with "
+                          "(--set data.hold_out=0 learns from all)")
         self.check(progress)
         self.validation_sounds = self.load(valid, progress) if valid else self.sounds
         self._validation_ready = False
