@@ -166,10 +166,13 @@ def build_network(config: Config, **options: Any) -> Any:
         ConfigError: it would have more than 134 million weights; none is allocated.
     """
     import keras
+    from keras.src.backend.common import global_state
 
     build = config.family.load("build")
     with keras.StatelessScope(initialize_variables=False):  # shapes only
         weights = sum(math.prod(variable.shape) for variable in build(config, **options).variables)
+    # or the next scope initializes them: within a function that TensorFlow traces, which is then traced twice
+    global_state.set_global_attribute("uninitialized_variables", [])
     if weights > MAX_WEIGHTS:
         raise ConfigError(f"model.kind is {config.model.kind!r} with {weights:,} weights: give a smaller one, of at "
                           f"most {MAX_WEIGHTS:,}")
