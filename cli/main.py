@@ -33,6 +33,7 @@ _GROUPS = {
     },
     "Deliver": {
         "export": "Write a trained model as SavedModel, TFLite, ONNX or web page.",
+        "request": "Make new sounds with a model on a server.",
     },
     "Look": {
         "info": "Describe a model, a run, an export, a sound or a folder.",

@@ -19,6 +19,7 @@ from melgan_tf.runtime import import_tensorflow, lazy_attributes
 if TYPE_CHECKING:
     from melgan_tf.api import (
         choose,
+        connect,
         evaluate,
         explore,
         export,
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_FUNCTIONS = ("choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit", "load",
-              "load_sound_model", "load_vocoder", "play", "prepare", "regenerate", "train", "vary", "vocode")
+_FUNCTIONS = ("choose", "connect", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit",
+              "load", "load_sound_model", "load_vocoder", "play", "prepare", "regenerate", "train", "vary", "vocode")
 _MODULES = {
     "AudioConfig": "config", "Config": "config", "presets": "config", "Delivery": "audio.delivery",
     "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
@@ -55,9 +56,9 @@ _MODULES = {
     "Vocoder": "inference.vocoder", **dict.fromkeys(_FUNCTIONS, "api")}
 
 __all__ = ["AudioConfig", "Config", "Delivery", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder",
-           "__version__", "choose", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit",
-           "load", "load_sound_model", "load_vocoder", "play", "prepare", "presets", "regenerate", "register", "train",
-           "vary", "vocode"]
+           "__version__", "choose", "connect", "evaluate", "explore", "export", "import_torch", "info", "interpolate",
+           "kit", "load", "load_sound_model", "load_vocoder", "play", "prepare", "presets", "regenerate", "register",
+           "train", "vary", "vocode"]
 
 _public = lazy_attributes(__name__, _MODULES)
 

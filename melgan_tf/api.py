@@ -115,6 +115,40 @@ def load_vocoder(source: str | Path, *, checkpoint: Checkpoint = "last", progres
     return vocoder.load_vocoder(source, checkpoint, progress)
 
 
+def connect(address: str, model: str, *, version: int | None = None, deadline: float = 60.0,
+            fingerprint: str | Path | None = None, progress: Progress | None = None) -> SoundModel:
+    """Finds a sound model on a server: TF Serving with what `export` wrote. TensorFlow is not loaded here.
+
+    Sounds are made there and are the same as here; noise and classes are drawn there as well. What needs the networks
+    themselves, such as `SoundModel.encode`, and models of sounds of any length are left to `load_sound_model`.
+
+    Args:
+        address: ``http://HOST:8501`` (REST; also ``https``), or ``grpc://HOST:8500``.
+        model: its name on the server.
+        version: of the model; by default the newest. All sounds are of one version.
+        deadline: seconds after which a request is given up. Until then it is repeated while the server cannot be
+            reached or is busy; a request that the server refuses is not.
+        fingerprint: what the model must be: the twelve digits that name its weights, or a folder of sounds that it
+            made.
+        progress: reports that the server does not answer yet.
+
+    Returns:
+        A model that makes sounds as any other, in batches of at most 16.
+
+    Raises:
+        UsageError: the address is none, or the model makes sounds of any length.
+        MelGANError: the server does not answer in time, serves no such model, or another one than was asked for.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> drums = mt.connect("http://localhost:8501", "drums")  # doctest: +SKIP
+        >>> drums.write("kicks", 8, label="kick")  # doctest: +SKIP
+    """
+    from melgan_tf.inference.client.served_model import connect
+
+    return connect(address, model, version, deadline, fingerprint, progress)
+
+
 def train(data: str | Path, run: str | Path, *, preset: str | None = None, changes: Mapping[str, Any] | None = None,
           init_from: str | Path | None = None, valid: str | Path | None = None, fresh: bool = False,
           wait_seconds: float = 300.0, progress: Progress | None = None) -> Trained:

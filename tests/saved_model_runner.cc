@@ -4,13 +4,22 @@
 // A request on stdin: "SIGNATURE INPUTS\n", and for each input "NAME TYPE RANK SIZE...\n" and its values; TYPE is float,
 // int32, int64 or string, and a string is "LENGTH\n" and its bytes. The answer on stdout: "ok OUTPUTS MS MB\n" and the
 // outputs in the same form, or "error CODE MS MB LENGTH\n" and the message. MB is the largest memory so far.
+//
+// With a second argument it serves any number of connections side by side, each with this protocol, on the port of this
+// machine that it writes to stdout; it ends with its stdin.
+#include <ext/stdio_filebuf.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tensorflow/cc/saved_model/loader.h"
@@ -25,65 +34,59 @@ static long PeakMegabytes() {
   return usage.ru_maxrss / 1024;
 }
 
-static tf::Tensor ReadTensor(std::string* name) {
+static tf::Tensor ReadTensor(std::istream& in, std::string* name) {
   std::string type, line;
   int rank;
-  std::cin >> *name >> type >> rank;
+  in >> *name >> type >> rank;
   tf::TensorShape shape;
   for (int i = 0; i < rank; ++i) {
     int64_t size;
-    std::cin >> size;
+    in >> size;
     shape.AddDim(size);
   }
-  std::getline(std::cin, line);
+  std::getline(in, line);
   const std::map<std::string, tf::DataType> types = {
       {"float", tf::DT_FLOAT}, {"int32", tf::DT_INT32}, {"int64", tf::DT_INT64}, {"string", tf::DT_STRING}};
   tf::Tensor tensor(types.at(type), shape);
   if (tensor.dtype() == tf::DT_STRING) {
     for (int64_t i = 0; i < tensor.NumElements(); ++i) {
-      std::getline(std::cin, line);
+      std::getline(in, line);
       std::string bytes(std::stoul(line), '\0');
-      std::cin.read(&bytes[0], bytes.size());
+      in.read(&bytes[0], bytes.size());
       tensor.flat<tf::tstring>()(i) = bytes;
     }
   } else {
-    std::cin.read(static_cast<char*>(tensor.data()), tensor.TotalBytes());
+    in.read(static_cast<char*>(tensor.data()), tensor.TotalBytes());
   }
   return tensor;
 }
 
-static void WriteTensor(const std::string& name, const tf::Tensor& tensor) {
-  std::cout << name << ' ' << tf::DataTypeString(tensor.dtype()) << ' ' << tensor.dims();
-  for (int i = 0; i < tensor.dims(); ++i) std::cout << ' ' << tensor.dim_size(i);
-  std::cout << '\n';
+static void WriteTensor(std::ostream& out, const std::string& name, const tf::Tensor& tensor) {
+  out << name << ' ' << tf::DataTypeString(tensor.dtype()) << ' ' << tensor.dims();
+  for (int i = 0; i < tensor.dims(); ++i) out << ' ' << tensor.dim_size(i);
+  out << '\n';
   if (tensor.dtype() == tf::DT_STRING) {
     for (int64_t i = 0; i < tensor.NumElements(); ++i) {
       const tf::tstring& bytes = tensor.flat<tf::tstring>()(i);
-      std::cout << bytes.size() << '\n';
-      std::cout.write(bytes.data(), bytes.size());
+      out << bytes.size() << '\n';
+      out.write(bytes.data(), bytes.size());
     }
   } else {
-    std::cout.write(static_cast<const char*>(tensor.data()), tensor.TotalBytes());
+    out.write(static_cast<const char*>(tensor.data()), tensor.TotalBytes());
   }
 }
 
-int main(int argc, char** argv) {
-  tf::SavedModelBundle bundle;
-  tf::Status loaded = tf::LoadSavedModel(tf::SessionOptions(), tf::RunOptions(), argv[1], {"serve"}, &bundle);
-  if (!loaded.ok()) {
-    std::cerr << loaded.ToString() << '\n';
-    return 1;
-  }
+static void Serve(tf::SavedModelBundle& bundle, std::istream& in, std::ostream& out) {
   std::string signature;
   int inputs;
-  while (std::cin >> signature >> inputs) {
+  while (in >> signature >> inputs) {
     const auto found = bundle.GetSignatures().find(signature);
     std::vector<std::pair<std::string, tf::Tensor>> feeds;
     std::vector<std::string> fetches, names;
     tf::Status status;
     for (int i = 0; i < inputs; ++i) {
       std::string name;
-      tf::Tensor tensor = ReadTensor(&name);
+      tf::Tensor tensor = ReadTensor(in, &name);
       if (found == bundle.GetSignatures().end()) continue;
       const auto input = found->second.inputs().find(name);
       if (input == found->second.inputs().end()) status = tf::errors::InvalidArgument("no input ", name);
@@ -102,13 +105,54 @@ int main(int argc, char** argv) {
     }
     const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count();
     if (status.ok()) {
-      std::cout << "ok " << outputs.size() << ' ' << ms << ' ' << PeakMegabytes() << '\n';
-      for (size_t i = 0; i < outputs.size(); ++i) WriteTensor(names[i], outputs[i]);
+      out << "ok " << outputs.size() << ' ' << ms << ' ' << PeakMegabytes() << '\n';
+      for (size_t i = 0; i < outputs.size(); ++i) WriteTensor(out, names[i], outputs[i]);
     } else {
       const std::string message(status.message());
-      std::cout << "error " << static_cast<int>(status.code()) << ' ' << ms << ' ' << PeakMegabytes() << ' '
-                << message.size() << '\n' << message;
+      out << "error " << static_cast<int>(status.code()) << ' ' << ms << ' ' << PeakMegabytes() << ' '
+          << message.size() << '\n' << message;
     }
-    std::cout.flush();
+    out.flush();
   }
+}
+
+static void ServeConnections(tf::SavedModelBundle& bundle) {
+  const int listening = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  sockaddr_in address = {};
+  socklen_t size = sizeof(address);
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(listening, reinterpret_cast<sockaddr*>(&address), size) || listen(listening, 128) ||
+      getsockname(listening, reinterpret_cast<sockaddr*>(&address), &size)) {
+    std::perror("port");
+    std::_Exit(1);
+  }
+  std::cout << ntohs(address.sin_port) << std::endl;
+  while (true) {
+    const int connection = accept(listening, nullptr, nullptr);
+    setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    std::thread([&bundle, connection] {
+      __gnu_cxx::stdio_filebuf<char> reading(connection, std::ios::in), writing(dup(connection), std::ios::out);
+      std::istream in(&reading);
+      std::ostream out(&writing);
+      Serve(bundle, in, out);
+    }).detach();
+  }
+}
+
+int main(int argc, char** argv) {
+  tf::SavedModelBundle bundle;
+  tf::Status loaded = tf::LoadSavedModel(tf::SessionOptions(), tf::RunOptions(), argv[1], {"serve"}, &bundle);
+  if (!loaded.ok()) {
+    std::cerr << loaded.ToString() << '\n';
+    return 1;
+  }
+  if (argc < 3) {
+    Serve(bundle, std::cin, std::cout);
+    return 0;
+  }
+  std::thread(ServeConnections, std::ref(bundle)).detach();
+  while (std::cin.get() != EOF) {
+  }
+  std::_Exit(0);  // connections may be at work
 }

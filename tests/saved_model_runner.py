@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import socket
 import subprocess
+import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,12 +18,13 @@ _DTYPES = {"float": "<f4", "int32": "<i4", "int64": "<i8"}
 
 
 class Answer(NamedTuple):
-    """Outputs by name, or an error; milliseconds; the largest memory of the process so far, MB."""
+    """Outputs by name, or an error; milliseconds; the largest memory of the process so far, MB; TensorFlow's code."""
 
     outputs: dict[str, np.ndarray]
     error: str
     milliseconds: float
     megabytes: int
+    code: int = 0
 
 
 def build(folder: Path) -> Path:
@@ -35,24 +38,15 @@ def build(folder: Path) -> Path:
     return program
 
 
-class Runner:
-    """A process that has loaded a SavedModel.
+class Connection:
+    """Calls of signatures, one after the other, over a pair of streams.
 
     Args:
-        program: see `build`.
-        model: the folder of a version.
+        requests, answers: binary streams.
     """
 
-    def __init__(self, program: Path, model: Path) -> None:
-        self._process = subprocess.Popen([program, model], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=subprocess.DEVNULL)
-
-    def __enter__(self) -> Runner:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with self._process:  # closes its streams and waits for its end
-            self._process.stdin.close()
+    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._requests, self._answers = requests, answers
 
     def __call__(self, signature: str, **inputs: np.ndarray) -> Answer:
         """Calls a signature; arrays of bytes or objects are sent as strings."""
@@ -63,19 +57,68 @@ class Runner:
             request += " ".join(map(str, [name, kind, value.ndim, *value.shape])).encode() + b"\n"
             request += value.tobytes() if kind != "string" else b"".join(
                 b"%d\n%s" % (len(text), text) for text in map(bytes, value.ravel()))
-        self._process.stdin.write(request)
-        self._process.stdin.flush()
-        kind, number, ms, megabytes, *length = self._process.stdout.readline().decode().split()
+        self._requests.write(request)
+        self._requests.flush()
+        kind, number, ms, megabytes, *length = self._answers.readline().decode().split()
         if kind == "error":
-            message = self._process.stdout.read(int(*length)).decode(errors="replace")
-            return Answer({}, message, float(ms), int(megabytes))
+            message = self._answers.read(int(*length)).decode(errors="replace")
+            return Answer({}, message, float(ms), int(megabytes), int(number))
         return Answer(dict(self._output() for _ in range(int(number))), "", float(ms), int(megabytes))
 
     def _output(self) -> tuple[str, np.ndarray]:
-        name, kind, _, *shape = self._process.stdout.readline().decode().split()
+        name, kind, _, *shape = self._answers.readline().decode().split()
         shape = tuple(map(int, shape))
         if kind == "string":
-            texts = [self._process.stdout.read(int(self._process.stdout.readline())) for _ in range(np.prod(shape))]
+            texts = [self._answers.read(int(self._answers.readline())) for _ in range(np.prod(shape))]
             return name, np.array(texts, object).reshape(shape)
-        content = self._process.stdout.read(int(np.prod(shape)) * np.dtype(_DTYPES[kind]).itemsize)
+        content = self._answers.read(int(np.prod(shape)) * np.dtype(_DTYPES[kind]).itemsize)
         return name, np.frombuffer(content, _DTYPES[kind]).reshape(shape)
+
+
+class Runner(Connection):
+    """A process that has loaded a SavedModel.
+
+    Args:
+        program: see `build`.
+        model: the folder of a version.
+    """
+
+    def __init__(self, program: Path, model: Path) -> None:
+        self._process = subprocess.Popen([program, model], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.DEVNULL)
+        super().__init__(self._process.stdin, self._process.stdout)
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._process:  # closes its streams and waits for its end
+            self._process.stdin.close()
+
+
+class ConcurrentRunner:
+    """A process that has loaded a SavedModel, called from any number of threads at a time; see `Runner`."""
+
+    def __init__(self, program: Path, model: Path) -> None:
+        self._process = subprocess.Popen([program, model, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.DEVNULL)
+        self._port = int(self._process.stdout.readline())
+        self._local, self._sockets = threading.local(), []
+
+    def __enter__(self) -> ConcurrentRunner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for connected in self._sockets:
+            connected.close()
+        with self._process:
+            self._process.stdin.close()
+
+    def __call__(self, signature: str, **inputs: np.ndarray) -> Answer:
+        """See `Connection`; each thread has one of its own."""
+        if not hasattr(self._local, "connection"):
+            connected = socket.create_connection(("127.0.0.1", self._port))
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sockets.append(connected)
+            self._local.connection = Connection(connected.makefile("wb"), connected.makefile("rb"))
+        return self._local.connection(signature, **inputs)

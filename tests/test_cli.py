@@ -18,7 +18,7 @@ from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError
 
 COMMANDS = ("prepare", "train", "generate", "explore", "regenerate", "vary", "interpolate", "kit", "vocode", "export",
-            "play", "evaluate", "import-torch", "presets", "info")
+            "play", "request", "evaluate", "import-torch", "presets", "info")
 
 
 @pytest.fixture(scope="session")

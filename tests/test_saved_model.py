@@ -47,12 +47,14 @@ def test_saved_model_has_the_layout_of_a_server(base):
 
 def test_signatures_are_those_promised(base):
     signatures = tf.saved_model.load(str(base / "1")).signatures
-    assert sorted(signatures) == ["analyze", "describe", "generate", "sample", "sample_wav", "serving_default"]
+    assert sorted(signatures) == ["analyze", "describe", "draw", "generate", "sample", "sample_wav",
+                                  "serving_default"]
     for name, takes, makes in (
             ("serving_default", {"noise": (None, 20)}, {"audio": (None, 8_000), "mel": (None, 16, 64)}),
             ("generate", {"noise": (None, 20)}, {"audio": (None, 8_000), "mel": (None, 16, 64)}),
             ("sample", {"seed": (None,), "index": (None,)}, {"audio": (None, 8_000), "mel": (None, 16, 64)}),
             ("sample_wav", {"seed": (None,), "index": (None,)}, {"wav_bytes": (None,)}),
+            ("draw", {"seed": (None,), "index": (None,)}, {"noise": (None, 20)}),
             ("describe", {"what": (None,)}, {"json": (None,)}),
             ("analyze", {"audio": (None, 8_000)}, {"mel": (None, 16, 64)})):
         inputs = signatures[name].structured_input_signature[1]
@@ -106,7 +108,8 @@ def test_info_tells_of_a_saved_model(base):
     assert (values["kind"], values["version"], values["versions"]) == ("SavedModel", "1", ["1"])
     assert (values["audio_fingerprint"], values["step"]) == (SEED.audio.fingerprint(), 6)
     assert values["config"]["training"]["batch_size"] == SEED.training.batch_size
-    assert values["signatures"].keys() == {"analyze", "describe", "generate", "sample", "sample_wav", "serving_default"}
+    assert values["signatures"].keys() == {"analyze", "describe", "draw", "generate", "sample", "sample_wav",
+                                           "serving_default"}
     text = invoke("info", base / "1", "--verbose").stdout
     assert text.startswith("SavedModel ")
     assert SEED.audio.fingerprint() in text

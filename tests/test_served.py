@@ -135,7 +135,7 @@ def bad_requests():
         yield "serving_default", {"noise": np.zeros((rows, 20), np.float32), "label": np.zeros((rows, 8), np.float32)}
         yield "analyze", {"audio": np.zeros((min(rows, 257), 8_000), np.float32)}
     yield "describe", {"what": texts(*[b""] * 10_000)}
-    for name in ("sample", "sample_wav"):
+    for name in ("sample", "sample_wav", "draw"):
         yield name, {"seed": np.zeros(10_000, np.int64), "index": np.zeros(10_000, np.int64),
                      "label": texts(*[b""] * 10_000)}
         yield name, {key: value[:0] for key, value in sample.items()}

@@ -54,7 +54,8 @@ def test_requests_to_warm_up_call_every_signature_with_good_inputs(signatures, t
         call = tf.function(signature.function, autograph=False, input_signature=list(signature.inputs))
         assert all(len(value) == 1 for value in call(*inputs.values()).values())
         called.append(request.spec.signature_name)
-    assert called == list(signatures) == ["serving_default", "generate", "sample", "sample_wav", "analyze", "describe"]
+    assert called == list(signatures) == ["serving_default", "generate", "sample", "sample_wav", "draw", "analyze",
+                                          "describe"]
 
 
 @pytest.mark.parametrize(("name", "service"), [("drums", "drums"), ("My Drums_2", "my-drums-2"), ("鼓", "model")])
@@ -83,7 +84,7 @@ def test_requests_of_the_readme_are_those_of_the_signatures(signatures, tmp_path
     serving_bundle.write_bundle(tmp_path / "drums", signatures, 12)
     text = (tmp_path / "drums/README.md").read_text(encoding="utf-8")
     bodies = [json.loads(shlex.split(line)[2]) for line in re.findall("^curl -d .*", text, re.MULTILINE)]
-    assert [body["signature_name"] for body in bodies] == ["sample", "sample_wav", "describe"]
+    assert [body["signature_name"] for body in bodies] == ["sample", "sample_wav", "draw", "describe"]
     for body in bodies:
         row, = body["instances"]
         specs = {spec.name: spec for spec in signatures[body["signature_name"]].inputs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,8 +116,8 @@ class BatchSampler(ABC):
             if label is not None:
                 inputs["label"] = np.tile(np.asarray(label, np.float32), (BATCH, 1))
             kept = min(BATCH, count - first)
-            for name, value in self.make(**inputs).items():
-                parts.setdefault(name, []).append(value[:kept])
+            for name, value in self.make(**{name: value[:kept] for name, value in inputs.items()}).items():
+                parts.setdefault(name, []).append(value)
             advance(kept)
         return {name: np.concatenate(values) for name, values in parts.items()}
 
@@ -126,3 +127,18 @@ class BatchSampler(ABC):
         last = np.minimum(np.arange(BATCH), count - 1)
         padded = {name: np.asarray(value, np.float32)[last] for name, value in inputs.items()}
         return {name: np.asarray(value)[:count] for name, value in {**self.run_batch(padded), **padded}.items()}
+
+
+@dataclass(frozen=True)
+class DescribedVocoder:
+    """What records say of a vocoder that is not here.
+
+    Attributes:
+        described: its entry in records.
+    """
+
+    described: Mapping[str, Any]
+
+    def metadata(self) -> dict[str, Any]:
+        """Its entry in records."""
+        return dict(self.described)

@@ -142,6 +142,7 @@ def record_head(model: SoundModel, source: str, delivery: Delivery, length: Leng
             "audio_fingerprint": model.config.audio.fingerprint(),
             "sample_rate": delivery.sample_rate or model.config.audio.sample_rate,
             "vocoder": model.vocoder_metadata, "versions": versions(), **described,
+            **({"server": model.served.record()} if model.served else {}),
             **({"loop": True} if "bpm" in wishes else {}), **({"asked": wishes} if wishes else {}),
             "normalized": delivery.normalize != "none",
             **({"delivery": delivery.to_json()} if delivery != Delivery() else {})}

@@ -33,7 +33,7 @@ from melgan_tf.config import Config
 from melgan_tf.config.registry import Family
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.batches import BATCH, FRAMES, BatchSampler
+from melgan_tf.inference.batches import BATCH, FRAMES, BatchSampler, DescribedVocoder
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.progress import Progress
 from melgan_tf.runtime.graph import Definition, Graph, library_file
@@ -156,7 +156,7 @@ class _KeptSampler(BatchSampler):
     def __init__(self, config: Config, arrays: Mapping[str, np.ndarray], load_whole: Callable[[], Sampler]) -> None:
         self.kept = json.loads(str(arrays["meta"]))
         super().__init__(config, Classes(self.kept["classes"]) if self.kept["classes"] else None)
-        self.vocoder = _KeptVocoder(self.kept["vocoder"])
+        self.vocoder = DescribedVocoder(self.kept["vocoder"])
         self._load_whole = load_whole
         self._graphs = {name: Graph(_definition(name, described, arrays), config.family.threads_per_op)
                         for name, described in self.kept["graphs"].items()}
@@ -177,16 +177,6 @@ class _KeptSampler(BatchSampler):
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         return self._load_whole()(*inputs, **named)
-
-
-@dataclass(frozen=True)
-class _KeptVocoder:
-    """What records say of a vocoder."""
-
-    described: dict[str, Any]
-
-    def metadata(self) -> dict[str, Any]:
-        return self.described
 
 
 def _capture(model: SoundModel) -> dict[str, np.ndarray]:

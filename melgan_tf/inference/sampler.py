@@ -217,8 +217,13 @@ class Sampler(BatchSampler):
         """What exports with fixed shapes state besides."""
         return {}
 
-    def signatures(self, max_batch: int = MAX_BATCH) -> dict[str, Signature]:
-        """The functions of an export, for any batch up to ``max_batch``; see `melgan_tf.exports.saved_model`."""
+    def signatures(self, max_batch: int = MAX_BATCH, origin: Mapping[str, Any] | None = None) -> dict[str, Signature]:
+        """The functions of an export; see `melgan_tf.exports.saved_model`.
+
+        Args:
+            max_batch: sounds in one request.
+            origin: what ``describe`` says of the model besides `facts`.
+        """
         specs = list(self.served_signature().values())
         # one function, so that an export holds its constants once
         make = tf.function(lambda *inputs: self.serve(*inputs), autograph=False, input_signature=specs)
@@ -236,8 +241,10 @@ class Sampler(BatchSampler):
         return {"serving_default": generate, "generate": generate,
                 "sample": served(sample, asked, max_batch, self.request_checks, **request),
                 "sample_wav": served(sample_wav, asked, max_batch, self.request_checks, **request),
+                "draw": served(lambda *request: self.inputs_of(*request), asked, max_batch, self.request_checks,
+                               **request),
                 "analyze": analysis(self.analyze, self.audio, max_batch, self.analyzed_samples),
-                "describe": description(self.facts(), max_batch)}
+                "describe": description({**(origin or {}), **self.facts()}, max_batch)}
 
     def at_tempo(self, bpm: float | None, bars: int | None) -> Sampler:
         """The sampler of an export at a tempo, of a number of bars; None: its own.
@@ -280,7 +287,8 @@ class Sampler(BatchSampler):
     def facts(self) -> dict[str, Any]:
         """What a client has to know of the sounds."""
         return {"sample_rate": self.audio.sample_rate, "samples": self.samples,
-                "audio_fingerprint": self.audio.fingerprint(), **self.metadata()}
+                "audio_fingerprint": self.audio.fingerprint(), "name_part": self.name_part, "asked": self.wishes,
+                **self.metadata()}
 
     def input_checks(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> Iterator[Check]:
         """What the inputs of a request must fulfill besides their shapes."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
+from melgan_tf.config import to_dict
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.exportable import SEEDS, Example, Exportable, Quantize, Target
 from melgan_tf.inference.sampler import Sampler
@@ -46,7 +48,9 @@ def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seco
               "licence": short_license(model_licenses(model.source, sampler.vocoder.name)), **sampler.metadata()}
     if target == "server":
         max_batch = sampler.most_rows(max_batch)
-        return Exportable(config, origin, sampler.signatures(max_batch), partial(_examples, sampler),
+        described = {**origin, "config": to_dict(config), "source": PurePath(model.source).name,
+                     "licenses": model.licenses}
+        return Exportable(config, origin, sampler.signatures(max_batch, described), partial(_examples, sampler),
                           TOLERANCE, max_batch=max_batch)
     origin |= sampler.fixed_metadata()
     if target == "runtime":

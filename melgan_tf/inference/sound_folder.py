@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melgan_tf import runtime
 from melgan_tf.audio.delivery import Delivery, deliver
 from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.isolated import decode_folder
@@ -26,7 +27,7 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern, RecordWrit
 from melgan_tf.progress import Progress, counted
 from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
-from melgan_tf.weights.licenses import license_text, model_licenses, short_license
+from melgan_tf.weights.licenses import license_text, short_license
 
 if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
@@ -82,8 +83,7 @@ class SoundFolder:
                  ) -> None:
         self._path, self._request, self._names, self._head, self._model = path, request, names, head, model
         self._pattern = NamePattern(request.name) if request.name else None
-        vocoder = head["vocoder"]["name"]
-        self._licenses = model_licenses(model.source or head["source"], vocoder)
+        self._licenses = model.licenses
         head["licenses"] = [{key: value for key, value in entry.items() if key != "text"} for entry in self._licenses]
         self._audio = model.config.audio
         self._new: list[tuple[dict[str, Any], float, np.ndarray]] = []
@@ -190,6 +190,7 @@ class SoundFolder:
         (_, samples), = decode_folder([SoundFile(path, path.name, "")], self._audio.sample_rate, longest)
         if isinstance(samples, Skipped):
             raise MelGANError(f"{path} is in the record and cannot be read ({samples.reason}): give another --out")
+        runtime.import_tensorflow()
         from melgan_tf.dsp import spectral
 
         mel = spectral.mel_spectrogram(samples[None], self._audio)[0].numpy()

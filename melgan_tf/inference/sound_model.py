@@ -22,6 +22,7 @@ from melgan_tf.inference.long_sounds import Length, StreamRenderer
 from melgan_tf.inference.output_folder import file_name
 from melgan_tf.inference.recipe import Recipe, Seeded
 from melgan_tf.progress import Progress
+from melgan_tf.weights.licenses import model_licenses
 
 if TYPE_CHECKING:
     import keras
@@ -31,6 +32,27 @@ if TYPE_CHECKING:
 
 #: Searched for the onset of a recording.
 ONSET_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model on a server.
+
+    Attributes:
+        address: of the server.
+        name: of the model there.
+        version: of the model there.
+        licenses: what it learned from: see `melgan_tf.weights.licenses`.
+    """
+
+    address: str
+    name: str
+    version: int | None
+    licenses: tuple[dict[str, Any], ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Its entry in records."""
+        return {"address": self.address, "model": self.name, "version": self.version}
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,7 @@ class SoundModel:
         source: what it was loaded from, for records.
         load_encoder: loads the network that finds the noise of a recording; returns None if there is none.
         before_making: called with the model before it makes sounds.
+        served: where it is, of a model on a server.
     """
 
     sampler: BatchSampler
@@ -54,6 +77,7 @@ class SoundModel:
     source: str = ""
     load_encoder: Callable[[], keras.Model | None] = lambda: None
     before_making: Callable[[SoundModel], None] = lambda model: None
+    served: Served | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +93,12 @@ class SoundModel:
     def vocoder_metadata(self) -> dict[str, object]:
         """What turns its mels into sound, for records."""
         return self.sampler.vocoder.metadata()
+
+    @property
+    def licenses(self) -> list[dict[str, Any]]:
+        """What it and its vocoder learned from, under which licenses: see `melgan_tf.weights.licenses`."""
+        return list(self.served.licenses) if self.served else model_licenses(
+            self.source, str(self.vocoder_metadata["name"]))
 
     def label(self, text: str | None) -> np.ndarray | None:
         """Returns the label vector ``(classes,)`` for a text like ``kick`` or ``kick=0.7,snare=0.3``; None for None.

@@ -34,7 +34,7 @@ from melgan_tf.progress import Progress
 from melgan_tf.runtime.signals import postponed
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
-from melgan_tf.weights.licenses import license_text, model_licenses, short_license
+from melgan_tf.weights.licenses import license_text, short_license
 
 if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
@@ -115,7 +115,7 @@ def _write(model: SoundModel, folder: Path, head: dict[str, Any], pads: Sequence
     (folder / SAMPLES).mkdir()
     (folder / PADS).mkdir()
     target = _target(pieces)
-    licenses = model_licenses(head["source"], head["vocoder"]["name"])
+    licenses = model.licenses
     write_text(folder / _LICENSES, license_text(licenses))
     head = {**head, "loudness": round(target, 2), "license": short_license(licenses)}
     entries, instruments = [], []

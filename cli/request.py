@@ -1,0 +1,73 @@
+"""`melgan-tf request`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from melgan_tf import api
+from melgan_tf.cli import options
+from melgan_tf.cli.console import ConsoleProgress, echo_line
+from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
+from melgan_tf.errors import UsageError
+from melgan_tf.inference.output_folder import FileNames, NamePattern
+
+
+@click.command("request", short_help="Make new sounds with a model on a server.")
+@click.option("--url", metavar="URL", help="The server's REST interface, such as http://HOST:8501.")
+@click.option("--grpc", metavar="HOST:PORT", help="The server's gRPC interface instead, such as HOST:8500; answers are "
+              "an eighth as long.")
+@click.option("--model", required=True, metavar="NAME", help="Name of the model on the server.")
+@click.option("--version", type=click.IntRange(1), help="Version of the model.  [default: the newest]")
+@options.sounds_out
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
+@click.option("--label", metavar="CLASS[=WEIGHT],...",
+              help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
+@options.seed(0)
+@click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Index of the first sound.")
+@click.option("--fingerprint", metavar="DIGITS|FOLDER", help="Refuse another model than the one whose weights have "
+              "these twelve digits, or the one that made the sounds in this folder.")
+@click.option("--deadline", type=options.Seconds(0, min_open=True), default=60.0, show_default=True,
+              help="Seconds after which a request is given up. Until then it is repeated while the server cannot be "
+                   "reached or is busy.")
+@delivery_options
+@options.force
+@options.quiet
+def command(url: str | None, grpc: str | None, model: str, version: int | None, out: Path, count: int,
+            label: str | None, seed: int, start: int, fingerprint: str | None, deadline: float,
+            delivery: dict[str, Any], name: str | None, add: bool, force: bool, quiet: bool) -> None:
+    """Make new sounds with a model that `melgan-tf export` wrote and TF Serving serves.
+
+    Writes what `melgan-tf generate` writes: sound files, sounds.json, sounds.png, LICENSES.txt and index.html. The same
+    seed is the same sound, and the commands that read such files read these. TensorFlow is not loaded here.
+
+    The server says which classes there are and what they are called. Sounds are asked for in batches; all are of one
+    version of the model, even if the server loads another one meanwhile.
+
+    \b
+    Examples:
+      melgan-tf request --url http://localhost:8501 --model drums --label kick --count 8 --out kicks
+      melgan-tf request --grpc localhost:8500 --model drums --seed 7 --out new
+      melgan-tf request --url http://localhost:8501 --model drums --fingerprint new --add --seed 8 --out new
+    """
+    from melgan_tf.audio.delivery import Delivery
+
+    if (url is None) == (grpc is None):
+        raise UsageError("--url and --grpc are two ways to a server: give one of them")
+    options.require_sounds_output(out, force, add)
+    settings, progress = Delivery(**delivery), ConsoleProgress(quiet)
+    if name:
+        NamePattern(name, count)
+    if force:
+        tell_replaced(out, FileNames.of(), progress)
+    connected = api.connect(url or f"grpc://{grpc}", model, version=version, deadline=deadline,
+                            fingerprint=fingerprint, progress=progress)
+    record = connected.write(out, count, seed, label, start=start, delivery=settings, name=name, add=add,
+                             progress=progress)
+    if not quiet:
+        names = FileNames.of()
+        echo_line(f"{record['made']} sounds in {out}, their spectrograms in {out / names.picture}; to hear them: "
+                  f"{out / names.page}")
+    tell_levels(record, quiet)

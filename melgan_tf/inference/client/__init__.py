@@ -1,0 +1,1 @@
+"""Sounds of a model on a server: TF Serving's REST and gRPC interfaces, without TensorFlow."""
