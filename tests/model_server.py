@@ -17,6 +17,8 @@ import os
 import re
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -29,7 +31,7 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
-from saved_model_runner import Answer
+from saved_model_runner import Answer, ConcurrentRunner, build
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -68,8 +70,7 @@ class Loopback:
 
     def __init__(self, backend: Backend, types: Types, name: str = "drums", ports: Sequence[int] = (0, 0)) -> None:
         self._backend, self.types, self.name, self.requests, self.version = backend, types, name, 0, 1
-        self._http = ThreadingHTTPServer(("127.0.0.1", ports[0]), type("Handler", (_Handler,), {"loopback": self}))
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", ports[0]), type("Handler", (_Handler,), {"loopback": self}))
         self._grpc = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Service(self), self._grpc)
         self.rest = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -105,6 +106,11 @@ def _typed(value: Any, dtype: np.dtype) -> np.ndarray:
     if dtype.kind != "O":
         return np.asarray(value, dtype)
     return np.vectorize(lambda one: one.encode() if isinstance(one, str) else bytes(one), otypes=[object])(value)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # of many clients at a time none has to come again
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -255,3 +261,19 @@ def _wait_for(url: str) -> None:
                 return
         time.sleep(0.5)
     raise TimeoutError(url)
+
+
+def main() -> None:
+    """``python tests/model_server.py MODEL``: serves the folder of a version, until stdin ends.
+
+    Writes the addresses for REST and gRPC and the number of the C++ process to stdout.
+    """
+    model = Path(sys.argv[1])
+    with (tempfile.TemporaryDirectory() as folder,
+          ConcurrentRunner(build(Path(folder)), model) as runner, Loopback(runner, input_types(model)) as server):
+        print(server.rest, server.grpc, runner.pid, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

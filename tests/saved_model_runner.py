@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 import socket
@@ -97,21 +98,23 @@ class Runner(Connection):
 
 
 class ConcurrentRunner:
-    """A process that has loaded a SavedModel, called from any number of threads at a time; see `Runner`."""
+    """A process that has loaded a SavedModel, called from any number of threads at a time; see `Runner`.
+
+    Attributes:
+        pid: the number of the process.
+    """
 
     def __init__(self, program: Path, model: Path) -> None:
         self._process = subprocess.Popen([program, model, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=subprocess.DEVNULL)
-        self._port = int(self._process.stdout.readline())
-        self._local, self._sockets = threading.local(), []
+        self.pid, self._port = self._process.pid, int(self._process.stdout.readline())
+        self._local, self._open = threading.local(), contextlib.ExitStack()
 
     def __enter__(self) -> ConcurrentRunner:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for connected in self._sockets:
-            connected.close()
-        with self._process:
+        with self._process, self._open:
             self._process.stdin.close()
 
     def __call__(self, signature: str, **inputs: np.ndarray) -> Answer:
@@ -119,6 +122,7 @@ class ConcurrentRunner:
         if not hasattr(self._local, "connection"):
             connected = socket.create_connection(("127.0.0.1", self._port))
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets.append(connected)
-            self._local.connection = Connection(connected.makefile("wb"), connected.makefile("rb"))
+            streams = [self._open.enter_context(connected.makefile(mode)) for mode in ("wb", "rb")]
+            self._open.callback(connected.close)
+            self._local.connection = Connection(*streams)
         return self._local.connection(signature, **inputs)
