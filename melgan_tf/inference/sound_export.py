@@ -13,7 +13,7 @@ from melgan_tf.config import to_dict
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.exportable import SEEDS, Example, Exportable, Quantize, Target
 from melgan_tf.inference.sampler import Sampler
-from melgan_tf.weights.licenses import model_licenses, short_license
+from melgan_tf.weights.licenses import short_license
 
 if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
@@ -45,7 +45,7 @@ def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seco
     sampler, config = model.sampler.at_tempo(bpm, bars), model.config
     origin = {"made_by": "melgan-tf", "preset": config.preset, "step": model.step, "weights": model.weights,
               "audio_fingerprint": config.audio.fingerprint(), "sample_rate": config.audio.sample_rate,
-              "licence": short_license(model_licenses(model.source, sampler.vocoder.name)), **sampler.metadata()}
+              "licence": short_license(model.licenses), **sampler.metadata()}
     if target == "server":
         max_batch = sampler.most_rows(max_batch)
         described = {**origin, "config": to_dict(config), "source": PurePath(model.source).name,
