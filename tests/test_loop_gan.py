@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 
 import numpy as np
 import pytest
@@ -200,3 +201,23 @@ def test_files_tell_sequencers_tempo_length_and_key(sampler, tmp_path):
     origin = read_origin(tmp_path / "made" / record["sounds"][0]["file"])
     again = model_of(sampler).asked(**origin.asked).render([origin.recipe(sampler.classes)])
     np.testing.assert_allclose(again["noise"][0], record["sounds"][0]["noise"], atol=1e-6)
+
+
+def test_chunks_of_a_loop_as_sequencers_read_them(sampler, tmp_path):
+    """The bytes, as the formats lay them out: ACID with beats, meter and tempo, and one endless loop of all samples."""
+    made = dataclasses.replace(model_of(sampler), source="tiny").asked(bpm=97.5, bars=3)
+    name = made.write(tmp_path / "made", 1, 5)["sounds"][0]["file"]
+    content, chunks, place = (tmp_path / "made" / name).read_bytes(), {}, 12
+    while place < len(content):
+        size, = struct.unpack_from("<I", content, place + 4)
+        chunks[content[place:place + 4]] = content[place + 8:place + 8 + size]
+        place += 8 + size + size % 2
+    samples = len(chunks[b"data"]) // struct.unpack_from("<H", chunks[b"fmt "], 12)[0]
+    assert samples == round(3 * 4 * 60 * RATE / 97.5)
+    flags, _, _, _, beats, denominator, numerator, tempo = struct.unpack("<IHHfIHHf", chunks[b"acid"])
+    assert flags & 1 == 0  # no one-shot
+    assert flags & 4 == 4  # to be stretched
+    assert (beats, denominator, numerator, tempo) == (12, 4, 4, 97.5)
+    count, = struct.unpack_from("<I", chunks[b"smpl"], 28)
+    _, forward, start, last, fraction, times = struct.unpack_from("<6I", chunks[b"smpl"], 36)
+    assert (count, forward, start, last, fraction, times) == (1, 0, 0, samples - 1, 0, 0)
