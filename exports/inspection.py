@@ -142,7 +142,10 @@ def _export(path: Path) -> dict[str, Any] | None:
     for name in exports.FORMATS:
         if description := exports.get_format(name).describe(path):
             with contextlib.suppress(ConfigError, KeyError):
-                description = {**_of_config(from_dict(Config, description["config"])), **description}
+                length, samples = {}, description.get("samples")
+                if "bars" in description:  # loops: of one tempo, or of any
+                    length["seconds"] = samples and samples / description["sample_rate"]
+                description = {**_of_config(from_dict(Config, description["config"])), **length, **description}
             return description
     return None
 
