@@ -221,3 +221,14 @@ def test_chunks_of_a_loop_as_sequencers_read_them(sampler, tmp_path):
     count, = struct.unpack_from("<I", chunks[b"smpl"], 28)
     _, forward, start, last, fraction, times = struct.unpack_from("<6I", chunks[b"smpl"], 36)
     assert (count, forward, start, last, fraction, times) == (1, 0, 0, samples - 1, 0, 0)
+
+
+def test_noise_stands_for_the_key_that_the_generator_is_told(sampler):
+    """As the generator's input has it: one of 24, major ones first."""
+    noise = sampler.generate(2, 40)["noise"]
+    told = condition(tf.constant(noise[:, :6]), tf.ones((40, 2)) / 2).numpy()[:, 3:27].argmax(axis=1)
+    found = sampler.keys_of(noise)
+    assert [12 * key.is_minor + key.tonic for key in found] == told.tolist()
+    assert len({str(key) for key in found}) > 12
+    asked = sampler.asked(key="F#m").generate(1, 2)["noise"]
+    assert str(sampler.keys_of(asked)[0]) == "Gbm"

@@ -289,6 +289,13 @@ def key_numbers(key: Key) -> np.ndarray:
     return np.array([math.cos(angle), math.sin(angle), -0.5 if key.is_minor else 1.0], np.float32)
 
 
+def keys_of(numbers: np.ndarray) -> list[Key]:
+    """The keys that numbers of noise ``(loops, 3)`` stand for: the inverse of `key_numbers`, of any numbers."""
+    roots = np.rint(np.arctan2(numbers[:, 1], numbers[:, 0]) / (2 * math.pi / _ROOTS)).astype(int) % _ROOTS
+    return [Key(int(root), "minor" if mode < _MINOR_BELOW else "major")
+            for root, mode in zip(roots, numbers[:, 2], strict=True)]
+
+
 def _condition_size(classes: int) -> int:
     return len(FEATURES) + classes + _KEYS
 

@@ -27,7 +27,7 @@ from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN, TEMPOS
-from melgan_tf.models.loop_gan.networks import key_numbers
+from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
 from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, to_tempo
 from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, with_keys
 
@@ -150,6 +150,10 @@ class LoopSampler(Sampler):
         parts = [tf.fill(tf.shape(drawn[:, place]), tf.constant(self.given[place], tf.float32)) if place in self.given
                  else drawn[:, place] for place in range(GIVEN)]
         return tf.concat([tf.stack(parts, axis=-1), drawn[:, GIVEN:]], axis=-1)
+
+    def keys_of(self, noise: np.ndarray) -> list[Key]:
+        """The keys that loops of noise ``(loops, noise_dim)`` should be in."""
+        return keys_of(noise[:, len(FEATURES):GIVEN])
 
     # -- for servers and phones: a tempo for every loop of a request
 
