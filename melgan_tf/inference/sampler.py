@@ -287,7 +287,7 @@ class Sampler(BatchSampler):
     def facts(self) -> dict[str, Any]:
         """What a client has to know of the sounds."""
         return {"sample_rate": self.audio.sample_rate, "samples": self.samples,
-                "audio_fingerprint": self.audio.fingerprint(), "name_part": self.name_part, "asked": self.wishes,
+                "audio_fingerprint": self.audio.fingerprint(), "asked": self.wishes,
                 **self.metadata()}
 
     def input_checks(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> Iterator[Check]:
