@@ -57,8 +57,8 @@ def run_standalone(runner: Path, model: Path, examples: list[Example]) -> tuple[
         examples: the calls.
 
     Returns:
-        What it printed (``ops``, ``signatures``, ``threads``, ``milliseconds_per_sound``: a list by signature), and the
-        outputs.
+        What it printed (``ops``, ``signatures``, ``threads``, ``milliseconds_per_sound``: a list by signature,
+        ``first_call_milliseconds``: by signature), and the outputs.
 
     Raises:
         MelGANError: the export cannot be loaded or run there; the message ends with the reason.

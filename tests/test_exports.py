@@ -187,6 +187,7 @@ def test_the_receipt_holds_every_measurement(tmp_path):
         "format": "tflite", "path": str(tmp_path / "out.tflite"), "quantize": "dynamic",
         "size_bytes": (tmp_path / "out.tflite").stat().st_size, "ops": {"ADD": 3, "MUL": 2},
         "signatures": {"generate": {}, "sample": {}}, "threads": 1, "scale": "own", "seeds": 32,
+        "first_call_milliseconds": {"generate": 12.3},
         "milliseconds_per_sound": {"mel, batch 1": 0.1234, "mel, batch 2": 0.1234},
         "worst_difference": {"mel": 0.0, "mel_by_seed": 0.0}, "tolerance": {"mel": 1e-4, "mel_by_seed": 1e-4},
         "origin": {"made_by": "melgan-tf", "preset": "seed"}}
@@ -194,10 +195,11 @@ def test_the_receipt_holds_every_measurement(tmp_path):
 
 def test_the_receipts_table_names_every_figure():
     made = receipt.Receipt("tflite", "a", "none", 1_234_567, {"ADD": 3, "MUL": 2}, {"a": {}, "b": {}},
-                           {"mel": 0.1234}, 1, {"mel": 0.00123}, {"mel": 1e-4}, {})
+                           {"mel": 0.1234}, {"generate": 12.3, "mel": 4.0}, 1, {"mel": 0.00123}, {"mel": 1e-4}, {})
     assert made.rows() == [
         ("size", "1.23 MB"), ("operations", "5 of 2 kinds, all standard"), ("signatures", "a, b"),
-        ("ms per sound, mel", "0.12"), ("worst difference, mel", "0.0012 of the sound's peak (tolerance 0.0001)")]
+        ("ms per sound, mel", "0.12"), ("ms of the first call", "12"),
+        ("worst difference, mel", "0.0012 of the sound's peak (tolerance 0.0001)")]
 
 
 def test_the_command_shows_the_receipt(run, tmp_path):
@@ -207,7 +209,7 @@ def test_the_command_shows_the_receipt(run, tmp_path):
     assert lines[0].split() == ["receipt", f"{tmp_path}/out/1"]
     assert [line.split("  ")[0] for line in lines[2:]] == [
         "size", "operations", "signatures", "ms per sound, mel, batch 1", "ms per sound, mel, batch 2",
-        "worst difference, mel", "worst difference, mel_by_seed"]
+        "ms of the first call", "worst difference, mel", "worst difference, mel_by_seed"]
     ended = invoke("export", run, "--out", tmp_path / "out", "--quiet")
     assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
 
