@@ -70,20 +70,19 @@ def main() -> None:
     parser.add_argument("--model", action="append", choices=MODELS)
     arguments, file = parser.parse_args(), results.FOLDER / "exports.json"
     before = json.loads(file.read_text(encoding="utf-8"))["tables"] if file.exists() else {}
-    tables = {}
-    for kind, options in KINDS.items():
-        rows = {row[0]: row for row in before.get(kind, {"rows": []})["rows"]}
-        for name in arguments.model or MODELS if kind in (arguments.format or KINDS) else ():
+    measured = {kind: {row[0]: row for row in before.get(kind, {"rows": []})["rows"]} for kind in KINDS}
+    for kind in arguments.format or KINDS:
+        for name in arguments.model or MODELS:
             try:
-                rows[name] = measure(name, options)
+                measured[kind][name] = measure(name, KINDS[kind])
             except mt.MelGANError as error:
-                print(f"{name}, {kind}: {error}")
-                rows.pop(name, None)
+                measured[kind].pop(name, None)
+                print(f"{name}, {kind}: {error}", flush=True)
             else:
-                print(*rows[name], kind, flush=True)
-        if rows:
-            tables[kind] = results.table(COLUMNS, [rows[name] for name in MODELS if name in rows])
-    results.save("exports", {"sizes": overview(tables), **tables})
+                print(kind, *measured[kind][name], flush=True)
+            tables = {kind: results.table(COLUMNS, [rows[name] for name in MODELS if name in rows])
+                      for kind, rows in measured.items() if rows}
+            results.save("exports", {"sizes": overview(tables), **tables})
 
 
 if __name__ == "__main__":
