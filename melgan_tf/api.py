@@ -340,10 +340,11 @@ def play(source: str | Path, *, port: int = 0, ready: Callable[[str], None] = pr
     from melgan_tf.weights.sources import sound_model_config
 
     with storage.temporary_folder() as folder:
-        page = Path(source)
-        if not web.is_page(page):
+        page = folder / "page"
+        if not storage.is_remote(source) and web.is_page(Path(source)):
+            page = Path(source)
+        else:
             sound_model_config(source)
-            page = folder / "page"
             export(source, page, format="web", vocoder=vocoder, checkpoint=checkpoint, progress=progress)
         with serve_folder(page, port) as address:
             ready(address)

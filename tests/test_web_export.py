@@ -76,6 +76,12 @@ def test_a_folder_is_served_to_this_machine_and_nothing_above_it(tmp_path):
                 urllib.request.urlopen(address + "../secret")
 
 
+def test_what_is_neither_a_page_nor_a_model_is_said(tmp_path):
+    invoke("play", tmp_path, "--no-open").one_line("is not a run directory", code=2)
+    invoke("play", "pretrained:drum", "--no-open").one_line("did you mean 'pretrained:drums'", code=2)
+    invoke("play", "file:///none", "--no-open").one_line("unknown scheme file://", code=2)
+
+
 def test_a_port_that_is_taken_is_said(tmp_path):
     with serve_folder(tmp_path) as address:
         port = int(address.rstrip("/").rpartition(":")[2])
