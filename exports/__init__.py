@@ -111,6 +111,9 @@ def destination(path: str | Path, format: str = "saved-model", **options: Any) -
             others = [other for other in FORMATS if name in get_format(other).OPTIONS]
             raise UsageError(f"--{name.replace('_', '-')} {value} is for --format {' or '.join(others)}" if others
                              else f"unknown export option {name!r}")
+    suffix = Path(path).suffix.removeprefix(".")
+    if suffix in FORMATS and suffix != format:
+        raise UsageError(f"{path} would not be {suffix}: add --format {suffix}, or give another name")
     return module.destination(Path(path), **options)
 
 

@@ -228,6 +228,13 @@ def test_arguments_that_do_not_fit_are_refused(run, tmp_path, arguments, parts):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "out"), [("saved-model", "a.onnx"), ("onnx", "a.tflite"), ("tflite", "a.onnx")])
+def test_a_name_that_means_another_format_is_refused(run, tmp_path, name, out):
+    invoke("export", run, "--out", tmp_path / out, "--format", name).one_line(
+        f"{tmp_path / out} would not be {out[2:]}: add --format {out[2:]}", code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
 @EACH
 def test_a_file_in_place_of_the_folder_is_refused(run, tmp_path, name):
     (tmp_path / "out").write_text("dear diary")
