@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.signal
+
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.embeddings.spectra import FEATURES, SAMPLE_RATE, LogSpectra, log_spectra
 from melgan_tf.evaluation.metrics import frechet_distance

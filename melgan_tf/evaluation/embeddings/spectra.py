@@ -3,12 +3,12 @@
 It has no weights and so has heard no sound before: what a generator learned from cannot favor it. Waveforms of any rate
 pass the same front end::
 
-    waveform -> 44.1 kHz -> peak 1 -> 48 bands, windows of 23 ms: mean levels of nine time cells, each wider than the last
-                                   -> 96 bands, windows of 93 ms: mean levels of three time cells
+    waveform -> 44.1 kHz -> peak 1 -> 48 bands, windows of 23 ms: levels in nine cells, each wider than the last
+                                   -> 96 bands, windows of 93 ms: levels in three cells
              -> principal components of the reference, each scaled to variance 1 -> up to 24 features
 
-Bands reach to 22.05 kHz; softer than 80 dB below a full-scale sine is silence. Short windows and narrow early cells show
-attacks, long windows show pitch and partials. Because every component counts alike, details that have little power,
+A cell is a stretch of time. Bands reach to 22.05 kHz; softer than 80 dB below a full-scale sine is silence. Short
+windows and narrow early cells show attacks, long windows show pitch and partials. Because every component counts alike, details that have little power,
 like the shape of an attack, weigh as much as the sound's loudness and brightness.
 """
 
