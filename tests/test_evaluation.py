@@ -68,7 +68,7 @@ def test_honest_sounds_come_near_the_baseline(honest):
         assert abs(made.kad) < 3 * abs(baseline.kad) + 3
         assert min(made.precision, made.recall, baseline.precision, baseline.recall) > 0.8
         assert min(made.coverage, baseline.coverage) > 0.85
-        assert made.density == pytest.approx(1, abs=0.6)
+        assert 0.7 < made.density < 3
         assert made.diversity == pytest.approx(1, abs=0.15)
         assert made.duplicates <= baseline.duplicates + 0.15  # made-up kicks are much alike
     assert honest.classes.generated.inception == pytest.approx(honest.classes.baseline.inception, rel=0.1)
@@ -101,7 +101,7 @@ def test_a_dropped_class_loses_variety_and_not_precision(compared, honest):
     found = compared(strokes(2, kinds=("snare", "hat")), fake_labels=None)
     for made, fair in zip(spaces(found), spaces(honest), strict=True):
         assert made.coverage < 0.8 * fair.coverage
-        assert made.frechet > 2 * fair.frechet
+        assert made.frechet_infinity > fair.frechet_infinity + 1
         assert made.precision > 0.8 * fair.precision
     assert min(made.recall for made in spaces(found)) < 0.8 * min(fair.recall for fair in spaces(honest))
     assert found.classes.generated.mix_difference > 0.25
