@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from melgan_tf.inference.exportable import SEEDS, Scale
+from melgan_tf.inference.exportable import SEEDS
 from melgan_tf.storage.run_directory import versions
 
 
@@ -25,7 +25,6 @@ class Receipt:
         first_call_milliseconds: by signature, of the first call, on one sound.
         threads: threads that the timing was allowed.
         worst_difference: by output, the largest difference to the Keras model, in parts of a peak.
-        scale: whose peak: each sound's "own", or that of the "loudest".
         tolerance: by output, the largest difference that is accepted.
         origin: preset, step, weights, mel fingerprint.
     """
@@ -42,7 +41,6 @@ class Receipt:
     worst_difference: dict[str, float]
     tolerance: dict[str, float]
     origin: dict[str, Any]
-    scale: Scale = "own"
     seeds: int = SEEDS
     versions: dict[str, str] = field(default_factory=versions)
 
@@ -57,7 +55,6 @@ class Receipt:
                 ("signatures", ", ".join(self.signatures))]
         rows += [(f"ms per sound, {name}", f"{value:.2f}") for name, value in self.milliseconds_per_sound.items()]
         rows.append(("ms of the first call", f"{max(self.first_call_milliseconds.values()):.0f}"))
-        peak = {"own": "the sound's peak", "loudest": "the loudest peak"}[self.scale]
-        rows += [(f"worst difference, {name}", f"{value:.2g} of {peak} (tolerance {self.tolerance[name]:g})")
+        rows += [(f"worst difference, {name}", f"{value:.2g} of the sound's peak (tolerance {self.tolerance[name]:g})")
                  for name, value in self.worst_difference.items()]
         return rows

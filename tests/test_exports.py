@@ -76,7 +76,7 @@ def test_versions_increment(tmp_path):
     assert saved_model.versions(tmp_path / "drums") == ["1", "2", "3", "7", "8"]
 
 
-@pytest.mark.parametrize("quantize", ["none", "float16", "dynamic", "int8"])
+@pytest.mark.parametrize("quantize", ["none", "float16"])
 def test_a_folder_gets_one_file_a_quantization(quantize, tmp_path):
     made = exports.export(Model(), tmp_path / "out", "tflite", quantize=quantize)
     assert made.path == str(tmp_path / "out" / f"model-{quantize}.tflite")
@@ -85,7 +85,7 @@ def test_a_folder_gets_one_file_a_quantization(quantize, tmp_path):
 
 
 def test_a_file_name_is_taken_as_it_is(tmp_path):
-    exports.export(Model(), tmp_path / "a/drums.tflite", "tflite", quantize="dynamic")
+    exports.export(Model(), tmp_path / "a/drums.tflite", "tflite", quantize="float16")
     assert sorted(contents(tmp_path)) == ["a/drums.export_report.json", "a/drums.tflite"]
 
 
@@ -144,7 +144,6 @@ def test_differences_are_in_parts_of_a_peak():
     expected = {"mel": np.array([[[1.0, -4.0]], [[0.0, 0.1]]]), "audio": np.zeros((2, 3)), "unasked": np.ones(1)}
     results = {"mel": np.array([[[1.0, -4.4]], [[0.02, 0.1]]]), "audio": np.zeros((2, 3))}
     assert check.differences(results, expected) == {"audio": 0.0, "mel": pytest.approx(0.2)}
-    assert check.differences(results, expected, "loudest") == {"audio": 0.0, "mel": pytest.approx(0.1)}
 
 
 @EACH
@@ -179,14 +178,14 @@ def test_an_interrupted_export_leaves_nothing(monkeypatch, tmp_path, name, there
 # -- receipts --------------------------------------------------------------------------------------------------------
 
 def test_the_receipt_holds_every_measurement(tmp_path):
-    made = exports.export(Model(), tmp_path / "out.tflite", "tflite", quantize="dynamic")
+    made = exports.export(Model(), tmp_path / "out.tflite", "tflite", quantize="float16")
     written = json.loads((tmp_path / "out.export_report.json").read_text())
     assert written == dataclasses.asdict(made)
     assert written.pop("versions").keys() >= {"tensorflow", "keras", "numpy", "python"}
     assert written == {
-        "format": "tflite", "path": str(tmp_path / "out.tflite"), "quantize": "dynamic",
+        "format": "tflite", "path": str(tmp_path / "out.tflite"), "quantize": "float16",
         "size_bytes": (tmp_path / "out.tflite").stat().st_size, "ops": {"ADD": 3, "MUL": 2},
-        "signatures": {"generate": {}, "sample": {}}, "threads": 1, "scale": "own", "seeds": 32,
+        "signatures": {"generate": {}, "sample": {}}, "threads": 1, "seeds": 32,
         "first_call_milliseconds": {"generate": 12.3},
         "milliseconds_per_sound": {"mel, batch 1": 0.1234, "mel, batch 2": 0.1234},
         "worst_difference": {"mel": 0.0, "mel_by_seed": 0.0}, "tolerance": {"mel": 1e-4, "mel_by_seed": 1e-4},
@@ -217,10 +216,10 @@ def test_the_command_shows_the_receipt(run, tmp_path):
 # -- the command's arguments -----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("arguments", "parts"), [
-    (("--quantize", "int8"), ("--quantize int8", "--format tflite")),
+    (("--quantize", "float16"), ("--quantize float16", "--format tflite")),
     (("--format", "tflite", "--version", 2), ("--version 2", "--format saved-model")),
     (("--format", "coreml"), ("'coreml'", "saved-model", "tflite")),
-    (("--quantize", "int4"), ("'int4'", "float16")),
+    (("--quantize", "int8"), ("'int8'", "float16")),
     (("--version", 0), ("'--version'", "0 is not in the range")),
 ])
 def test_arguments_that_do_not_fit_are_refused(run, tmp_path, arguments, parts):

@@ -23,16 +23,11 @@ if TYPE_CHECKING:
 TOLERANCE = {"mel": 1e-4, "audio": 5e-2, "audio_by_seed": 5e-2, "mel_analyzed": 1e-4}
 
 #: The same for fixed shapes, by how weights are stored; "audio" compares the same algorithm with another Fourier
-#: transform. Phase retrieval with smaller weights fails: already as float16 its guards against division by zero become
-#: zero. So smaller files make mels only.
+#: transform, or other weights.
 FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
     "none": {"mel": 1e-4, "audio": 5e-2},
-    "float16": {"mel": 1e-2},
-    "dynamic": {"mel": 0.15},
-    "int8": {"mel": 0.1},
+    "float16": {"mel": 1e-2, "audio": 0.1},
 }
-
-_CALIBRATION_SOUNDS = 256
 
 
 def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seconds: float | None, max_batch: int,
@@ -56,15 +51,8 @@ def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seco
     if target == "runtime":
         return Exportable(config, origin, {"generate": sampler.unchecked_signatures(None)["generate"]},
                           lambda: _examples(sampler)[:1], FIXED_TOLERANCE["none"])
-    tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.unchecked_signatures(1)
-    if "audio" not in tolerance:
-        del signatures["generate"]
-    return Exportable(
-        config, {**origin, "quantize": quantize}, signatures,
-        partial(_fixed_examples, sampler, tuple(tolerance)), tolerance, quantize=quantize,
-        # int8 arithmetic has one scale for all sounds, 256 steps up to the loudest
-        scale="loudest" if quantize == "int8" else "own",
-        calibration=lambda: ("mel", _numpy(sampler.inputs(1, _CALIBRATION_SOUNDS))))
+    return Exportable(config, {**origin, "quantize": quantize}, sampler.unchecked_signatures(1),
+                      partial(_fixed_examples, sampler), FIXED_TOLERANCE[quantize], quantize=quantize)
 
 
 def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
@@ -88,11 +76,9 @@ def _examples(sampler: Sampler) -> list[Example]:
             Example("analyze", audio, {"mel": mel}, suffix="_analyzed")]
 
 
-def _fixed_examples(sampler: Sampler, outputs: tuple[str, ...]) -> list[Example]:
+def _fixed_examples(sampler: Sampler) -> list[Example]:
     """One example for each output."""
     inputs = _inputs(sampler)
-    if outputs == ("mel",):
-        return [Example("mel", inputs, {"mel": sampler.mel(*inputs.values()).numpy()}, {1: "mel"})]
     results = _numpy(sampler(**inputs))
-    signatures = {"mel": "mel", "audio": "generate"}
-    return [Example(signatures[name], inputs, {name: results[name]}, {1: name}) for name in outputs]
+    return [Example(signature, inputs, {name: results[name]}, {1: name})
+            for signature, name in (("mel", "mel"), ("generate", "audio"))]

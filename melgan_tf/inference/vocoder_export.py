@@ -32,7 +32,7 @@ def vocoder_exportable(vocoder: Vocoder, target: Target, quantize: Quantize, sec
                        ) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if quantize not in TOLERANCE:
-        raise UsageError(f"--quantize {quantize}: a vocoder's spectra need floating point; use none or float16")
+        raise UsageError(f"--quantize {quantize}: use one of {', '.join(TOLERANCE)}")
     audio = vocoder.audio
     origin = {"made_by": "melgan-tf", **vocoder.metadata(), "sample_rate": audio.sample_rate,
               "licence": short_license(model_licenses(vocoder.name))}
