@@ -45,12 +45,12 @@ def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seco
         max_batch = sampler.most_rows(max_batch)
         described = {**origin, "config": to_dict(config), "source": PurePath(model.source).name,
                      "licenses": model.licenses}
-        return Exportable(config, origin, sampler.signatures(max_batch, described), partial(_examples, sampler),
-                          TOLERANCE, max_batch=max_batch)
+        return Exportable(config, origin, sampler.signatures(max_batch, described),
+                          partial(_examples, sampler, min(SEEDS, max_batch)), TOLERANCE, max_batch=max_batch)
     origin |= sampler.fixed_metadata()
     if target == "runtime":
         return Exportable(config, origin, {"generate": sampler.unchecked_signatures(None)["generate"]},
-                          lambda: _examples(sampler)[:1], FIXED_TOLERANCE["none"])
+                          lambda: _examples(sampler, SEEDS)[:1], FIXED_TOLERANCE["none"])
     return Exportable(config, {**origin, "quantize": quantize}, sampler.unchecked_signatures(1),
                       partial(_fixed_examples, sampler), FIXED_TOLERANCE[quantize], quantize=quantize)
 
@@ -59,20 +59,20 @@ def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def _inputs(sampler: Sampler) -> dict[str, np.ndarray]:
+def _inputs(sampler: Sampler, seeds: int = SEEDS) -> dict[str, np.ndarray]:
     """The inputs of the first sound of every seed."""
-    firsts = [_numpy(sampler.inputs(seed, 1)) for seed in range(SEEDS)]
+    firsts = [_numpy(sampler.inputs(seed, 1)) for seed in range(seeds)]
     return {name: np.concatenate([first[name] for first in firsts]) for name in firsts[0]}
 
 
-def _examples(sampler: Sampler) -> list[Example]:
-    inputs = _inputs(sampler)
+def _examples(sampler: Sampler, seeds: int) -> list[Example]:
+    inputs = _inputs(sampler, seeds)
     outputs = _numpy(sampler(**inputs))
     audio = {"audio": outputs["audio"]}
     mel = sampler.analyze(tf.constant(outputs["audio"])).numpy()
     return [Example("generate", sampler.example(**inputs), outputs,
-                    {batch: f"audio, batch {batch}" for batch in (1, 16)}),
-            Example("sample", sampler.request(range(SEEDS)), audio, suffix="_by_seed"),
+                    {batch: f"audio, batch {batch}" for batch in (1, 16) if batch <= seeds}),
+            Example("sample", sampler.request(range(seeds)), audio, suffix="_by_seed"),
             Example("analyze", audio, {"mel": mel}, suffix="_analyzed")]
 
 
