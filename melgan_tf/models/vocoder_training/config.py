@@ -42,8 +42,7 @@ def check_mels(config: Config) -> None:
     """Raises a `ConfigError` unless mels and precision suit a vocoder."""
     audio, training = config.audio, config.training
     require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
-    require(training.precision == "float32", "training.precision", training.precision, "a vocoder learns in "
-            "float32 only: leave this setting out")
+    require(training.precision == "float32", "training.precision", training.precision, "a vocoder needs float32")
 
 
 def check_clips(config: Config) -> None:
