@@ -35,6 +35,7 @@ _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which ha
               help="Also write a card to this file; - writes it to standard output, alone.")
 @click.option("--png", "png_file", type=options.Place(remote=False, dir_okay=False),
               help="Also draw a figure to this file.")
+@click.option("--verbose", is_flag=True, help="Show all metrics, not only the figures of merit.")
 @options.force
 @options.seed(0)
 @options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
@@ -42,14 +43,15 @@ _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which ha
 @options.checkpoint
 @options.quiet
 def command(run: Path, reference: Path, train: Path | None, count: int | None, json_file: Path | None,
-            markdown_file: Path | None, png_file: Path | None, force: bool, seed: int, vocoder: str | None,
-            checkpoint: str, quiet: bool) -> None:
+            markdown_file: Path | None, png_file: Path | None, verbose: bool, force: bool, seed: int,
+            vocoder: str | None, checkpoint: str, quiet: bool) -> None:
     """Compare the sounds of a model with real ones.
 
     RUN is a run directory, a bundled model (pretrained:drums, vocoder-22k) or a folder of generated sounds.
 
     Every metric has a baseline: the same metric for the training sounds, or else for one half of the real sounds
-    against the other. Sub-folders are classes. Of a vocoder, copies of the real sounds are measured, beside those of
+    against the other. The figures of merit are those of the embedding in which they are worst; ± is a standard error.
+    Sub-folders are classes. Of a vocoder, copies of the real sounds are measured, beside those of
     Griffin-Lim.
 
     \b
@@ -70,7 +72,7 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
                           progress=ConsoleProgress(quiet or piped))
     if not piped:
         click.echo(report.header)
-        for one in report.tables():
+        for one in report.tables(verbose):
             click.echo(f"\n{one.title}\n{table(one.headers, one.rows)}")
         click.echo(f"\n{report.conclusion}")
     if json_file:

@@ -22,10 +22,9 @@ from melgan_tf.cli.console import ConsoleProgress, table
 @click.option("--version", type=click.IntRange(1), help="SavedModel version.  [default: the next one]")
 @click.option("--max-batch", type=click.IntRange(1, 65_536), metavar="N",
               help="SavedModel: most sounds in one request; larger ones are refused.  [default: 256]")
-@click.option("--quantize", type=click.Choice(["none", "float16", "dynamic", "int8"]), default="none",
+@click.option("--quantize", type=click.Choice(["none", "float16"]), default="none",
               show_default=True,
-              help="How a TFLite file stores its weights. Quantized sound models make mels only; vocoders: none or "
-                   "float16.")
+              help="How a TFLite file stores its weights. float16: half the size, the same arithmetic.")
 @click.option("--bpm", type=click.FloatRange(40, 300),
               help="TFLite, ONNX or page of a model of loops: beats a minute. SavedModel: requests have their own.  "
                    "[default: 120]")

@@ -125,11 +125,11 @@ def vocoder_quality() -> str:
 
 def sound_quality() -> str:
     """The shipped sound models against held-out sounds, beside real against real, from their cards."""
-    shown = ("frechet", "kernel", "precision", "recall", "density", "coverage", "spread")
+    shown = ("frechet", "frechet_infinity", "kad", "precision", "recall", "density", "coverage")
     rows = []
     for name in ("drums", "drums-44k", "music"):
         figures = json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]["valid"]
-        for embedding in ("drum-classes-1", "log-mel-statistics-2"):
+        for embedding in ("drum-classes-2", "log-spectra-1", "log-mel-statistics-2"):
             for which, title in (("generated", f"`pretrained:{name}`"), ("floor", "real against real")):
                 if embedding in figures:
                     rows.append([title, embedding, *(f"{figures[embedding][which][key]:.3g}" for key in shown)])

@@ -111,6 +111,9 @@ def destination(path: str | Path, format: str = "saved-model", **options: Any) -
             others = [other for other in FORMATS if name in get_format(other).OPTIONS]
             raise UsageError(f"--{name.replace('_', '-')} {value} is for --format {' or '.join(others)}" if others
                              else f"unknown export option {name!r}")
+    suffix = Path(path).suffix.removeprefix(".")
+    if suffix in FORMATS and suffix != format:
+        raise UsageError(f"{path} would not be {suffix}: add --format {suffix}, or give another name")
     return module.destination(Path(path), **options)
 
 
@@ -125,7 +128,7 @@ def export(model: ExportableModel, path: str | Path, format: str = "saved-model"
         force: replace what exists there.
         progress: reports stages.
         options: of the format: ``version`` of a SavedModel, by default the next one, and ``max_batch``, the most sounds
-            in one request (256); ``quantize`` of a TFLite file or a page ("none", "float16", "dynamic" or "int8"), of a
+            in one request (256); ``quantize`` of a TFLite file or a page ("none" or "float16"), of a
             vocoder's file ``seconds`` of new sound in a window, of loops ``bpm``; of all formats ``bars`` of loops.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.exportable import Example, Exportable, Scale
+from melgan_tf.inference.exportable import Example, Exportable
 from melgan_tf.storage.arrays import read_npz
 
 
@@ -41,7 +41,7 @@ def run_examples(runner: Path, model: Path, exportable: Exportable) -> tuple[dic
         for name, output in example.outputs.items():
             computed[name + example.suffix] = example.select(results[f"{example.signature}/{name}"])
             expected[name + example.suffix] = output
-    found = differences(computed, expected, exportable.scale)
+    found = differences(computed, expected)
     require_tolerance(found, exportable.tolerance)
     return report, times, found
 
@@ -57,8 +57,8 @@ def run_standalone(runner: Path, model: Path, examples: list[Example]) -> tuple[
         examples: the calls.
 
     Returns:
-        What it printed (``ops``, ``signatures``, ``threads``, ``milliseconds_per_sound``: a list by signature), and the
-        outputs.
+        What it printed (``ops``, ``signatures``, ``threads``, ``milliseconds_per_sound``: a list by signature,
+        ``first_call_milliseconds``: by signature), and the outputs.
 
     Raises:
         MelGANError: the export cannot be loaded or run there; the message ends with the reason.
@@ -77,20 +77,16 @@ def run_standalone(runner: Path, model: Path, examples: list[Example]) -> tuple[
         return json.loads(ended.stdout.splitlines()[-1]), read_npz(outputs)
 
 
-def differences(results: dict[str, np.ndarray], expected: dict[str, np.ndarray],
-                scale: Scale = "own") -> dict[str, float]:
-    """For each output the largest difference over all sounds, in parts of a peak.
+def differences(results: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, float]:
+    """For each output the largest difference over all sounds, in parts of the sound's peak.
 
     Args:
         results, expected: arrays by output, sounds along the first axis.
-        scale: "own", the peak of each sound, or "loudest", that of the loudest sound: fair to arithmetic that has one
-            scale for all sounds.
     """
     found = {}
     for name in sorted(results):
         axes = tuple(range(1, results[name].ndim))
         peak = np.maximum(np.abs(expected[name]).max(axis=axes), 1e-6)
-        peak = peak if scale == "own" else peak.max()
         found[name] = float(np.max(np.abs(results[name] - expected[name]).max(axis=axes) / peak))
     return found
 

@@ -59,7 +59,8 @@ def _check(exportable: Exportable, format: str, draft: Path, target: Path) -> Re
     report, times, differences = run_examples(get_format(format).RUNNER, draft, exportable)
     size = sum(file.stat().st_size for file in (draft, *draft.rglob("*")) if file.is_file())
     return Receipt(format, str(target), exportable.quantize, size, report["ops"], report["signatures"], times,
-                   report["threads"], differences, exportable.tolerance, exportable.origin, exportable.scale)
+                   report["first_call_milliseconds"], report["threads"], differences, exportable.tolerance,
+                   exportable.origin)
 
 
 @contextlib.contextmanager

@@ -3,11 +3,11 @@
 Builtin operations only and fixed shapes (one sound, or one window, a call): XNNPACK then runs all of it.
 
 Signatures of a sound model: ``mel`` (``noise`` ``(1, noise_dim)`` and, if the model has classes, ``label`` ``(1,
-classes)`` -> ``mel`` ``(1, frames, mel_bins)``) and, in float32, ``generate`` (the same -> ``audio`` ``(1, samples)``,
-``mel``). Loops have one tempo and length, ``bpm`` and ``bars`` in the metadata.
+classes)`` -> ``mel`` ``(1, frames, mel_bins)``) and ``generate`` (the same -> ``audio`` ``(1, samples)``, ``mel``).
+Loops have one tempo and length, ``bpm`` and ``bars`` in the metadata.
 
-Signature of a vocoder: ``vocode`` (``mel`` ``(1, frames, mel_bins)`` -> ``audio`` ``(1, frames * hop)``); a
-fast vocoder takes ``present`` ``(1, frames)`` as well, 1 where a frame is sound and 0 beyond its ends, and ``start``
+Signature of a vocoder: ``vocode`` (``mel`` ``(1, frames, mel_bins)`` -> ``audio`` ``(1, frames * hop)``); a fast
+vocoder takes ``present`` ``(1, frames)`` as well, 1 where a frame is sound and 0 beyond its ends, and ``start``
 ``(1,)`` int32, the number of the window's first frame. See `melgan_tf.inference.windows`.
 """
 
@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from melgan_tf import storage
 from melgan_tf.config import to_dict
 from melgan_tf.errors import MelGANError
 from melgan_tf.exports import Destination, file_destination, tflite_metadata
+from melgan_tf.exports.compact import compact
 from melgan_tf.exports.saved_model import write_archive
 from melgan_tf.inference.exportable import Exportable, ExportableModel, Quantize
 from melgan_tf.progress import Progress
@@ -50,8 +48,8 @@ def write(exportable: Exportable, path: Path, progress: Progress) -> None:
     with progress.stage("tracing the model"):
         write_archive(exportable, folder)
     with progress.stage("converting it to TFLite"):
-        path.write_bytes(tflite_metadata.add(_convert(exportable, folder),
-                                             {**exportable.origin, "config": to_dict(exportable.config)}))
+        content = compact(_convert(exportable, folder), exportable.quantize == "float16")
+        path.write_bytes(tflite_metadata.add(content, {**exportable.origin, "config": to_dict(exportable.config)}))
 
 
 def write_beside(exportable: Exportable, path: Path) -> None:
@@ -71,13 +69,6 @@ def _convert(exportable: Exportable, folder: Path) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=list(exportable.signatures))
-    if exportable.quantize != "none":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if exportable.quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if exportable.quantize == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: _calibration(exportable)
     try:
         with muted():
             return converter.convert()
@@ -88,9 +79,3 @@ def _convert(exportable: Exportable, folder: Path) -> bytes:
         raise MelGANError(f"TFLite conversion failed: {reason}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _calibration(exportable: Exportable) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    signature, inputs = exportable.calibration()
-    for index in range(len(next(iter(inputs.values())))):
-        yield signature, {name: value[index:index + 1] for name, value in inputs.items()}

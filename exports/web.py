@@ -62,8 +62,6 @@ def view(model: ExportableModel, quantize: Quantize = "none", bpm: float | None 
         model = _in_windows(model)
         stream = _stream(model.sampler)
     exportable = tflite.view(model, quantize=quantize)
-    if "generate" not in exportable.signatures:
-        raise UsageError(f"--quantize {quantize}: such a file makes mels only, and a page plays sounds")
     return dataclasses.replace(exportable, origin={**exportable.origin, **_origin(model), **stream})
 
 

@@ -227,6 +227,14 @@ def prepare(data: str | Path, out: str | Path, *, rate: int = 16_000, seconds: f
     Raises:
         UsageError: the folder does not exist, or ``out`` was prepared with other settings.
         MelGANError: there is no usable sound, or ``out`` cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> import melgan_tf as mt
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = mt.load("pretrained:drums").write(folder + "/sounds", 2, label="kick")
+        ...     mt.prepare(folder + "/sounds", folder + "/shards", workers=1).counts.clips
+        2
     """
     from melgan_tf.data.clips import ClipSettings
     from melgan_tf.data.prepare import prepare
@@ -257,6 +265,11 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, *
     Raises:
         UsageError: a folder does not exist, or an option does not apply to the source.
         MelGANError: too few usable sounds.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> report = mt.evaluate("pretrained:drums", "held-out")  # doctest: +SKIP
+        >>> print(report.markdown())  # doctest: +SKIP
     """
     from melgan_tf.evaluation.sounds import is_sound_folder
 
@@ -289,6 +302,10 @@ def export(model: SoundModel | Vocoder | str | Path, path: str | Path, *, format
     Raises:
         UsageError: the options do not suit the format, or something exists at the path.
         MelGANError: the export differs from the model, or cannot be written; nothing is kept.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> mt.export("pretrained:drums", "drums.tflite", format="tflite", quantize="float16")  # doctest: +SKIP
     """
     from melgan_tf import exports
 
@@ -323,10 +340,11 @@ def play(source: str | Path, *, port: int = 0, ready: Callable[[str], None] = pr
     from melgan_tf.weights.sources import sound_model_config
 
     with storage.temporary_folder() as folder:
-        page = Path(source)
-        if not web.is_page(page):
+        page = folder / "page"
+        if not storage.is_remote(source) and web.is_page(Path(source)):
+            page = Path(source)
+        else:
             sound_model_config(source)
-            page = folder / "page"
             export(source, page, format="web", vocoder=vocoder, checkpoint=checkpoint, progress=progress)
         with serve_folder(page, port) as address:
             ready(address)
@@ -352,6 +370,10 @@ def vocode(inputs: str | Path | Sequence[str | Path], out: str | Path, *, vocode
     Raises:
         UsageError: an input does not exist, or two inputs would become one file.
         MelGANError: no sound can be decoded, a mel cannot be read, or a WAV not written.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> mt.vocode(["piano.wav", "mels.npy"], "copies", vocoder="vocoder-44k")  # doctest: +SKIP
     """
     from melgan_tf.audio import isolated
     from melgan_tf.inference.vocode_plan import plan
@@ -394,6 +416,14 @@ def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, mod
     Raises:
         UsageError: the files are of several models, or their model must be given.
         MelGANError: a file has no record, or its model has other weights today.
+
+    Examples:
+        >>> import tempfile
+        >>> import melgan_tf as mt
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = mt.load("pretrained:drums").write(folder + "/made", 2, seed=1)
+        ...     mt.regenerate(folder + "/made", folder + "/again")["same"]
+        2
     """
     loaded, files, output = _load_for([files] if isinstance(files, str | Path) else files, model, vocoder, progress,
                                       out, delivery, name, add, generated=True)
@@ -405,10 +435,8 @@ def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, mod
 def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction: int = 0, count: int = 8,
          label: str | None = None, model: str | Path | None = None, vocoder: str | None = None,
          delivery: Mapping[str, Any] | None = None, name: str | None = None, add: bool = False,
-         wishes: Mapping[str, Any] | None = None, progress: Progress | None = None) -> dict[str, Any]:
+         progress: Progress | None = None) -> dict[str, Any]:
     """Makes variations of a sound: of a generated one, or of any recording, which is encoded first.
-
-    Variations of a loop keep its tempo, bars and key.
 
     Args:
         file: a WAV that was generated, or any sound file.
@@ -420,7 +448,6 @@ def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction
         model: what makes them; by default the model that the file names.
         vocoder: as for `load`.
         delivery, name, add: as for `regenerate`.
-        wishes: what the variations are to be, by name: see `SoundModel.asked`.
         progress: reports sounds, and that a recording is out of the model's reach.
 
     Returns:
@@ -429,12 +456,19 @@ def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction
     Raises:
         UsageError: a number is out of range, there is no such class, or the model must be given.
         MelGANError: the file cannot be decoded, or the folder not written.
+
+    Examples:
+        >>> import tempfile
+        >>> import melgan_tf as mt
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = mt.load("pretrained:drums").write(folder, 1, label="kick")
+        ...     mt.vary(f"{folder}/{made['files'][0]}", folder + "/more", intensity=0.2, count=3)["made"]
+        3
     """
     loaded, files, output = _load_for([file], model, vocoder, progress, out, delivery, name, add, count)
     from melgan_tf.inference import variations
 
-    return variations.vary(loaded, files[0], output, intensity, range(direction, direction + count), label, progress,
-                           wishes)
+    return variations.vary(loaded, files[0], output, intensity, range(direction, direction + count), label, progress)
 
 
 def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *, steps: int = 8,
@@ -456,6 +490,15 @@ def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *
     Raises:
         UsageError: as `vary`.
         MelGANError: as `vary`.
+
+    Examples:
+        >>> import tempfile
+        >>> import melgan_tf as mt
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = mt.load("pretrained:drums").write(folder, 2, label="kick")
+        ...     first, second = (f"{folder}/{name}" for name in made["files"])
+        ...     mt.interpolate(first, second, folder + "/between", steps=3)["made"]
+        3
     """
     loaded, files, output = _load_for([first] if second is None else [first, second], model, vocoder, progress, out,
                                       delivery, name, add, steps)
@@ -645,6 +688,10 @@ def import_torch(checkpoint: str | Path, run: str | Path) -> TorchGenerator:
     Raises:
         UsageError: PyTorch is not installed, the file does not exist, or the run directory does.
         MelGANError: the file is no such checkpoint, or the run cannot be written.
+
+    Examples:
+        >>> import melgan_tf as mt
+        >>> mt.import_torch("netG.pt", "runs/melgan")  # doctest: +SKIP
     """
     from melgan_tf.models.melgan import torch_import
 

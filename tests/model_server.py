@@ -205,8 +205,8 @@ class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
                 tensor.dtype = tf.string.as_datatype_enum
                 tensor.string_val.extend(value.ravel())
             else:
-                tensor.dtype = tf.float32.as_datatype_enum
-                tensor.float_val.extend(value.ravel())
+                tensor.dtype = tf.as_dtype(value.dtype).as_datatype_enum
+                {"f": tensor.float_val, "i": tensor.int_val}[value.dtype.kind].extend(value.ravel().tolist())
         return response
 
 

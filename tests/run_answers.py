@@ -11,6 +11,7 @@ def main() -> None:
     shutil.copy(os.path.join(model, "answers.npz") if os.path.isdir(model) else model, outputs)
     print("a native library's announcement")
     print(json.dumps({"ops": {"ADD": 3, "MUL": 2}, "signatures": {"generate": {}, "sample": {}}, "threads": 1,
+                      "first_call_milliseconds": {"generate": 12.3},
                       "milliseconds_per_sound": {name: [0.1234] * len(sizes)
                                                  for name, sizes in json.loads(batches).items()}}))
 

@@ -46,7 +46,7 @@ static tf::Tensor ReadTensor(std::istream& in, std::string* name) {
   }
   std::getline(in, line);
   const std::map<std::string, tf::DataType> types = {
-      {"float", tf::DT_FLOAT}, {"int32", tf::DT_INT32}, {"int64", tf::DT_INT64}, {"string", tf::DT_STRING}};
+      {"float", tf::DT_FLOAT}, {"double", tf::DT_DOUBLE}, {"int32", tf::DT_INT32}, {"int64", tf::DT_INT64}, {"string", tf::DT_STRING}};
   tf::Tensor tensor(types.at(type), shape);
   if (tensor.dtype() == tf::DT_STRING) {
     for (int64_t i = 0; i < tensor.NumElements(); ++i) {

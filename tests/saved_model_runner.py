@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import pytest
 
-_TYPES = {"float32": "float", "int32": "int32", "int64": "int64"}
-_DTYPES = {"float": "<f4", "int32": "<i4", "int64": "<i8"}
+_TYPES = {"float32": "float", "float64": "double", "int32": "int32", "int64": "int64"}
+_DTYPES = {"float": "<f4", "double": "<f8", "int32": "<i4", "int64": "<i8"}
 
 
 class Answer(NamedTuple):

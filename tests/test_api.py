@@ -15,6 +15,7 @@ from command_line import python, write_sounds
 from tiny_vocoders import tiny, tone, write_run
 
 import melgan_tf as mt
+from melgan_tf.cli.main import main
 
 SEED = mt.presets.get("seed")
 STEPS = {"training": {"steps": 2, "batch_size": 8, "xla": "off"}}
@@ -50,6 +51,12 @@ def test_every_public_name_exists():
     assert set(mt.__all__) <= set(dir(mt))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         mt.nothing  # noqa: B018
+
+
+def test_every_command_is_a_function_with_an_example():
+    for name in (name.replace("-", "_") for name in main.list_commands(None)):
+        function = {"generate": mt.SoundModel.write, "presets": mt.presets.get}.get(name) or getattr(mt, name)
+        assert ">>> " in function.__doc__, name
 
 
 def test_configurations_need_no_tensorflow():

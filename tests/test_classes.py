@@ -152,7 +152,7 @@ def test_a_run_remembers_its_classes_and_what_it_is_judged_by(run):
 def test_what_is_measured_at_a_checkpoint_is_in_tensorboard(run):
     events = EventFileLoader(str(next((run / "tensorboard").glob("events*")))).Load()
     tags = {value.tag for event in events for value in event.summary.value}
-    assert {"faults/hum_db", "evaluation/frechet", "generator/spread", "discriminator/real"} <= tags
+    assert {"faults/hum_db", "evaluation/frechet_spectra", "generator/spread", "discriminator/real"} <= tags
 
 
 def test_generate_takes_a_label(run, tmp_path):

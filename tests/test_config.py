@@ -220,7 +220,8 @@ def test_lists_of_the_wrong_type_are_refused(cls, name, values):
     ("audio", {"floor": 1e6}, "model.ceiling is 5.0: give more than the logarithm of audio.floor"),
     ("data", {"clip_samples": 9_000}, "data.clip_samples is 9000: give as many samples as make 4, 8, 16"),
     ("data", {"level": "loud"}, "data.level is 'loud': give one of natural, peak"),
-    ("training", {"precision": "mixed_bfloat16"}, "training.precision is 'mixed_bfloat16': a frame GAN needs float32"),
+    ("training", {"precision": "mixed_bfloat16"},
+     "training.precision is 'mixed_bfloat16': a frame GAN learns in float32"),
     ("training", {"batch_size": 12}, "training.batch_size is 12: give a multiple of 8")])
 def test_what_a_frame_gan_cannot_do_is_refused(part, changes, words):
     drums = presets.get("drums")

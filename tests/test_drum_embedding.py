@@ -79,7 +79,7 @@ def test_it_tells_the_classes_of_the_demo_sounds(embedding):
                       (load(sound.path, RATE, 8_000) for sound in found)])
     features, probabilities = embedding(audio, RATE)
     heard = np.array(CLASSES)[probabilities.argmax(axis=1)]
-    assert np.mean(heard == [sound.label for sound in found]) > 0.9
+    assert np.mean(heard == [sound.label for sound in found]) > 0.7  # of sounds that it has not heard
     share = np.linalg.eigvalsh(np.cov(features.T))
     share = np.maximum(share, 1e-12) / share.sum()
     assert np.exp(-(share * np.log(share)).sum()) > 5  # effective rank: not only which class
@@ -87,10 +87,11 @@ def test_it_tells_the_classes_of_the_demo_sounds(embedding):
 
 def test_weights_are_small_and_their_card_says_where_from():
     card = drum_embedding.read_card()
-    assert (drum_embedding.WEIGHTS / "drum-classes-1.npz").stat().st_size < 500_000
+    assert (drum_embedding.WEIGHTS / "drum-classes-2.npz").stat().st_size < 500_000
     assert card["licence"] == "CC0-1.0"
     assert card["command"].startswith("python -m melgan_tf.cli.maintain.train_embedding ")
-    assert card["valid"]["accuracy"] > 0.9
+    assert card["valid"]["accuracy"] > 0.75  # of seven times as many sounds as it heard
+    assert card["valid"]["sounds"] > 5 * sum(card["classes"].values())
     assert tuple(card["classes"]) == CLASSES
     distances = dict(card["frechet_against_valid"])
     assert min(distances, key=distances.get) == "train"
@@ -98,14 +99,14 @@ def test_weights_are_small_and_their_card_says_where_from():
 
 
 def test_it_is_not_taken_for_a_vocoder():
-    assert "drum-classes-1" not in pretrained_vocoders()
+    assert "drum-classes-2" not in pretrained_vocoders()
 
 
 def test_damaged_weights_are_one_line(tmp_path):
-    (tmp_path / "drum-classes-1.npz").write_bytes(b"PK")
-    with pytest.raises(MelGANError, match="the weights of drum-classes-1 are missing from the package, or damaged"):
+    (tmp_path / "drum-classes-2.npz").write_bytes(b"PK")
+    with pytest.raises(MelGANError, match="the weights of drum-classes-2 are missing from the package, or damaged"):
         drum_embedding.load_network(tmp_path)
-    with pytest.raises(MelGANError, match="the card of drum-classes-1 is missing"):
+    with pytest.raises(MelGANError, match="the card of drum-classes-2 is missing"):
         drum_embedding.read_card(tmp_path)
 
 

@@ -33,7 +33,8 @@ def folders(tmp_path_factory):
 def evaluated(folders, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     ended = invoke("evaluate", folders / "generated", "--reference", folders / "reference", "--train",
-                   folders / "train", "--json", out / "a.json", "--markdown", out / "a.md", "--png", out / "a.png")
+                   folders / "train", "--verbose", "--json", out / "a.json", "--markdown", out / "a.md", "--png",
+                   out / "a.png")
     assert (ended.code, ended.stderr) == (0, "")
     return ended, out
 
@@ -112,7 +113,7 @@ def test_the_usual_rate_decides_and_silent_sounds_count(tmp_path, folders):
         rate = 22_050 if index else 8_000
         soundfile.write(tmp_path / f"{index}.wav", drum("snare", rng) if index != 3 else np.zeros(900), rate)
     (tmp_path / "broken.wav").write_bytes(b"")
-    ended = invoke("evaluate", tmp_path, "--reference", folders / "reference")
+    ended = invoke("evaluate", tmp_path, "--reference", folders / "reference", "--verbose")
     assert (ended.code, ended.stderr) == (0, "warning: skipped broken.wav: an empty file\n")
     assert "8 generated" in ended.stdout
     assert "22050 Hz" in ended.stdout
@@ -133,7 +134,7 @@ def test_what_generate_recorded_says_what_sounds_are_meant_to_be(tmp_path, folde
     assert (rows["snare"]["generated"], rows["kick"]["generated"]) == (12, 0)
     assert rows["snare"]["generated_accuracy"] < 0.5  # two thirds of them are none
     (tmp_path / "sounds.json").write_text(json.dumps({"sounds": sounds[1:]}))
-    ended = invoke("evaluate", tmp_path, "--reference", folders / "reference")
+    ended = invoke("evaluate", tmp_path, "--reference", folders / "reference", "--verbose")
     assert ended.code == 0
     assert "snare" in ended.stdout
 

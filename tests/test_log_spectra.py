@@ -1,10 +1,13 @@
 """The untrained embedding, against SciPy and against what it must and must not hear."""
 
+import librosa
 import numpy as np
 import pytest
 import scipy.signal
+
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.embeddings.spectra import FEATURES, SAMPLE_RATE, LogSpectra, log_spectra
+from melgan_tf.evaluation.embeddings.spectra import SAMPLE_RATE, LogSpectra, log_spectra
+from melgan_tf.evaluation.embeddings.whitening import FEATURES
 from melgan_tf.evaluation.metrics import frechet_distance
 
 
@@ -23,8 +26,7 @@ def test_long_window_agrees_with_scipy():
     padded = np.pad(sound[0], 2048)
     _, _, spectrum = scipy.signal.stft(padded, SAMPLE_RATE, "hann", 4096, 4096 - 1024, boundary=None, padded=False)
     power = (2 * np.abs(spectrum)) ** 2  # a full-scale sine is 1
-    from librosa.filters import mel
-    bands = mel(sr=SAMPLE_RATE, n_fft=4096, n_mels=96, norm=None) @ power
+    bands = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=4096, n_mels=96, norm=None) @ power
     expected = 10 * np.log10(np.maximum(bands, 1e-8)).T
     np.testing.assert_allclose(found, [expected[:3].mean(0), expected[3:8].mean(0), expected[8:].mean(0)], atol=0.02)
 

@@ -207,7 +207,7 @@ def test_training_leaves_previews_and_figures(run):
     assert (info["preset"], info["sounds"]["sounds"]) == ("music", 6)
     tags = {value.tag for path in (run / "tensorboard").glob("*tfevents*")
             for event in tf.compat.v1.train.summary_iterator(str(path)) for value in event.summary.value}
-    assert {"mel/fake", "mel/real", "audio/fake", "evaluation/frechet", "generator/spread"} <= tags
+    assert {"mel/fake", "mel/real", "audio/fake", "evaluation/frechet_spectra", "generator/spread"} <= tags
 
 
 def test_generate_writes_long_sounds_and_says_what_they_are(run, tmp_path):

@@ -100,6 +100,15 @@ def test_the_description_says_what_may_be_asked(model, signatures):
     assert model.exportable(max_batch=20).max_batch == 20
 
 
+def test_an_export_is_checked_with_no_more_rows_than_a_request_may_have(model):
+    """At 40 BPM 32 bars take more than three minutes: three in a request."""
+    exportable = model.exportable(bars=32)
+    assert exportable.max_batch == 3
+    for example in exportable.examples():
+        assert {len(value) for value in example.inputs.values()} == {3}
+        assert set(example.timings) <= {1}
+
+
 def test_files_of_fixed_shapes_have_one_tempo(model):
     made = model.exportable("phone", bpm=97.5, bars=1)
     assert [made.origin[name] for name in ("bpm", "bars", "samples")] == [97.5, 1, 54_277]

@@ -21,8 +21,7 @@ from melgan_tf.inference.origin import read_origin
 from melgan_tf.inference.recipe import Seeded
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.inference.vocoder import vocoder_for
-from melgan_tf.models.loop_gan.features import Features
-from melgan_tf.models.loop_gan.networks import Generator, RingConv, condition, key_numbers
+from melgan_tf.models.loop_gan.networks import Features, Generator, RingConv, condition, key_numbers
 from melgan_tf.models.loop_gan.sampler import LoopSampler
 
 RATE = 22_050
@@ -105,16 +104,19 @@ def test_sections_are_variations_of_the_first(sampler):
     assert 0 < np.abs(little - a).mean() < np.abs(other - a).mean()
 
 
-def test_the_key_that_was_asked_for_stands_in_the_noise(sampler):
+def test_what_was_asked_for_stands_in_the_noise(sampler):
     plain = sampler.generate(3, 4)["noise"]
-    asked = sampler.asked(key="Am")
+    asked = sampler.asked(density=0.5, loudness=0.975, key="Am")
     noise = asked.generate(3, 4)["noise"]
-    np.testing.assert_array_equal(noise[:, :3], plain[:, :3])
+    np.testing.assert_allclose(noise[:, [0, 2]], [[0.0, 1.96]] * 4, atol=1e-3)
+    np.testing.assert_array_equal(noise[:, 1], plain[:, 1])
     np.testing.assert_array_equal(noise[:, 6:], plain[:, 6:])
     given = condition(tf.constant(noise[:, :6]), tf.constant([[1.0, 0.0]] * 4)).numpy()
     assert given[:, 3:27].argmax(axis=1).tolist() == [12 + 9] * 4  # the minor keys come second
     assert given[:, 3:27].sum(axis=1).tolist() == [1.0] * 4
-    assert asked.wishes == {"bpm": 120.0, "bars": 2, "key": "Am"}
+    assert asked.wishes == {"bpm": 120.0, "bars": 2, "key": "Am", "density": 0.5, "loudness": 0.975}
+    again = sampler.asked(**asked.wishes)
+    np.testing.assert_array_equal(again.generate(3, 4)["noise"], noise)
     made = model_of(asked).render([model_of(asked).recipe(3, 1)])
     np.testing.assert_array_equal(made["noise"][0], noise[1])
     assert Seeded(3, 1) == model_of(asked).recipe(3, 1).latent
@@ -122,8 +124,7 @@ def test_the_key_that_was_asked_for_stands_in_the_noise(sampler):
 
 @pytest.mark.parametrize(("wishes", "message"), [
     ({"bpm": 20}, "--bpm 20: give 40 to 300"), ({"bars": 65}, "--bars 65"), ({"key": "H"}, "key 'H'"),
-    ({"density": 1.5}, "--density 1.5: give 0 to 1"), ({"swing": 1.5}, "--swing 1.5: give 0 to 1"),
-    ({"decay": 0.5}, "--decay")])
+    ({"density": 1.5}, "--density 1.5: give 0 to 1"), ({"swing": 0.5}, "--swing")])
 def test_wishes_that_cannot_be_granted(sampler, wishes, message):
     with pytest.raises(UsageError, match=message):
         sampler.asked(**wishes)
@@ -220,3 +221,14 @@ def test_chunks_of_a_loop_as_sequencers_read_them(sampler, tmp_path):
     count, = struct.unpack_from("<I", chunks[b"smpl"], 28)
     _, forward, start, last, fraction, times = struct.unpack_from("<6I", chunks[b"smpl"], 36)
     assert (count, forward, start, last, fraction, times) == (1, 0, 0, samples - 1, 0, 0)
+
+
+def test_noise_stands_for_the_key_that_the_generator_is_told(sampler):
+    """As the generator's input has it: one of 24, major ones first."""
+    noise = sampler.generate(2, 40)["noise"]
+    told = condition(tf.constant(noise[:, :6]), tf.ones((40, 2)) / 2).numpy()[:, 3:27].argmax(axis=1)
+    found = sampler.keys_of(noise)
+    assert [12 * key.is_minor + key.tonic for key in found] == told.tolist()
+    assert len({str(key) for key in found}) > 12
+    asked = sampler.asked(key="F#m").generate(1, 2)["noise"]
+    assert str(sampler.keys_of(asked)[0]) == "Gbm"

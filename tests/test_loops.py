@@ -154,7 +154,7 @@ def test_folders(tmp_path):
     assert len(samples) == loop.samples == loop_samples(97, 2, 16_000)
     assert loop.bars == 2
     assert [found[name].reason.split(" at")[0] for name in ("b.wav", "c.wav")] == [
-        "silent", "0.408 seconds, shorter than a bar"]
+        "silent", "0.408 s, shorter than a bar"]
     assert isinstance(found["d.wav"], Skipped)
 
 

@@ -72,27 +72,73 @@ def test_diversity_and_duplicates_by_hand():
     assert metrics.near_duplicates(points, 0.9) == 0
 
 
-# -- kernel distance, inception score ------------------------------------------------------------------------------
+# -- kernel audio distance, inception score, extrapolation --------------------------------------------------------
 
-def test_kernel_distance_agrees_with_a_double_loop():
+def test_kernel_audio_distance_agrees_with_a_double_loop():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(9, 4)), rng.normal(0.5, 2, size=(7, 4))
+    width = np.median([np.linalg.norm(b[i] - b[j]) for i in range(7) for j in range(i)])
 
     def kernel(x, y):
-        return (sum(p * q for p, q in zip(x, y, strict=True)) / 4 + 1) ** 3
+        return np.exp(-sum((p - q) ** 2 for p, q in zip(x, y, strict=True)) / (2 * width ** 2))
 
     within = [sum(kernel(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j) / (len(s) * (len(s) - 1))
               for s in (a, b)]
     across = sum(kernel(x, y) for x in a for y in b) / (len(a) * len(b))
-    assert metrics.kernel_distance(a, b) == pytest.approx(sum(within) - 2 * across, rel=1e-10)
+    assert metrics.kernel_audio_distance(a, b) == pytest.approx(1000 * (sum(within) - 2 * across), rel=1e-10)
 
 
-def test_kernel_distance_of_equal_distributions_is_nothing_on_average_at_any_count():
+def test_kernel_audio_distance_agrees_with_scikit_learn():
+    pairwise = pytest.importorskip("sklearn.metrics.pairwise")
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(40, 6)), rng.normal(0.3, 1.2, size=(50, 6))
+    among = pairwise.euclidean_distances(b)
+    gamma = 0.5 / np.median(among[np.triu_indices(50, 1)]) ** 2
+    aa, bb, ab = (pairwise.rbf_kernel(x, y, gamma) for x, y in ((a, a), (b, b), (a, b)))
+    expected = (aa.sum() - 40) / (40 * 39) + (bb.sum() - 50) / (50 * 49) - 2 * ab.mean()
+    assert metrics.kernel_audio_distance(a, b) == pytest.approx(1000 * expected, rel=1e-9)
+
+
+def test_kernel_audio_distance_of_equal_distributions_is_nothing_on_average_at_any_count():
     rng = np.random.default_rng(0)
     for n in (10, 80):
-        found = [metrics.kernel_distance(*rng.normal(size=(2, n, 3))) for _ in range(200)]
+        found = [metrics.kernel_audio_distance(*rng.normal(size=(2, n, 3))) for _ in range(200)]
         assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(200)
         assert min(found) < 0 < max(found)
+
+
+def test_reference_sounds_all_alike_have_a_kernel_audio_distance():
+    assert metrics.kernel_audio_distance(np.zeros((4, 2)), np.zeros((5, 2))) == 0
+
+
+def test_extrapolated_frechet_distance_has_no_bias_of_few_points():
+    """Of two samples of 200 from normal distributions in 20 dimensions, whose means are 1 apart."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(12):
+        a, b = rng.normal(size=(2, 200, 20))
+        b[:, 0] += 1
+        found.append((metrics.frechet_distance(a, b), metrics.frechet_infinity(a, b)))
+    few, extrapolated = np.mean(found, axis=0)
+    assert few > 1.8
+    assert extrapolated == pytest.approx(1, abs=0.25)
+
+
+def test_extrapolation_is_the_line_through_distances_over_the_inverse_count(monkeypatch):
+    monkeypatch.setattr(metrics, "frechet_distance", lambda a, b: 3.0 + 40 / len(a))
+    assert metrics.frechet_infinity(np.zeros((90, 2)), np.zeros((120, 2))) == pytest.approx(3)
+
+
+def test_standard_errors_are_those_of_independent_samples():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(40):
+        real, fake = rng.normal(size=(2, 120, 4))
+        fake *= 0.7
+        found.append([metrics.recall(real, fake), metrics.coverage(real, fake)])
+    errors = metrics.neighbor_errors(real, fake, draws=40)
+    for name, spread in zip(("recall", "coverage"), np.std(found, axis=0, ddof=1), strict=True):
+        assert spread / 2 < errors[name] < 2 * spread
+    assert metrics.neighbor_errors(real[:11], fake) == {}
 
 
 def test_inception_score_by_hand():
@@ -130,7 +176,8 @@ def test_neighborhood_figures_agree_with_plain_loops(k):
     lambda: metrics.precision(REAL, REAL, k=4),
     lambda: metrics.coverage(REAL, REAL, k=0),
     lambda: metrics.recall(REAL, np.zeros((4, 2)), k=1),
-    lambda: metrics.kernel_distance(np.zeros((1, 2)), np.zeros((5, 2))),
+    lambda: metrics.kernel_audio_distance(np.zeros((1, 2)), np.zeros((5, 2))),
+    lambda: metrics.frechet_infinity(np.zeros((5, 2)), np.zeros((9, 2))),
     lambda: metrics.inception_score(np.full((2, 2), np.nan)),
 ])
 def test_unusable_points_are_refused(call):

@@ -26,7 +26,7 @@ import melgan_tf as mt
 from melgan_tf.errors import MelGANError
 from melgan_tf.inference.client.grpc_transport import GrpcTransport
 from melgan_tf.inference.client.rest import RestTransport
-from melgan_tf.inference.client.served_model import Server
+from melgan_tf.inference.client.served_sampler import Server
 from melgan_tf.progress import Progress
 
 ROOT = Path(__file__).parent.parent

@@ -14,6 +14,7 @@ from command_line import contents, invoke, python
 from hostile_server import HostileServer, response
 from model_server import Loopback, free_port
 from saved_model_runner import Answer
+from tiny_families import tiny
 from tiny_vocoders import sound_model
 
 import melgan_tf as mt
@@ -21,10 +22,13 @@ from melgan_tf.config import presets
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.inference.client.served_model import decibels
+from melgan_tf.inference.client.served_sampler import decibels
 from melgan_tf.inference.renderer import GriffinLim
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_model import SoundModel
+from melgan_tf.inference.vocoder import vocoder_for
+from melgan_tf.models.loop_gan.networks import Generator as LoopGenerator
+from melgan_tf.models.loop_gan.sampler import LoopSampler
 from melgan_tf.models.spectrogram_gan.networks import Generator
 
 SEED = presets.get("seed")
@@ -44,9 +48,9 @@ def model():
     return SoundModel(sampler, SEED, 6, "0123456789ab", "runs/mine")
 
 
-def loopback(model, max_batch=256, ports=(0, 0)):
+def loopback(model, ports=(0, 0), **export):
     """Serves a model of this process; the numbers of rows of its answers by signature are in ``asked``."""
-    signatures, asked = model.exportable(max_batch=max_batch).signatures, []
+    signatures, asked = model.exportable(**export).signatures, []
 
     def backend(name, **inputs):
         asked.append((name, len(next(iter(inputs.values())))))
@@ -109,6 +113,31 @@ def test_a_model_without_classes(tmp_path):
             np.testing.assert_allclose(served.generate(2)["audio"], plain.generate(2)["audio"], atol=1e-3)
             with pytest.raises(UsageError, match="has no classes: remove --label kick"):
                 served.write(tmp_path, 1, label="kick")
+
+
+def test_loops_have_a_tempo_and_a_key(tmp_path):
+    config = tiny("loop-gan")
+    sampler = LoopSampler(LoopGenerator(config, 2), config, vocoder_for(config.audio), Classes({"drums": 3, "keys": 1}))
+    model = SoundModel(sampler, config, 0, "0" * 12, "runs/beats")
+    with loopback(model, bars=1) as server:
+        for way, address in (("--url", server.rest), ("--grpc", server.grpc.removeprefix("grpc://"))):
+            ended = invoke("request", way, address, "--model", "drums", "--bpm", 160.3, "--key", "Am", "--count", 1,
+                           "--out", tmp_path / way)
+            assert (ended.code, ended.stderr) == (0, "")
+        served = mt.connect(server.grpc, "drums")
+        for wishes, part in (({"bpm": 30}, "--bpm 30: give 40 to 300"), ({"bars": 2}, "have 1; export"),
+                             ({"density": 0.5}, "cannot choose the density"), ({"key": "H"}, "key 'H'")):
+            with pytest.raises(UsageError, match=part):
+                served.asked(**wishes)
+    model.asked(bpm=160.3, key="Am", bars=1).write(tmp_path / "wanted", 1)
+    wanted = json.loads((tmp_path / "wanted/sounds.json").read_text())
+    for way in ("--url", "--grpc"):
+        made = json.loads((tmp_path / way / "sounds.json").read_text())
+        assert (made["asked"], made["loop"]) == (wanted["asked"], True)
+        assert made["sounds"][0]["file"] == wanted["sounds"][0]["file"]
+        samples = [soundfile.read(tmp_path / name / made["sounds"][0]["file"])[0] for name in (way, "wanted")]
+        np.testing.assert_allclose(*samples, atol=2e-3)
+        assert len(samples[0]) == 33_013
 
 
 def test_recipes_are_made_on_a_server_and_networks_are_not_there(server, model):

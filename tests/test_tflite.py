@@ -22,7 +22,7 @@ from melgan_tf.inference.exportable import Example
 from melgan_tf.inference.sound_export import FIXED_TOLERANCE
 
 SEED = presets.get("seed")
-EACH = pytest.mark.parametrize("quantize", ["none", "float16", "dynamic", "int8"])
+EACH = pytest.mark.parametrize("quantize", ["none", "float16"])
 slow = pytest.mark.slow
 
 
@@ -43,27 +43,25 @@ def model_of(path: Path) -> schema.ModelT:
 def test_tflite_runs_without_tensorflow_and_agrees(converted, quantize, exported_sounds, tmp_path):
     made = run_bare(PHONE, converted(quantize), tmp_path, noise=exported_sounds["noise"])
     tolerance = FIXED_TOLERANCE[quantize]
-    assert set(made) == ({"mel/mel", "generate/mel", "generate/audio"} if quantize == "none" else {"mel/mel"})
-    scale = "loudest" if quantize == "int8" else "own"
+    assert set(made) == {"mel/mel", "generate/mel", "generate/audio"}
     # not the sounds that export checked
-    assert worst(made["mel/mel"], exported_sounds["mel"], scale) < 2 * tolerance["mel"]
-    if quantize == "none":
-        np.testing.assert_array_equal(made["generate/mel"], made["mel/mel"])
-        assert worst(made["generate/audio"], exported_sounds["audio"]) < 1e-3
+    assert worst(made["mel/mel"], exported_sounds["mel"]) < 2 * tolerance["mel"]
+    np.testing.assert_array_equal(made["generate/mel"], made["mel/mel"])
+    assert worst(made["generate/audio"], exported_sounds["audio"]) < (1e-3 if quantize == "none" else 1e-2)
 
 
 @slow
 def test_phase_retrieval_of_32_iterations_agrees(tmp_path):
     """Its 32 Fourier transforms as matrix products magnify rounding; also the only export of these tests as a process
-    of its own: a table on stdout, nothing on stderr, exit code 0."""
+    of its own: a table on stdout, exit code 0."""
     run = write_run(tmp_path / "run", SEED)
     ended = program("export", run, "--vocoder", "griffin-lim", "--out", tmp_path / "out", "--format", "tflite")
-    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.code == 0, ended.stderr  # stages that take long are reported there
     lines = ended.stdout.splitlines()
     assert lines[0].split() == ["receipt", f"{tmp_path}/out/model-none.tflite"]
     assert [line.split("  ")[0] for line in lines[2:]] == [
-        "size", "operations", "signatures", "ms per sound, mel", "ms per sound, audio", "worst difference, audio",
-        "worst difference, mel"]
+        "size", "operations", "signatures", "ms per sound, mel", "ms per sound, audio", "ms of the first call",
+        "worst difference, audio", "worst difference, mel"]
     assert "\x1b" not in ended.stdout
     receipt = json.loads((tmp_path / "out/export_report.json").read_text())
     assert receipt["worst_difference"]["audio"] < receipt["tolerance"]["audio"] == 5e-2
@@ -80,15 +78,15 @@ def test_tflite_has_builtin_operations_only_and_fixed_shapes(converted, quantize
     tensors = [tensor for graph in content.subgraphs for tensor in graph.tensors]
     for tensor in tensors:
         assert tensor.shapeSignature is None or -1 not in tensor.shapeSignature, tensor.name
-    assert (schema.TensorType.INT8 in {tensor.type for tensor in tensors}) == (quantize in ("dynamic", "int8"))
+    assert (schema.TensorType.FLOAT16 in {tensor.type for tensor in tensors}) == (quantize == "float16")
 
 
 @slow
 @EACH
 def test_tflite_stores_weights_as_asked(converted, quantize, exported_model):
-    """By the size of the file: weights of 4, 2, 1 and 1 bytes, and for "none" phase retrieval besides."""
+    """By the size of the file: weights of four bytes and of two, and what phase retrieval needs besides."""
     weights = sum(int(np.prod(variable.shape)) for variable in exported_model.sampler.generator.variables)
-    least, most = {"none": (4, 20), "float16": (2, 2.5), "dynamic": (1, 1.5), "int8": (1, 1.5)}[quantize]
+    least, most = {"none": (4, 6), "float16": (2, 4)}[quantize]
     assert least < converted(quantize).stat().st_size / weights < most
 
 
@@ -106,11 +104,10 @@ def test_metadata_and_receipt_of_a_file(converted, quantize, exported_model):
     assert SEED.audio.fingerprint() in invoke("info", path, "--verbose").stdout
 
     receipt = json.loads(path.with_name(f"{quantize}.export_report.json").read_text())
-    names = ["mel", "audio"] if quantize == "none" else ["mel"]
+    names = ["mel", "audio"]
     assert (receipt["format"], receipt["quantize"], receipt["path"]) == ("tflite", quantize, str(path))
     assert (receipt["size_bytes"], receipt["threads"]) == (path.stat().st_size, 1)
     assert receipt["origin"] == origin
-    assert receipt["scale"] == ("loudest" if quantize == "int8" else "own")
     assert list(receipt["milliseconds_per_sound"]) == names
     assert sorted(receipt["worst_difference"]) == sorted(names)
     assert receipt["tolerance"] == FIXED_TOLERANCE[quantize]
@@ -127,7 +124,7 @@ def test_an_operation_that_tflite_lacks_is_refused(tmp_path):
 
 
 def test_options_of_other_models_are_refused(exported_model, tmp_path):
-    with pytest.raises(UsageError, match="--quantize int4: use one of none, float16, dynamic, int8"):
+    with pytest.raises(UsageError, match="--quantize int4: use one of none, float16"):
         export(exported_model, tmp_path / "out", "tflite", quantize="int4")
     with pytest.raises(UsageError, match="window of 2.0 seconds is for vocoders"):
         export(exported_model, tmp_path / "out", "tflite", seconds=2.0)

@@ -16,7 +16,6 @@ from tiny_vocoders import FAST, MELGAN, STEP, ship, tiny, tone, write_run
 from melgan_tf.config import presets, to_dict
 from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import UsageError
 from melgan_tf.exports import export, tflite_metadata
 from melgan_tf.inference.load import load, load_sound_model
 from melgan_tf.inference.vocoder import load_vocoder
@@ -241,15 +240,6 @@ def test_receipt_of_a_tflite_file(files, name, quantize):
 @pytest.mark.slow
 def test_float16_is_smaller(files):
     assert files["fast", "float16"].stat().st_size < files["fast", "none"].stat().st_size
-
-
-@pytest.mark.parametrize("quantize", ["dynamic", "int8"])
-def test_whole_numbers_are_refused(runs, loaded, quantize, tmp_path):
-    invoke("export", runs["fast"], "--out", tmp_path / "out", "--format", "tflite", "--quantize", quantize).one_line(
-        f"--quantize {quantize}", "floating point", "none or float16", code=2)
-    with pytest.raises(UsageError, match="none or float16"):
-        export(loaded["fast"], tmp_path / "out", "tflite", quantize=quantize)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("length", [1, 3, 5, 6, 11, 12, 40])

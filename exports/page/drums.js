@@ -2,8 +2,8 @@
 
 import { $, copy, element, fill, headed, sliding, sweep, tell, whole } from "./dom.js";
 import { save, sfz, wav, zip } from "./files.js";
-import { firstKit, fromText, isOn, newSeed, point, STEPS, SWINGS, TEMPOS, toggled, toText } from "./kit.js";
-import { comment, normal, vectors } from "./recipe.js";
+import { firstKit, fromText, isOn, newSeed, STEPS, SWINGS, TEMPOS, toggled, toText } from "./kit.js";
+import { comment, inputsOf, words } from "./recipe.js";
 import { Sequencer, stepSeconds } from "./sequencer.js";
 import { finished, play, toBuffer } from "./sound.js";
 import { colors, draw, showTicks } from "./spectrogram.js";
@@ -63,20 +63,14 @@ const pathOf = (pad, at) => `${at + 1}_${pad.label === null ? "Sound" : facts.cl
 
 // -- sounds
 
-/** The inputs of the model for a pad. */
-export function inputsOf(pad) {
-  const label = new Float32Array(facts.classes.length);
-  if (pad.label !== null) label[pad.label] = 1;
-  return { noise: vectors(point(pad), (seed) => normal(seed, 0, facts.noise_dim)), label };
-}
-
 const keyOf = (pad) => [pad.label, pad.seed, pad.percent ? pad.direction : 0, pad.percent].join(".");
-const samplesOf = (pad) => model.make(keyOf(pad), inputsOf(pad));
+const samplesOf = (pad) => model.make(keyOf(pad), inputsOf(facts, pad));
 
-/** Makes what the kit asks for and shows it. */
+/** Makes what the kit asks for and shows it; until then the page is busy. */
 async function sounded() {
   const wanted = kit;
   refresh();
+  $("app").ariaBusy = "true";
   await Promise.all(wanted.pads.map(async (pad, at) => {
     const key = keyOf(pad);
     if (buffers[at]?.key === key) return;
@@ -86,6 +80,7 @@ async function sounded() {
     draw($("pads").children[at].querySelector("canvas"), samples, facts.sample_rate, palette);
     if (at === current) picture();
   }));
+  if (wanted === kit) $("app").ariaBusy = "false";
 }
 
 function audio() {
@@ -146,14 +141,19 @@ const wavOf = (pad, at) => wav(buffers[at].samples, facts.sample_rate, comment(f
 
 /** The files of a kit: SFZ, samples, what the model learned from, and this page's address. */
 export function kitFiles() {
-  const used = new Set(), free = (note) => { while (used.has(note)) note = note < 60 ? 60 : note + 1; used.add(note); return note; };
+  const used = new Set();
+  const free = (note) => {
+    while (used.has(note)) note = note < 60 ? 60 : note + 1;
+    used.add(note);
+    return note;
+  };
   const pads = kit.pads.map((pad, at) => ({ name: nameOf(pad), file: "samples/" + pathOf(pad, at),
     choke: pad.label === null ? 0 : facts.classes[pad.label].choke,
     note: free(pad.label === null ? 36 + at : facts.classes[pad.label].note) }));
-  const words = (text) => new TextEncoder().encode(text);
-  return [["kit/kit.sfz", words(sfz(pads, `a kit of ${facts.title}, ${facts.license || "license unknown"}`))],
+  const bytes = (text) => new TextEncoder().encode(text);
+  return [["kit/kit.sfz", bytes(sfz(pads, `a kit of ${facts.title}, ${facts.license || "license unknown"}`))],
     ...kit.pads.map((pad, at) => [`kit/samples/${pathOf(pad, at)}`, wavOf(pad, at)]),
-    ["kit/LICENSES.txt", words(facts.licenses)], ["kit/link.txt", words(location.href + "\n")]];
+    ["kit/LICENSES.txt", bytes(facts.licenses)], ["kit/link.txt", bytes(location.href + "\n")]];
 }
 
 /** The loop as samples, at the model's sample rate. */
@@ -177,6 +177,7 @@ function run() {
     hits(at, (number) => hit(number, time));
     setTimeout(() => sequencer.running && mark(at), Math.max(0, 1000 * (time - context.currentTime)));
   });
+  document.onvisibilitychange = () => sequencer.running && sequencer.tick();
   audio();
   if (sequencer.running) sequencer.stop();
   else sequencer.start();
@@ -219,6 +220,7 @@ function build() {
     if (!read) return tell("the link has no kit for this page");
     remember(toText(kit, facts));
     kit = read;
+    address();
     sounded();
   });
   $("grid").addEventListener("keydown", walk);
@@ -238,7 +240,8 @@ function track(at) {
   const row = element("div", { className: "track", role: "row" }, element("div", { role: "rowheader" },
     element("button", { type: "button", tabIndex: -1, onclick: () => (select(at), hit(at)) })));
   for (let number = 0; number < STEPS; number++) {
-    const one = element("button", { type: "button", className: number % 8 < 4 ? "step" : "step off", tabIndex: at || number ? -1 : 0 });
+    const className = number % 8 < 4 ? "step" : "step off", tabIndex = at || number ? -1 : 0;
+    const one = element("button", { type: "button", className, tabIndex });
     Object.assign(one.dataset, { pad: at, step: number });
     one.onclick = () => changePad({ steps: toggled(kit.pads[at], number) }, at);
     row.append(element("div", { role: "gridcell" }, one));
@@ -270,7 +273,7 @@ function refresh() {
   for (const id of ["new", "vary", "intensity", "class"]) $(id).disabled = pad.locked;
   $("intensity").value = pad.percent;
   $("percent").textContent = `${pad.percent} %`;
-  $("recipe").textContent = `Seed ${pad.seed}` + (pad.percent ? `, moved ${pad.percent} % of the way to random point ${pad.direction}` : "");
+  $("recipe").textContent = words(pad);
   $("tempo").value = kit.tempo;
   $("swing").value = kit.swing;
   $("swung").textContent = `${kit.swing} %`;

@@ -36,9 +36,10 @@ export function sfz(pads, about) {
 
 /** Offers bytes or text as a download. */
 export function save(name, content) {
-  const link = Object.assign(document.createElement("a"), { download: name, href: URL.createObjectURL(new Blob([content])) });
+  const href = URL.createObjectURL(new Blob([content]));
+  const link = Object.assign(document.createElement("a"), { download: name, href });
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }
 
 const latin = (word) => Uint8Array.from(word, (letter) => letter.charCodeAt(0));
@@ -50,7 +51,8 @@ function chunk(name, bytes) {
 
 /** Little-endian numbers of so many bytes. */
 function numbers(...pairs) {
-  return Uint8Array.from(pairs.flatMap(([value, size]) => Array.from({ length: size }, (_, at) => (value >>> (8 * at)) & 255)));
+  return Uint8Array.from(pairs.flatMap(([value, size]) =>
+    Array.from({ length: size }, (_, at) => (value >>> (8 * at)) & 255)));
 }
 
 function joined(parts) {

@@ -22,9 +22,6 @@ export function firstKit(facts) {
 export const isOn = (pad, step) => ((pad.steps >> (STEPS - 1 - step)) & 1) === 1;
 export const toggled = (pad, step) => pad.steps ^ (1 << (STEPS - 1 - step));
 
-/** What the recipe of a pad's sound is made of. */
-export const point = ({ seed, direction, percent }) => ({ seed, direction, intensity: percent / 100 });
-
 export function toText(kit, facts) {
   const pads = kit.pads.map((pad) => [pad.label ?? 0, pad.seed, pad.direction, pad.percent,
     pad.steps.toString(16).padStart(4, "0"), ...(pad.locked ? ["l"] : [])].join("."));

@@ -1,7 +1,9 @@
 // The page: loads the model and shows the drum machine, or for loops and music the player.
 
-import { $, element, headed } from "./dom.js";
+import { $, element, headed, tell } from "./dom.js";
 import { Model } from "./model.js";
+
+addEventListener("unhandledrejection", ({ reason }) => tell(`This went wrong: ${reason?.message || reason}`));
 
 try {
   $("state").textContent = "Loading the model …";

@@ -1,6 +1,6 @@
 // The model: its facts (model.json) and its worker. `make` answers with samples.
 
-const KEPT = 256;
+const KEPT = 2 ** 23; // samples
 
 export class Model {
   #waiting = new Map();
@@ -23,7 +23,7 @@ export class Model {
   /** The samples, Float32Array, of inputs by name. `key` names them: what was made before is not made again. */
   make(key, inputs) {
     if (!this.#made.has(key)) {
-      if (this.#made.size >= KEPT) this.#made.delete(this.#made.keys().next().value);
+      if ((this.#made.size + 1) * this.facts.samples > KEPT) this.#made.delete(this.#made.keys().next().value);
       this.#made.set(key, this.#ask(++this.#count, inputs));
     }
     return this.#made.get(key);

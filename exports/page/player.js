@@ -3,10 +3,10 @@
 import { $, copy, element, fill, sliding, stopSweep, sweep, tell, whole } from "./dom.js";
 import { save, wav } from "./files.js";
 import { newSeed } from "./kit.js";
-import { comment, normal, vectors } from "./recipe.js";
+import { comment, inputsOf, words } from "./recipe.js";
 import { finished, play, toBuffer } from "./sound.js";
 import { colors, draw, showTicks } from "./spectrogram.js";
-import { loopSteps, render } from "./stream.js";
+import { render } from "./stream.js";
 
 const SEEDS = [0, 2 ** 31 - 1], SECONDS = [2, 60];
 
@@ -38,12 +38,9 @@ function fromText(text) {
 
 /** The samples of a sound, as the model makes them. */
 export function samplesOf({ label, seed, direction, percent, seconds, loop }) {
-  const point = { seed, direction, intensity: percent / 100 };
+  const point = { label, seed, direction, percent };
   if (facts.stream) return render(point, seconds, loop, facts, (key, inputs) => model.make(key, inputs));
-  const weights = new Float32Array(facts.classes.length);
-  if (label !== null) weights[label] = 1;
-  return model.make([label, seed, direction, percent].join("."),
-    { noise: vectors(point, (one) => normal(one, 0, facts.noise_dim)), label: weights });
+  return model.make(Object.values(point).join("."), inputsOf(facts, point));
 }
 
 async function change(values, keepsPast = false) {
@@ -59,6 +56,7 @@ async function change(values, keepsPast = false) {
   draw($("picture"), samples, facts.sample_rate, colors(facts.palette));
   $("picture").ariaLabel = `Spectrogram of seed ${sound.seed}`;
   if (voice) start();
+  refresh();
 }
 
 function undo() {
@@ -84,7 +82,8 @@ function stop() {
   refresh();
 }
 
-const vary = () => change({ direction: sound.percent ? sound.direction + 1 : sound.direction, percent: sound.percent || 30 });
+const vary = () =>
+  change({ direction: sound.percent ? sound.direction + 1 : sound.direction, percent: sound.percent || 30 });
 
 function file() {
   const more = facts.stream ? { seconds: sound.seconds, loop: sound.loop } : { asked: facts.asked, loop: true };
@@ -132,8 +131,5 @@ function refresh() {
   $("undo").disabled = !past.length;
   $("run").ariaPressed = String(!!voice);
   $("run").firstChild.textContent = voice ? "Stop " : "Play ";
-  const length = facts.stream ? (sound.loop ? (loopSteps(sound.seconds, facts.sample_rate, facts.stream) * facts.stream.samples)
-    / facts.sample_rate : sound.seconds) : facts.samples / facts.sample_rate;
-  $("recipe").textContent = `Seed ${sound.seed}` + (sound.percent ? `, moved ${sound.percent} % of the way to random point `
-    + sound.direction : "") + ` · ${length.toFixed(2)} s`;
+  $("recipe").textContent = words(sound) + (made ? ` · ${made.buffer.duration.toFixed(2)} s` : "");
 }

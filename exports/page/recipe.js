@@ -35,7 +35,21 @@ export function normal(seed, index, count) {
   return drawn;
 }
 
-/** What a sound's file says of itself, for melgan-tf regenerate and vary. `more`: its length, and whether it is a loop. */
+// A sound is {label, seed, direction, percent}: the number of its class, or null; and how many percent of the way it was
+// moved towards a random point, which direction chooses.
+
+/** The inputs of the model for a sound of one length. */
+export function inputsOf(facts, sound) {
+  const label = new Float32Array(facts.classes.length);
+  if (sound.label !== null) label[sound.label] = 1;
+  return { noise: vectors(sound, (seed) => normal(seed, 0, facts.noise_dim)), label };
+}
+
+/** A sound in words. */
+export const words = ({ seed, direction, percent }) =>
+  `Seed ${seed}` + (percent ? `, moved ${percent} % of the way to random point ${direction}` : "");
+
+/** What a sound's file says of itself, for melgan-tf regenerate and vary; `more`: its length, and whether it loops. */
 export function comment(facts, { label, seed, direction, percent }, more = {}) {
   const base = { seed, index: 0 };
   return JSON.stringify({ made_by: "melgan-tf", weights: facts.weights, step: facts.step,
@@ -48,10 +62,10 @@ export function comment(facts, { label, seed, direction, percent }, more = {}) {
  * The vectors of a sound: those of its seed, moved towards a random point on the great circle through both.
  * @param draw a seed -> Float32Array
  */
-export function vectors({ seed, direction = 0, intensity = 0 }, draw) {
+export function vectors({ seed, direction, percent }, draw) {
   const base = draw(seed);
-  if (!intensity) return base;
-  const digest = sha256(`[{"index": 0, "seed": ${seed}}, ${direction}]`), angle = (intensity * Math.PI) / 2;
+  if (!percent) return base;
+  const digest = sha256(`[{"index": 0, "seed": ${seed}}, ${direction}]`), angle = ((percent / 100) * Math.PI) / 2;
   const other = draw(((BigInt(digest[0]) << 32n) | BigInt(digest[1])) >> 2n);
   return base.map((value, at) => Math.cos(angle) * value + Math.sin(angle) * other[at]);
 }

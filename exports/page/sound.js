@@ -7,7 +7,8 @@ const peakOf = (samples) => samples.reduce((most, value) => Math.max(most, Math.
 
 /** Samples with a peak of -1 dB; a sound that was cut off, and is no loop, is faded out. */
 export function finished(samples, rate, loop = false) {
-  const end = samples.length, last = samples.subarray(Math.max(0, end - Math.round(0.03 * rate)), end - Math.round(0.005 * rate));
+  const end = samples.length, before = (seconds) => Math.max(0, end - Math.round(seconds * rate));
+  const last = samples.subarray(before(0.03), before(0.005));
   const cutOff = !loop && peakOf(last) > ABRUPT * peakOf(samples);
   const fade = cutOff ? Math.round(Math.min(0.25 * rate, 0.3 * end)) : 0;
   const faded = samples.map((value, at) => value * (0.5 - 0.5 * Math.cos(Math.PI * Math.min(1, (end - 1 - at) / fade))));

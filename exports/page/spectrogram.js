@@ -5,7 +5,8 @@ import { element } from "./dom.js";
 const RANGE = 72, LOWEST = 50; // dB, Hz
 
 /** Colors as [r, g, b] from hexadecimal digits. */
-export const colors = (digits) => digits.match(/.{6}/g).map((color) => color.match(/../g).map((pair) => parseInt(pair, 16)));
+export const colors = (digits) =>
+  digits.match(/.{6}/g).map((color) => color.match(/../g).map((pair) => parseInt(pair, 16)));
 
 /** Fills the frequency axis. */
 export function showTicks(axis, rate) {
@@ -18,7 +19,8 @@ export function showTicks(axis, rate) {
 
 /** Draws samples on a canvas, one pixel a value of it; `palette`: colors as [r, g, b], dark to bright. */
 export function draw(canvas, samples, rate, palette) {
-  const { width, height } = canvas, size = 2 ** Math.round(Math.log2(0.026 * rate)), levels = new Float32Array(width * height);
+  const { width, height } = canvas, levels = new Float32Array(width * height);
+  const size = 2 ** Math.round(Math.log2(0.026 * rate));
   const window = Float32Array.from({ length: size }, (_, at) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (at + 0.5)) / size));
   const rows = Array.from({ length: height }, (_, row) => // from the top
     ((LOWEST * (rate / 2 / LOWEST) ** ((height - 0.5 - row) / height)) * size) / rate);

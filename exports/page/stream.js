@@ -1,6 +1,6 @@
 // Sounds of any length from a model that makes windows: noise and style step by step, as Python draws them, and windows
-// joined where their context is whole. facts.stream: {window, context, noise_dim, style_dim, turn, samples, lead, quantum},
-// in steps but for `samples`, the samples of a step.
+// joined where their context is whole. facts.stream: {window, context, noise_dim, style_dim, turn, samples, lead,
+// quantum}, in steps but for `samples`, the samples of a step.
 
 import { normal, vectors } from "./recipe.js";
 
@@ -36,24 +36,26 @@ function turning(step, period, turn) {
   if (turns === 1) return [0, 0, 0];
   if (turns === 2) return [0, 1, (floorMod(step, period) / period) * 2 * Math.PI];
   const [numerator, denominator] = period ? [turns, period] : [1, turn], scaled = step * numerator;
-  const before = Math.floor(scaled / denominator), angle = ((scaled - before * denominator) / denominator) * (Math.PI / 2);
+  const before = Math.floor(scaled / denominator), angle = (scaled / denominator - before) * (Math.PI / 2);
   return period ? [floorMod(before, turns), floorMod(before + 1, turns), angle] : [before, before + 1, angle];
 }
 
 const roundHalfEven = (value) => (value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value)); // as Python's
 
 /** Steps of the loop nearest to a length. */
-export const loopSteps = (seconds, rate, { samples, quantum }) =>
+const loopSteps = (seconds, rate, { samples, quantum }) =>
   Math.max(1, roundHalfEven((seconds * rate) / samples / quantum)) * quantum;
 
 /** The samples of a sound; a loop is seamless. `make`: a key and inputs -> the samples of a window. */
 export async function render(point, seconds, loop, { sample_rate, stream, fade }, make) {
-  const { window, lead, samples } = stream, useful = window - 2 * lead, period = loop ? loopSteps(seconds, sample_rate, stream) : 0;
-  const length = loop ? period * samples : Math.round(seconds * sample_rate), whole = new Float32Array(length + useful * samples);
+  const { window, lead, samples } = stream, useful = window - 2 * lead;
+  const period = loop ? loopSteps(seconds, sample_rate, stream) : 0;
+  const length = loop ? period * samples : Math.round(seconds * sample_rate);
+  const whole = new Float32Array(length + useful * samples);
   let end = 0; // of what is joined
   for (let number = 0; end < length; number++) {
     const first = number * useful - (loop ? lead : 0), skip = number || loop ? lead : 0;
-    const key = [point.seed, point.direction, point.intensity, first, period].join(" ");
+    const key = [point.seed, point.direction, point.percent, first, period].join(" ");
     const made = await make(key, stretch(point, first, window, period, stream));
     const part = made.subarray(skip * samples, (lead + useful) * samples);
     const gain = number ? joinGain(whole, end, made, skip * samples) : 1;

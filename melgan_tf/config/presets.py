@@ -31,6 +31,10 @@ def get(name: str) -> Config:
 
     Raises:
         ConfigError: there is no such preset; the message names the nearest.
+
+    Examples:
+        >>> get("drums").audio.sample_rate
+        16000
     """
     return _preset(name).config
 

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
-from melgan_tf.dsp import spectral, stft
+from melgan_tf.dsp import banded, spectral, stft
 from melgan_tf.dsp.mel_filters import mel_filterbank
 from melgan_tf.dsp.stft import Spectrum
 from melgan_tf.errors import MelGANError
@@ -33,7 +33,8 @@ from melgan_tf.errors import MelGANError
 WEIGHT_FLOOR = 0.05
 
 
-def mel_to_magnitude(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32) -> tf.Tensor:
+def mel_to_magnitude(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32, use_matmul_dft: bool = False
+                     ) -> tf.Tensor:
     """Finds a magnitude spectrum, nowhere negative, that has the given mel spectrogram.
 
     Many do. The search starts from one that is flat within each band and multiplies it by the ratio of target to
@@ -45,6 +46,7 @@ def mel_to_magnitude(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32) -
         mel: ``(batch, frames, mel_bins)`` on the scale of the mel configuration; negative energies count as zero.
         audio: the mel configuration.
         iterations: 32 leave a relative error of at most 0.4 % in the mels of drums, usually 1e-5.
+        use_matmul_dft: multiply in blocks (`melgan_tf.dsp.banded`), for phones.
 
     Returns:
         float32 ``(batch, frames, n_fft // 2 + 1)``, 0 in bins that no filter covers.
@@ -56,15 +58,16 @@ def mel_to_magnitude(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32) -
         D. Lee, H. Seung: Algorithms for non-negative matrix factorization, NIPS 2000, equation 5.
     """
     mel = _checked(mel, "mels", audio.mel_bins, iterations)
-    filters, start, spread = (tf.constant(matrix) for matrix in _inversion_matrices(audio))
+    filters, start, spread = _inversion_matrices(audio)
+    product = banded.product if use_matmul_dft else functools.partial(tf.tensordot, axes=1)
     target = spectral.decompress(mel, audio)
 
     def step(i: tf.Tensor, estimate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ratio = target / tf.maximum(tf.tensordot(estimate, filters, 1), 1e-20)
-        factor = tf.tensordot(ratio, spread, 1)
+        ratio = target / tf.maximum(product(estimate, filters), 1e-20)
+        factor = product(ratio, spread)
         return i + 1, estimate * tf.minimum(factor * tf.sqrt(factor), 1e12)
 
-    estimate = _repeat(iterations, step, tf.tensordot(target, start, 1))[0]
+    estimate = _repeat(iterations, step, product(target, start))[0]
     return tf.sqrt(estimate) if audio.power == 2.0 else estimate
 
 
@@ -119,7 +122,8 @@ def griffin_lim(magnitude: tf.Tensor, audio: AudioConfig, iterations: int = 32, 
         return stft.forward(tf.signal.frame(padded, audio.n_fft, audio.hop_samples) * window, use_matmul_dft)
 
     start = magnitude * tf.cos(phase), magnitude * tf.sin(phase)
-    found = retrieve_phase(magnitude, start, lambda spectrum: to_spectrum(to_waveform(spectrum)), iterations, momentum)
+    found = retrieve_phase(magnitude, start, lambda spectrum: to_spectrum(to_waveform(spectrum)), iterations, momentum,
+                           use_matmul_dft)
     return fit_length(to_waveform(found), samples, length)
 
 
@@ -135,12 +139,12 @@ def mel_to_waveform(mel: tf.Tensor, audio: AudioConfig, iterations: int = 32, se
     Raises:
         MelGANError: as `griffin_lim`.
     """
-    return griffin_lim(mel_to_magnitude(mel, audio), audio, iterations, seed=seed, length=length,
-                       use_matmul_dft=use_matmul_dft)
+    return griffin_lim(mel_to_magnitude(mel, audio, use_matmul_dft=use_matmul_dft), audio, iterations, seed=seed,
+                       length=length, use_matmul_dft=use_matmul_dft)
 
 
 def retrieve_phase(magnitude: tf.Tensor, start: Spectrum, project: Callable[[Spectrum], Spectrum], iterations: int,
-                   momentum: float) -> Spectrum:
+                   momentum: float, use_matmul_dft: bool = False) -> Spectrum:
     """Runs the iterations and returns a spectrum with the given magnitudes.
 
     Args:
@@ -148,7 +152,7 @@ def retrieve_phase(magnitude: tf.Tensor, start: Spectrum, project: Callable[[Spe
         start: a spectrum with those magnitudes.
         project: maps a spectrum to that of a waveform: inverse transform, then transform; linear.
         iterations: number of projections.
-        momentum: see `griffin_lim`.
+        momentum, use_matmul_dft: see `griffin_lim`.
     """
     factor = momentum / (1 + momentum)
 
@@ -162,7 +166,10 @@ def retrieve_phase(magnitude: tf.Tensor, start: Spectrum, project: Callable[[Spe
         # new + momentum (new - last), up to a factor that rescaling removes
         return i + 1, *rescale(new_re - factor * last_re, new_im - factor * last_im), new_re, new_im
 
-    return _repeat(iterations, step, *start, tf.zeros_like(start[0]), tf.zeros_like(start[1]))[:2]
+    state = (0, *start, tf.zeros_like(start[0]), tf.zeros_like(start[1]))
+    if use_matmul_dft and iterations:  # TFLite's converter misplaces constants that it meets in a loop first
+        state = step(*state)
+    return _repeat(iterations, step, *state[1:], first=state[0])[:2]
 
 
 def initial_phase(frames: int | tf.Tensor, audio: AudioConfig, seed: int) -> tf.Tensor:
@@ -241,9 +248,13 @@ def _mix(numbers: tf.Tensor) -> tf.Tensor:
     return numbers
 
 
-def _repeat(times: int, step: Callable[..., tuple[tf.Tensor, ...]], *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Runs ``i + 1, *state = step(i, *state)`` a number of times; a loop in the graph keeps exported files small."""
-    return tf.while_loop(lambda i, *_: i < times, step, (0, *state), parallel_iterations=1)[1:]
+def _repeat(times: int, step: Callable[..., tuple[tf.Tensor, ...]], *state: tf.Tensor, first: int = 0
+            ) -> tuple[tf.Tensor, ...]:
+    """Runs ``i + 1, *state = step(i, *state)`` for ``i`` from `first` to `times`; a loop in the graph keeps exported
+    files small."""
+    if first == times:
+        return state
+    return tf.while_loop(lambda i, *_: i < times, step, (first, *state), parallel_iterations=1)[1:]
 
 
 @functools.lru_cache(maxsize=32)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
-from melgan_tf.dsp import spectral, stft
+from melgan_tf.dsp import banded, spectral, stft
 from melgan_tf.dsp.mel_filters import mel_filterbank
 
 #: No bin is raised by more than this factor.
@@ -45,11 +45,12 @@ def match_mel(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent:
     filters, spread, window = _constants(audio)
     before = spectral.padding_samples(audio)[0]
     count = tf.shape(mel)[1]
+    product = banded.product if use_matmul_dft else tf.matmul
 
     def blocks(samples: tf.Tensor) -> tf.Tensor:
         if mirror:
             reach = -(-max(before, n_fft - hop - before) // hop)
-            longer = stft.mirrored(samples, hop, reach, mask)
+            longer = stft.mirrored(samples, hop, reach, mask, use_matmul_dft=use_matmul_dft)
             first = reach * hop - before
             return stft.cut(longer[:, first:first + (count - 1) * hop + n_fft], n_fft, hop) * window
         return _zero_padded_blocks(samples, audio) * window
@@ -59,9 +60,9 @@ def match_mel(waveform: tf.Tensor, mel: tf.Tensor, audio: AudioConfig, exponent:
     power = tf.square(real) + tf.square(imaginary)
     magnitude = tf.sqrt(power + 1e-14) if audio.power == 1.0 else power
     target = spectral.decompress(mel, audio) * (tf.sqrt(covered) if audio.power == 1.0 else covered)
-    ratio = target / (tf.matmul(magnitude, filters) + 0.1 * audio.floor)
+    ratio = target / (product(magnitude, filters) + 0.1 * audio.floor)
     level = tf.math.log(tf.clip_by_value(ratio, MIN_FACTOR ** audio.power, MAX_FACTOR ** audio.power))
-    change = tf.matmul(tf.exp(level * (exponent / audio.power)), spread) - 1.0
+    change = product(tf.exp(level * (exponent / audio.power)), spread) - 1.0
     if mask is not None:
         change = change * mask
     added = stft.inverse((real * change, imaginary * change), n_fft, use_matmul_dft)

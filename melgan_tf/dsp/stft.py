@@ -1,14 +1,19 @@
 """Short-time Fourier transforms in parts: cutting a waveform into blocks, their spectra, and back.
 
 Spectra are pairs of real tensors. A transform is an FFT or, for runtimes that have no FFT (LiteRT, also in a browser),
-a product with constant matrices. A block of N samples splits into an even and an odd part, whose spectra are real and
-imaginary, which halves the work. With orthonormal scaling both transforms (a DCT-I and a DST-I) are symmetric and their
-own inverses, so that two matrices of ``(N / 2 + 1) ** 2`` numbers serve both directions. Nothing here is windowed.
+a few products with small matrices: a block of N = A x B samples is transformed in columns of A, turned, and transformed
+in rows of B (Cooley and Tukey's factorization), so that 32 x 32 numbers do the work of 1024 x 1024. Nothing here is
+windowed.
+
+Reference: J. Cooley, J. Tukey: An algorithm for the machine calculation of complex Fourier series, 1965.
 """
 
 from __future__ import annotations
 
 import functools
+import math
+import operator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -34,8 +39,8 @@ def cut(waveform: tf.Tensor, length: int, hop: int) -> tf.Tensor:
 def overlap_add(blocks: tf.Tensor, hop: int) -> tf.Tensor:
     """Adds blocks ``(batch, blocks, length)``, each shifted by `hop` samples; the result has the shape `cut` takes."""
     count, overlap = tf.shape(blocks)[1], blocks.shape[2] // hop
-    total = tf.add_n([tf.pad(blocks[:, :, i * hop:(i + 1) * hop], [[0, 0], [i, overlap - 1 - i], [0, 0]])
-                      for i in range(overlap)])
+    total = functools.reduce(operator.add, (
+        tf.pad(blocks[:, :, i * hop:(i + 1) * hop], [[0, 0], [i, overlap - 1 - i], [0, 0]]) for i in range(overlap)))
     return tf.reshape(total, (-1, (count + overlap - 1) * hop))
 
 
@@ -66,7 +71,7 @@ def overlap_mean(blocks: tf.Tensor, window: np.ndarray, weight: np.ndarray, hop:
 
 
 def mirrored(waveform: tf.Tensor, hop: int, reach: int, mask: tf.Tensor | None = None,
-             repeat: bool = False) -> tf.Tensor:
+             repeat: bool = False, use_matmul_dft: bool = False) -> tf.Tensor:
     """A waveform with its mirror images before and after it, and zeros where it is too short for them.
 
     Args:
@@ -76,6 +81,7 @@ def mirrored(waveform: tf.Tensor, hop: int, reach: int, mask: tf.Tensor | None =
         mask: ``(batch, hops, 1)``, 0 for hops that do not count (and are zero): the sound is mirrored at its ends
             within the mask. None: all count.
         repeat: mirror the outermost sample as well.
+        use_matmul_dft: reverse by products with matrices, too, which LiteRT's fast kernels take.
 
     Returns:
         ``(batch, (hops + 2 * reach) * hop)``.
@@ -83,8 +89,8 @@ def mirrored(waveform: tf.Tensor, hop: int, reach: int, mask: tf.Tensor | None =
     count, skip = tf.shape(waveform)[1], 0 if repeat else 1
     if mask is None:
         longer = tf.pad(waveform, [[0, 0], [reach * hop, reach * hop]])
-        before = tf.reverse(longer[:, reach * hop + skip:2 * reach * hop + skip], [1])
-        after = tf.reverse(longer[:, count - skip:count + reach * hop - skip], [1])
+        before = _reversed(longer[:, reach * hop + skip:2 * reach * hop + skip], reach * hop, use_matmul_dft)
+        after = _reversed(longer[:, count - skip:count + reach * hop - skip], reach * hop, use_matmul_dft)
         return tf.concat([before, waveform, after], axis=1)
     edge = reach + 2  # hops that a mirrored one may lie away from its original, and one
     total = count // hop + 2 * edge
@@ -92,7 +98,7 @@ def mirrored(waveform: tf.Tensor, hop: int, reach: int, mask: tf.Tensor | None =
     longer = tf.pad(waveform, [[0, 0], [edge * hop, edge * hop]])
     later = tf.pad(longer[:, skip:], [[0, 0], [0, skip]])
     earlier = tf.pad(longer, [[0, 0], [skip, 0]])[:, :total * hop]
-    later, earlier = (tf.reverse(tf.reshape(wave, (-1, total, hop)), [2]) for wave in (later, earlier))
+    later, earlier = (_reversed(tf.reshape(wave, (-1, total, hop)), hop, use_matmul_dft) for wave in (later, earlier))
 
     def at(hops: tf.Tensor, distance: int) -> tf.Tensor:
         """The hops `distance` later, for all hops but the two outermost."""
@@ -108,6 +114,15 @@ def mirrored(waveform: tf.Tensor, hop: int, reach: int, mask: tf.Tensor | None =
     return tf.reshape(extended, (-1, count + 2 * reach * hop))
 
 
+def _reversed(samples: tf.Tensor, length: int, use_matmul_dft: bool) -> tf.Tensor:
+    """Samples ``(..., length)`` in reverse order; products with zeros and ones are exact."""
+    if not use_matmul_dft:
+        return tf.reverse(samples, [-1])
+    inner, outer = _factors(length)[:2]
+    rows = _product(tf.reshape(samples, (-1, inner, outer)), np.eye(outer, dtype=np.float32)[::-1])
+    return tf.reshape(_turned(_product(_turned(rows), np.eye(inner, dtype=np.float32)[::-1])), tf.shape(samples))
+
+
 def forward(blocks: tf.Tensor, use_matmul_dft: bool = False) -> Spectrum:
     """The spectra of blocks ``(batch, blocks, length)``, unscaled.
 
@@ -118,13 +133,7 @@ def forward(blocks: tf.Tensor, use_matmul_dft: bool = False) -> Spectrum:
     if not use_matmul_dft:
         spectrum = tf.signal.rfft(blocks)
         return tf.math.real(spectrum), tf.math.imag(spectrum)
-    length = blocks.shape[2]
-    cosine, sine, outer = _bases(length)
-    half = length // 2
-    blocks = blocks * (outer * np.float32(np.sqrt(length) / 2))
-    mirrored = tf.pad(tf.reverse(blocks[:, :, half + 1:], [2]), [[0, 0], [0, 0], [1, 1]])
-    first = blocks[:, :, :half + 1]
-    return _scale_ends(_product(first + mirrored, cosine), 2 ** 0.5), _product(first - mirrored, sine)
+    return _forward_products(blocks)
 
 
 def inverse(spectrum: Spectrum, length: int, use_matmul_dft: bool = False) -> tf.Tensor:
@@ -135,23 +144,49 @@ def inverse(spectrum: Spectrum, length: int, use_matmul_dft: bool = False) -> tf
     real, imaginary = spectrum
     if not use_matmul_dft:
         return tf.signal.irfft(tf.complex(real, imaginary), [length])
-    cosine, sine, outer = _bases(length)
-    even, odd = _product(_scale_ends(real, 0.5 ** 0.5), cosine), _product(imaginary, sine)
-    blocks = tf.concat([even + odd, tf.reverse((even - odd)[:, :, 1:-1], [2])], 2)
-    return blocks * (outer / np.float32(np.sqrt(length)))
+    return _inverse_products(real, imaginary, length)
 
 
-def _scale_ends(spectrum: tf.Tensor, factor: float) -> tf.Tensor:
-    """Scales the lowest and the highest bin."""
-    # not by a vector: TFLite's converter would merge it into the matrix, so that every direction needs its own copy
-    return tf.concat([spectrum[:, :, :1] * factor, spectrum[:, :, 1:-1], spectrum[:, :, -1:] * factor], 2)
+def _forward_products(blocks: tf.Tensor) -> Spectrum:
+    """See `forward`. With n = B a + b and k = j + A l, X[k] = sum_b w^(b k) (sum_a x[n] w^(B a j))."""
+    length, count = blocks.shape[2], tf.shape(blocks)[1]
+    factors = _factors(length)
+    columns = _turned(tf.reshape(blocks, (-1, factors.inner, factors.outer)))
+    real, imaginary = _product(columns, factors.columns.real), -_product(columns, factors.columns.imag)
+    rows = map(_turned, _times(real, imaginary, factors.between.conj()))
+    real, imaginary = _complex_product(*rows, factors.rows.conj())
+    return tuple(tf.reshape(_turned(part), (-1, count, factors.kept * factors.inner))[:, :, :length // 2 + 1]
+                 for part in (real, imaginary))
+
+
+def _inverse_products(real: tf.Tensor, imaginary: tf.Tensor, length: int) -> tf.Tensor:
+    """See `inverse`: the steps of `_forward_products`, from the last to the first."""
+    count, factors = tf.shape(real)[1], _factors(length)
+    missing = factors.kept * factors.inner - length // 2 - 1
+    rows = (_turned(tf.reshape(tf.pad(part, [[0, 0], [0, 0], [0, missing]]), (-1, factors.kept, factors.inner))
+                    * factors.weight) for part in (real, imaginary))
+    columns = _times(*map(_turned, _complex_product(*rows, factors.rows.T)), factors.between)
+    blocks = _product(columns[0], factors.columns.real) - _product(columns[1], factors.columns.imag)
+    return tf.reshape(_turned(blocks), (-1, count, length))
+
+
+def _turned(matrices: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(matrices, (0, 2, 1))
+
+
+def _times(real: tf.Tensor, imaginary: tf.Tensor, factor: np.ndarray) -> Spectrum:
+    return real * factor.real - imaginary * factor.imag, real * factor.imag + imaginary * factor.real
+
+
+def _complex_product(real: tf.Tensor, imaginary: tf.Tensor, matrix: np.ndarray) -> Spectrum:
+    return (_product(real, matrix.real) - _product(imaginary, matrix.imag),
+            _product(real, matrix.imag) + _product(imaginary, matrix.real))
 
 
 def _product(rows: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """``(batch, blocks, bins)`` times a symmetric matrix ``(bins, bins)``."""
-    # "transposed" is the layout that TFLite stores: one copy in the file serves both directions
-    product = tf.matmul(tf.reshape(rows, (-1, len(matrix))), tf.constant(matrix), transpose_b=True)
-    return tf.reshape(product, (-1, tf.shape(rows)[1], len(matrix)))
+    """``(matrices, rows, inputs)`` times ``(inputs, outputs)``."""
+    product = tf.matmul(tf.reshape(rows, (-1, len(matrix))), tf.constant(matrix))
+    return tf.reshape(product, (-1, rows.shape[1], matrix.shape[1]))
 
 
 @functools.lru_cache(maxsize=16)
@@ -162,14 +197,37 @@ def _gains(weight: bytes, hop: int, floor: float) -> np.ndarray:
     return (1.0 / np.maximum(sums, floor)).astype(np.float32)
 
 
+class _Factors(NamedTuple):
+    """Matrices of a transform of ``inner * outer`` samples, complex64.
+
+    Attributes:
+        inner, outer: the factors of the length.
+        kept: of the ``outer`` results of a row, those that have bins up to the middle.
+        columns: ``(inner, inner)``.
+        rows: ``(outer, kept)``.
+        between: ``(outer, inner)``, by which columns are turned before they become rows.
+        weight: ``(kept, inner)``, float32: what a bin counts in a block; those in the middle stand for two.
+    """
+
+    inner: int
+    outer: int
+    kept: int
+    columns: np.ndarray
+    rows: np.ndarray
+    between: np.ndarray
+    weight: np.ndarray
+
+
 @functools.lru_cache(maxsize=8)
-def _bases(length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cosine and sine matrix, orthonormal, and factors of a block's samples: sqrt(2) for the first and the middle."""
-    n = np.arange(length // 2 + 1)
-    angle = 2 * np.pi * (np.outer(n, n) % length) / length
-    ends = np.where((n == 0) | (n == length // 2), np.sqrt(0.5), 1.0)
-    cosine = np.cos(angle) * np.outer(ends, ends) * (2 / np.sqrt(length))
-    sine = -np.sin(angle) * (2 / np.sqrt(length))
-    sine[:, [0, -1]] = sine[[0, -1], :] = 0.0
-    outer = np.where(np.arange(length) % (length // 2) == 0, np.sqrt(2.0), 1.0)
-    return tuple(array.astype(np.float32) for array in (cosine, sine, outer))
+def _factors(length: int) -> _Factors:
+    inner = max(factor for factor in range(1, math.isqrt(length) + 1) if length % factor == 0)
+    outer = length // inner
+    kept = -(-(length // 2 + 1) // inner)
+
+    def waves(rows: int, columns: int, turn: int) -> np.ndarray:
+        return np.exp(2j * np.pi * (np.outer(np.arange(rows), np.arange(columns)) % turn) / turn).astype(np.complex64)
+
+    bins = np.arange(inner) + inner * np.arange(kept)[:, None]
+    weight = np.where((bins == 0) | (2 * bins == length), 1.0, 2.0) / length
+    return _Factors(inner, outer, kept, waves(inner, inner, inner), waves(outer, kept, outer),
+                    waves(outer, inner, length), weight.astype(np.float32))

@@ -13,8 +13,8 @@ Importing this package does not import TensorFlow.
 from melgan_tf.evaluation.compare import evaluate_waveforms
 from melgan_tf.evaluation.embeddings.drums import CLASSES, DrumEmbedding
 from melgan_tf.evaluation.embeddings.log_mel import embed, embed_waveforms, with_floor
-from melgan_tf.evaluation.metrics import frechet_distance, kernel_distance
+from melgan_tf.evaluation.metrics import frechet_distance, kernel_audio_distance
 from melgan_tf.evaluation.report import Report, SoundReport
 
 __all__ = ["CLASSES", "DrumEmbedding", "Report", "SoundReport", "embed", "embed_waveforms", "evaluate_waveforms",
-           "frechet_distance", "kernel_distance", "with_floor"]
+           "frechet_distance", "kernel_audio_distance", "with_floor"]

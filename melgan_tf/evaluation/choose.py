@@ -13,7 +13,7 @@ import numpy as np
 
 from melgan_tf.audio.edit import is_silent
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.compare import DUPLICATE_RADIUS, MAX_SOUNDS, embed, resampled
+from melgan_tf.evaluation.compare import DUPLICATE_RADIUS, MAX_SOUNDS, resampled
 from melgan_tf.evaluation.embeddings import log_mel
 from melgan_tf.evaluation.embeddings.drums import FEATURES, DrumEmbedding
 from melgan_tf.evaluation.memorization import HELD_OUT_QUANTILE, distances
@@ -87,9 +87,9 @@ def _candidates(model: SoundModel, count: int, seed: int, label: str | None, pro
 
 
 def describe(audio: np.ndarray, sample_rate: int, network: DrumEmbedding | None = None) -> np.ndarray:
-    """Waveforms ``(sounds, samples)`` in both embeddings: ``(sounds, 92)``."""
-    found = embed(audio, sample_rate, network or DrumEmbedding())
-    return np.concatenate([found.features, found.statistics], axis=1)
+    """Waveforms ``(sounds, samples)`` by the network and by log-mel statistics: ``(sounds, 92)``."""
+    network = network or DrumEmbedding()
+    return np.concatenate([network.embed(audio, sample_rate), log_mel.embed_waveforms(audio, sample_rate)], axis=1)
 
 
 def standardized(reference: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:

@@ -17,6 +17,9 @@ from melgan_tf.evaluation.arrays import check_array
 from melgan_tf.evaluation.artifacts import measure_artifacts
 from melgan_tf.evaluation.embeddings import log_mel
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
+from melgan_tf.evaluation.embeddings.spectra import EMBEDDING as SPECTRA_EMBEDDING
+from melgan_tf.evaluation.embeddings.spectra import log_spectra
+from melgan_tf.evaluation.embeddings.whitening import Whitening
 from melgan_tf.evaluation.memorization import EmbeddedSounds, Memorization, measure_memorization
 from melgan_tf.evaluation.report import ClassFit, Comparison, EmbeddingMetrics, Projection, SoundReport
 from melgan_tf.evaluation.rhythm import loop_mels, measure_loops, rhythm_vectors
@@ -35,6 +38,7 @@ class Embedded:
     audio: np.ndarray
     features: np.ndarray
     probabilities: np.ndarray
+    spectra: np.ndarray
     statistics: np.ndarray
     mels: np.ndarray
 
@@ -89,17 +93,17 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
     generated, real, baseline = split.generated, split.reference, split.baseline
     if not metrics.diversity(real.statistics):
         raise MelGANError(f"the {len(all_real)} reference sounds are all alike: give different ones")
-    real_statistics, *others = log_mel.standardize(real.statistics, generated.statistics, baseline.statistics)
+    features, spectra = (_whitened(name, real, generated, baseline) for name in ("features", "spectra"))
+    statistics = log_mel.standardize(real.statistics, generated.statistics, baseline.statistics)
     fake_labels = None if fake_labels is None else np.asarray(fake_labels)[split.generated_index]
     reference_labels = None if reference_labels is None else np.asarray(reference_labels)[split.reference_index]
     return SoundReport(
-        drums=Comparison(_metrics(real.features, generated.features, k),
-                         _metrics(real.features, baseline.features, k)) if drums else None,
+        drums=_comparison(features, k) if drums else None,
         classes=Comparison(_class_fit(real, generated), _class_fit(real, baseline)) if drums else None,
-        statistics=Comparison(*(_metrics(real_statistics, one, k) for one in others)),
+        spectra=_comparison(spectra, k), statistics=_comparison(statistics, k),
         of_class=tuple(per_class.class_metrics(
-            network.classes, (generated.features, generated.probabilities), (real.features, real.probabilities),
-            baseline.features, k, fake_labels, reference_labels)) if drums else (),
+            network.classes, (features[1], generated.probabilities), (features[0], real.probabilities), features[2], k,
+            fake_labels, reference_labels)) if drums else (),
         artifacts=Comparison(measure_artifacts(fake, fake_rate, all_real.audio),
                              measure_artifacts(all_real.audio, fake_rate, baseline.audio)),
         memorization=None if all_train is None else _memorization(all_fake, all_real, all_train, fake_names,
@@ -108,7 +112,8 @@ def evaluate_waveforms(fake: np.ndarray, fake_rate: int, reference: np.ndarray, 
         sounds=len(generated), fake_sounds=len(all_fake), reference_sounds=len(all_real),
         train_sounds=None if all_train is None else len(all_train), sample_rate=int(fake_rate),
         seconds=round(samples / fake_rate, 4), seed=int(seed), k=int(k), embedding=network.name,
-        statistics_embedding=log_mel.EMBEDDING, projection=_projection(real, generated))
+        spectra_embedding=SPECTRA_EMBEDDING, statistics_embedding=log_mel.EMBEDDING,
+        projection=_projection(real, generated))
 
 
 def compare_rhythm(fake: LoopSet, real: LoopSet, train: LoopSet | None, seed: int = 0, k: int = 5
@@ -124,7 +129,7 @@ def compare_rhythm(fake: LoopSet, real: LoopSet, train: LoopSet | None, seed: in
     vectors = [None if one is None else rhythm_vectors(one.whole, one.loops, one.sample_rate)
                for one in (fake, real, train)]
     split = _split(*vectors, seed)
-    found = {"rhythm": Comparison(*(_metrics(split.reference, one, k) for one in (split.generated, split.baseline))),
+    found = {"rhythm": _comparison((split.reference, split.generated, split.baseline), k),
              "loops": Comparison(*(measure_loops(one.whole, one.loops, one.sample_rate) for one in (fake, real)))}
     if train is not None:
         heard = [EmbeddedSounds(rhythms, loop_mels(one.whole, one.loops, one.sample_rate))
@@ -196,17 +201,31 @@ def resampled(audio: np.ndarray, rate: int, new_rate: int, samples: int) -> np.n
 def embed(audio: np.ndarray, rate: int, network: DrumEmbedding) -> Embedded:
     """Waveforms ``(sounds, samples)`` in all embeddings."""
     mels = log_mel.log_mels(audio, rate)
-    return Embedded(audio, *network(audio, rate), log_mel.embed(mels), mels)
+    return Embedded(audio, *network(audio, rate), log_spectra(audio, rate), log_mel.embed(mels), mels)
+
+
+def _whitened(name: str, real: Embedded, *others: Embedded) -> tuple[np.ndarray, ...]:
+    """The points of one embedding of all sets, whitened by the real ones."""
+    whitening = Whitening(getattr(real, name))
+    return tuple(whitening(getattr(one, name)) for one in (real, *others))
+
+
+def _comparison(points: Sequence[np.ndarray], k: int) -> Comparison:
+    """Of real, generated and baseline points."""
+    real, *others = points
+    return Comparison(*(_metrics(real, one, k) for one in others))
 
 
 def _metrics(real: np.ndarray, fake: np.ndarray, k: int) -> EmbeddingMetrics:
     scale = metrics.diversity(real)
     return EmbeddingMetrics(
-        frechet=metrics.frechet_distance(real, fake), kernel=metrics.kernel_distance(real, fake),
+        frechet=metrics.frechet_distance(real, fake), frechet_infinity=metrics.frechet_infinity(real, fake),
+        kad=metrics.kernel_audio_distance(fake, real),
         precision=metrics.precision(real, fake, k), recall=metrics.recall(real, fake, k),
         density=metrics.density(real, fake, k), coverage=metrics.coverage(real, fake, k),
         diversity=metrics.diversity(fake) / scale,
-        duplicates=metrics.near_duplicates(fake, DUPLICATE_RADIUS * scale))
+        duplicates=metrics.near_duplicates(fake, DUPLICATE_RADIUS * scale),
+        errors=metrics.neighbor_errors(real, fake, k))
 
 
 def _class_fit(real: Embedded, other: Embedded) -> ClassFit:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf import storage
-from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import METER, Loop
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.compare import compare_rhythm, evaluate_waveforms, require_enough
@@ -108,9 +107,9 @@ def generate(model: SoundModel, count: int, seed: int = 0, progress: Progress | 
     names = tuple(f"seed{seed}-{i:04d}" for i in range(count))
     if model.sampler.evaluated_as == "loops":
         wishes = model.sampler.wishes
-        key = Key.parse(wishes["key"]) if wishes.get("key") else None
-        loop = Loop(wishes["bpm"], wishes["bars"], METER, key, 0, made["audio"].shape[1], {})
-        return LoopSet.of(made["audio"], [loop] * count, model.config.audio.sample_rate, names, labels)
+        loops = [Loop(wishes["bpm"], wishes["bars"], METER, key, 0, made["audio"].shape[1], {})
+                 for key in model.sampler.keys_of(made["noise"])]
+        return LoopSet.of(made["audio"], loops, model.config.audio.sample_rate, names, labels)
     return SoundSet(made["audio"], model.config.audio.sample_rate, names, labels)
 
 

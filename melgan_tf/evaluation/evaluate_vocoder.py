@@ -52,7 +52,7 @@ class VocoderReport(Report):
         return (f"log mel {self.generated.log_mel_l1:.2g} dB from the real sounds (Griffin-Lim "
                 f"{self.baseline.log_mel_l1:.2g} dB), {self.generated.speed:.3g} times real time")
 
-    def tables(self) -> list[Table]:
+    def tables(self, verbose: bool = True) -> list[Table]:
         return [Table("Copy synthesis", ("metric", "vocoder", f"Griffin-Lim {ITERATIONS}", "better"),
                       tuple(rows(self.generated, self.baseline)))]
 

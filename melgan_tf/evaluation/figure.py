@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLORS = ("#cc6677", "#88ccee", "#ddcc77", "#332288", "#44aa99", "#aa4499", "#ee8866", "#99cc55")
 GENERATED, REAL = "#de4968", "#a8a8b4"
 BARS = ("precision", "recall", "coverage", "density", "diversity")
-NUMBERS = {"frechet": "Fréchet distance", "kernel": "kernel distance", "duplicates": "near duplicates"}
+NUMBERS = {"frechet": "Fréchet distance", "kad": "kernel audio distance", "duplicates": "near duplicates"}
 MARKED_ARTIFACTS = ("silent", "clipped", "onset_error_ms", "dc_offset", "hum_db")
 _SIZE = (12.8, 8.8)  # inches of 100 pixels
 
@@ -41,8 +41,8 @@ def draw(report: SoundReport) -> Figure:
     _draw_map(upper, report)
     _draw_artifacts(lower, report)
     metrics, classes = right.subfigures(2, 1, height_ratios=(1, 1.05))
-    for axes, title, comparison in zip(metrics.subplots(1, 2), ("class embedding", "log-mel statistics"),
-                                       (report.drums, report.statistics), strict=True):
+    for axes, title, comparison in zip(metrics.subplots(1, 2), ("class embedding", "untrained embedding"),
+                                       (report.drums, report.spectra), strict=True):
         _draw_metrics(axes, title, comparison)
     metrics.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     _draw_classes(classes.subplots(), report)

@@ -4,11 +4,10 @@ Points are ``(sounds, d)`` in an embedding. No value means anything by itself: r
 sounds against real ones, at the same counts.
 
 Reference:
-    Fréchet distance: Heusel et al. 2017, arXiv:1706.08500. Kernel distance: Bińkowski et al. 2018, arXiv:1801.01401,
-    section 4. Inception score: Salimans et al. 2016, arXiv:1606.03498. Precision and recall: Kynkäänniemi et al. 2019,
-    arXiv:1904.06991, equations 1 and 2. Density and coverage: Naeem et al. 2020, arXiv:2002.09797, section 3. They use
-    the features of a network trained on photographs; the embedding here is another one, so no value is comparable
-    with a published one.
+    Fréchet distance: Heusel et al. 2017, arXiv:1706.08500. Inception score: Salimans et al. 2016, arXiv:1606.03498.
+    Precision and recall: Kynkäänniemi et al. 2019, arXiv:1904.06991, equations 1 and 2. Density and coverage: Naeem et
+    al. 2020, arXiv:2002.09797, section 3. They use the features of large networks; the embeddings here are others, so
+    no value is comparable with a published one.
 """
 
 from __future__ import annotations
@@ -41,29 +40,51 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     return max(0.0, float(mean @ mean + np.trace(cov_a) + np.trace(cov_b) - 2 * trace_root))
 
 
-def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The squared maximum mean discrepancy of points ``(n, d)`` and ``(m, d)`` with kernel ``(x . y / d + 1) ** 3``.
+def frechet_infinity(a: np.ndarray, b: np.ndarray, sizes: int = 8, draws: int = 4) -> float:
+    """The Fréchet distance of points ``(n, d)`` and ``(m, d)``, extrapolated to infinitely many.
 
-    Unbiased, unlike the Fréchet distance: its expectation does not depend on the counts and is 0 for two samples of one
-    distribution, so that it may be slightly negative. It assumes no normal distribution.
+    With N points in each set the expected distance is about ``c + s / N``: a line is fitted to the distances of random
+    subsets of equal sizes, from a third of the smaller set to all of it, and c is where it meets 1 / N = 0. It may be
+    slightly negative for two samples of one distribution.
+
+    Raises:
+        MelGANError: fewer than six points, different dimensions, or a value that is not finite.
+
+    Reference: Chong and Forsyth 2020, arXiv:1911.07023; for sounds Gui et al. 2024, arXiv:2311.01616.
+    """
+    a, b = _pair(a, b, min_points=6)
+    rng, most = np.random.default_rng(0), min(len(a), len(b))
+    counts = np.repeat(1 / np.linspace(3 / most, 1 / most, sizes), draws).round().astype(int)  # at equal steps of 1 / N
+    found = [frechet_distance(*(points[rng.permutation(len(points))[:count]] for points in (a, b))) for count in counts]
+    return float(np.polyfit(1 / counts, found, 1)[1])
+
+
+def kernel_audio_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """The squared maximum mean discrepancy of points a ``(n, d)`` from reference points b ``(m, d)``, times 1000: KAD.
+
+    Gaussian kernel ``exp(-|x - y|^2 / 2 s^2)``; s is the median distance between two reference points. Unbiased, unlike
+    the Fréchet distance: its expectation does not depend on the counts and is 0 for two samples of one distribution, so
+    that it may be slightly negative. It assumes no normal distribution.
 
     Raises:
         MelGANError: fewer than two points, different dimensions, or a value that is not finite.
 
+    Reference: Chung et al. 2025, arXiv:2502.15602; Gretton et al. 2012, lemma 6.
+
     Examples:
-        >>> kernel_distance(np.array([[0.0], [0.0]]), np.array([[1.0], [1.0]]))  # 1 + 8 - 2
-        7.0
+        >>> a, b = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])  # with e = exp(-1/2): 2 e - (e^9 + 2 e^4 + e) / 2
+        >>> round(kernel_audio_distance(a, b), 3)
+        768.906
     """
     a, b = _pair(a, b, min_points=2)
+    among = _squares(b, b)
+    squared = float(np.median(np.sqrt(among[np.triu_indices(len(b), 1)]))) ** 2 or 1.0  # of a reference all alike
 
-    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return (x @ y.T / x.shape[1] + 1) ** 3
+    def within(squares: np.ndarray) -> float:
+        values = np.exp(-squares / (2 * squared))
+        return (values.sum() - len(values)) / (len(values) * (len(values) - 1))
 
-    def within(x: np.ndarray) -> float:
-        values = kernel(x, x)
-        return (values.sum() - np.trace(values)) / (len(x) * (len(x) - 1))
-
-    return float(within(a) + within(b) - 2 * kernel(a, b).mean())
+    return 1000 * float(within(_squares(a, a)) + within(among) - 2 * np.exp(-_squares(a, b) / (2 * squared)).mean())
 
 
 def inception_score(probabilities: np.ndarray) -> float:
@@ -117,6 +138,31 @@ def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
     return float(in_neighborhoods(real, fake, k).any(axis=1).mean())
 
 
+def neighbor_errors(real: np.ndarray, fake: np.ndarray, k: int = 5, draws: int = 10) -> dict[str, float]:
+    """The standard errors of precision, recall, density and coverage: their spread over random halves of both sets.
+
+    With half of the points left out, the standard deviation of a statistic over such draws is its standard error
+    (delete-d jackknife: Shao and Wu 1989).
+
+    Returns:
+        By name; empty if the halves have too few points.
+    """
+    real, fake = _pair(real, fake)
+    if min(len(real), len(fake)) // 2 <= k:
+        return {}
+    among_real, among_fake, between = _distances(real, real), _distances(fake, fake), _distances(real, fake)
+    rng, found = np.random.default_rng(0), []
+    for _ in range(draws):
+        rows, columns = (rng.permutation(len(points))[:len(points) // 2] for points in (real, fake))
+        between_halves = between[np.ix_(rows, columns)]
+        held = between_halves <= _radii(among_real[np.ix_(rows, rows)], k)[:, None]
+        back = between_halves <= _radii(among_fake[np.ix_(columns, columns)], k)
+        found.append((held.any(axis=0).mean(), back.any(axis=1).mean(), held.sum(axis=0).mean() / k,
+                      held.any(axis=1).mean()))
+    return dict(zip(("precision", "recall", "density", "coverage"), map(float, np.std(found, axis=0, ddof=1)),
+                    strict=True))
+
+
 def diversity(points: np.ndarray) -> float:
     """The mean distance between two different points of a set ``(n, d)``: 0 if all sounds are alike."""
     distances = _distances(points, points)
@@ -143,15 +189,24 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
+def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances (n, m), from differences: unlike the expanded square, equal points are exactly 0
+    apart."""
+    return np.stack([((b - point) ** 2).sum(axis=1) for point in a])
+
+
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean distances (n, m), from differences: unlike the expanded square, equal points are exactly 0 apart."""
-    return np.stack([np.sqrt(((b - point) ** 2).sum(axis=1)) for point in a])
+    return np.sqrt(_squares(a, b))
 
 
 def in_neighborhoods(centers: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:
     """Whether point j lies in the ball around center i out to its k-th nearest other center; (n, m)."""
     centers, points = _pair(centers, points)
-    if not 1 <= k < len(centers):
-        raise MelGANError(f"k is {k} with {len(centers)} points: give 1 or more and less than the number of points")
-    radii = np.partition(_distances(centers, centers), k, axis=1)[:, k]  # position 0 is the center itself
-    return _distances(centers, points) <= radii[:, None]
+    return _distances(centers, points) <= _radii(_distances(centers, centers), k)[:, None]
+
+
+def _radii(among: np.ndarray, k: int) -> np.ndarray:
+    """The distance of each center to its k-th nearest other one, from all distances among them."""
+    if not 1 <= k < len(among):
+        raise MelGANError(f"k is {k} with {len(among)} points: give 1 or more and less than the number of points")
+    return np.partition(among, k, axis=1)[:, k]  # position 0 is the center itself

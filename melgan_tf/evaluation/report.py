@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,14 @@ import numpy as np
 from melgan_tf.errors import UsageError, markdown_text
 from melgan_tf.evaluation.memorization import Memorization
 from melgan_tf.evaluation.per_class import ClassMetrics
-from melgan_tf.evaluation.tables import Row, Table, metric, number, renamed, rows, to_json
+from melgan_tf.evaluation.tables import Row, Table, metric, number, renamed, rows, to_json, with_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEW_SOUNDS = 100
+#: The metrics whose worst value is shown first.
+MERIT = ("frechet_infinity", "kad", "precision", "recall", "coverage")
 
 
 class Report(ABC):
@@ -40,8 +43,8 @@ class Report(ABC):
         """One plain sentence."""
 
     @abstractmethod
-    def tables(self) -> list[Table]:
-        """All metrics, in reading order."""
+    def tables(self, verbose: bool = True) -> list[Table]:
+        """All metrics in reading order, or the figures of merit alone."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -90,16 +93,19 @@ class EmbeddingMetrics:
     """One set of sounds compared with real ones in one embedding; `melgan_tf.evaluation.metrics` explains each.
 
     Diversity is relative to that of the real sounds; near duplicates are closer to each other than 5 % of that.
+    ``errors`` has the standard errors of precision, recall, density and coverage.
     """
 
     frechet: float = metric("Fréchet distance", "lower")
-    kernel: float = metric("kernel distance", "lower")
+    frechet_infinity: float = metric("Fréchet distance, of infinitely many", "lower")
+    kad: float = metric("kernel audio distance (KAD)", "lower")
     precision: float = metric("precision", "higher")
     recall: float = metric("recall", "higher")
     density: float = metric("density", "higher")
     coverage: float = metric("coverage", "higher")
     diversity: float = metric("diversity, ratio to real", "near baseline", key="spread")
     duplicates: float = metric("near duplicates, fraction", "lower")
+    errors: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,8 @@ class SoundReport(Report):
     Attributes:
         drums: metrics in the class embedding; None for sounds that are not drums.
         classes: metrics of the class probabilities; None likewise.
-        statistics: metrics in the training-free embedding.
+        spectra: metrics in the untrained embedding, `melgan_tf.evaluation.embeddings.spectra`.
+        statistics: metrics of log-mel statistics, `melgan_tf.evaluation.embeddings.log_mel`.
         of_class: metrics class by class; empty likewise.
         artifacts: of single waveforms; the baseline is the reference itself.
         memorization: near copies of training sounds; None if the training sounds are unknown.
@@ -150,7 +157,7 @@ class SoundReport(Report):
         sample_rate: of the generated sounds, Hz.
         seconds: length compared.
         seed, k: as requested.
-        embedding, statistics_embedding: names and versions of the embeddings.
+        embedding, spectra_embedding, statistics_embedding: names and versions of the embeddings.
         rhythm: of loops, metrics of their rhythms (`melgan_tf.evaluation.rhythm`); else None.
         loops: of loops, how they keep time and key; the baseline is the reference itself; else None.
         projection: for the figure; not in `to_dict`.
@@ -159,6 +166,7 @@ class SoundReport(Report):
 
     drums: Comparison | None
     classes: Comparison | None
+    spectra: Comparison
     statistics: Comparison
     of_class: tuple[ClassMetrics, ...]
     artifacts: Comparison = renamed("faults")
@@ -173,6 +181,7 @@ class SoundReport(Report):
     seed: int
     k: int
     embedding: str
+    spectra_embedding: str
     statistics_embedding: str
     projection: Projection = field(compare=False, repr=False, metadata={"key": None})
     rhythm: Comparison | None = None
@@ -187,14 +196,40 @@ class SoundReport(Report):
                 f"real vs real: {self.baseline}" + ("" if self.drums else "; no class embedding: it knows drums only"))
 
     @property
+    def embeddings(self) -> dict[str, Comparison]:
+        """The embeddings that were measured in, by name."""
+        return {name: comparison for name, comparison in (
+            (self.embedding, self.drums), (self.spectra_embedding, self.spectra),
+            (self.statistics_embedding, self.statistics)) if comparison}
+
+    @property
+    def merit(self) -> dict[str, str]:
+        """The figures of merit: each metric's name, and that of the embedding in which it is worst.
+
+        For precision, recall and coverage worst relative to the baseline; for the distances, whose baseline is about 0,
+        largest.
+        """
+        def worst(one: dataclasses.Field) -> str:
+            def badness(name: str) -> float:
+                generated, baseline = (getattr(values, one.name) for values in (
+                    self.embeddings[name].generated, self.embeddings[name].baseline))
+                return generated if one.metadata["better"] == "lower" else -generated / max(baseline, 1e-9)
+
+            return max(self.embeddings, key=badness)
+
+        return {one.name: worst(one) for one in dataclasses.fields(EmbeddingMetrics) if one.name in MERIT}
+
+    @property
     def conclusion(self) -> str:
-        """One plain sentence, the worse of both embeddings first, then artifacts; it starts with "collapsed" if the
-        sounds are too much alike."""
-        texture = grade(self.statistics.generated, self.statistics.baseline)
-        first = self.drums or self.rhythm
-        severity, sentence = grade(first.generated, first.baseline) if first else texture
-        if texture[0] > severity:
-            severity, sentence = texture[0], f"{texture[1]}, by log-mel statistics"
+        """One plain sentence, the worst of the embeddings, then artifacts; it starts with "collapsed" if the sounds are
+        too much alike."""
+        grades = {name: grade(one.generated, one.baseline) for name, one in self.embeddings.items()}
+        if self.rhythm:
+            grades = {"rhythm": grade(self.rhythm.generated, self.rhythm.baseline), **grades}
+        name = max(grades, key=lambda one: grades[one][0])  # of equals the first
+        severity, sentence = grades[name]
+        if severity and name != next(iter(grades)):
+            sentence += f", by {name}"
         if artifacts := ", ".join(self.artifacts.generated.beyond(self.artifacts.baseline)):
             sentence = f"{sentence}; one hears " if severity else "near the real sounds, but one hears "
             sentence += artifacts
@@ -208,17 +243,22 @@ class SoundReport(Report):
                          "so the baseline is too good")
         return sentence if self.sounds >= FEW_SOUNDS else f"{sentence}; only {self.sounds} sounds, so metrics are rough"
 
-    def tables(self) -> list[Table]:
+    def tables(self, verbose: bool = True) -> list[Table]:
         compared = ("metric", "generated", "real vs real", "better")
-        found = [Table(f"In the training-free embedding ({self.statistics_embedding})", compared,
-                       tuple(self.statistics.rows()))]
-        if self.drums:
-            found.insert(0, Table(f"In the class embedding ({self.embedding})", compared,
-                                  (*self.drums.rows(), *self.classes.rows())))
+        titles = {one.name: one.metadata for one in dataclasses.fields(EmbeddingMetrics)}
+        merit = Table("Figures of merit, each in the embedding in which it is worst", (*compared, "embedding"), tuple(
+            (titles[one]["title"], *(with_error(values, one) for values in (self.embeddings[name].generated,
+                                                                            self.embeddings[name].baseline)),
+             titles[one]["better"], name) for one, name in self.merit.items()))
+        found = [merit] if len(self.embeddings) > 1 else []
         if self.rhythm:
-            found.insert(0, Table("Rhythm: rises of level in three bands at 32 sixteenths", compared,
-                                  tuple(self.rhythm.rows())))
-            found.insert(1, Table("Time and key", ("loops", "generated", "real", "better"), tuple(self.loops.rows())))
+            found += [Table("Rhythm: rises of level in three bands at 32 sixteenths", compared,
+                            tuple(self.rhythm.rows())),
+                      Table("Time and key", ("loops", "generated", "real", "better"), tuple(self.loops.rows()))]
+        if not verbose:
+            return found
+        found += [Table(f"In the embedding {name}", compared, (*one.rows(), *(
+            self.classes.rows() if name == self.embedding else ()))) for name, one in self.embeddings.items()]
         if self.of_class:
             found.append(Table("Class by class", ("class", "sounds", "real", "accuracy", "of real", "precision",
                                                   "coverage", "of train"), tuple(one.row() for one in self.of_class)))
@@ -234,15 +274,16 @@ class SoundReport(Report):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        return {**self.metadata, **to_json(self), "conclusion": self.conclusion}
+        merit = {name: {"embedding": one, "generated": getattr(self.embeddings[one].generated, name),
+                        "floor": getattr(self.embeddings[one].baseline, name)} for name, one in self.merit.items()}
+        return {**self.metadata, **to_json(self), "merit": merit, "conclusion": self.conclusion}
 
     def summary(self) -> dict[str, Any]:
         found: dict[str, Any] = {"sounds": self.sounds, "floor": self.baseline}
-        for name, comparison in ((self.embedding, self.drums), ("rhythm", self.rhythm), ("loops", self.loops),
-                                 (self.statistics_embedding, self.statistics)):
+        for name, comparison in {**self.embeddings, "rhythm": self.rhythm, "loops": self.loops}.items():
             if comparison:
-                found[name] = {which: {key: None if value is None else round(value, 4)
-                                       for key, value in values.items()}
+                found[name] = {which: {key: round(value, 4) if isinstance(value, float) else value
+                                       for key, value in values.items() if key != "errors"}
                                for which, values in to_json(comparison).items()}
         return found
 

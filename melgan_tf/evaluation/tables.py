@@ -31,9 +31,15 @@ def renamed(key: str | None) -> Any:
 
 def rows(*columns: Any) -> list[Row]:
     """One row per metric of some instances of one dataclass: title, values, and which values are good."""
-    return [(one.metadata["title"], *(number(getattr(values, one.name)) for values in columns),
+    return [(one.metadata["title"], *(with_error(values, one.name) for values in columns),
              *filter(None, [one.metadata["better"]]))
             for one in dataclasses.fields(columns[0]) if "title" in one.metadata]
+
+
+def with_error(values: Any, name: str) -> str:
+    """A field of a dataclass as text, with its standard error if the dataclass has a field ``errors`` that knows it."""
+    error = getattr(values, "errors", {}).get(name)
+    return number(getattr(values, name)) + (f" ± {error:.2g}" if error is not None else "")
 
 
 def to_json(value: Any) -> Any:

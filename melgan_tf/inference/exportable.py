@@ -16,13 +16,11 @@ from melgan_tf.config import Config
 if TYPE_CHECKING:
     import tensorflow as tf
 
-#: How weights are stored: as float32, as float16, as int8, or as int8 with activations in int8 as well.
-Quantize = Literal["none", "float16", "dynamic", "int8"]
+#: How large constants are stored: as float32 or as float16. (int8 was tried: mels were off by up to 1.6 of their peak.)
+Quantize = Literal["none", "float16"]
 #: What runs an export: TF Serving; a phone, which takes fixed shapes; or another runtime. Only servers get graphs that
 #: check requests, and that have Fourier transforms.
 Target = Literal["server", "phone", "runtime"]
-#: Whose peak a difference is measured by: that of the sound itself, or that of the loudest of all.
-Scale = Literal["own", "loudest"]
 #: Seeds whose first sounds an export of a sound model is checked with.
 SEEDS = 32
 #: Sounds in one request to a server, unless an export says otherwise.
@@ -76,10 +74,8 @@ class Exportable:
         signatures: its functions by name.
         examples: computes the calls that the export is checked with.
         tolerance: by output, the largest difference to the examples that is accepted, in parts of a peak.
-        scale: whose peak.
         quantize: how weights are stored.
         max_batch: sounds in one request to a server.
-        calibration: signature and inputs that show the range of activations; "int8" needs them.
     """
 
     config: Config
@@ -87,10 +83,8 @@ class Exportable:
     signatures: dict[str, Signature]
     examples: Callable[[], list[Example]]
     tolerance: dict[str, float]
-    scale: Scale = "own"
     quantize: Quantize = "none"
     max_batch: int = MAX_BATCH
-    calibration: Callable[[], tuple[str, dict[str, np.ndarray]]] | None = None
 
 
 class ExportableModel(Protocol):

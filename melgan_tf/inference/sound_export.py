@@ -23,16 +23,11 @@ if TYPE_CHECKING:
 TOLERANCE = {"mel": 1e-4, "audio": 5e-2, "audio_by_seed": 5e-2, "mel_analyzed": 1e-4}
 
 #: The same for fixed shapes, by how weights are stored; "audio" compares the same algorithm with another Fourier
-#: transform. Phase retrieval with smaller weights fails: already as float16 its guards against division by zero become
-#: zero. So smaller files make mels only.
+#: transform, or other weights.
 FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
     "none": {"mel": 1e-4, "audio": 5e-2},
-    "float16": {"mel": 1e-2},
-    "dynamic": {"mel": 0.15},
-    "int8": {"mel": 0.1},
+    "float16": {"mel": 1e-2, "audio": 0.1},
 }
-
-_CALIBRATION_SOUNDS = 256
 
 
 def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seconds: float | None, max_batch: int,
@@ -50,49 +45,40 @@ def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seco
         max_batch = sampler.most_rows(max_batch)
         described = {**origin, "config": to_dict(config), "source": PurePath(model.source).name,
                      "licenses": model.licenses}
-        return Exportable(config, origin, sampler.signatures(max_batch, described), partial(_examples, sampler),
-                          TOLERANCE, max_batch=max_batch)
+        return Exportable(config, origin, sampler.signatures(max_batch, described),
+                          partial(_examples, sampler, min(SEEDS, max_batch)), TOLERANCE, max_batch=max_batch)
     origin |= sampler.fixed_metadata()
     if target == "runtime":
         return Exportable(config, origin, {"generate": sampler.unchecked_signatures(None)["generate"]},
-                          lambda: _examples(sampler)[:1], FIXED_TOLERANCE["none"])
-    tolerance, signatures = FIXED_TOLERANCE[quantize], sampler.unchecked_signatures(1)
-    if "audio" not in tolerance:
-        del signatures["generate"]
-    return Exportable(
-        config, {**origin, "quantize": quantize}, signatures,
-        partial(_fixed_examples, sampler, tuple(tolerance)), tolerance, quantize=quantize,
-        # int8 arithmetic has one scale for all sounds, 256 steps up to the loudest
-        scale="loudest" if quantize == "int8" else "own",
-        calibration=lambda: ("mel", _numpy(sampler.inputs(1, _CALIBRATION_SOUNDS))))
+                          lambda: _examples(sampler, SEEDS)[:1], FIXED_TOLERANCE["none"])
+    return Exportable(config, {**origin, "quantize": quantize}, sampler.unchecked_signatures(1),
+                      partial(_fixed_examples, sampler), FIXED_TOLERANCE[quantize], quantize=quantize)
 
 
 def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def _inputs(sampler: Sampler) -> dict[str, np.ndarray]:
+def _inputs(sampler: Sampler, seeds: int = SEEDS) -> dict[str, np.ndarray]:
     """The inputs of the first sound of every seed."""
-    firsts = [_numpy(sampler.inputs(seed, 1)) for seed in range(SEEDS)]
+    firsts = [_numpy(sampler.inputs(seed, 1)) for seed in range(seeds)]
     return {name: np.concatenate([first[name] for first in firsts]) for name in firsts[0]}
 
 
-def _examples(sampler: Sampler) -> list[Example]:
-    inputs = _inputs(sampler)
+def _examples(sampler: Sampler, seeds: int) -> list[Example]:
+    inputs = _inputs(sampler, seeds)
     outputs = _numpy(sampler(**inputs))
     audio = {"audio": outputs["audio"]}
     mel = sampler.analyze(tf.constant(outputs["audio"])).numpy()
     return [Example("generate", sampler.example(**inputs), outputs,
-                    {batch: f"audio, batch {batch}" for batch in (1, 16)}),
-            Example("sample", sampler.request(range(SEEDS)), audio, suffix="_by_seed"),
+                    {batch: f"audio, batch {batch}" for batch in (1, 16) if batch <= seeds}),
+            Example("sample", sampler.request(range(seeds)), audio, suffix="_by_seed"),
             Example("analyze", audio, {"mel": mel}, suffix="_analyzed")]
 
 
-def _fixed_examples(sampler: Sampler, outputs: tuple[str, ...]) -> list[Example]:
+def _fixed_examples(sampler: Sampler) -> list[Example]:
     """One example for each output."""
     inputs = _inputs(sampler)
-    if outputs == ("mel",):
-        return [Example("mel", inputs, {"mel": sampler.mel(*inputs.values()).numpy()}, {1: "mel"})]
     results = _numpy(sampler(**inputs))
-    signatures = {"mel": "mel", "audio": "generate"}
-    return [Example(signatures[name], inputs, {name: results[name]}, {1: name}) for name in outputs]
+    return [Example(signature, inputs, {name: results[name]}, {1: name})
+            for signature, name in (("mel", "mel"), ("generate", "audio"))]

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 #: In parts of each sound's peak, by how weights are stored. A vocoder has no feedback that would magnify rounding.
 TOLERANCE: dict[Quantize, dict[str, float]] = {"none": {"audio": 2e-3}, "float16": {"audio": 5e-2}}
 _SOUNDS = 8
+#: Of the sounds that servers' exports are checked with and timed.
+EXAMPLE_SECONDS = 1.5
 
 
 def vocoder_exportable(vocoder: Vocoder, target: Target, quantize: Quantize, seconds: float | None, max_batch: int
                        ) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if quantize not in TOLERANCE:
-        raise UsageError(f"--quantize {quantize}: a vocoder's spectra need floating point; use none or float16")
+        raise UsageError(f"--quantize {quantize}: use one of {', '.join(TOLERANCE)}")
     audio = vocoder.audio
     origin = {"made_by": "melgan-tf", **vocoder.metadata(), "sample_rate": audio.sample_rate,
               "licence": short_license(model_licenses(vocoder.name))}
@@ -71,7 +73,7 @@ def _window_examples(vocoder: Vocoder, frames: int, new: int) -> list[Example]:
                     select=joined)]
 
 
-def example_mels(audio: AudioConfig, seconds: float = 1.5) -> np.ndarray:
+def example_mels(audio: AudioConfig, seconds: float = EXAMPLE_SECONDS) -> np.ndarray:
     """Mels ``(8, frames, mel_bins)`` of made-up sounds to compare with: decaying notes and noise, then silence."""
     rng = np.random.default_rng(0)
     time = np.arange(round(seconds * audio.sample_rate)) / audio.sample_rate

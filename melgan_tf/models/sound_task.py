@@ -11,8 +11,10 @@ import tensorflow as tf
 from melgan_tf.config import AudioConfig
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
-from melgan_tf.evaluation import embed, frechet_distance, with_floor
+from melgan_tf.evaluation import frechet_distance, with_floor
 from melgan_tf.evaluation.artifacts import measure_artifacts
+from melgan_tf.evaluation.embeddings.spectra import widening_cells
+from melgan_tf.evaluation.embeddings.whitening import Whitening
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.vocoder import vocoder_for
 from melgan_tf.training.task import PREVIEWS, Task
@@ -24,19 +26,20 @@ SCORED_SOUNDS = 512
 FEW_EXAMPLES = 100
 
 
-def log_mel_statistics(mels: tf.Tensor, audio: AudioConfig) -> np.ndarray:
-    """The training-free embedding of mels ``(batch, frames, mel_bins)``, above the floor that `evaluate` has."""
-    return embed(with_floor(spectral.log_mel(mels, audio).numpy() - spectral.full_scale_db(audio)))
+def mel_levels(mels: tf.Tensor, audio: AudioConfig) -> np.ndarray:
+    """Levels of mels ``(batch, frames, mel_bins)`` in time cells that widen, above the floor that `evaluate` has: the
+    untrained embedding before it is whitened, at the mel's own resolution."""
+    return widening_cells(with_floor(spectral.log_mel(mels, audio).numpy() - spectral.full_scale_db(audio)))
 
 
 class SoundTask(Task):
-    """Noise to mel spectrogram. The score is the Fréchet distance of log-mel statistics to real sounds.
+    """Noise to mel spectrogram. The score is the Fréchet distance to real sounds in the untrained embedding, in mels.
 
-    That is cheap enough to compute at every checkpoint. The sounds that `load` returns have ``examples(count)``: mels
-    ``(count or fewer, frames, mel_bins)``.
+    That needs no vocoder and is cheap enough to compute at every checkpoint. The sounds that `load` returns have
+    ``examples(count)``: mels ``(count or fewer, frames, mel_bins)``.
     """
 
-    score_name = "evaluation/frechet"
+    score_name = "evaluation/frechet_spectra"
     min_scored = 2  # a distribution has a spread
 
     @property
@@ -59,11 +62,13 @@ class SoundTask(Task):
         self.sampler = self.new_sampler()
         self.inputs = tf.function(self.sampler.inputs, autograph=False)(tf.constant(0, tf.int64),
                                                                         tf.constant(len(mels)))
-        self.real = log_mel_statistics(mels, self.config.audio)
+        levels = mel_levels(mels, self.config.audio)
+        self.whitening = Whitening(levels)
+        self.real = self.whitening(levels)
 
     def validation_score(self) -> float:
-        return frechet_distance(self.real, log_mel_statistics(self.sampler.mel(**self.inputs),
-                                                                 self.config.audio))
+        made = mel_levels(self.sampler.mel(**self.inputs), self.config.audio)
+        return frechet_distance(self.real, self.whitening(made))
 
     def preview(self, epoch: int, real: bool) -> None:
         if real:

@@ -152,7 +152,7 @@ def _by_tempo(tempo: float, source: str, seconds: float, meter: int, name: str) 
         return Loop(tempo, round(seconds / bar), meter, None, 0, 0, {"bpm": source, "bars": "length"})
     bars = int(seconds / bar)
     if not 1 <= bars <= _MAX_BARS:
-        raise DecodeError(name, f"{seconds:.3g} seconds, shorter than a bar at {tempo:g} BPM" if bars < 1 else
+        raise DecodeError(name, f"{seconds:.3g} s, shorter than a bar at {tempo:g} BPM" if bars < 1 else
                           f"longer than {_MAX_BARS} bars")
     return Loop(tempo, bars, meter, None, 0, 0, {"bpm": source, "bars": "length"},
                 f"cut from {seconds / bar:.2f} bars to {bars}")

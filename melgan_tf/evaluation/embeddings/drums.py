@@ -13,7 +13,10 @@ The features are the network's last hidden layer before its activation, where th
 training sounds, with equal class weights, each has mean 0 and variance 1. The network was trained to predict the class
 and, from these features alone, a downsampled copy of its input, so that they also keep what tells two snares apart.
 
-Weights and card: ``melgan_tf/weights/embeddings/drum-classes-1.npz`` and ``.json``, trained by
+It has not heard what the generators of this package learned from: it was trained on made-up drums and on recordings
+held out from them.
+
+Weights and card: ``melgan_tf/weights/embeddings/drum-classes-2.npz`` and ``.json``, trained by
 :mod:`melgan_tf.evaluation.embeddings.train_drums`.
 """
 
@@ -36,7 +39,7 @@ from melgan_tf.storage.json_file import read_json
 if TYPE_CHECKING:
     import keras
 
-EMBEDDING = "drum-classes-1"  # changes whenever the numbers change
+EMBEDDING = "drum-classes-2"  # changes whenever the numbers change
 CLASSES = ("clap", "cymbal", "hat", "kick", "perc", "rim", "snare", "tom")
 WEIGHTS = weights.WEIGHTS / "embeddings"
 

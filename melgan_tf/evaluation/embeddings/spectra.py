@@ -3,13 +3,13 @@
 It has no weights and so has heard no sound before: what a generator learned from cannot favor it. Waveforms of any rate
 pass the same front end::
 
-    waveform -> 44.1 kHz -> peak 1 -> 48 bands, windows of 23 ms: mean levels of nine time cells, each wider than the last
-                                   -> 96 bands, windows of 93 ms: mean levels of three time cells
+    waveform -> 44.1 kHz -> peak 1 -> 48 bands, windows of 23 ms: levels in nine cells, each wider than the last
+                                   -> 96 bands, windows of 93 ms: levels in three cells
              -> principal components of the reference, each scaled to variance 1 -> up to 24 features
 
-Bands reach to 22.05 kHz; softer than 80 dB below a full-scale sine is silence. Short windows and narrow early cells show
-attacks, long windows show pitch and partials. Because every component counts alike, details that have little power,
-like the shape of an attack, weigh as much as the sound's loudness and brightness.
+A cell is a stretch of time. Bands reach to 22.05 kHz; softer than 80 dB below a full-scale sine is silence. Short
+windows and narrow early cells show attacks, long windows show pitch and partials. Because every component counts alike,
+details that have little power, like the shape of an attack, weigh as much as the sound's loudness and brightness.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ import soxr
 from melgan_tf.config import AudioConfig
 from melgan_tf.errors import UsageError
 from melgan_tf.evaluation.arrays import check_array, peak_normalize
+from melgan_tf.evaluation.embeddings.whitening import Whitening
 
 EMBEDDING = "log-spectra-1"  # changes whenever the numbers change
 SAMPLE_RATE = 44_100
-FEATURES = 24
-SOUNDS_PER_FEATURE = 4  # of the reference, so that variances are estimated well enough to scale by
 FLOOR_DB = -80.0  # of a full-scale sine
 SHORT, LONG = (1024, 256, 48), (4096, 1024, 96)  # samples of a window, samples between windows, bands
 SHORT_CELLS, LONG_CELLS = 9, (0, 3, 8)
@@ -34,14 +33,11 @@ _BATCH = 32
 
 
 class LogSpectra:
-    """Principal components of log spectra, fitted to reference sounds.
+    """`log_spectra`, whitened by those of reference sounds.
 
     Args:
         reference: real waveforms ``(sounds, samples)``, two or more.
         sample_rate: Hz.
-
-    Attributes:
-        features: number of features: 24, or a quarter of the number of reference sounds if that is less.
 
     Examples:
         >>> sounds = np.random.default_rng(0).normal(size=(8, 4_000))
@@ -49,32 +45,12 @@ class LogSpectra:
         (8, 2)
     """
 
-    name = EMBEDDING
-
     def __init__(self, reference: np.ndarray, sample_rate: int) -> None:
-        self._fit(log_spectra(reference, sample_rate))
-
-    @classmethod
-    def of(cls, spectra: np.ndarray) -> LogSpectra:
-        """Fitted to the `log_spectra` of reference sounds."""
-        embedding = cls.__new__(cls)
-        embedding._fit(spectra)
-        return embedding
-
-    def _fit(self, spectra: np.ndarray) -> None:
-        self.mean = spectra.mean(axis=0)
-        _, scale, directions = np.linalg.svd(spectra - self.mean, full_matrices=False)
-        self.features = max(1, min(FEATURES, len(spectra) // SOUNDS_PER_FEATURE))
-        scale = scale[:self.features] / np.sqrt(len(spectra))
-        self.directions = directions[:self.features].T / np.maximum(scale, 1e-3 * scale[0] + 1e-9)
+        self.whitening = Whitening(log_spectra(reference, sample_rate))
 
     def embed(self, waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
         """Features of waveforms ``(sounds, samples)``, as long as the reference: ``(sounds, features)``, float64."""
-        return self(log_spectra(waveforms, sample_rate))
-
-    def __call__(self, spectra: np.ndarray) -> np.ndarray:
-        """Features of `log_spectra`."""
-        return (spectra - self.mean) @ self.directions
+        return self.whitening(log_spectra(waveforms, sample_rate))
 
 
 def log_spectra(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -96,10 +72,22 @@ def log_spectra(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
             batch = batch.reshape(-1, min(_BATCH, len(waveforms) - start)).T
         batch = peak_normalize(batch)
         short, long = (_decibels(batch, *resolution) for resolution in (SHORT, LONG))
-        last = short.shape[1]
-        widening = [0, *np.geomspace(min(2, last), last, SHORT_CELLS).round().astype(int)]
-        found.append(np.concatenate([_cells(short, widening), _cells(long, [*LONG_CELLS, long.shape[1]])], axis=1))
+        found.append(np.concatenate([widening_cells(short, 2), _cells(long, [*LONG_CELLS, long.shape[1]])], axis=1))
     return np.concatenate(found).astype(np.float64)
+
+
+def widening_cells(levels: np.ndarray, first: int = 1) -> np.ndarray:
+    """Mean levels of up to nine time cells, of which the first has ``first`` frames and each is longer than the last.
+
+    Args:
+        levels: ``(sounds, frames, bands)``, dB.
+        first: frames.
+
+    Returns:
+        ``(sounds, cells * bands)``, divided by the root of their number.
+    """
+    frames = levels.shape[1]
+    return _cells(levels, [0, *np.geomspace(min(first, frames), frames, SHORT_CELLS).round().astype(int)])
 
 
 def _decibels(audio: np.ndarray, n_fft: int, hop: int, bands: int) -> np.ndarray:

@@ -1,9 +1,12 @@
 """Trains the drum embedding, as `melgan_tf.cli.maintain.train_embedding` does.
 
-Both folders have one sub-folder per class (clap, cymbal, hat, kick, perc, rim, snare, tom). Every batch has the same
-number of sounds of each class. Sounds are augmented in pitch and speed, timbre, decay and start, and parts are masked;
-but no noise is added, because the embedding must show noise. On one machine the same folders and seed give the same
-weights.
+Half of every batch are made-up drums, half recordings that no generator has learned from: the held-out ones. So nothing
+that a generator learned from is dear to the embedding. The few recordings are varied strongly, as samples: rate,
+equalization, decay, saturation, noise, start; and parts of the pictures are masked. The network must also reconstruct
+the varied picture, so that it keeps what was varied: noise shows.
+
+Folders have one sub-folder per class (clap, cymbal, hat, kick, perc, rim, snare, tom); every class has an equal part of
+a batch. On one machine the same folders and seed give the same weights.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation.embeddings import drums
 from melgan_tf.evaluation.embeddings.drums import CLASSES, EMBEDDING, SAMPLE_RATE, WEIGHTS
+from melgan_tf.evaluation.embeddings.made_up_drums import made_up_drum
 from melgan_tf.evaluation.metrics import frechet_distance
 from melgan_tf.storage.atomic import atomic_write, write_text
 from melgan_tf.storage.run_directory import versions
@@ -29,9 +33,10 @@ from melgan_tf.storage.run_directory import versions
 if TYPE_CHECKING:
     import keras
 
-STEPS = 1600
-SPEEDS = (0.89, 0.94, 1.0, 1.06, 1.12)  # about two semitones down to two up
-SOUNDS_PER_CLASS = 8  # in a batch
+STEPS = 1500
+VARIATIONS, MADE_UP = 16, 800  # of each recording; of each class
+SOUNDS_PER_CLASS = 4  # in a batch, of recordings and of made-up drums
+SEMITONES, EQUALIZER_DB = 7.0, 5.0  # at most up or down; standard deviation
 LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING = 2e-3, 0.02, 0.1
 RECONSTRUCTION_WEIGHT = 4.0
 _SOURCE_SECONDS = 0.7
@@ -42,7 +47,8 @@ def train(folder: str | Path, valid: str | Path, licence: str, steps: int = STEP
     """Trains the network and writes its weights and card.
 
     Args:
-        folder, valid: training and held-out sounds, one sub-folder per class.
+        folder: recordings that no generator has learned from.
+        valid: other recordings, to test it with.
         licence: of the sounds, and so of the weights.
         steps: number of batches.
         seed: of everything random.
@@ -53,13 +59,13 @@ def train(folder: str | Path, valid: str | Path, licence: str, steps: int = STEP
     """
     start = time.perf_counter()
     waveforms, labels = load_labeled(folder)
-    images = np.stack([mel_images(waveforms, speed) for speed in SPEEDS], axis=1)
-    model = fit(images, labels, steps, seed)
+    model = fit(varied_images(waveforms, seed), labels, made_up_images(seed), steps, seed)
     minutes = (time.perf_counter() - start) / 60
     round_weights(model)
     held_out = load_labeled(valid)
-    card = {"name": EMBEDDING, "data": f"{len(labels)} drum one-shots", "licence": licence,
-            "command": f"python -m melgan_tf.cli.maintain.train_embedding TRAIN --valid VALID --licence {licence}"
+    card = {"name": EMBEDDING, "data": f"{len(labels)} drum one-shots, and {len(CLASSES) * MADE_UP} made-up ones",
+            "licence": licence,
+            "command": f"python -m melgan_tf.cli.maintain.train_embedding HELD-OUT --valid OTHERS --licence {licence}"
                        + (f" --steps {steps}" if steps != STEPS else "") + (f" --seed {seed}" if seed else ""),
             "minutes": round(minutes, 1), "device": "1 CPU core", "steps": steps, "seed": seed,
             "classes": {name: int((labels == index).sum()) for index, name in enumerate(CLASSES)},
@@ -88,19 +94,49 @@ def load_labeled(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(kept), np.array(labels)
 
 
-def mel_images(waveforms: np.ndarray, speed: float = 1.0) -> np.ndarray:
-    """The network's inputs of sounds ``(sounds, samples)`` at 16 kHz, played faster or slower."""
-    if speed != 1.0:
-        waveforms = soxr.resample(waveforms.T, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").T
-    return drums.log_mel(drums.clips(waveforms[:, :drums.SAMPLES], SAMPLE_RATE))
+def varied_images(waveforms: np.ndarray, seed: int) -> np.ndarray:
+    """The network's inputs of variations of sounds ``(sounds, samples)``: ``(sounds, variations, frames, bands)``."""
+    rng = np.random.default_rng((seed, 1))
+    return np.stack([drums.log_mel(np.stack([vary(sound, rng) for _ in range(VARIATIONS)])) for sound in waveforms])
 
 
-def fit(images: np.ndarray, labels: np.ndarray, steps: int, seed: int = 0) -> keras.Model:
+def made_up_images(seed: int) -> np.ndarray:
+    """The network's inputs of variations of made-up drums: ``(classes, sounds, frames, bands)``."""
+    rng = np.random.default_rng((seed, 2))
+    return np.stack([drums.log_mel(np.stack([vary(made_up_drum(name, rng), rng) for _ in range(MADE_UP)]))
+                     for name in CLASSES])
+
+
+def vary(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A sound ``(samples,)`` at 16 kHz with another rate, timbre, decay, start and noise: ``(8000,)`` of peak 1."""
+    spectrum = np.fft.rfft(sound)
+    knots = np.geomspace(60, SAMPLE_RATE / 2, 7)
+    gain = np.interp(np.log(np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE) + 1), np.log(knots),
+                     rng.normal(0, EQUALIZER_DB, len(knots)))
+    sound = np.fft.irfft(spectrum * 10 ** (gain / 20), len(sound))
+    speed = 2 ** (rng.uniform(-SEMITONES, SEMITONES) / 12)
+    sound = soxr.resample(sound, SAMPLE_RATE * speed, SAMPLE_RATE, quality="MQ")
+    late = int(rng.integers(0, 300)) if rng.random() < 0.5 else 0
+    sound = np.pad(sound, (late, drums.SAMPLES))[:drums.SAMPLES]
+    time = np.arange(drums.SAMPLES) / SAMPLE_RATE
+    sound /= np.abs(sound).max() + 1e-9
+    if rng.random() < 0.5:
+        sound *= np.exp(-time * rng.uniform(0, 20))
+    if rng.random() < 0.3:
+        sound = np.tanh(sound * rng.uniform(1, 6))
+    if rng.random() < 0.4:
+        level = 10 ** (rng.uniform(-70, -15) / 20)
+        sound += level * rng.standard_normal(drums.SAMPLES) * np.exp(-time * rng.uniform(0, 15))
+    return (sound / (np.abs(sound).max() + 1e-9)).astype(np.float32)
+
+
+def fit(images: np.ndarray, labels: np.ndarray, made_up: np.ndarray, steps: int, seed: int = 0) -> keras.Model:
     """Trains the network.
 
     Args:
-        images: ``(sounds, speeds, frames, bands)``.
+        images: of recordings, ``(sounds, variations, frames, bands)``.
         labels: class index of each sound.
+        made_up: ``(classes, sounds, frames, bands)``.
         steps: number of batches.
         seed: of everything random.
     """
@@ -117,14 +153,18 @@ def fit(images: np.ndarray, labels: np.ndarray, steps: int, seed: int = 0) -> ke
     losses = [keras.losses.CategoricalCrossentropy(True, LABEL_SMOOTHING), "mean_squared_error"]
     training_model.compile(optimizer, losses, loss_weights=[1.0, RECONSTRUCTION_WEIGHT], metrics=[["accuracy"], []])
     members = [np.flatnonzero(labels == index) for index in range(len(CLASSES))]
-    members = [own for own in members if len(own)]
-    targets = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    targets = np.eye(len(CLASSES), dtype=np.float32)
     for step in range(steps):
         rng = np.random.default_rng((seed, step))
-        chosen = np.concatenate([rng.choice(own, SOUNDS_PER_CLASS) for own in members])
-        speeds = rng.integers(0, images.shape[1], len(chosen))
-        batch = augment(images[chosen, speeds], rng)
-        found = training_model.train_on_batch(batch[..., None], [targets[chosen], downsample(batch)])
+        batch, heard = [], []
+        for index, own in enumerate(members):
+            batch.append(made_up[index, rng.integers(0, made_up.shape[1], SOUNDS_PER_CLASS)])
+            if len(own):
+                batch.append(images[rng.choice(own, SOUNDS_PER_CLASS),
+                                    rng.integers(0, images.shape[1], SOUNDS_PER_CLASS)])
+            heard += [index] * sum(map(len, batch[-2 if len(own) else -1:]))
+        batch = masked(np.concatenate(batch), rng)
+        found = training_model.train_on_batch(batch[..., None], [targets[heard], downsample(batch)])
         if (step + 1) % 100 == 0:
             training_model.reset_metrics()
             shown = ", ".join(f"{value:.3f}" for value in map(float, found))
@@ -132,24 +172,17 @@ def fit(images: np.ndarray, labels: np.ndarray, steps: int, seed: int = 0) -> ke
     return model
 
 
-def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A copy of images ``(sounds, frames, bands)``, each with another start, decay, timbre and mask."""
+def masked(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A copy of images ``(sounds, frames, bands)``, half of them without some frames, half without some bands."""
     images = images.copy()
     for image in images:
-        late = int(rng.integers(0, 3))
-        if late:
-            image[late:], image[:late] = image[:-late].copy(), -1.0
-        if rng.random() < 0.5:  # up to 1 dB a frame, 125 dB/s
-            image -= rng.random() * np.arange(drums.FRAMES)[:, None] / 40
-        knots = rng.normal(0, 4 / 40, 5)  # 4 dB
-        image += np.interp(np.linspace(0, 1, drums.BANDS), np.linspace(0, 1, 5), knots)
         if rng.random() < 0.5:
             first, width = int(rng.integers(8, drums.FRAMES)), int(rng.integers(1, 9))
             image[first:first + width] = -1.0
         if rng.random() < 0.5:
             first, width = int(rng.integers(0, drums.BANDS)), int(rng.integers(1, 9))
             image[:, first:first + width] = -1.0
-    return np.clip(images, -1.0, 1.5)
+    return images
 
 
 def downsample(images: np.ndarray) -> np.ndarray:

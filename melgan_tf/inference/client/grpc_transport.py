@@ -45,7 +45,7 @@ class GrpcTransport:
         """See `melgan_tf.inference.client.transport.Transport.predict`."""
         request = predict_request(self._model, self.version, signature, inputs)
         try:
-            found, version = predict_response(self._predict(request, timeout=seconds))
+            found, version = predict_response(self._predict(request, timeout=seconds), outputs)
             self.version = self.version or version  # all later requests are for it
             return {name: found[name] for name in outputs}
         except grpc.RpcError as error:

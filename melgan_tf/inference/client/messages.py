@@ -9,6 +9,7 @@ Reference: tensorflow_serving/apis/{predict,model}.proto, tensorflow/core/framew
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from melgan_tf.inference.client.transport import Arrays
 from melgan_tf.runtime.protobuf import fields, message_field, number_field
 
 _FLOAT, _STRING = 1, 7
-_TYPES = {"float32": _FLOAT, "int32": 3, "int64": 9}
+_TYPES = {"float32": _FLOAT, "float64": 2, "int32": 3, "int64": 9}
 
 
 def predict_request(model: str, version: int | None, signature: str, inputs: Arrays) -> bytes:
@@ -29,17 +30,18 @@ def predict_request(model: str, version: int | None, signature: str, inputs: Arr
         for name, value in inputs.items())
 
 
-def predict_response(content: bytes) -> tuple[dict[str, np.ndarray], int | None]:
-    """The outputs of a PredictResponse, and the version of the model.
+def predict_response(content: bytes, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int | None]:
+    """These outputs of a PredictResponse, and the version of the model.
 
     Raises:
-        ValueError: the message is damaged, or has tensors of other types than float32 and strings.
+        ValueError: the message is damaged, or they are of other types than float32 and strings.
     """
     outputs, version = {}, None
     for number, value in fields(content):
         if number == 1:
             entry = dict(fields(value))
-            outputs[entry[1].decode()] = _array(entry[2])
+            if (name := entry[1].decode()) in names:
+                outputs[name] = _array(entry[2])
         elif number == 2 and (chosen := dict(fields(value)).get(2)):
             version = dict(fields(chosen)).get(1, 0)
     return outputs, version

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import random
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
 
-import numpy as np
-
-from melgan_tf.config import AudioConfig, Config, from_dict
-from melgan_tf.config.strict_json import expect, parse_object
-from melgan_tf.data.labels import Classes
+from melgan_tf.config import Config, from_dict
+from melgan_tf.config.strict_json import expect
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.inference.batches import BATCH, BatchSampler, DescribedVocoder
-from melgan_tf.inference.client.transport import Arrays, Transport, UnavailableError, strange
+from melgan_tf.inference.client.served_loops import ServedLoops
+from melgan_tf.inference.client.served_sampler import ServedSampler, Server
+from melgan_tf.inference.client.transport import Transport
 from melgan_tf.inference.origin import vocoder_name
 from melgan_tf.inference.output_folder import FileNames
 from melgan_tf.inference.sound_model import Served, SoundModel
 from melgan_tf.progress import Progress
 from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts
-_POWER_FLOOR = 1e-10  # as melgan_tf.dsp.spectral.POWER_FLOOR
 
 
 def connect(address: str, name: str, version: int | None = None, deadline: float = 60.0,
@@ -36,13 +26,14 @@ def connect(address: str, name: str, version: int | None = None, deadline: float
         raise UsageError("the name of the model is empty: give that under which it is served")
     server = Server(_transport(address, name, version), deadline, progress or Progress())
     described = server.describe()
+    loops = "bpm" in described
     try:
-        expect(described, preset=str, step=int, weights=str, source=str, samples=int, sample_rate=int, max_batch=int,
-               config=dict, vocoder=dict, licenses=list, asked=dict, name_part=str)
+        expect(described, preset=str, step=int, weights=str, source=str, max_batch=int, config=dict, vocoder=dict,
+               licenses=list, **({"bpm": list, "bars": int, "asked": dict} if loops else {"samples": int}))
         config = from_dict(Config, described["config"])
-        sampler = ServedSampler(config, described, server)
-    except (ValueError, UsageError) as error:
-        if described.get("samples", 0) is None:
+        sampler = (ServedLoops if loops else ServedSampler)(config, described, server)
+    except (ValueError, KeyError, TypeError, UsageError) as error:
+        if described.get("samples", 0) is None and not loops:
             raise UsageError(f"{address} serves a model that makes sounds of any length: `melgan-tf generate` makes "
                              "them here") from None
         raise MelGANError(f"{address} serves a model that cannot be used here ({error}): export it with this version "
@@ -83,127 +74,3 @@ def _require_same(model: SoundModel, expected: str | Path) -> None:
         if found[what] != value:
             raise MelGANError(f"{served.address} serves {served.name} {served.version} with the {what} {found[what]}, "
                               f"not {value}: ask for another --version, or remove --fingerprint")
-
-
-class Server:
-    """Calls a model on a server, until it answers or time is up.
-
-    Args:
-        transport: how.
-        deadline: seconds for each call, all attempts together.
-        progress: reports that it does not answer yet.
-    """
-
-    def __init__(self, transport: Transport, deadline: float, progress: Progress) -> None:
-        self.transport, self._deadline, self._progress = transport, deadline, progress
-
-    def describe(self) -> dict[str, Any]:
-        """What the model says of itself."""
-        text = self.call("describe", ["json"], {"what": np.array([b""], object)})["json"]
-        try:
-            return parse_object(text[0])
-        except (ValueError, TypeError, IndexError) as error:
-            raise strange(self.transport.address, error) from None
-
-    def call(self, signature: str, outputs: list[str], inputs: Arrays) -> dict[str, np.ndarray]:
-        """Calls a signature; see `melgan_tf.inference.client.transport.Transport.predict`.
-
-        Raises:
-            MelGANError: the server refuses, or does not answer in time.
-        """
-        end, pause = time.monotonic() + self._deadline, _FIRST_PAUSE
-        while True:
-            try:
-                return self.transport.predict(signature, outputs, inputs, max(end - time.monotonic(), 1e-3))
-            except UnavailableError as error:
-                wait = pause * random.uniform(0.5, 1.0)  # so that many clients do not come back together
-                if time.monotonic() + wait >= end:
-                    raise MelGANError(f"{self.transport.address} did not answer within {self._deadline:g} seconds "
-                                      f"({error}): start the server, or give another address or --deadline") from None
-                if pause == _FIRST_PAUSE:
-                    self._progress.line(f"waiting for {self.transport.address} ({error})")
-                time.sleep(wait)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-class ServedSampler(BatchSampler):
-    """Makes sounds on a server: noise and classes are drawn there, and what is sent back makes the sounds.
-
-    Args:
-        config: of the model.
-        described: what it says of itself.
-        server: where it is.
-    """
-
-    def __init__(self, config: Config, described: Mapping[str, Any], server: Server) -> None:
-        names = described.get("classes") or []
-        super().__init__(config, Classes(dict.fromkeys(map(str, names), 1)) if names else None)
-        self.samples = described["samples"]
-        self.vocoder = DescribedVocoder(described["vocoder"])
-        self._described, self._server = described, server
-        self._rows = min(BATCH, described["max_batch"])
-
-    @property
-    def name_part(self) -> str:
-        """See `BatchSampler.name_part`."""
-        return self._described["name_part"]
-
-    @property
-    def wishes(self) -> dict[str, Any]:
-        """See `BatchSampler.wishes`: those that the model was exported with."""
-        return self._described["asked"]
-
-    def draw(self, seed: int, start: int) -> dict[str, np.ndarray]:
-        """See `BatchSampler.draw`."""
-        inputs = {"seed": np.full(BATCH, seed, np.int64), "index": np.arange(start, start + BATCH, dtype=np.int64)}
-        outputs = {"noise": (self.config.model.noise_dim,)}
-        if self.classes:
-            inputs["label"], outputs["label"] = np.array([b""] * BATCH, object), (len(self.classes),)
-        return self._call("draw", inputs, outputs)
-
-    def run_batch(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """See `BatchSampler.run_batch`, of any number of rows."""
-        return self._call("generate", inputs, {"audio": (self.samples,), "mel": (None, self.audio.mel_bins)})
-
-    def make(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """See `BatchSampler.make`; the server is asked for no more sounds than that."""
-        inputs = {name: np.asarray(value, np.float32) for name, value in inputs.items()}
-        return {**self.run_batch(inputs), **inputs}
-
-    def decibels_of_frames(self, mel: np.ndarray) -> np.ndarray:
-        """See `BatchSampler.decibels_of_frames`."""
-        return decibels(mel, self.audio)
-
-    def _call(self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, tuple[int | None, ...]]
-              ) -> dict[str, np.ndarray]:
-        """The outputs of a call, which have these shapes after the rows; in several requests if the server takes fewer
-        rows."""
-        rows, parts = len(next(iter(inputs.values()))), []
-        for first in range(0, rows, self._rows):
-            part = {name: value[first:first + self._rows] for name, value in inputs.items()}
-            made, asked = self._server.call(signature, list(outputs), part), min(self._rows, rows - first)
-            for name, shape in outputs.items():
-                found = made[name].shape
-                if len(found) != 1 + len(shape) or any(size not in (None, there) for size, there
-                                                       in zip((asked, *shape), found, strict=True)):
-                    raise strange(self._server.transport.address, f"{name} of shape {found}")
-                if made[name].dtype != np.float32 or not np.isfinite(made[name]).all():
-                    raise strange(self._server.transport.address, f"{name} with values that are not finite numbers")
-            parts.append(made)
-        return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise UsageError("a model on a server only makes sounds: load the model itself for all else")
-
-
-def decibels(mel: np.ndarray, audio: AudioConfig) -> np.ndarray:
-    """As `melgan_tf.dsp.spectral.log_mel`, in NumPy."""
-    mel = np.asarray(mel, np.float32)
-    linear = np.maximum(mel, 0) if audio.compression == "none" else np.exp(mel * np.float32(math.log(10)))
-    if audio.compression != "none":
-        linear = np.where(linear > audio.floor * (1 + 1e-4), linear, 0)
-    if audio.power == 1.0:
-        return 20 * np.log10(np.maximum(linear, np.float32(math.sqrt(_POWER_FLOOR))))
-    return 10 * np.log10(np.maximum(linear, np.float32(_POWER_FLOOR)))

@@ -14,7 +14,7 @@ from melgan_tf.errors import MelGANError
 MAX_ANSWER_BYTES = 1 << 28
 _MAX_SHOWN = 300  # characters
 
-#: Arrays by name: float32, int64, or bytes as objects.
+#: Arrays by name: numbers, or bytes as objects.
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -38,7 +38,7 @@ class Transport(Protocol):
 
         Args:
             signature: its name.
-            outputs: the names of all its outputs.
+            outputs: the names of the wanted outputs; of a signature with one output its name.
             inputs: by name.
             seconds: to wait for the answer.
 

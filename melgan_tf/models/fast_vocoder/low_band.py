@@ -90,7 +90,7 @@ class _Transform:
 
     def forward(self, waveform: tf.Tensor) -> Spectrum:
         reach = -(-max(self.before, self.length - self.hop - self.before) // self.hop)
-        longer = stft.mirrored(waveform, self.hop, reach, self.mask, repeat=True)
+        longer = stft.mirrored(waveform, self.hop, reach, self.mask, True, self.use_matmul_dft)
         first = reach * self.hop - self.before
         covered = longer[:, first:first + self.samples - self.hop + self.length]
         return stft.forward(stft.cut(covered, self.length, self.hop) * self.window, self.use_matmul_dft)

@@ -30,13 +30,14 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig, Config
-from melgan_tf.dsp import stft
+from melgan_tf.dsp import banded, stft
 from melgan_tf.dsp.mel_correction import match_mel
 from melgan_tf.dsp.mel_filters import mel_filterbank
 from melgan_tf.dsp.spectral import decompress
@@ -137,7 +138,7 @@ class FastVocoder(keras.Model):
             sub_mask = tf.reshape(tf.tile(mask, [1, 1, subframes]), (-1, frames * subframes, 1))
         for block in self.sub_stages:
             x = block(x, frame_mask=sub_mask)
-        magnitude = self._magnitude(mel, frames, mask)
+        magnitude = self._magnitude(mel, frames, mask, use_matmul_dft)
         if sub_mask is not None:
             magnitude = magnitude * sub_mask
         x = normalize(x)
@@ -173,11 +174,13 @@ class FastVocoder(keras.Model):
 
     def _sum_carriers(self, x: tf.Tensor) -> tf.Tensor:
         low = _low_bins(self.bins)
-        return tf.add_n([x[..., j * low:(j + 1) * low] for j in range(self.config.carriers)])
+        return functools.reduce(operator.add, (x[..., j * low:(j + 1) * low] for j in range(self.config.carriers)))
 
-    def _magnitude(self, mel: tf.Tensor, frames: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+    def _magnitude(self, mel: tf.Tensor, frames: tf.Tensor, mask: tf.Tensor | None,
+                   use_matmul_dft: bool) -> tf.Tensor:
         """Rough magnitudes ``(batch, sub-frames, bins)``: band energies spread over bins, linear in time."""
-        spread = _product(decompress(mel, self.audio), tf.constant(_spread_matrix(self.audio, self.window)))
+        product = banded.product if use_matmul_dft else _product
+        spread = product(decompress(mel, self.audio), _spread_matrix(self.audio, self.window))
         if self.audio.power == 2.0:
             positive = spread > 0.0  # the square root of 0 has no derivative
             spread = tf.where(positive, tf.sqrt(tf.where(positive, spread, 1.0)), 0.0)

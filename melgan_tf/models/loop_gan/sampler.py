@@ -8,30 +8,26 @@ beginning to a little after its end; where it ends, the stretch before its begin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import statistics
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.loops.keys import Key
-from melgan_tf.audio.loops.loop import Loop, loop_samples
-from melgan_tf.audio.loops.reading import read_loops
+from melgan_tf.audio.loops.loop import loop_samples
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.loop_dataset import grid_windows
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import DecodeError, UsageError
+from melgan_tf.errors import UsageError
 from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
-from melgan_tf.inference.wishes import normal_score
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN, TEMPOS
-from melgan_tf.models.loop_gan.features import Heard
-from melgan_tf.models.loop_gan.networks import key_numbers
+from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
 from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, to_tempo
 from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, with_keys
 
@@ -48,11 +44,10 @@ class LoopSampler(Sampler):
     B.
 
     Args:
-        generator, config, vocoder, classes, shares: as for `Sampler`.
+        generator, config, vocoder, classes: as for `Sampler`.
         bpm: beats a minute; by default those of the configuration's clips.
         bars: of a loop.
-        key: of all loops, such as "Am"; None: any.
-        swing: how late every second sixteenth is: 0 straight, 1 as in triplets.
+        given: values of the first numbers of noise, by their place, for all loops.
 
     Raises:
         UsageError: a tempo or a number of bars is out of range.
@@ -61,31 +56,35 @@ class LoopSampler(Sampler):
     evaluated_as = "loops"
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
-                 classes: Classes | None = None, shares: Mapping[str, float] | None = None, bpm: float | None = None,
-                 bars: int = BARS, key: str | None = None, swing: float = 0.0) -> None:
-        super().__init__(generator, config, vocoder, classes, shares)
+                 classes: Classes | None = None, bpm: float | None = None, bars: int = BARS,
+                 given: dict[int, float] | None = None) -> None:
+        super().__init__(generator, config, vocoder, classes)
         if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
             raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats a minute")
         if not 1 <= bars <= _MOST_BARS:
             raise UsageError(f"--bars {bars}: give 1 to {_MOST_BARS}")
-        if not 0 <= swing <= 1:
-            raise UsageError(f"--swing {swing}: give 0 to 1")
         self.bpm = bpm or config.model.tempo(config)
-        self.bars, self.key, self.swing = bars, key, swing
-        self._given = {FEATURES.index(name): normal_score(share) for name, share in (shares or {}).items()
-                       if name in FEATURES}
-        if key is not None:
-            self._given |= dict(enumerate(map(float, key_numbers(Key.parse(key))), len(FEATURES)))
+        self.bars, self.given = bars, given or {}
+        self._wishes: dict[str, Any] = {}
         self.samples = self._length(bars)
 
-    def _measures(self) -> Heard:
-        return Heard(self.config)
-
-    def asked(self, bpm: float | None = None, bars: int | None = None, key: str | None = None,
-              swing: float | None = None, **features: float | None) -> LoopSampler:
-        """See `BatchSampler.asked`."""
-        return LoopSampler(self.generator, self.config, self.vocoder, self.classes, self.features_of(features),
-                           bpm or self.bpm, bars or self.bars, key or self.key, self.swing if swing is None else swing)
+    def asked(self, bpm: float | None = None, bars: int | None = None, key: str | None = None, **features: float | None
+              ) -> LoopSampler:
+        """See `Sampler.asked`."""
+        given = dict(self.given)
+        if key is not None:
+            given |= dict(enumerate(map(float, key_numbers(Key.parse(key))), len(FEATURES)))
+        for name, share in features.items():
+            if share is None:
+                continue
+            if name not in FEATURES or not 0 <= share <= 1:
+                raise UsageError(f"--{name} {share}: give 0 to 1, of {', '.join(FEATURES)}")
+            given[FEATURES.index(name)] = _normal_score(share)
+        sampler = LoopSampler(self.generator, self.config, self.vocoder, self.classes, bpm or self.bpm,
+                              bars or self.bars, given)
+        named = {"key": key, **features}
+        sampler._wishes = {**self._wishes, **{name: value for name, value in named.items() if value is not None}}
+        return sampler
 
     def length(self, seconds: float | None = None, loop: bool = False) -> None:
         """See `Sampler.length`: every sound is a loop."""
@@ -96,13 +95,13 @@ class LoopSampler(Sampler):
     @property
     def name_part(self) -> str:
         """See `BatchSampler.name_part`: tempo and key, as sequencers and `train` read them."""
-        return f"{self.bpm:.6g}bpm" + (f"-{Key.parse(self.key)}" if self.key else "")
+        key = self._wishes.get("key")
+        return f"{self.bpm:.6g}bpm" + (f"-{Key.parse(key)}" if key else "")
 
     @property
     def wishes(self) -> dict[str, Any]:
-        """See `BatchSampler.wishes`."""
-        return {"bpm": self.bpm, "bars": self.bars, **({"key": self.key} if self.key else {}),
-                **({"swing": self.swing} if self.swing else {}), **super().wishes}
+        """See `Sampler.wishes`."""
+        return {"bpm": self.bpm, "bars": self.bars, **self._wishes}
 
     def _length(self, bars: float) -> int:
         """Samples of a loop."""
@@ -126,7 +125,7 @@ class LoopSampler(Sampler):
         """Mel of whole beats ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)`` at the tempo."""
         samples = self._length(mel.shape[1] / BEAT_FRAMES / BEATS_PER_BAR)
         hop, join = self.audio.hop_samples, min(round(JOIN_SECONDS * self.audio.sample_rate), samples)
-        frames = tf.matmul(tf.constant(to_tempo(mel.shape[1], samples, self.audio, self.swing)), mel)
+        frames = tf.matmul(tf.constant(to_tempo(mel.shape[1], samples, self.audio)), mel)
         waveform = self.vocoder.render(frames, self.audio, use_matmul_dft=use_matmul_dft)
         first = MARGIN * hop
         inner, before = waveform[:, first:first + samples], waveform[:, first - join:first]
@@ -134,35 +133,9 @@ class LoopSampler(Sampler):
         end = inner[:, samples - join:] * (1.0 - fade) + before * fade
         return self.finish(tf.concat([inner[:, :samples - join], end], axis=1))
 
-    def read(self, path: str | Path) -> np.ndarray:
-        """See `Sampler.read`: the whole bars of a loop."""
-        return self._loop(path)[0]
-
-    def wishes_of(self, path: str | Path) -> dict[str, Any]:
-        """See `Sampler.wishes_of`: tempo, bars and key of a loop."""
-        _, loop = self._loop(path)
-        if loop.meter != BEATS_PER_BAR:
-            raise UsageError(f"{path} has {loop.meter} beats a bar: give a loop in {BEATS_PER_BAR}/4")
-        return {"bpm": loop.bpm, "bars": min(loop.bars, _MOST_BARS), "key": str(loop.key) if loop.key else None}
-
-    def _loop(self, path: str | Path) -> tuple[np.ndarray, Loop]:
-        (_, found), = read_loops([SoundFile(Path(path), Path(path).name, "")], self.audio.sample_rate)
-        if isinstance(found, Skipped):
-            raise DecodeError(path, found.reason)
-        return found
-
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
         """`bars` bars at any tempo ``(batch, samples)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
-        return self._analyze(waveform, self.bars)
-
-    def pattern_of(self, samples: np.ndarray) -> tf.Tensor:
-        """See `Sampler.pattern_of`: the first two bars of whole bars at the tempo; one bar is repeated."""
-        bars = max(1, round(len(samples) / self._length(1)))
-        two = samples[:BARS * len(samples) // bars] if bars >= BARS else np.tile(samples, BARS)
-        return self._analyze(tf.constant(two[None]), BARS)
-
-    def _analyze(self, waveform: tf.Tensor, bars: int) -> tf.Tensor:
-        frames = bars * BEATS_PER_BAR * BEAT_FRAMES
+        frames = self.bars * BEATS_PER_BAR * BEAT_FRAMES
         windows = tf.gather(waveform, grid_windows(tf.shape(waveform)[1], frames, self.audio), axis=1)
         mel = spectral.mel_of_padded(tf.reshape(windows, (-1, self.audio.n_fft)), self.audio)
         return tf.reshape(mel, (-1, frames, self.audio.mel_bins))
@@ -171,13 +144,16 @@ class LoopSampler(Sampler):
         """Turns down what would clip (peak above 1)."""
         return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
 
-    def granted(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
-        """See `Sampler.granted`: with the key, and beginning with what the network takes for the features."""
-        if not self._given:
-            return super().granted(noise, label)
-        parts = [tf.fill(tf.shape(noise)[:1], self._given[place]) if place in self._given else noise[:, place]
-                 for place in range(GIVEN)]
-        return super().granted(tf.concat([tf.stack(parts, axis=-1), noise[:, GIVEN:]], axis=-1), label)
+    def noise_of(self, keys: tf.Tensor) -> tf.Tensor:
+        """As `Sampler.noise_of`, with the values that were asked for."""
+        drawn = super().noise_of(keys)
+        parts = [tf.fill(tf.shape(drawn[:, place]), tf.constant(self.given[place], tf.float32)) if place in self.given
+                 else drawn[:, place] for place in range(GIVEN)]
+        return tf.concat([tf.stack(parts, axis=-1), drawn[:, GIVEN:]], axis=-1)
+
+    def keys_of(self, noise: np.ndarray) -> list[Key]:
+        """The keys that loops of noise ``(loops, noise_dim)`` should be in."""
+        return keys_of(noise[:, len(FEATURES):GIVEN])
 
     # -- for servers and phones: a tempo for every loop of a request
 
@@ -247,3 +223,8 @@ class LoopSampler(Sampler):
     def facts(self) -> dict[str, Any]:
         """See `Sampler.facts`."""
         return {**super().facts(), "samples": None, "bpm": list(TEMPOS), "keys": list(KEYS)}
+
+
+def _normal_score(share: float) -> float:
+    """The value that this share of normal numbers is below; the ends are where one of a thousand is."""
+    return statistics.NormalDist().inv_cdf(min(max(share, 0.001), 0.999))

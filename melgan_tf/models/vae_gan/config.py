@@ -68,6 +68,7 @@ def check_log_mels(config: Config, name: str) -> None:
     require(audio.compression == "log10", "audio.compression", audio.compression, f"{name} needs log10")
     require(model.ceiling > math.log10(audio.floor), "model.ceiling", model.ceiling,
             f"give more than the logarithm of audio.floor ({math.log10(audio.floor):g})")
-    require(training.precision == "float32", "training.precision", training.precision, f"{name} needs float32")
+    require(training.precision == "float32", "training.precision", training.precision, f"{name} learns in float32 "
+            "only: leave this setting out")
     require(training.batch_size % COMPARED_SOUNDS == 0, "training.batch_size", training.batch_size,
             f"give a multiple of {COMPARED_SOUNDS}: the discriminator compares this many sounds with each other")

@@ -42,7 +42,8 @@ def check_mels(config: Config) -> None:
     """Raises a `ConfigError` unless mels and precision suit a vocoder."""
     audio, training = config.audio, config.training
     require(audio.compression == "log10", "audio.compression", audio.compression, "a vocoder needs log10")
-    require(training.precision == "float32", "training.precision", training.precision, "a vocoder needs float32")
+    require(training.precision == "float32", "training.precision", training.precision, "a vocoder learns in "
+            "float32 only: leave this setting out")
 
 
 def check_clips(config: Config) -> None:

@@ -1,0 +1,145 @@
+"""Makes sounds of a seed by asking a server, again and again if it has to. No TensorFlow."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from melgan_tf.config import AudioConfig, Config
+from melgan_tf.config.strict_json import parse_object
+from melgan_tf.data.labels import Classes
+from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.inference.batches import BATCH, BatchSampler, DescribedVocoder
+from melgan_tf.inference.client.transport import Arrays, Transport, UnavailableError, strange
+from melgan_tf.progress import Progress
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts
+_POWER_FLOOR = 1e-10  # as melgan_tf.dsp.spectral.POWER_FLOOR
+
+
+class Server:
+    """Calls a model on a server, until it answers or time is up.
+
+    Args:
+        transport: how.
+        deadline: seconds for each call, all attempts together.
+        progress: reports that it does not answer yet.
+    """
+
+    def __init__(self, transport: Transport, deadline: float, progress: Progress) -> None:
+        self.transport, self._deadline, self._progress = transport, deadline, progress
+
+    def describe(self) -> dict[str, Any]:
+        """What the model says of itself."""
+        text = self.call("describe", ["json"], {"what": np.array([b""], object)})["json"]
+        try:
+            return parse_object(text[0])
+        except (ValueError, TypeError, IndexError) as error:
+            raise strange(self.transport.address, error) from None
+
+    def call(self, signature: str, outputs: list[str], inputs: Arrays) -> dict[str, np.ndarray]:
+        """Calls a signature; see `melgan_tf.inference.client.transport.Transport.predict`.
+
+        Raises:
+            MelGANError: the server refuses, or does not answer in time.
+        """
+        end, pause = time.monotonic() + self._deadline, _FIRST_PAUSE
+        while True:
+            try:
+                return self.transport.predict(signature, outputs, inputs, max(end - time.monotonic(), 1e-3))
+            except UnavailableError as error:
+                wait = pause * random.uniform(0.5, 1.0)  # so that many clients do not come back together
+                if time.monotonic() + wait >= end:
+                    raise MelGANError(f"{self.transport.address} did not answer within {self._deadline:g} seconds "
+                                      f"({error}): start the server, or give another address or --deadline") from None
+                if pause == _FIRST_PAUSE:
+                    self._progress.line(f"waiting for {self.transport.address} ({error})")
+                time.sleep(wait)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class ServedSampler(BatchSampler):
+    """Makes sounds on a server: noise and classes are drawn there, and what is sent back makes the sounds.
+
+    Args:
+        config: of the model.
+        described: what it says of itself.
+        server: where it is.
+    """
+
+    def __init__(self, config: Config, described: Mapping[str, Any], server: Server) -> None:
+        names = described.get("classes") or []
+        super().__init__(config, Classes(dict.fromkeys(map(str, names), 1)) if names else None)
+        self.samples = described["samples"]
+        self.vocoder = DescribedVocoder(described["vocoder"])
+        self._described, self._server = described, server
+        self._rows = min(BATCH, described["max_batch"])
+
+    def draw(self, seed: int, start: int) -> dict[str, np.ndarray]:
+        """See `BatchSampler.draw`."""
+        inputs = {"seed": np.full(BATCH, seed, np.int64), "index": np.arange(start, start + BATCH, dtype=np.int64)}
+        outputs = {"noise": (self.config.model.noise_dim,)}
+        if self.classes:
+            outputs["label"] = (len(self.classes),)
+        return self._call("draw", {**inputs, **self.for_draw(BATCH)}, outputs)
+
+    def for_draw(self, rows: int) -> dict[str, np.ndarray]:
+        """What sounds are asked to be when their inputs are drawn."""
+        return {"label": np.array([b""] * rows, object)} if self.classes else {}
+
+    def for_generate(self, rows: int) -> dict[str, np.ndarray]:
+        """What is sent with these inputs."""
+        return {}
+
+    def run_batch(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See `BatchSampler.run_batch`, of any number of rows."""
+        inputs = {**inputs, **self.for_generate(len(inputs["noise"]))}
+        return self._call("generate", inputs, {"audio": (self.samples,), "mel": (None, self.audio.mel_bins)})
+
+    def make(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """See `BatchSampler.make`; the server is asked for no more sounds than that."""
+        inputs = {name: np.asarray(value, np.float32) for name, value in inputs.items()}
+        return {**self.run_batch(inputs), **inputs}
+
+    def decibels_of_frames(self, mel: np.ndarray) -> np.ndarray:
+        """See `BatchSampler.decibels_of_frames`."""
+        return decibels(mel, self.audio)
+
+    def _call(self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, tuple[int | None, ...]]
+              ) -> dict[str, np.ndarray]:
+        """The outputs of a call, which have these shapes after the rows; in several requests if the server takes fewer
+        rows."""
+        rows, parts = len(next(iter(inputs.values()))), []
+        for first in range(0, rows, self._rows):
+            part = {name: value[first:first + self._rows] for name, value in inputs.items()}
+            made, asked = self._server.call(signature, list(outputs), part), min(self._rows, rows - first)
+            for name, shape in outputs.items():
+                found = made[name].shape
+                if len(found) != 1 + len(shape) or any(size not in (None, there) for size, there
+                                                       in zip((asked, *shape), found, strict=True)):
+                    raise strange(self._server.transport.address, f"{name} of shape {found}")
+                if made[name].dtype != np.float32 or not np.isfinite(made[name]).all():
+                    raise strange(self._server.transport.address, f"{name} with values that are not finite numbers")
+            parts.append(made)
+        return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UsageError("a model on a server only makes sounds: load the model itself for all else")
+
+
+def decibels(mel: np.ndarray, audio: AudioConfig) -> np.ndarray:
+    """As `melgan_tf.dsp.spectral.log_mel`, in NumPy."""
+    mel = np.asarray(mel, np.float32)
+    linear = np.maximum(mel, 0) if audio.compression == "none" else np.exp(mel * np.float32(math.log(10)))
+    if audio.compression != "none":
+        linear = np.where(linear > audio.floor * (1 + 1e-4), linear, 0)
+    if audio.power == 1.0:
+        return 20 * np.log10(np.maximum(linear, np.float32(math.sqrt(_POWER_FLOOR))))
+    return 10 * np.log10(np.maximum(linear, np.float32(_POWER_FLOOR)))
