@@ -2,8 +2,8 @@
 // "serve", then Session::Run by the names that a signature gives. See saved_model_runner.py.
 //
 // A request on stdin: "SIGNATURE INPUTS\n", and for each input "NAME TYPE RANK SIZE...\n" and its values; TYPE is float,
-// int32, int64 or string, and a string is "LENGTH\n" and its bytes. The answer on stdout: "ok OUTPUTS MS MB\n" and the
-// outputs in the same form, or "error CODE MS MB LENGTH\n" and the message. MB is the largest memory so far.
+// double, int32, int64 or string, and a string is "LENGTH\n" and its bytes. The answer on stdout: "ok OUTPUTS MS MB\n" and
+// the outputs in the same form, or "error CODE MS MB LENGTH\n" and the message. MB is the largest memory so far.
 //
 // With a second argument it serves any number of connections side by side, each with this protocol, on the port of this
 // machine that it writes to stdout; it ends with its stdin.
@@ -46,7 +46,8 @@ static tf::Tensor ReadTensor(std::istream& in, std::string* name) {
   }
   std::getline(in, line);
   const std::map<std::string, tf::DataType> types = {
-      {"float", tf::DT_FLOAT}, {"double", tf::DT_DOUBLE}, {"int32", tf::DT_INT32}, {"int64", tf::DT_INT64}, {"string", tf::DT_STRING}};
+      {"float", tf::DT_FLOAT}, {"double", tf::DT_DOUBLE}, {"int32", tf::DT_INT32}, {"int64", tf::DT_INT64},
+      {"string", tf::DT_STRING}};
   tf::Tensor tensor(types.at(type), shape);
   if (tensor.dtype() == tf::DT_STRING) {
     for (int64_t i = 0; i < tensor.NumElements(); ++i) {

@@ -284,14 +284,19 @@ def test_models_that_cannot_be_used_are_one_line(model, changes, part):
     server.close()
 
 
-@pytest.mark.parametrize("outputs", [
-    {"noise": [[0.0] * 19] * 16, "label": [[0.0] * 3] * 16}, {"noise": [[0.0] * 20] * 15, "label": [[0.0] * 3] * 16},
-    {"noise": [["x"] * 20] * 16, "label": [[0.0] * 3] * 16},
-    {"noise": [[float("nan")] * 20] * 16, "label": [[0.0] * 3] * 16},
-    {"noise": [[1.0], [1.0, 2.0]], "label": []}, {"label": [[0.0] * 3] * 16}, 7])
-def test_arrays_that_make_no_sense_are_one_line(model, tmp_path, outputs):
+NOISE, LABEL = [[0.0] * 20] * 16, [[0.0] * 3] * 16
+
+
+@pytest.mark.parametrize(("outputs", "part"), [
+    ({"noise": [[0.0] * 19] * 16, "label": LABEL}, r"noise of shape \(16, 19\)"),
+    ({"noise": NOISE[1:], "label": LABEL}, r"noise of shape \(15, 20\)"),
+    ({"noise": [["x"] * 20] * 16, "label": LABEL}, "could not convert"),
+    ({"noise": [[float("nan")] * 20] * 16, "label": LABEL}, "noise with values that are not finite"),
+    ({"noise": [[1.0], [1.0, 2.0]], "label": []}, "inhomogeneous"), ({"label": LABEL}, "KeyError"), (7, "TypeError"),
+    ({"noise": NOISE, "label": ["kick"] * 16}, "label of shape")])
+def test_arrays_that_make_no_sense_are_one_line(model, tmp_path, outputs, part):
     server = scripted(AVAILABLE, as_json(outputs=[described(model)]), as_json(outputs=outputs))
-    with pytest.raises(MelGANError, match="does not answer as TF Serving does"):
+    with pytest.raises(MelGANError, match=f"does not answer as TF Serving does .*{part}"):
         mt.connect(server.url, "drums").write(tmp_path / "out", 1)
     assert not (tmp_path / "out").exists()
     server.close()
