@@ -27,6 +27,11 @@ class _Handler(SimpleHTTPRequestHandler):
         """Nothing: the terminal is the user's."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Nothing: a browser may go away in the middle of an answer."""
+
+
 @contextlib.contextmanager
 def serve_folder(folder: Path, port: int = 0) -> Iterator[str]:
     """Serves a folder on the loopback interface for as long as the block takes.
@@ -42,7 +47,7 @@ def serve_folder(folder: Path, port: int = 0) -> Iterator[str]:
         MelGANError: the port is taken.
     """
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_Handler, directory=folder))
+        server = _Server(("127.0.0.1", port), functools.partial(_Handler, directory=folder))
     except (OSError, OverflowError) as error:
         raise MelGANError(f"port {port} cannot be served: {getattr(error, 'strerror', None) or error}: give another "
                           "--port, or none") from None

@@ -82,6 +82,17 @@ def test_what_is_neither_a_page_nor_a_model_is_said(tmp_path):
     invoke("play", "file:///none", "--no-open").one_line("unknown scheme file://", code=2)
 
 
+def test_browsers_that_go_away_are_no_errors(tmp_path, capfd):
+    (tmp_path / "model.tflite").write_bytes(bytes(50_000_000))
+    with serve_folder(tmp_path) as address:
+        for _ in range(3):
+            with urllib.request.urlopen(address + "model.tflite") as answer:
+                answer.read(10)
+        with urllib.request.urlopen(address + "model.tflite") as answer:
+            assert len(answer.read()) == 50_000_000
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_port_that_is_taken_is_said(tmp_path):
     with serve_folder(tmp_path) as address:
         port = int(address.rstrip("/").rpartition(":")[2])
