@@ -21,7 +21,8 @@ from melgan_tf.inference.origin import read_origin
 from melgan_tf.inference.recipe import Seeded
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.inference.vocoder import vocoder_for
-from melgan_tf.models.loop_gan.networks import Features, Generator, RingConv, condition, key_numbers
+from melgan_tf.models.loop_gan.features import Features
+from melgan_tf.models.loop_gan.networks import Generator, RingConv, condition, key_numbers
 from melgan_tf.models.loop_gan.sampler import LoopSampler
 
 RATE = 22_050
@@ -124,7 +125,8 @@ def test_what_was_asked_for_stands_in_the_noise(sampler):
 
 @pytest.mark.parametrize(("wishes", "message"), [
     ({"bpm": 20}, "--bpm 20: give 40 to 300"), ({"bars": 65}, "--bars 65"), ({"key": "H"}, "key 'H'"),
-    ({"density": 1.5}, "--density 1.5: give 0 to 1"), ({"swing": 0.5}, "--swing")])
+    ({"density": 1.5}, "--density 1.5: give 0 to 1"), ({"swing": 1.5}, "--swing 1.5: give 0 to 1"),
+    ({"decay": 0.5}, "--decay")])
 def test_wishes_that_cannot_be_granted(sampler, wishes, message):
     with pytest.raises(UsageError, match=message):
         sampler.asked(**wishes)

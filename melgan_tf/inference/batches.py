@@ -126,7 +126,7 @@ class BatchSampler(ABC):
         count = len(next(iter(inputs.values())))
         last = np.minimum(np.arange(BATCH), count - 1)
         padded = {name: np.asarray(value, np.float32)[last] for name, value in inputs.items()}
-        return {name: np.asarray(value)[:count] for name, value in {**self.run_batch(padded), **padded}.items()}
+        return {name: np.asarray(value)[:count] for name, value in {**padded, **self.run_batch(padded)}.items()}
 
 
 @dataclass(frozen=True)

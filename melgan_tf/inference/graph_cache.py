@@ -170,6 +170,10 @@ class _KeptSampler(BatchSampler):
     def decibels_of_frames(self, mel: np.ndarray) -> np.ndarray:
         return self._graphs["decibels"](mel=mel)["mel"]
 
+    def asked(self, **wishes: Any) -> BatchSampler:
+        """See `BatchSampler.asked`."""
+        return self if all(value is None for value in wishes.values()) else self._load_whole().asked(**wishes)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

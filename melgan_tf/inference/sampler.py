@@ -28,6 +28,7 @@ from melgan_tf.inference.served import (
     served,
     wav_bytes,
 )
+from melgan_tf.inference.wishes import HitMeasures, Measures, Wish
 from melgan_tf.progress import counted
 from melgan_tf.storage.arrays import finite_array
 
@@ -52,8 +53,10 @@ class Sampler(BatchSampler):
         config: the run's configuration.
         vocoder: renders the mels; by default Griffin-Lim.
         classes: of a generator that takes labels.
+        shares: features that its sounds are to have: see `melgan_tf.inference.wishes.Wish`.
 
     Attributes:
+        measures: the features that can be wished for; None: none.
         make_batch: a call on `BATCH` sounds, compiled.
         log_mel_frames: mels in dB, compiled.
         draw_batch: the `inputs` of `BATCH` sounds from seed and first index, compiled.
@@ -69,9 +72,12 @@ class Sampler(BatchSampler):
     evaluated_as: Literal["one-shots", "windows", "loops"] = "one-shots"
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
-                 classes: Classes | None = None) -> None:
+                 classes: Classes | None = None, shares: Mapping[str, float] | None = None) -> None:
         super().__init__(config, classes)
         self.generator = generator
+        self.measures = self._measures()
+        self._wish = shares and Wish.of(self.pattern, self.measures, shares, config.model.noise_dim,
+                                        len(classes or ()))
         self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
@@ -98,14 +104,16 @@ class Sampler(BatchSampler):
     def __call__(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """Noise ``(batch, noise_dim)`` -> ``audio`` ``(batch, samples)`` and ``mel`` ``(batch, frames, mel_bins)``.
 
-        With classes, label ``(batch, classes)`` has the weights of the classes of each sound; rows sum to 1.
+        With classes, label ``(batch, classes)`` has the weights of the classes of each sound; rows sum to 1. Where
+        sounds were wished for, the result has their ``noise`` as well.
 
         Raises:
             UsageError: an input is missing, has another shape, or a value that is not finite.
         """
         require_inputs(self.input_signature(None), noise=noise, label=label)
-        mel = self.mel(noise, label)
-        return {"audio": self.render(mel), "mel": mel}
+        granted = self.granted(noise, label)
+        mel = self.mel(granted, label)
+        return {"audio": self.render(mel), "mel": mel, **({} if granted is noise else {"noise": granted})}
 
     def _in_parts(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """A call on a batch of `BATCH`."""
@@ -124,8 +132,44 @@ class Sampler(BatchSampler):
         """See `BatchSampler.decibels_of_frames`."""
         return self.log_mel_frames(mel)["mel"].numpy()
 
+    def _measures(self) -> Measures | None:
+        return HitMeasures(self.audio)
+
+    def asked(self, **wishes: float | None) -> Sampler:
+        """See `BatchSampler.asked`."""
+        shares = self.features_of(wishes)
+        return type(self)(self.generator, self.config, self.vocoder, self.classes, shares) if shares else self
+
+    def features_of(self, wishes: Mapping[str, Any]) -> dict[str, float]:
+        """The shares by which features are wished for, those of earlier wishes as well.
+
+        Raises:
+            UsageError: the model has no such feature, or a share is not from 0 to 1.
+        """
+        shares = {name: value for name, value in wishes.items() if value is not None}
+        names = self.measures.names if self.measures else ()
+        for name, share in shares.items():
+            if name not in names:
+                BatchSampler.asked(self, **{name: share})
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise UsageError(f"--{name} {share}: give 0 to 1")
+        return {**(self._wish.shares if self._wish else {}), **shares}
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """See `BatchSampler.wishes`."""
+        return dict(self._wish.shares) if self._wish else {}
+
+    def granted(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
+        """The noise ``(batch, noise_dim)`` that makes what was wished for, near a given one; without wishes this."""
+        return self._wish.granted(noise, label) if self._wish else noise
+
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
+        return self.pattern(noise, label)
+
+    def pattern(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
+        """The mel ``(batch, frames, mel_bins)`` of the length that the generator learned."""
         return tf.cast(self.generator.mel(noise, label) if self.classes else self.generator.mel(noise), tf.float32)
 
     def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:

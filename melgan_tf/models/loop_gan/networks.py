@@ -28,7 +28,6 @@ from keras import ops
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
-from melgan_tf.dsp import spectral
 from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, residual
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
@@ -43,8 +42,6 @@ _PACKED = 2  # frames of a position
 _KEYS = 24
 _ROOTS = 12
 _MINOR_BELOW = 0.2533  # of a normal number: six loops of ten are minor
-_BANDS = 4
-_RISE, _RISE_WIDTH = 0.9, 0.14  # nepers over two frames: a hit; in between it counts in part
 _SIXTEENTHS = 2  # index of their map in a trunk
 
 Activation = Callable[..., keras.KerasTensor]
@@ -236,36 +233,6 @@ class _Trunk(keras.layers.Layer):
             y = ops.selu(down(_gather(maps[-1], step)))
             maps.append(residual(y, ops.selu(conv(y))))
         return maps
-
-
-class Features:
-    """Measures density, brightness and loudness of mels on the grid, so that gradients pass.
-
-    Density is the logarithm of the number of rises by 8 dB in any of four bands, however loud; brightness that of the
-    spectral centroid; loudness that of the power.
-
-    Args:
-        config: the mel configuration and the scale.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self.scale = MelScale(config.audio, config.model.ceiling)
-        weights = spectral.mel_filterbank(config.audio)
-        hz = np.linspace(0.0, config.audio.sample_rate / 2, len(weights))[:, None]
-        area = np.maximum(weights.sum(axis=0), 1e-12)
-        self.hz, self.width = ((weights * hz).sum(axis=0) / area).astype("float32"), (1.0 / area).astype("float32")
-
-    def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """``(batch, frames, mel_bins)`` in [-1, 1] -> ``(batch, 3)``, in the order of `FEATURES`."""
-        magnitude = ops.exp(self.scale.to_mel(x) * math.log(10.0))
-        parts = ops.reshape(magnitude, (-1, x.shape[1], _BANDS, x.shape[2] // _BANDS))
-        bands = ops.log(ops.mean(parts, axis=-1) + 1e-3)
-        rise = ops.max(ops.roll(bands, -1, axis=1) - ops.roll(bands, 1, axis=1), axis=-1)
-        density = ops.log(ops.mean(ops.sigmoid((rise - _RISE) / _RISE_WIDTH), axis=1) + 1e-3)
-        spectrum = ops.mean(magnitude, axis=1) * self.width
-        brightness = ops.log(ops.sum(spectrum * self.hz, axis=-1) / ops.sum(spectrum, axis=-1))
-        loudness = ops.log(ops.mean(ops.square(magnitude) * self.width, axis=(1, 2)))
-        return ops.stack([density, brightness, loudness], axis=-1)
 
 
 def condition(given: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:

@@ -10,11 +10,13 @@ from typing import TypeVar
 import numpy as np
 
 from melgan_tf.config import AudioConfig
+from melgan_tf.models.loop_gan.config import BEAT_FRAMES
 
 #: Frames rendered on either side of a loop.
 MARGIN = 24
 #: How long the end of a loop fades into what precedes its beginning.
 JOIN_SECONDS = 0.02
+_EIGHTH = BEAT_FRAMES / 2
 
 Array = TypeVar("Array")
 
@@ -30,17 +32,22 @@ def cubic_weights(t: Array) -> tuple[Array, Array, Array, Array]:
             (t**3 - t**2) / 2)
 
 
-def to_tempo(grid: int, samples: int, audio: AudioConfig) -> np.ndarray:
+def to_tempo(grid: int, samples: int, audio: AudioConfig, swing: float = 0.0) -> np.ndarray:
     """The matrix ``(frames, grid)`` that makes the vocoder's frames of those of the grid, `MARGIN` more on either side.
 
     Args:
         grid: frames of the loop.
         samples: of the loop at its tempo.
         audio: the mel configuration.
+        swing: how late the second half of every eighth begins: 0 straight, 1 as in triplets.
     """
     hop = audio.hop_samples
     frames = np.arange(-MARGIN, -(-samples // hop) + MARGIN)
     place = (frames * hop + hop / 2) / samples * grid
+    if swing:
+        half, late = _EIGHTH / 2, _EIGHTH / 2 + swing * _EIGHTH / 6
+        inside = np.interp(place % _EIGHTH, [0.0, late, _EIGHTH], [0.0, half, _EIGHTH])
+        place = place // _EIGHTH * _EIGHTH + inside
     first = np.floor(place).astype(int)
     matrix = np.zeros((len(frames), grid), np.float32)
     for neighbor, weight in enumerate(cubic_weights(place - first)):

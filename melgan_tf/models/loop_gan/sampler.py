@@ -8,8 +8,7 @@ beginning to a little after its end; where it ends, the stretch before its begin
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,7 +25,9 @@ from melgan_tf.errors import UsageError
 from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
+from melgan_tf.inference.wishes import normal_score
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN, TEMPOS
+from melgan_tf.models.loop_gan.features import Heard
 from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
 from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, to_tempo
 from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, with_keys
@@ -44,10 +45,11 @@ class LoopSampler(Sampler):
     B.
 
     Args:
-        generator, config, vocoder, classes: as for `Sampler`.
+        generator, config, vocoder, classes, shares: as for `Sampler`.
         bpm: beats a minute; by default those of the configuration's clips.
         bars: of a loop.
-        given: values of the first numbers of noise, by their place, for all loops.
+        key: of all loops, such as "Am"; None: any.
+        swing: how late every second sixteenth is: 0 straight, 1 as in triplets.
 
     Raises:
         UsageError: a tempo or a number of bars is out of range.
@@ -56,35 +58,31 @@ class LoopSampler(Sampler):
     evaluated_as = "loops"
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
-                 classes: Classes | None = None, bpm: float | None = None, bars: int = BARS,
-                 given: dict[int, float] | None = None) -> None:
-        super().__init__(generator, config, vocoder, classes)
+                 classes: Classes | None = None, shares: Mapping[str, float] | None = None, bpm: float | None = None,
+                 bars: int = BARS, key: str | None = None, swing: float = 0.0) -> None:
+        super().__init__(generator, config, vocoder, classes, shares)
         if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
             raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats a minute")
         if not 1 <= bars <= _MOST_BARS:
             raise UsageError(f"--bars {bars}: give 1 to {_MOST_BARS}")
+        if not 0 <= swing <= 1:
+            raise UsageError(f"--swing {swing}: give 0 to 1")
         self.bpm = bpm or config.model.tempo(config)
-        self.bars, self.given = bars, given or {}
-        self._wishes: dict[str, Any] = {}
+        self.bars, self.key, self.swing = bars, key, swing
+        self._given = {FEATURES.index(name): normal_score(share) for name, share in (shares or {}).items()
+                       if name in FEATURES}
+        if key is not None:
+            self._given |= dict(enumerate(map(float, key_numbers(Key.parse(key))), len(FEATURES)))
         self.samples = self._length(bars)
 
-    def asked(self, bpm: float | None = None, bars: int | None = None, key: str | None = None, **features: float | None
-              ) -> LoopSampler:
-        """See `Sampler.asked`."""
-        given = dict(self.given)
-        if key is not None:
-            given |= dict(enumerate(map(float, key_numbers(Key.parse(key))), len(FEATURES)))
-        for name, share in features.items():
-            if share is None:
-                continue
-            if name not in FEATURES or not 0 <= share <= 1:
-                raise UsageError(f"--{name} {share}: give 0 to 1, of {', '.join(FEATURES)}")
-            given[FEATURES.index(name)] = _normal_score(share)
-        sampler = LoopSampler(self.generator, self.config, self.vocoder, self.classes, bpm or self.bpm,
-                              bars or self.bars, given)
-        named = {"key": key, **features}
-        sampler._wishes = {**self._wishes, **{name: value for name, value in named.items() if value is not None}}
-        return sampler
+    def _measures(self) -> Heard:
+        return Heard(self.config)
+
+    def asked(self, bpm: float | None = None, bars: int | None = None, key: str | None = None,
+              swing: float | None = None, **features: float | None) -> LoopSampler:
+        """See `BatchSampler.asked`."""
+        return LoopSampler(self.generator, self.config, self.vocoder, self.classes, self.features_of(features),
+                           bpm or self.bpm, bars or self.bars, key or self.key, self.swing if swing is None else swing)
 
     def length(self, seconds: float | None = None, loop: bool = False) -> None:
         """See `Sampler.length`: every sound is a loop."""
@@ -95,13 +93,13 @@ class LoopSampler(Sampler):
     @property
     def name_part(self) -> str:
         """See `BatchSampler.name_part`: tempo and key, as sequencers and `train` read them."""
-        key = self._wishes.get("key")
-        return f"{self.bpm:.6g}bpm" + (f"-{Key.parse(key)}" if key else "")
+        return f"{self.bpm:.6g}bpm" + (f"-{Key.parse(self.key)}" if self.key else "")
 
     @property
     def wishes(self) -> dict[str, Any]:
-        """See `Sampler.wishes`."""
-        return {"bpm": self.bpm, "bars": self.bars, **self._wishes}
+        """See `BatchSampler.wishes`."""
+        return {"bpm": self.bpm, "bars": self.bars, **({"key": self.key} if self.key else {}),
+                **({"swing": self.swing} if self.swing else {}), **super().wishes}
 
     def _length(self, bars: float) -> int:
         """Samples of a loop."""
@@ -125,7 +123,7 @@ class LoopSampler(Sampler):
         """Mel of whole beats ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)`` at the tempo."""
         samples = self._length(mel.shape[1] / BEAT_FRAMES / BEATS_PER_BAR)
         hop, join = self.audio.hop_samples, min(round(JOIN_SECONDS * self.audio.sample_rate), samples)
-        frames = tf.matmul(tf.constant(to_tempo(mel.shape[1], samples, self.audio)), mel)
+        frames = tf.matmul(tf.constant(to_tempo(mel.shape[1], samples, self.audio, self.swing)), mel)
         waveform = self.vocoder.render(frames, self.audio, use_matmul_dft=use_matmul_dft)
         first = MARGIN * hop
         inner, before = waveform[:, first:first + samples], waveform[:, first - join:first]
@@ -144,12 +142,13 @@ class LoopSampler(Sampler):
         """Turns down what would clip (peak above 1)."""
         return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
 
-    def noise_of(self, keys: tf.Tensor) -> tf.Tensor:
-        """As `Sampler.noise_of`, with the values that were asked for."""
-        drawn = super().noise_of(keys)
-        parts = [tf.fill(tf.shape(drawn[:, place]), tf.constant(self.given[place], tf.float32)) if place in self.given
-                 else drawn[:, place] for place in range(GIVEN)]
-        return tf.concat([tf.stack(parts, axis=-1), drawn[:, GIVEN:]], axis=-1)
+    def granted(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
+        """See `Sampler.granted`: with the key, and beginning with what the network takes for the features."""
+        if not self._given:
+            return super().granted(noise, label)
+        parts = [tf.fill(tf.shape(noise)[:1], self._given[place]) if place in self._given else noise[:, place]
+                 for place in range(GIVEN)]
+        return super().granted(tf.concat([tf.stack(parts, axis=-1), noise[:, GIVEN:]], axis=-1), label)
 
     def keys_of(self, noise: np.ndarray) -> list[Key]:
         """The keys that loops of noise ``(loops, noise_dim)`` should be in."""
@@ -223,8 +222,3 @@ class LoopSampler(Sampler):
     def facts(self) -> dict[str, Any]:
         """See `Sampler.facts`."""
         return {**super().facts(), "samples": None, "bpm": list(TEMPOS), "keys": list(KEYS)}
-
-
-def _normal_score(share: float) -> float:
-    """The value that this share of normal numbers is below; the ends are where one of a thousand is."""
-    return statistics.NormalDist().inv_cdf(min(max(share, 0.001), 0.999))

@@ -11,7 +11,8 @@ from melgan_tf.data.loop_dataset import LoopSet, load_loops
 from melgan_tf.data.mel_dataset import class_probabilities, labeled_batches
 from melgan_tf.models.frame_gan.task import FrameTask
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, KEY_NUMBERS
-from melgan_tf.models.loop_gan.networks import Features, key_numbers
+from melgan_tf.models.loop_gan.features import Features
+from melgan_tf.models.loop_gan.networks import key_numbers
 from melgan_tf.models.loop_gan.train_step import LoopGAN
 from melgan_tf.progress import Progress
 

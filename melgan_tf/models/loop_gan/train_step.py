@@ -10,7 +10,8 @@ import tensorflow as tf
 from melgan_tf.config import Config
 from melgan_tf.inference.sampler import draw_classes
 from melgan_tf.models.loop_gan.config import FEATURES, GIVEN, KEY_NUMBERS
-from melgan_tf.models.loop_gan.networks import Discriminator, Encoder, Features, Generator, condition
+from melgan_tf.models.loop_gan.features import Features
+from melgan_tf.models.loop_gan.networks import Discriminator, Encoder, Generator, condition
 from melgan_tf.models.vae_gan.train_step import VAEGAN, Forward, reparameterize
 from melgan_tf.training.losses import kl_divergence
 from melgan_tf.training.replicas import replica_slice

@@ -61,6 +61,9 @@ class SequenceSampler(Sampler):
             raise UsageError(f"--bars {bars}: give 1 to {MAX_BARS}")
         self.bpm, self.bars = bpm, bars
 
+    def _measures(self) -> None:
+        """No features: a sound has any length."""
+
     def asked(self, bpm: float | None = None, bars: int | None = None, **wishes: Any) -> SequenceSampler:
         """See `Sampler.asked`: loops of whole bars at a tempo."""
         super().asked(**wishes)
