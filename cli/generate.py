@@ -63,6 +63,8 @@ class _IndicesType(click.ParamType):
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
+@click.option("--stems", metavar="CLASS,CLASS,...", help="Make --count sets instead: one sound of each class, of one "
+              "style, key and tempo, and their mix.")
 @click.option("--seconds", type=options.Seconds(), help="Length of each sound. Models of the preset music make any, "
               "others can only be cut.  [default: 10 for music, else all that the model makes]")
 @click.option("--loop", is_flag=True, help="Make seamless loops; the length is rounded to fit.")
@@ -86,8 +88,8 @@ class _IndicesType(click.ParamType):
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, label: str | None, seconds: float | None, loop: bool, seed: int,
-            start: int, indices: list[int] | None, diverse: bool, avoid: Path | None, candidates: int | None,
+def command(run: Path, out: Path, count: int, label: str | None, stems: str | None, seconds: float | None, loop: bool,
+            seed: int, start: int, indices: list[int] | None, diverse: bool, avoid: Path | None, candidates: int | None,
             part: Part | None, delivery: dict[str, Any], name: str | None,
             add: bool, vocoder: str | None, checkpoint: str, force: bool, quiet: bool,
             **wishes: float | str | None) -> None:
@@ -109,6 +111,7 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
       melgan-tf generate pretrained:drums --diverse --avoid my-samples --out new
       melgan-tf generate pretrained:music --seconds 4 --loop --out loops
       melgan-tf generate pretrained:loops --bpm 124 --bars 4 --key Am --out beats
+      melgan-tf generate pretrained:loops --stems drums,bass,keys --bpm 124 --key Am --out sets
       melgan-tf generate pretrained:drums-44k --bit-depth 24 --trim --out hits
       melgan-tf generate runs/mine --name "{label}_{index:03}" --out pack
     """
@@ -122,6 +125,9 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
                 raise UsageError(f"{chosen} chooses the sounds: remove {option}")
     elif candidates:
         raise UsageError("--candidates are what --diverse and --avoid choose from: give one of these")
+    for given, option in ((label, "--label"), (indices, "--index"), (part, "--shard"), (chosen, chosen)):
+        if stems and given:
+            raise UsageError(f"--stems are of several classes: remove {option}")
     if part and add:
         raise UsageError("parts of a job share a folder anyway: remove --add")
     shared = part is not None and out.is_dir() and has_only_other_parts(out, part)
@@ -141,7 +147,8 @@ def command(run: Path, out: Path, count: int, label: str | None, seconds: float 
             near = f", {choice.near} of which are too near to {avoid}" if avoid else ""
             echo_line(f"{count} of the first {choice.candidates} sounds of seed {seed} are chosen{near}")
     record = model.write(out, count, seed, label, seconds=seconds, loop=loop, start=start, indices=indices or (),
-                         delivery=settings, name=name, add=add, part=part, progress=progress)
+                         stems=stems.split(",") if stems else (), delivery=settings, name=name, add=add, part=part,
+                         progress=progress)
     each = f" of {record['seconds']:.6g} seconds" if "seconds" in record else ""
     made, whole = record["made"], f" (shard {part} of {count})" if part else ""
     if not quiet and not made:

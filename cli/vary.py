@@ -24,6 +24,7 @@ from melgan_tf.progress import counted
               help="The first variation; each number is another one.")
 @click.option("--count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Number of variations.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class of the variations.  [default: that of FILE]")
+@options.wishes
 @options.model("What makes them: a run directory, or a bundled model.  [default: the model that FILE names]")
 @options.vocoder("What renders the mels.  [default: as for generate]")
 @delivery_options
@@ -31,22 +32,25 @@ from melgan_tf.progress import counted
 @options.quiet
 def command(file: Path, out: Path, intensity: float, direction: int, count: int, label: str | None, model: str | None,
             vocoder: str | None, delivery: dict[str, Any], name: str | None, add: bool, force: bool,
-            quiet: bool) -> None:
+            quiet: bool, **wishes: float | str | None) -> None:
     """Make variations of FILE: of a generated WAV, or of any recording.
 
     A recording is encoded first: the model finds the sound nearest to it that it can make, and says how near that is.
+    Variations of a loop keep its tempo, bars and key, unless others are asked for.
 
     \b
     Examples:
       melgan-tf vary kick.wav --intensity 0.2 --out variations
       melgan-tf vary my-snare.flac --model pretrained:drums --out variations
+      melgan-tf vary my-loop_124bpm.wav --model pretrained:loops --density 0.8 --out variations
     """
     options.require_sounds_output(out, force, add)
     progress = ConsoleProgress(quiet)
     if force:
         tell_replaced(out, FileNames.of(), progress)
     record = api.vary(file, out, intensity=intensity, direction=direction, count=count, label=label, model=model,
-                      vocoder=vocoder, delivery=delivery, name=name, add=add, progress=progress)
+                      vocoder=vocoder, delivery=delivery, name=name, add=add, wishes=wishes,
+                      progress=progress)
     if not quiet:
         if "distance_db" in record:
             click.echo(f"the model comes within {record['distance_db']:.1f} dB of {file.name}")

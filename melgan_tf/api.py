@@ -435,8 +435,10 @@ def regenerate(files: str | Path | Sequence[str | Path], out: str | Path, *, mod
 def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction: int = 0, count: int = 8,
          label: str | None = None, model: str | Path | None = None, vocoder: str | None = None,
          delivery: Mapping[str, Any] | None = None, name: str | None = None, add: bool = False,
-         progress: Progress | None = None) -> dict[str, Any]:
+         wishes: Mapping[str, Any] | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Makes variations of a sound: of a generated one, or of any recording, which is encoded first.
+
+    Variations of a loop keep its tempo, bars and key.
 
     Args:
         file: a WAV that was generated, or any sound file.
@@ -448,6 +450,7 @@ def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction
         model: what makes them; by default the model that the file names.
         vocoder: as for `load`.
         delivery, name, add: as for `regenerate`.
+        wishes: what the variations are to be, by name: see `SoundModel.asked`.
         progress: reports sounds, and that a recording is out of the model's reach.
 
     Returns:
@@ -468,7 +471,8 @@ def vary(file: str | Path, out: str | Path, *, intensity: float = 0.3, direction
     loaded, files, output = _load_for([file], model, vocoder, progress, out, delivery, name, add, count)
     from melgan_tf.inference import variations
 
-    return variations.vary(loaded, files[0], output, intensity, range(direction, direction + count), label, progress)
+    return variations.vary(loaded, files[0], output, intensity, range(direction, direction + count), label, progress,
+                           wishes)
 
 
 def interpolate(first: str | Path, second: str | Path | None, out: str | Path, *, steps: int = 8,

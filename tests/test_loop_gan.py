@@ -105,19 +105,16 @@ def test_sections_are_variations_of_the_first(sampler):
     assert 0 < np.abs(little - a).mean() < np.abs(other - a).mean()
 
 
-def test_what_was_asked_for_stands_in_the_noise(sampler):
+def test_the_key_that_was_asked_for_stands_in_the_noise(sampler):
     plain = sampler.generate(3, 4)["noise"]
-    asked = sampler.asked(density=0.5, loudness=0.975, key="Am")
+    asked = sampler.asked(key="Am")
     noise = asked.generate(3, 4)["noise"]
-    np.testing.assert_allclose(noise[:, [0, 2]], [[0.0, 1.96]] * 4, atol=1e-3)
-    np.testing.assert_array_equal(noise[:, 1], plain[:, 1])
+    np.testing.assert_array_equal(noise[:, :3], plain[:, :3])
     np.testing.assert_array_equal(noise[:, 6:], plain[:, 6:])
     given = condition(tf.constant(noise[:, :6]), tf.constant([[1.0, 0.0]] * 4)).numpy()
     assert given[:, 3:27].argmax(axis=1).tolist() == [12 + 9] * 4  # the minor keys come second
     assert given[:, 3:27].sum(axis=1).tolist() == [1.0] * 4
-    assert asked.wishes == {"bpm": 120.0, "bars": 2, "key": "Am", "density": 0.5, "loudness": 0.975}
-    again = sampler.asked(**asked.wishes)
-    np.testing.assert_array_equal(again.generate(3, 4)["noise"], noise)
+    assert asked.wishes == {"bpm": 120.0, "bars": 2, "key": "Am"}
     made = model_of(asked).render([model_of(asked).recipe(3, 1)])
     np.testing.assert_array_equal(made["noise"][0], noise[1])
     assert Seeded(3, 1) == model_of(asked).recipe(3, 1).latent

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from melgan_tf.audio.edit import is_silent, onset_sample
+from melgan_tf.audio.edit import is_silent
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.recipe import Encoded, Recipe
@@ -56,7 +56,8 @@ def encode(model: SoundModel, samples: np.ndarray, name: str, label: str | None 
 
     Args:
         model: of sounds of one length.
-        samples: ``(any,)`` at the model's sample rate. It starts at its onset and is cut or padded to that length.
+        samples: ``(any,)`` at the model's sample rate. A one-shot starts at its onset and is cut or padded to that
+            length; a loop is whole bars.
         name: of the recording, for the recipe.
         label: its class, or mixture of classes; by default the one with which the model comes nearest.
 
@@ -64,18 +65,23 @@ def encode(model: SoundModel, samples: np.ndarray, name: str, label: str | None 
         UsageError: the model makes sounds of any length, or has no such class.
         MelGANError: the recording is silent.
     """
-    if model.config.family.makes != "clips":
-        raise UsageError(f"a model of preset {model.config.preset!r} cannot encode recordings: vary a sound that it "
-                         "made, or use a model of one-shots")
+    require_encodable(model)
     target = recording_mel(model, samples, name)
     noise, labels = _starts(model, target, label)
-    made = model.sampler.mel(tf.constant(noise), None if labels is None else tf.constant(labels))
+    made = model.sampler.pattern(tf.constant(noise), None if labels is None else tf.constant(labels))
     nearest = np.argsort(_distances(model, made, target).numpy(), kind="stable")[:_IMPROVED]
     noise, labels = noise[nearest], None if labels is None else labels[nearest]
     noise, distances = _improve(model, target, noise, labels)
     best = int(distances.argmin())
     weights = None if labels is None else model.sampler.classes.weights(labels[best])
     return Encoding(Recipe(Encoded(tuple(map(float, noise[best])), name), weights), float(distances[best]))
+
+
+def require_encodable(model: SoundModel) -> None:
+    """Raises a `UsageError` for a model of sounds of any length."""
+    if model.config.family.makes != "clips":
+        raise UsageError(f"a model of preset {model.config.preset!r} cannot encode recordings: vary a sound that it "
+                         "made, or use a model of one-shots")
 
 
 def recording_mel(model: SoundModel, samples: np.ndarray, name: str) -> tf.Tensor:
@@ -86,11 +92,10 @@ def recording_mel(model: SoundModel, samples: np.ndarray, name: str) -> tf.Tenso
     """
     if is_silent(samples):
         raise MelGANError(f"{name} is silent: give a recording that can be heard")
-    samples = samples[onset_sample(samples):][:model.sampler.samples]
-    samples = np.pad(samples, (0, model.sampler.samples - len(samples))).astype(np.float32)
+    samples = samples.astype(np.float32)
     if model.config.data.level == "peak":
         samples = samples / np.max(np.abs(samples))
-    return model.sampler.analyze(tf.constant(samples[None]))
+    return model.sampler.pattern_of(samples)
 
 
 def _starts(model: SoundModel, target: tf.Tensor, label: str | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -128,7 +133,7 @@ def _improve(model: SoundModel, target: tf.Tensor, noise: np.ndarray, labels: np
     @tf.function(autograph=False)
     def loss_and_gradient() -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            found = _distances(model, model.sampler.mel(variable, label), target)
+            found = _distances(model, model.sampler.pattern(variable, label), target)
             excess = tf.reduce_mean(tf.square(variable), axis=1) - 1.0
             loss = tf.reduce_sum(found + _PRIOR * tf.nn.relu(excess) * variable.shape[1])
         return found, tape.gradient(loss, variable)

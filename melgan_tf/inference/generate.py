@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ from melgan_tf import storage
 from melgan_tf.audio.delivery import Delivery
 from melgan_tf.audio.edit import SILENT_PEAK, is_silent
 from melgan_tf.data.labels import Classes
+from melgan_tf.dsp.loudness import loudness
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.batches import BATCH
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
-from melgan_tf.inference.output_folder import FileNames, Part, file_name, move
+from melgan_tf.inference.output_folder import FileNames, Part, file_name, move, name_part
 from melgan_tf.inference.recipe import Recipe, Seeded
 from melgan_tf.inference.sound_folder import Made, Request, SoundFolder
 from melgan_tf.progress import Progress
@@ -73,6 +74,37 @@ def write_sounds(model: SoundModel, request: Request, count: int, seed: int, lab
         return _long_sounds(long, staging, requests, advance)
 
     return _write(model, request, len(indices), sounds, progress or Progress(), part)
+
+
+def write_stems(model: SoundModel, request: Request, stems: Sequence[str], count: int, seed: int, start: int = 0,
+                progress: Progress | None = None) -> dict[str, Any]:
+    """Writes sets of sounds that belong together, and the mix of each set, as `write_sounds` writes sounds.
+
+    The sounds of a set are of the same noise and of different classes, so a model of loops gives them one style, key,
+    tempo and length. In the mix all are equally loud (ITU-R BS.1770); its entry has the gain of each, dB, where all
+    have the same peak.
+
+    Args:
+        model, request, seed, start, progress: as for `write_sounds`.
+        stems: the classes, or mixtures of classes, of a set.
+        count: number of sets.
+
+    Raises:
+        UsageError: there is no such class, two stems are one, or sounds are of any length.
+        MelGANError: the folder cannot be written.
+    """
+    if request.length or not model.sampler.classes:
+        raise UsageError(f"a model of preset {model.config.preset!r} makes no stems: remove --stems")
+    labels = [model.sampler.classes.weights(model.label(stem)) for stem in stems]
+    if len(labels) < 2 or len({name_part(stem) for stem in stems}) < len(labels):
+        raise UsageError(f"the stems are {', '.join(stems)}: give two or more different classes")
+
+    def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[Made]:
+        for index in range(start, start + count):
+            yield from _set(model, index, seed, dict(zip(stems, labels, strict=True)))
+            advance(len(stems) + 1)
+
+    return _write(model, request, count * (len(stems) + 1), sounds, progress or Progress())
 
 
 def write_recipes(model: SoundModel, request: Request, requests: Sequence[tuple[str, Recipe]],
@@ -160,6 +192,26 @@ def _sounds(model: SoundModel, indices: range, count: int, seed: int, label: np.
                                            model.sampler.name_part)))
             yield _made(file_name(model.name, seed, first + row, count, named), recipe, made, row, model)
             advance(1)
+
+
+def _set(model: SoundModel, index: int, seed: int, stems: Mapping[str, Mapping[str, float]]) -> Iterator[Made]:
+    """Sounds of the same noise, and their mix."""
+    latent, rate = Seeded(seed, index), model.config.audio.sample_rate
+    recipes = [Recipe(latent, label) for label in stems.values()]
+    made = model.render(recipes)
+    end = "-".join(filter(None, (model.sampler.name_part, f"seed{seed}")))
+    for row, (stem, recipe) in enumerate(zip(stems, recipes, strict=True)):
+        yield _made(f"set-{index:04d}-{name_part(stem)}-{end}.wav", recipe, made, row, model)
+    at_peak = made["audio"] / np.maximum(np.abs(made["audio"]).max(axis=1, keepdims=True), SILENT_PEAK)
+    gains = np.array([-loudness(samples, rate) for samples in at_peak])
+    gains = np.where(np.isfinite(gains), gains, 0.0)
+    gains -= gains.max()
+    mix = (at_peak * 10 ** (gains[:, None] / 20)).sum(axis=0).astype(np.float32)
+    mix /= max(1.0, float(np.abs(mix).max()))
+    decibels = {stem: round(float(gain), 2) for stem, gain in zip(stems, gains, strict=True)}
+    yield ({"file": f"set-{index:04d}-mix-{end}.wav", **latent.to_json(), "label": "mix", "mix": decibels,
+            "peak": round(float(np.abs(mix).max()), 4), "silent": bool(is_silent(mix))},
+           mix, model.sampler.analyze(mix[None])[0].numpy())
 
 
 def _recipes(model: SoundModel, requests: Sequence[tuple[str, Recipe]], advance: Callable[[int], None]

@@ -161,7 +161,8 @@ def model_of(files: Sequence[File], model: str | Path | None = None) -> str | Pa
 def origin_values(head: dict[str, Any], sound: dict[str, Any]) -> dict[str, Any]:
     """What a WAV says of itself, of the record that it is in and of its entry there; `origin.read_origin` reads it."""
     return {"made_by": "melgan-tf", **{key: head[key] for key in ("weights", "step")},
-            **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture", "hit") if key in sound},
+            **{key: sound[key] for key in ("seed", "index", "recipe", "label", "mixture", "hit", "mix")
+               if key in sound},
             **{key: head[key] for key in ("seconds", "loop", "asked") if key in head},
             "source": PurePath(head["source"]).name, "normalized": head["normalized"],
             "delivery": head.get("delivery", {}), "vocoder": vocoder_name(head["vocoder"])}
@@ -208,6 +209,8 @@ def read_origin(path: str | Path) -> Origin | None:
     values = read_record(path)
     if values is None:
         return None
+    if "mix" in values:
+        raise MelGANError(f"{path} is a mix of stems: give these")
     try:
         seconds = values.get("seconds")
         return Origin(read_latent(values.get("recipe", values)), str(values.get("label", "")),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from melgan_tf.audio.edit import onset_sample
+from melgan_tf.audio.find import Skipped, SoundFile
+from melgan_tf.audio.isolated import decode_folder
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import DecodeError, UsageError
 from melgan_tf.inference.batches import BATCH, BatchSampler
 from melgan_tf.inference.exportable import MAX_BATCH, Signature
 from melgan_tf.inference.renderer import GriffinLim, Renderer
@@ -32,6 +36,8 @@ from melgan_tf.inference.wishes import HitMeasures, Measures, Wish
 from melgan_tf.progress import counted
 from melgan_tf.storage.arrays import finite_array
 
+#: Searched for the onset of a recording.
+ONSET_SECONDS = 10.0
 #: Parts of a batch that are rendered side by side: its operations are too small to be shared among cores. Not the
 #: number of cores, so that a sound does not depend on the machine.
 PARTS = 2
@@ -247,6 +253,27 @@ class Sampler(BatchSampler):
                 asked = tf.cast(tf.equal(label[:, None], tf.constant(list(self.classes.names))), tf.float32)
                 found["label"] = tf.where(tf.equal(label, "")[:, None], found["label"], asked)
         return found
+
+    def read(self, path: str | Path) -> np.ndarray:
+        """A recording to encode, float32 ``(any,)``.
+
+        Raises:
+            DecodeError: it cannot be decoded.
+        """
+        longest = self.samples + round(ONSET_SECONDS * self.audio.sample_rate)
+        (_, samples), = decode_folder([SoundFile(Path(path), Path(path).name, "")], self.audio.sample_rate, longest)
+        if isinstance(samples, Skipped):
+            raise DecodeError(path, samples.reason)
+        return samples
+
+    def wishes_of(self, path: str | Path) -> dict[str, Any]:
+        """What sounds would have to be asked to be, to be like a recording: see `asked`."""
+        return {}
+
+    def pattern_of(self, samples: np.ndarray) -> tf.Tensor:
+        """The mel ``(1, frames, mel_bins)`` of a recording ``(any,)``, as `pattern` makes them: from its onset."""
+        samples = samples[onset_sample(samples):][:self.samples]
+        return self.analyze(tf.constant(np.pad(samples, (0, self.samples - len(samples)))[None]))
 
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
         """Waveform ``(batch, samples)`` -> mel ``(batch, frames, mel_bins)`` in the model's configuration."""

@@ -13,10 +13,10 @@ import numpy as np
 from melgan_tf.audio.delivery import CUT_FADE, Delivery
 from melgan_tf.audio.edit import fade_out
 from melgan_tf.config import Config
-from melgan_tf.errors import DecodeError, MelGANError, UsageError
+from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.batches import BATCH, BatchSampler
 from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize, Target
-from melgan_tf.inference.generate import Request, write_recipes, write_sounds
+from melgan_tf.inference.generate import Request, write_recipes, write_sounds, write_stems
 from melgan_tf.inference.generated_sounds import GeneratedSounds
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
 from melgan_tf.inference.output_folder import file_name
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from melgan_tf.inference.encode import Encoding
     from melgan_tf.inference.output_folder import Part
-
-#: Searched for the onset of a recording.
-ONSET_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -115,15 +112,27 @@ class SoundModel:
         return self.sampler.classes.label(text)
 
     def asked(self, **wishes: Any) -> SoundModel:
-        """The same model, whose sounds are as somebody wishes. Models of the preset ``loops`` know tempo, length, key
-        and features.
+        """The same model, whose sounds are as somebody wishes.
+
+        Features are measured in the mel, and the noise is moved until they are as wished: see
+        `melgan_tf.inference.wishes`.
 
         Args:
-            wishes: ``bpm``, beats a minute; ``bars``; ``key``, such as "Am"; ``density``, ``brightness`` and
-                ``loudness``, from 0 (less than all loops of the class) to 1.
+            wishes: of loops ``bpm``, beats a minute; ``bars``; ``key``, such as "Am"; ``swing``, 0 straight, 1 as in
+                triplets; ``density``, ``brightness``, ``loudness`` and ``complexity``, from 0 (less than all loops of
+                the class) to 1; of one-shots ``brightness``, ``decay`` and ``pitch`` likewise.
 
         Raises:
             UsageError: a value is out of range, or the model cannot grant it.
+
+        Examples:
+            >>> import melgan_tf as mt
+            >>> from melgan_tf.dsp.brightness import brightness_hz
+            >>> drums = mt.load("pretrained:drums")
+            >>> dull, bright = (drums.asked(brightness=share).generate(1, label="snare")["audio"][0]
+            ...                 for share in (0.1, 0.9))
+            >>> brightness_hz(dull, 16_000) < brightness_hz(bright, 16_000)
+            True
         """
         return dataclasses.replace(self, sampler=self.sampler.asked(**wishes))
 
@@ -181,7 +190,8 @@ class SoundModel:
         """Finds what makes a recording, so that it can be varied: see `melgan_tf.inference.encode`.
 
         Args:
-            recording: a sound file, or samples ``(any,)`` at the model's sample rate.
+            recording: a sound file, or samples ``(any,)`` at the model's sample rate; of loops whole bars, as many and
+                as fast as those that the model is asked for.
             label: its class, or mixture of classes; by default the one with which the model comes nearest.
 
         Returns:
@@ -198,18 +208,12 @@ class SoundModel:
             >>> drums.encode(made, label="kick").within_reach
             True
         """
-        from melgan_tf.audio.find import Skipped, SoundFile
-        from melgan_tf.audio.isolated import decode_folder
-        from melgan_tf.inference.encode import encode
+        from melgan_tf.inference.encode import encode, require_encodable
 
+        require_encodable(self)
         if isinstance(recording, np.ndarray):
             return encode(self, recording, "recording", label)
-        longest = self.sampler.samples + round(ONSET_SECONDS * self.config.audio.sample_rate)
-        sound = SoundFile(Path(recording), Path(recording).name, "")
-        (_, samples), = decode_folder([sound], self.config.audio.sample_rate, longest)
-        if isinstance(samples, Skipped):
-            raise DecodeError(recording, samples.reason)
-        return encode(self, samples, sound.name, label)
+        return encode(self, self.sampler.read(recording), Path(recording).name, label)
 
     def make(self, recipes: Sequence[Recipe], *, seconds: float | None = None, loop: bool = False) -> GeneratedSounds:
         """Makes the sounds of recipes in memory.
@@ -281,8 +285,8 @@ class SoundModel:
 
     def write(self, folder: str | Path, count: int = 16, seed: int = 0, label: str | None = None, *,
               seconds: float | None = None, loop: bool = False, start: int = 0, indices: Sequence[int] = (),
-              delivery: Delivery | None = None, name: str | None = None, add: bool = False, part: Part | None = None,
-              progress: Progress | None = None) -> dict[str, Any]:
+              stems: Sequence[str] = (), delivery: Delivery | None = None, name: str | None = None, add: bool = False,
+              part: Part | None = None, progress: Progress | None = None) -> dict[str, Any]:
         """Writes sounds as files, with ``sounds.json``, ``sounds.png``, ``LICENSES.txt`` and ``index.html``, a page to
         hear them.
 
@@ -293,6 +297,8 @@ class SoundModel:
             folder: output folder; files of an earlier call in it are replaced, other files stay.
             count, seed, label, seconds, loop, start, progress: as for `generate`.
             indices: of the sounds, instead of ``count`` and ``start``.
+            stems: classes instead of ``label``: makes ``count`` sets of one sound of each class, which belong together,
+                and the mix of each set; see `melgan_tf.inference.generate.write_stems`.
             delivery: format, bits, sample rate, channels, level and ending of the files; by default WAV of 16 bits,
                 every sound at a peak of -1 dB: see `melgan_tf.audio.delivery.Delivery`.
             name: the files' names, as ``{label}_{index:03}_{note}``: see
@@ -324,6 +330,10 @@ class SoundModel:
         if request.delivery.normalize == "none" and self.config.data.level == "peak":
             (progress or Progress()).line("the model learned from sounds at equal peak: its levels do not say how loud "
                                           "a sound was")
+        if stems:
+            if label or indices or part:
+                raise UsageError("stems are of several classes: remove the label, the indices and the part")
+            return write_stems(self, request, stems, count, seed, start, progress)
         if not indices:
             return write_sounds(self, request, count, seed, label, start, part, progress)
         for index in indices:

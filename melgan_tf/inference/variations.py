@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +96,7 @@ def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Pro
 
 
 def vary(model: SoundModel, file: File, out: Output, intensity: float, directions: range, label: str | None = None,
-         progress: Progress | None = None) -> dict[str, Any]:
+         progress: Progress | None = None, wishes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Makes variations of a sound.
 
     Args:
@@ -107,6 +107,7 @@ def vary(model: SoundModel, file: File, out: Output, intensity: float, direction
         directions: a variation for each.
         label: class of the variations; by default that of the sound.
         progress: reports sounds.
+        wishes: what the variations are to be: see `SoundModel.asked`.
 
     Returns:
         As `SoundModel.write`; of a recording also ``distance_db``.
@@ -120,6 +121,7 @@ def vary(model: SoundModel, file: File, out: Output, intensity: float, direction
     Recipe(file[1].latent if file[1] else None).vary(intensity, directions[0])  # refuses before the work
     model = _asked(model, file)
     start = _start(model, file, label, progress or Progress())
+    model = model.asked(**wishes or {})
     return _write(model, [(f"{start.stem}-vary{intensity:g}-{number:04d}.wav", start.recipe.vary(intensity, number))
                           for number in directions], start, out, progress)
 
@@ -179,9 +181,14 @@ def equal_distances(points: np.ndarray, fractions: np.ndarray, steps: int) -> np
 
 
 def _asked(model: SoundModel, file: File) -> SoundModel:
-    """The model, as the file's own model was asked to be."""
-    origin = file[1]
-    return model.asked(**origin.asked) if origin and origin.weights == model.weights else model
+    """The model, as the file's own model was asked to be; for a recording as suits it."""
+    path, origin = file
+    if origin and origin.weights == model.weights:
+        return model.asked(**origin.asked)
+    from melgan_tf.inference.encode import require_encodable
+
+    require_encodable(model)
+    return model.asked(**model.sampler.wishes_of(path))
 
 
 def _start(model: SoundModel, file: File, label: str | None, progress: Progress) -> _Start:

@@ -79,7 +79,7 @@ def styled(model: SoundModel, pads: Sequence[Pad], places: Sequence[str | Path],
 
 def _sounds(model: SoundModel, places: Sequence[str | Path], progress: Progress) -> list[_Own]:
     from melgan_tf.inference.encode import recording_mel
-    from melgan_tf.inference.sound_model import ONSET_SECONDS
+    from melgan_tf.inference.sampler import ONSET_SECONDS
 
     rate = model.config.audio.sample_rate
     found = [find(place) for place in places]

@@ -15,6 +15,8 @@ from melgan_tf.models.loop_gan.config import BEAT_FRAMES, FEATURES
 
 _BANDS = 4
 _RISE, _RISE_WIDTH = 0.9, 0.14  # nepers over two frames: a hit; in between it counts in part
+_RANGE = math.log(10.0) * 4.0  # below the loudest value, that is heard: 80 dB
+_ONSET, _ONSET_WIDTH = 0.15, 0.04  # of the clearest onset
 _SIXTEENTH = BEAT_FRAMES // 4
 _BEFORE = 3  # frames before a sixteenth whose rises are its own: humans and windows are early
 _BAR = 16
@@ -40,11 +42,17 @@ class Features:
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """``(batch, frames, mel_bins)`` in [-1, 1] -> ``(batch, 3)``, in the order of `FEATURES`."""
         magnitude = self.magnitude(x)
-        density = ops.log(ops.mean(_hits(ops.max(_rises(magnitude), axis=-1)), axis=1) + 1e-3)
-        spectrum = ops.mean(magnitude, axis=1) * self.width
-        brightness = ops.log(ops.sum(spectrum * self.hz, axis=-1) / ops.sum(spectrum, axis=-1))
+        parts = ops.reshape(magnitude, (-1, x.shape[1], _BANDS, x.shape[2] // _BANDS))
+        bands = ops.log(ops.mean(parts, axis=-1) + 1e-3)
+        rise = ops.max(ops.roll(bands, -1, axis=1) - ops.roll(bands, 1, axis=1), axis=-1)
+        density = ops.log(ops.mean(ops.sigmoid((rise - _RISE) / _RISE_WIDTH), axis=1) + 1e-3)
         loudness = ops.log(ops.mean(ops.square(magnitude) * self.width, axis=(1, 2)))
-        return ops.stack([density, brightness, loudness], axis=-1)
+        return ops.stack([density, self.brightness(magnitude), loudness], axis=-1)
+
+    def brightness(self, magnitude: keras.KerasTensor) -> keras.KerasTensor:
+        """Magnitudes ``(batch, frames, mel_bins)`` -> logarithm of the spectral centroid ``(batch,)``."""
+        spectrum = ops.mean(magnitude, axis=1) * self.width
+        return ops.log(ops.sum(spectrum * self.hz, axis=-1) / ops.sum(spectrum, axis=-1))
 
     def magnitude(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """``(batch, frames, mel_bins)`` in [-1, 1] -> the same, linear."""
@@ -52,13 +60,13 @@ class Features:
 
 
 class Heard(Features):
-    """Measures what is heard in a loop at any level: density and brightness as `Features`, loudness and complexity.
+    """Measures what is heard in a loop at any level.
 
-    Loudness is the logarithm of the mean level at one peak. The peak of a mel is the geometric mean of two: bands that
-    add as powers, and as amplitudes.
-
-    Complexity is the logarithm of the syncopation of hits in four bands: a hit counts if nothing follows it up to the
-    next stronger place in the bar, by how much stronger that is. Hits count in part.
+    Density is the logarithm of the share of sixteenths with an onset: where the spectral flux stands out from its
+    surroundings by 0.15 of the clearest onset. Onsets count in part. Brightness is that of `Features`. Loudness is the
+    logarithm of the mean level at one peak; the peak of a mel is the geometric mean of two, of bands that add as powers
+    and as amplitudes. Complexity is the logarithm of the syncopation of the onsets: one counts if none follows up to
+    the next stronger place of the bar, by how much stronger that is.
 
     Args:
         config: the mel configuration and the scale.
@@ -70,43 +78,41 @@ class Heard(Features):
 
     def __call__(self, mel: keras.KerasTensor) -> keras.KerasTensor:
         """Log mel of whole bars ``(batch, frames, mel_bins)`` -> ``(batch, 4)``."""
-        x = self.scale.from_mel(mel)
-        magnitude = self.magnitude(x)
+        magnitude = self.magnitude(self.scale.from_mel(mel))
+        onsets = _onsets(magnitude)
         power = ops.square(magnitude) * self.width
+        level = ops.sum(power, axis=-1)
         amplitude = ops.sum(ops.sqrt(power + 1e-12), axis=-1)
-        peak = ops.max(ops.sum(power, axis=-1), axis=1) * ops.square(ops.max(amplitude, axis=1))
-        loudness = 0.5 * ops.log(ops.mean(ops.sum(power, axis=-1), axis=1)) - 0.25 * ops.log(peak)
-        complexity = ops.log(_syncopation(_hits(_rises(magnitude))) + 0.1)
-        return ops.concatenate([super().__call__(x)[:, :2], ops.stack([loudness, complexity], axis=-1)], axis=-1)
+        peak = ops.max(level, axis=1) * ops.square(ops.max(amplitude, axis=1))
+        return ops.stack([ops.log(ops.mean(onsets, axis=1) + 0.01), self.brightness(magnitude),
+                          0.5 * ops.log(ops.mean(level, axis=1)) - 0.25 * ops.log(peak),
+                          ops.log(_syncopation(onsets) + 0.1)], axis=-1)
 
 
-def _rises(magnitude: keras.KerasTensor) -> keras.KerasTensor:
-    """Rises of level over two frames, nepers: ``(batch, frames, 4)``."""
-    parts = ops.reshape(magnitude, (-1, magnitude.shape[1], _BANDS, magnitude.shape[2] // _BANDS))
-    bands = ops.log(ops.mean(parts, axis=-1) + 1e-3)
-    return ops.roll(bands, -1, axis=1) - ops.roll(bands, 1, axis=1)
+def _onsets(magnitude: keras.KerasTensor) -> keras.KerasTensor:
+    """How much of an onset is at each sixteenth, 0 to 1: ``(batch, sixteenths)``."""
+    level = ops.log(magnitude)
+    level = ops.maximum(level, ops.max(level, axis=(1, 2), keepdims=True) - _RANGE)
+    flux = ops.mean(ops.relu(ops.roll(level, -1, axis=1) - ops.roll(level, 1, axis=1)), axis=2)
+    around = ops.reshape(ops.roll(flux, _BEFORE, axis=1), (-1, flux.shape[1] // _SIXTEENTH, _SIXTEENTH))
+    clear = ops.max(around, axis=2) - ops.mean(around, axis=2)
+    share = clear / (ops.max(clear, axis=1, keepdims=True) + 1e-6)
+    return ops.sigmoid((share - _ONSET) / _ONSET_WIDTH)
 
 
-def _hits(rises: keras.KerasTensor) -> keras.KerasTensor:
-    """How much of a hit rises are, 0 to 1."""
-    return ops.sigmoid((rises - _RISE) / _RISE_WIDTH)
-
-
-def _syncopation(hits: keras.KerasTensor) -> keras.KerasTensor:
-    """Hits ``(batch, frames, bands)`` -> syncopation of a bar ``(batch,)``, mean of the bands."""
-    early = ops.reshape(ops.roll(hits, _BEFORE, axis=1), (-1, hits.shape[1] // _SIXTEENTH, _SIXTEENTH, _BANDS))
-    onsets = ops.max(early, axis=2)
-    rests, total = [ops.roll(1.0 - onsets, -step, axis=1) for step in range(1, _BAR + 1)], 0.0
+def _syncopation(onsets: keras.KerasTensor) -> keras.KerasTensor:
+    """Onsets ``(batch, sixteenths)`` -> syncopation of a bar ``(batch,)``."""
+    rests, total = [ops.roll(1.0 - onsets, -step, axis=1) for step in range(1, _BAR // 2 + 1)], 0.0
     for place in range(1, _BAR):
         step = place & -place  # to the next stronger place
         alone = onsets
         for rest in rests[:step]:
             alone = alone * rest
-        stronger = (place + step) % _BAR
-        total = total + (_level(stronger) - _level(place)) * ops.mean(alone[:, place::_BAR], axis=(1, 2))
+        rise = _level((place + step) % _BAR) - _level(place)
+        total = total + rise * ops.mean(alone[:, place::_BAR], axis=1)
     return total
 
 
 def _level(place: int) -> int:
     """How strong a sixteenth of a bar is: 0 where it begins, -1 in the middle, to -4."""
-    return -4 + min(4, (place & -place).bit_length() - 1) if place else 0
+    return (place & -place).bit_length() - 5 if place else 0

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from melgan_tf.audio.find import Skipped, SoundFile
 from melgan_tf.audio.loops.keys import Key
-from melgan_tf.audio.loops.loop import loop_samples
+from melgan_tf.audio.loops.loop import Loop, loop_samples
+from melgan_tf.audio.loops.reading import read_loops
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.loop_dataset import grid_windows
 from melgan_tf.dsp import spectral
-from melgan_tf.errors import UsageError
+from melgan_tf.errors import DecodeError, UsageError
 from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
@@ -131,9 +134,35 @@ class LoopSampler(Sampler):
         end = inner[:, samples - join:] * (1.0 - fade) + before * fade
         return self.finish(tf.concat([inner[:, :samples - join], end], axis=1))
 
+    def read(self, path: str | Path) -> np.ndarray:
+        """See `Sampler.read`: the whole bars of a loop."""
+        return self._loop(path)[0]
+
+    def wishes_of(self, path: str | Path) -> dict[str, Any]:
+        """See `Sampler.wishes_of`: tempo, bars and key of a loop."""
+        _, loop = self._loop(path)
+        if loop.meter != BEATS_PER_BAR:
+            raise UsageError(f"{path} has {loop.meter} beats a bar: give a loop in {BEATS_PER_BAR}/4")
+        return {"bpm": loop.bpm, "bars": min(loop.bars, _MOST_BARS), "key": str(loop.key) if loop.key else None}
+
+    def _loop(self, path: str | Path) -> tuple[np.ndarray, Loop]:
+        (_, found), = read_loops([SoundFile(Path(path), Path(path).name, "")], self.audio.sample_rate)
+        if isinstance(found, Skipped):
+            raise DecodeError(path, found.reason)
+        return found
+
     def analyze(self, waveform: tf.Tensor) -> tf.Tensor:
         """`bars` bars at any tempo ``(batch, samples)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
-        frames = self.bars * BEATS_PER_BAR * BEAT_FRAMES
+        return self._analyze(waveform, self.bars)
+
+    def pattern_of(self, samples: np.ndarray) -> tf.Tensor:
+        """See `Sampler.pattern_of`: the first two bars of whole bars at the tempo; one bar is repeated."""
+        bars = max(1, round(len(samples) / self._length(1)))
+        two = samples[:BARS * len(samples) // bars] if bars >= BARS else np.tile(samples, BARS)
+        return self._analyze(tf.constant(two[None]), BARS)
+
+    def _analyze(self, waveform: tf.Tensor, bars: int) -> tf.Tensor:
+        frames = bars * BEATS_PER_BAR * BEAT_FRAMES
         windows = tf.gather(waveform, grid_windows(tf.shape(waveform)[1], frames, self.audio), axis=1)
         mel = spectral.mel_of_padded(tf.reshape(windows, (-1, self.audio.n_fft)), self.audio)
         return tf.reshape(mel, (-1, frames, self.audio.mel_bins))
