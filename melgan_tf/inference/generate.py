@@ -199,7 +199,7 @@ def _set(model: SoundModel, index: int, seed: int, stems: Mapping[str, Mapping[s
     latent, rate = Seeded(seed, index), model.config.audio.sample_rate
     recipes = [Recipe(latent, label) for label in stems.values()]
     made = model.render(recipes)
-    end = "-".join(filter(None, (model.sampler.name_part, f"seed{seed}")))
+    end = "-".join(filter(None, (model.sampler.name_part, name_part(model.name), f"seed{seed}")))
     for row, (stem, recipe) in enumerate(zip(stems, recipes, strict=True)):
         yield _made(f"set-{index:04d}-{name_part(stem)}-{end}.wav", recipe, made, row, model)
     at_peak = made["audio"] / np.maximum(np.abs(made["audio"]).max(axis=1, keepdims=True), SILENT_PEAK)
