@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -129,7 +130,8 @@ def main() -> None:
     print(results.markdown(content))
     what = "a running server" if arguments.addresses else "the server of the tests"
     results.save("serving_load", {"load": content}, arguments.results,
-                 f"{what}; {arguments.sounds} sounds of half a second in each row")
+                 f"{what}; {arguments.sounds} sounds of half a second in each row; load average at the end "
+                 f"{os.getloadavg()[0]:.0f}, of this and other programs")
 
 
 if __name__ == "__main__":

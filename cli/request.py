@@ -43,7 +43,7 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
     """Make new sounds with a model that `melgan-tf export` wrote and TF Serving serves.
 
     Writes what `melgan-tf generate` writes: sound files, sounds.json, sounds.png, LICENSES.txt and index.html. The same
-    seed is the same sound, and the commands that read such files read these. TensorFlow is not loaded here.
+    seed is the same sound, and the commands that read such files read these. TensorFlow is loaded only for --add.
 
     The server says which classes there are and what they are called. Sounds are asked for in batches; all are of one
     version of the model, even if the server loads another one meanwhile.
