@@ -144,8 +144,8 @@ def command(run: Path, out: Path, count: int, label: str | None, stems: str | No
                             progress=progress)
         indices = list(choice.indices)
         if not quiet:
-            near = f", {choice.near} of which are too near to {avoid}" if avoid else ""
-            echo_line(f"{count} of the first {choice.candidates} sounds of seed {seed} are chosen{near}")
+            near = f"; too near to {avoid}: {choice.near} of these" if avoid else ""
+            echo_line(f"chosen: {count} of the first {choice.candidates} sounds of seed {seed}{near}")
     record = model.write(out, count, seed, label, seconds=seconds, loop=loop, start=start, indices=indices or (),
                          stems=stems.split(",") if stems else (), delivery=settings, name=name, add=add, part=part,
                          progress=progress)

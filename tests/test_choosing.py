@@ -185,7 +185,7 @@ def test_diverse_sounds_are_sounds_of_the_seed_farther_apart_than_the_first(run,
     make = ("generate", run.path, *GRIFFIN_LIM, "--count", 4, "--seed", 3)
     ended = invoke(*make, "--diverse", "--candidates", 24, "--out", tmp_path / "diverse")
     assert ended.code == 0, ended.stderr
-    assert "4 of the first 24 sounds of seed 3 are chosen" in ended.stdout
+    assert "chosen: 4 of the first 24 sounds of seed 3" in ended.stdout
     chosen = indices_in(tmp_path / "diverse")
     assert len(chosen) == 4
     invoke("generate", run.path, *GRIFFIN_LIM, "--count", 24, "--seed", 3, "--out", tmp_path / "all")
