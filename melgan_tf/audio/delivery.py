@@ -201,6 +201,12 @@ def deliver(path: Path, sound: np.ndarray, sample_rate: int, delivery: Delivery,
     return Delivered(count, peak * gain, turned_down, max(0.0, below), cut_off)
 
 
+def ended(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+    """A sound ``(samples,)`` with the end that it has in a file by default: faded out if it is cut off."""
+    end, fade, _ = _ending(sound, sample_rate, Delivery(), _peak(_blocks(sound)), loop=False)
+    return np.concatenate(list(_faded(sound, end, fade)))
+
+
 def _blocks(sound: np.ndarray, end: int | None = None) -> Iterator[np.ndarray]:
     end = len(sound) if end is None else end
     return (np.asarray(sound[start:min(start + BLOCK_SAMPLES, end)]) for start in range(0, end, BLOCK_SAMPLES))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from melgan_tf.audio.delivery import ended
 from melgan_tf.audio.edit import is_silent
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.compare import DUPLICATE_RADIUS, MAX_SOUNDS, resampled
@@ -80,7 +81,8 @@ def _candidates(model: SoundModel, count: int, seed: int, label: str | None, pro
     found, silent = [], []
     with progress.task("choosing", count, "sounds") as advance:
         for first in range(0, count, _AT_ONCE):
-            audio = model.sampler.generate(seed, min(_AT_ONCE, count - first), first, advance, wanted)["audio"]
+            made = model.sampler.generate(seed, min(_AT_ONCE, count - first), first, advance, wanted)["audio"]
+            audio = np.stack([ended(samples, model.config.audio.sample_rate) for samples in made])
             found.append(describe(audio, model.config.audio.sample_rate, network))
             silent += [is_silent(samples) for samples in audio]
     return np.concatenate(found), np.array(silent), model.config.audio.sample_rate, audio.shape[1]
