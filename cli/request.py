@@ -50,10 +50,10 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
 
     \b
     Examples:
-      melgan-tf request --url http://localhost:8501 --model drums --label kick --count 8 --out kicks
-      melgan-tf request --grpc localhost:8500 --model drums --seed 7 --out new
-      melgan-tf request --url http://localhost:8501 --model drums --fingerprint new --add --seed 8 --out new
-      melgan-tf request --grpc localhost:8500 --model loops --bpm 124 --key Am --out beats
+      melgan-tf request --url http://HOST:8501 --model drums --out new
+      melgan-tf request --grpc HOST:8500 --model drums --label kick --out kicks
+      melgan-tf request --grpc HOST:8500 --model drums --fingerprint new --out b
+      melgan-tf request --grpc HOST:8500 --model loops --bpm 124 --out beats
     """
     from melgan_tf.audio.delivery import Delivery
 

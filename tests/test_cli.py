@@ -49,6 +49,8 @@ def run(tmp_path_factory):
                  "--checkpoint --quiet"),
     ("presets", "[NAME]"),
     ("info", "[PATH] [OTHER] --verbose -v --json"),
+    ("request", "--url --grpc HOST:PORT --model NAME --version --out --count --label CLASS[=WEIGHT] --bpm --key --seed "
+                "--start --fingerprint DIGITS|FOLDER --deadline --add --force --quiet -q"),
 ])
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_of_every_command(command, promised, option):
