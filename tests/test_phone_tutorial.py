@@ -1,4 +1,4 @@
-"""The tutorial "On a phone", typed as it stands: from a folder of sounds to a sound made by LiteRT in C and in Python."""
+"""The tutorial "On a phone", typed as it stands: from a folder of sounds to one that LiteRT makes, in C and Python."""
 
 from __future__ import annotations
 

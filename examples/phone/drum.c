@@ -1,6 +1,6 @@
 /* One sound on a phone: drum MODEL.tflite SEED INDEX [CLASS] > OUT.f32
-   Sound INDEX of SEED is the one that `melgan-tf generate --seed SEED --label CLASS` makes, but for rounding. Writes the
-   samples as float32 and says the sample rate. */
+   Sound INDEX of SEED is the one that `melgan-tf generate --seed SEED --label CLASS --normalize none --tail 0` makes, but
+   for rounding. Writes the samples as float32 and says the sample rate. */
 #include <math.h>
 #include "litert.h"
 
