@@ -39,6 +39,7 @@ class FrameGANConfig(ModelConfig):
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
     diffuse: Fraction = 0.5
+    texture: Annotated[int, Range(0, 256)] = 0
     objective: VAEGANObjective = field(default_factory=VAEGANObjective)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 

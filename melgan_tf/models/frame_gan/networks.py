@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import ops
 
 from melgan_tf.config import Config
@@ -39,6 +40,7 @@ from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, StyledBlock, TrunkDis
 #: Frames of the smallest map; every stage doubles them.
 FIRST_FRAMES = 4
 _STYLE_CHANNELS = 128
+_WINDING = 1.5  # radians for a standard deviation of each number of the noise
 _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
 
 
@@ -74,10 +76,12 @@ class Generator(keras.Model):
         self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
                     for index in range(1, _stages(frames) + 1)]
         self.last = FrameConv(channels, bins, seeds.next(), OUTPUT_GAIN, name="last")
+        self.textures = [Texture(model.noise_dim, FIRST_FRAMES * 2 ** min(index, _stages(frames)), model.texture, channels, seeds.next(),
+                                 name=f"texture_{index + 1}") for index in range(len(self.blocks))] if model.texture else []
         self.channels = channels
         self.built = True
 
-    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor,
+    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor, textured: bool = True,
              activation: Callable[..., keras.KerasTensor] = ops.selu) -> keras.KerasTensor:
         inputs = ops.concatenate([noise, label * _LABEL_SCALE], axis=-1)
         style = activation(self.style_2(activation(self.style_1(inputs))))
@@ -85,6 +89,8 @@ class Generator(keras.Model):
         for index, block in enumerate(self.blocks):
             if index:
                 x = double_frames(activation(self.ups[index - 1](x)))
+            if textured and self.textures:
+                x = x + self.textures[index](noise)
             x = block(x, style, activation=activation)
         return ops.tanh(self.last(x))
 
@@ -150,6 +156,32 @@ class Encoder(keras.Model):
     def noise(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
         """Log mel ``(batch, frames, mel_bins)``, label ``(batch, classes)`` -> the mean ``(batch, noise_dim)``."""
         return self(self.scale.from_mel(mel), label)[0]
+
+
+class Texture(keras.layers.Layer):
+    """Random detail that is a function of the noise: ``(batch, noise_dim)`` -> ``(batch, frames, channels)``.
+
+    Sines of random projections, wound around so often that neighboring values know nothing of each other. Real sounds
+    have grain that no short vector describes; the sound of a noise vector is still one sound.
+
+    Args:
+        noise_dim, frames, channels: shapes.
+        width: random numbers a frame.
+        seed: of the projection and of the initial kernel.
+    """
+
+    def __init__(self, noise_dim: int, frames: int, width: int, channels: int, seed: int, name: str) -> None:
+        super().__init__(name=name)
+        random = np.random.RandomState(seed)  # whose numbers never change
+        self.projection = (_WINDING * random.standard_normal((noise_dim, frames * width))).astype("float32")
+        self.phase = random.uniform(-np.pi, np.pi, frames * width).astype("float32")
+        self.frames, self.width = frames, width
+        self.mix = FrameDense(width, channels, seed, 0.1, bias=False, name=name)
+        self.built = True
+
+    def call(self, noise: keras.KerasTensor) -> keras.KerasTensor:
+        waves = 2 ** 0.5 * ops.sin(ops.matmul(ops.stop_gradient(noise), self.projection) + self.phase)
+        return self.mix(ops.reshape(waves, (-1, self.frames, self.width)))
 
 
 class _Block(StyledBlock):
