@@ -1,4 +1,4 @@
-"""Hinge and feature-matching losses against numbers worked out by hand."""
+"""Adversarial and feature-matching losses against numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from melgan_tf.training.losses import feature_matching, hinge_discriminator, hinge_generator
+from melgan_tf.training.losses import (
+    feature_matching,
+    hinge_discriminator,
+    hinge_generator,
+    relativistic_discriminator,
+    relativistic_generator,
+)
 
 
 def logits(*values):
@@ -30,6 +36,14 @@ def test_hinge_losses_add_up_over_scales_whatever_their_lengths():
     real, fake = [logits(0.0, 4.0), logits(0.5)], [logits(1.0), logits(-0.5, -2.0, 0.0, -4.0)]
     assert float(hinge_discriminator(real, fake)) == pytest.approx((0.5 + 2.0) + (0.5 + 1.5 / 4))
     assert float(hinge_generator(fake)) == pytest.approx(-1.0 + 6.5 / 4)
+
+
+def test_relativistic_losses_compare_pairs_and_mirror_each_other():
+    real, fake = [logits(1.0, 0.0), logits(2.0)], [logits(0.0, 3.0), logits(2.0)]
+    expected = (np.log1p(np.exp(-1.0)) + np.log1p(np.exp(3.0))) / 2 + np.log(2.0)
+    assert float(relativistic_discriminator(real, fake)) == pytest.approx(expected)
+    assert float(relativistic_generator(fake, real)) == pytest.approx(expected)
+    assert float(relativistic_discriminator([logits(100.0)], [logits(-100.0)])) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_hinge_generator_keeps_its_slope_where_the_discriminators_loss_is_flat():

@@ -3,15 +3,16 @@
 `train --init-from` starts from all networks of a model. For a model that was shipped with its generator only, the other
 two are trained here beside that generator, which stays fixed; they are written to ``NAME.training.npz``.
 
-Against a fixed generator a discriminator saturates: on drums its loss was 0.26 after 4,100 steps and 0.03 after 16,900,
-where it stays near 2.0 if the generator learns, too. A saturated discriminator is no start for a run. Hence ``--hold``:
-once its mean loss over 100 steps is below that fraction of the loss of a guess, only the encoder continues to learn.
+Against a fixed generator a discriminator saturates, and a saturated discriminator is no start for a run. Hence
+``--hold``: once its mean loss over 100 steps is below that fraction of the loss of a guess, only the encoder continues
+to learn.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from pathlib import Path
 
@@ -34,8 +35,8 @@ from melgan_tf.training.plan import plan
 from melgan_tf.training.task import Task
 
 _LOG_STEPS, _SAVE_SECONDS = 100, 120
-#: Hinge loss of a discriminator whose logits are 0: 2 for each logit. That of streams also has one for every patch.
-_GUESS_LOSS = {"clips": 2.0, "streams": 4.0}
+#: Loss of a discriminator whose logits are 0, for each of its scales. That of streams has two.
+_GUESS_LOSS = {"clips": math.log(2), "streams": 2 * math.log(2)}
 _FOLDER = click.Path(path_type=Path, exists=True)
 
 

@@ -52,6 +52,56 @@ def hinge_generator(fake: list[keras.KerasTensor]) -> keras.KerasTensor:
     return sum(-ops.mean(x) for x in fake)
 
 
+def relativistic_discriminator(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Loss of discriminators that compare: ``mean(softplus(D(G(z)) - D(x)))``, summed over scales.
+
+    Args:
+        real, fake: the logits of each scale, in pairs: of the same shape.
+
+    Returns:
+        A scalar: ``log 2`` for each scale where nothing can be told apart.
+
+    Examples:
+        >>> round(float(relativistic_discriminator([keras.ops.array([3.0])], [keras.ops.array([3.0])])), 4)
+        0.6931
+
+    Reference: Jolicoeur-Martineau, "The relativistic discriminator" (2019); Huang et al., "The GAN is dead; long live
+    the GAN!" (R3GAN, 2024), equation 2. With every fake sound measured against a real one, the generator gains nothing
+    by leaving some of them out.
+    """
+    return sum(ops.mean(ops.softplus(y - x)) for x, y in zip(real, fake, strict=True))
+
+
+def relativistic_generator(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """What the generator minimizes against `relativistic_discriminator`: the same with real and fake exchanged."""
+    return relativistic_discriminator(fake, real)
+
+
+def gradient_penalty(logits: list[keras.KerasTensor], moved: list[keras.KerasTensor],
+                     distance: float) -> keras.KerasTensor:
+    """Mean squared norm of a discriminator's gradient, ``mean(|grad D(x)|^2)``, summed over scales, by differences.
+
+    Needs no second derivative: the squared difference quotient along a random normal direction is on average the
+    squared norm.
+
+    Args:
+        logits: of each scale, of ``x``.
+        moved: the same of ``x + distance * n``, where ``n`` is standard normal.
+        distance: of the two.
+
+    Returns:
+        A scalar.
+
+    Examples:
+        >>> float(gradient_penalty([keras.ops.array([1.0])], [keras.ops.array([2.0])], 0.5))
+        4.0
+
+    Reference: Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018), R1 on real sounds and
+    R2 on fake ones; Lin et al., "Diffusion Adversarial Post-Training" (2025), equation 5, for the differences.
+    """
+    return sum(ops.mean(ops.square((y - x) / distance)) for x, y in zip(logits, moved, strict=True))
+
+
 def feature_distance(real: list[keras.KerasTensor], fake: list[keras.KerasTensor]) -> keras.KerasTensor:
     """Mean absolute difference of corresponding feature maps, summed over the maps; a scalar.
 

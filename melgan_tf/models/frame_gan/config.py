@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import Decay, Fraction, Range, Width, check_fields, require
+from melgan_tf.config.schema import Decay, Fraction, Range, Weight, Width, check_fields, require
 from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ class FrameGANConfig(ModelConfig):
         noise_dim: length of the noise vector.
         channels: number of channels of every feature map.
         ceiling: log10 of the mel value at the top of the networks' scale, 1; louder values are clipped.
-        discriminator_gain: largest singular value of the discriminator's kernels.
+        gradient_penalty: gamma of the penalties R1 and R2: half of it weighs the squared slope of the discriminator.
         average: decay of the exponential moving average of the generator's weights.
         class_balance: 0 draws classes as often as they occur, 1 draws all equally often.
         diffuse: amplitude of the part of a sound that has random phases; the part with the vocoder's phases has the
             rest of the power. Noise, which drums have much of, sounds tonal if all of its phases are estimated.
+        texture: random numbers a frame that `Texture` draws from the noise; 0 leaves it out.
         objective: what it learns from.
         augmentation: what is changed at random.
     """
@@ -35,7 +36,7 @@ class FrameGANConfig(ModelConfig):
     noise_dim: Width = 20
     channels: Width = 128
     ceiling: float = 5.0
-    discriminator_gain: Annotated[float, Range(0, 100, above=True)] = 4.0
+    gradient_penalty: Weight = 0.5
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
     diffuse: Fraction = 0.5

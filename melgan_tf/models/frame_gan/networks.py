@@ -48,7 +48,8 @@ class Generator(keras.Model):
     """Turns noise and a label into mel spectrograms.
 
     Noise and label become the first map by one product, and a style by two layers; each residual block of two
-    convolutions is scaled and shifted by the style, and every block but the last doubles the frames.
+    convolutions is scaled and shifted by the style, and every block but the last doubles the frames. Before each block
+    `Texture` may be added.
 
     Args:
         config: shapes, channels and seed.
@@ -57,6 +58,7 @@ class Generator(keras.Model):
     Call arguments:
         noise: ``(batch, noise_dim)``, standard normal.
         label: ``(batch, classes)``, rows sum to 1.
+        textured: whether to add texture; a reconstruction in training has none.
         activation: SELU in the form that suits the purpose.
 
     Output shape: ``(batch, frames, mel_bins)``, in [-1, 1].
@@ -76,8 +78,9 @@ class Generator(keras.Model):
         self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
                     for index in range(1, _stages(frames) + 1)]
         self.last = FrameConv(channels, bins, seeds.next(), OUTPUT_GAIN, name="last")
-        self.textures = [Texture(model.noise_dim, FIRST_FRAMES * 2 ** min(index, _stages(frames)), model.texture, channels, seeds.next(),
-                                 name=f"texture_{index + 1}") for index in range(len(self.blocks))] if model.texture else []
+        self.textures = [Texture(model.noise_dim, FIRST_FRAMES * 2 ** index, model.texture, channels, seeds.next(),
+                                 name=f"texture_{index + 1}")
+                         for index in range(len(self.blocks))] if model.texture else []
         self.channels = channels
         self.built = True
 
@@ -117,7 +120,7 @@ class Discriminator(TrunkDiscriminator):
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
         super().__init__(_trunk(config, seeds, "discriminator"), FIRST_FRAMES, channels, seeds, name)
         self.projection = FrameDense(classes, channels, seeds.next(), bias=False, name="projection")
-        self.add_directions(seeds)
+        self.built = True
 
     def call(self, x: keras.KerasTensor,
              label: keras.KerasTensor) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:

@@ -6,7 +6,7 @@ from melgan_tf.config.audio import FULL_BAND_MELS, SEED_LOG_MELS
 from melgan_tf.config.config import Config, DataConfig, TrainingConfig
 from melgan_tf.config.registry import Preset
 from melgan_tf.models.frame_gan.config import FrameGANConfig
-from melgan_tf.models.vae_gan.config import AugmentationConfig
+from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective
 
 PRESETS = {
     # Data: 2,145 one-shots in eight folders. Command: melgan-tf train SOUNDS --valid HELD-OUT --preset drums. 29,534
@@ -17,7 +17,8 @@ PRESETS = {
         "one-shots by class (folder = class): 16 kHz, half a second, 64 x 16 mel, 20 numbers of noise; "
         "trains in 45 minutes on two cores.",
         Config(
-            preset="drums", audio=SEED_LOG_MELS, data=DataConfig(level="peak"), model=FrameGANConfig(),
+            preset="drums", audio=SEED_LOG_MELS, data=DataConfig(level="peak"),
+            model=FrameGANConfig(texture=16, objective=VAEGANObjective(kl=0.002)),
             training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
                                     discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
                                     log_every=10, checkpoint_every=30, preview_every=60)),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import Decay, Fraction, Range, Weight, Width, check_fields, require
+from melgan_tf.config.schema import Decay, Fraction, Weight, Width, check_fields, require
 from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LoopGANConfig(ModelConfig):
         beat_noise: numbers of noise for each of the eight beats.
         channels: number of channels of the maps of beats and sixteenths; finer ones have a half and a third.
         ceiling: log10 of the mel value at the top of the networks' scale, 1; louder values are clipped.
-        discriminator_gain: largest singular value of the discriminator's kernels.
+        gradient_penalty: gamma of the penalties R1 and R2: half of it weighs the squared slope of the discriminator.
         average: decay of the exponential moving average of the generator's weights.
         class_balance: 0 draws classes as often as they occur, 1 draws all equally often.
         objective: what it learns from.
@@ -60,7 +60,7 @@ class LoopGANConfig(ModelConfig):
     beat_noise: Width = 4
     channels: Width = 192
     ceiling: float = 1.0
-    discriminator_gain: Annotated[float, Range(0, 100, above=True)] = 2.5
+    gradient_penalty: Weight = 0.5
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
     objective: LoopObjective = field(default_factory=lambda: LoopObjective(kl=0.004))

@@ -138,10 +138,10 @@ class Discriminator(TrunkDiscriminator):
         size = _condition_size(classes)
         self.projection = FrameDense(size, channels, seeds.next(), bias=False, name="projection")
         self.bar = FrameDense(BEATS // BARS * channels, channels, seeds.next(), name="bar")
-        self.bar_logits = FrameDense(channels, 1, seeds.next(), name="of_bar")
+        self.bar_logits = FrameDense(channels, 1, seeds.next(), bias=False, name="of_bar")
         self.bar_projection = FrameDense(size, channels, seeds.next(), bias=False, name="bar_projection")
-        self.sixteenth_logits = FrameDense(channels, 1, seeds.next(), name="of_sixteenth")
-        self.add_directions(seeds)
+        self.sixteenth_logits = FrameDense(channels, 1, seeds.next(), bias=False, name="of_sixteenth")
+        self.built = True
 
     def call(self, x: keras.KerasTensor, given: keras.KerasTensor) -> tuple:
         y, maps = self.features(x)

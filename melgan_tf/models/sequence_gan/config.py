@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import Decay, Range, Width, check_fields, require
+from melgan_tf.config.schema import Decay, Range, Weight, Width, check_fields, require
 from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class SequenceGANConfig(ModelConfig):
         style_seconds: time in which a style turns into another, independent one.
         channels: number of channels of every feature map below frame rate; at frame rate half as many.
         ceiling: log10 of the mel value at the top of the networks' scale, 1; louder values are clipped.
-        discriminator_gain: largest singular value of the discriminator's kernels.
+        gradient_penalty: gamma of the penalties R1 and R2: half of it weighs the squared slope of the discriminator.
         average: decay of the exponential moving average of the generator's weights.
         quietest_db: training windows that stay this far below the peak of their sound are skipped.
         objective: what it learns from.
@@ -40,7 +40,7 @@ class SequenceGANConfig(ModelConfig):
     style_seconds: Annotated[float, Range(0.1, 3600, unit="seconds")] = 5.0
     channels: Width = 128
     ceiling: float = 1.0
-    discriminator_gain: Annotated[float, Range(0, 100, above=True)] = 2.5
+    gradient_penalty: Weight = 0.5
     average: Decay = 0.9995
     quietest_db: Annotated[float, Range(0, 200, above=True, unit="dB")] = 30.0
     objective: VAEGANObjective = field(default_factory=lambda: VAEGANObjective(kl=0.005))

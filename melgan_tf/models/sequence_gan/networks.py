@@ -116,8 +116,8 @@ class Discriminator(TrunkDiscriminator):
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
         trunk = Trunk(bins, channels, _DISCRIMINATOR_STAGES, seeds, "discriminator", _at_frame_rate(channels))
         super().__init__(trunk, frames // 2 ** _DISCRIMINATOR_STAGES, channels, seeds, name)
-        self.patch_logits = FrameDense(channels, 1, seeds.next(), name="of_stretch")
-        self.add_directions(seeds)
+        self.patch_logits = FrameDense(channels, 1, seeds.next(), bias=False, name="of_stretch")
+        self.built = True
 
     def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor, list[keras.KerasTensor]]:
         y, maps = self.features(x)

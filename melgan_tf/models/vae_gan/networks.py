@@ -16,8 +16,7 @@ _STYLE_GAIN = 0.3
 class TrunkDiscriminator(keras.Model):
     """A trunk of feature maps, and a head that also sees how much the sounds of a group differ.
 
-    Its kernels must come normalized (see `melgan_tf.models.layers.spectral_norm`): it is called with `stateless_call`.
-    A subclass adds its own layers, then calls `add_directions`.
+    A subclass adds its own layers.
 
     Args:
         trunk: spectrogram -> feature maps.
@@ -29,19 +28,7 @@ class TrunkDiscriminator(keras.Model):
         super().__init__(name=name)
         self.trunk, self.flat = trunk, frames * channels
         self.head = FrameDense(self.flat + 1, channels, seeds.next(), name="judge")
-        self.logits = FrameDense(channels, 1, seeds.next(), name="verdict")
-
-    def add_directions(self, seeds: Seeds) -> None:
-        """Add ``u``, the singular vectors of the power iteration, one for each kernel."""
-        self.u = [self.add_weight(name=f"direction_{index}", shape=(1, kernel.shape[-1]), trainable=False,
-                                  initializer=keras.initializers.RandomNormal(seed=seeds.next()))
-                  for index, kernel in enumerate(self.kernels)]
-        self.built = True
-
-    @property
-    def kernels(self) -> list[keras.Variable]:
-        """The variables to normalize."""
-        return [variable for variable in self.trainable_variables if variable.name == "kernel"]
+        self.logits = FrameDense(channels, 1, seeds.next(), bias=False, name="verdict")
 
     def features(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
         """Spectrograms ``(batch, frames, mel_bins)`` -> the head's output ``(batch, channels)``, and feature maps."""

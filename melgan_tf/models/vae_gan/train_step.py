@@ -15,12 +15,19 @@ import tensorflow as tf
 from keras import ops
 
 from melgan_tf.config import Config
-from melgan_tf.models.layers.spectral_norm import SpectralNorm
 from melgan_tf.models.vae_gan.augmentation import Augmentation
 from melgan_tf.training.gan import GAN, weighted_sum
-from melgan_tf.training.losses import feature_distance, hinge_discriminator, hinge_generator
+from melgan_tf.training.losses import (
+    feature_distance,
+    gradient_penalty,
+    relativistic_discriminator,
+    relativistic_generator,
+)
 from melgan_tf.training.replicas import all_reduce_sum, replica_count, replica_slice
 from melgan_tf.training.sharding import Tensors, shard_sizes, step_seed, sum_shards, trainable_tensors
+
+#: How far `gradient_penalty` moves a sound, in [-1, 1].
+_PENALTY_DISTANCE = 0.05
 
 
 class Forward(NamedTuple):
@@ -47,8 +54,9 @@ class VAEGAN(GAN):
     """Generator and encoder against the discriminator, with an exponential moving average of the generator's weights.
 
     A step: sounds are made of noise, and real sounds are reconstructed from what the encoder finds in them. The
-    discriminator learns to tell real from fake (hinge loss); the generator to deceive it and to come near the real
-    sounds in the reconstruction; the encoder to serve that, and to stay near the noise's own distribution.
+    discriminator learns to tell a fake sound from a real one beside it, with a penalty on its slope at both; the
+    generator to deceive it and to come near the real sounds in the reconstruction; the encoder to serve that, and to
+    stay near the noise's own distribution.
 
     Args:
         config: shapes, loss weights and seed.
@@ -58,7 +66,8 @@ class VAEGAN(GAN):
     Attributes:
         ema_generator: the generator whose weights are the moving average: the one to use.
 
-    Reference: Larsen et al., "Autoencoding beyond pixels" (2016); Yazıcı et al., "The Unusual Effectiveness of
+    Reference: Larsen et al., "Autoencoding beyond pixels" (2016); Huang et al., "The GAN is dead; long live the GAN!"
+    (R3GAN, 2024); Yazıcı et al., "The Unusual Effectiveness of
     Averaging in GAN Training" (2019).
     """
 
@@ -108,21 +117,18 @@ class VAEGAN(GAN):
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         batch = data[0].shape[0]
         inputs = self.inputs(*data)
+        inputs["penalty_noise"] = self._penalty_noise(batch)
         sizes = shard_sizes(batch, self.shards)
         pieces = zip(*(tf.split(tensor, sizes) for tensor in inputs.values()), strict=True)
         shards = [dict(zip(inputs, piece, strict=True)) for piece in pieces]
-        norm = SpectralNorm(self.discriminator.trainable_variables, self.discriminator.kernels, self.discriminator.u,
-                            self.config.model.discriminator_gain)
-        tensors = (trainable_tensors(self.generator), trainable_tensors(self.encoder), norm.values)
+        tensors = tuple(map(trainable_tensors, (self.generator, self.encoder, self.discriminator)))
         weights = [size / (batch * replica_count()) for size in sizes]
         results = [self._program(weight, shard, *tensors) for weight, shard in zip(weights, shards, strict=True)]
 
         discriminator_grads, generator_grads = all_reduce_sum(
-            norm.gradient(sum_shards(grads for grads, _, _ in results)), sum_shards(grads for _, grads, _ in results))
+            sum_shards(grads for grads, _, _ in results), sum_shards(grads for _, grads, _ in results))
         self.discriminator_optimizer.apply(discriminator_grads, self.discriminator_variables)
         self.generator_optimizer.apply(generator_grads, self.generator_variables)
-        for variable, value in zip(self.discriminator.u, norm.u, strict=True):
-            variable.assign(value)
         self._update_ema()
         return self.finish_step(tf.unstack(tf.add_n([metrics for _, _, metrics in results])))
 
@@ -142,8 +148,9 @@ class VAEGAN(GAN):
         Args:
             weight: the shard's part of the global batch.
         """
-        weights, u = self.loss_weights, [tf.zeros(variable.shape) for variable in self.discriminator.u]
+        weights = self.loss_weights
         fake_augmentation, real_augmentation, recon_augmentation = tf.split(inputs["augmentation"], 3, axis=-1)
+        real_noise, fake_noise = tf.unstack(inputs["penalty_noise"], axis=1)
 
         def generate(*arguments: tf.Tensor) -> tf.Tensor:
             return self.generator.stateless_call(generator, [], *arguments)[0]
@@ -151,32 +158,51 @@ class VAEGAN(GAN):
         def encode(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
             return self.encoder.stateless_call(encoder, [], *arguments)[0]
 
+        def judge(mel: tf.Tensor, condition: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors]:
+            return self.logits_and_maps(self.discriminator.stateless_call(discriminator, [], mel, *condition)[0])
+
         def discriminate(mel: tf.Tensor, augmentation: tf.Tensor,
                          condition: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors]:
-            outputs = self.discriminator.stateless_call(discriminator, u, self.augment(mel, augmentation), *condition)
-            return self.logits_and_maps(outputs[0])
+            return judge(self.augment(mel, augmentation), condition)
+
+        def discriminate_with_penalty(mel: tf.Tensor, augmentation: tf.Tensor, condition: tuple[tf.Tensor, ...],
+                                      noise: tf.Tensor) -> tuple[Tensors, tf.Tensor]:
+            seen = self.augment(mel, augmentation)
+            logits, _ = judge(seen, condition)
+            moved, _ = judge(tf.stop_gradient(seen) + _PENALTY_DISTANCE * noise, condition)
+            return logits, gradient_penalty(logits, moved, _PENALTY_DISTANCE)
 
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([generator, encoder, discriminator])
             made = self.forward(inputs, generate, encode)
-            real_logits, _ = discriminate(made.real, real_augmentation, made.real_condition)
-            fake_logits, _ = discriminate(made.fake, fake_augmentation, made.fake_condition)
-            losses = {"adversarial": hinge_generator(fake_logits),
+            real_logits, real_penalty = discriminate_with_penalty(made.real, real_augmentation, made.real_condition,
+                                                                  real_noise)
+            fake_logits, fake_penalty = discriminate_with_penalty(made.fake, fake_augmentation, made.fake_condition,
+                                                                  fake_noise)
+            losses = {"adversarial": relativistic_generator(real_logits, fake_logits),
                       "reconstruction": tf.reduce_mean(tf.abs(made.reconstruction - made.real)),
                       "kl": made.kl, **made.losses}
             if weights.copy_adversarial or weights.feature_matching:
                 recon_logits, recon_maps = discriminate(made.reconstruction, recon_augmentation, made.real_condition)
                 _, real_maps = discriminate(made.real, recon_augmentation, made.real_condition)
-                losses |= {"copy_adversarial": hinge_generator(recon_logits),
+                losses |= {"copy_adversarial": relativistic_generator(real_logits, recon_logits),
                            "feature_matching": feature_distance(real_maps, recon_maps)}
             generator_loss = weight * weighted_sum(losses, weights)
-            discriminator_loss = weight * hinge_discriminator(real_logits, fake_logits)
+            adversarial = relativistic_discriminator(real_logits, fake_logits)
+            penalty = 0.5 * self.config.model.gradient_penalty * (real_penalty + fake_penalty)
+            discriminator_loss = weight * (adversarial + penalty)
         spread = (tf.reduce_mean(tf.math.reduce_std(made.fake, 0))
                   / tf.reduce_mean(tf.math.reduce_std(made.real, 0)))
-        metrics = [tf.reduce_mean(real_logits[0]), tf.reduce_mean(fake_logits[0]), losses["adversarial"],
+        metrics = [adversarial, tf.reduce_mean(real_logits[0]), tf.reduce_mean(fake_logits[0]), losses["adversarial"],
                    losses["reconstruction"], losses["kl"], spread]
         return (tape.gradient(discriminator_loss, discriminator), tape.gradient(generator_loss, generator + encoder),
-                tf.stack([discriminator_loss, *(weight * metric for metric in metrics)]))
+                tf.stack([weight * metric for metric in metrics]))
+
+    def _penalty_noise(self, batch: int) -> tf.Tensor:
+        """Where the penalty measures the slope, for real and for fake sounds: ``(batch, 2, frames, mel_bins)``."""
+        bins, frames = self.config.mel_shape
+        seed = tf.stack([tf.cast(~self.config.training.seed, tf.int64), step_seed(self.step)])
+        return replica_slice(lambda rows: tf.random.stateless_normal((rows, 2, frames, bins), seed), batch)
 
     def _update_ema(self) -> None:
         """Moves the average towards the generator; in the beginning, when there is little to average, faster."""
