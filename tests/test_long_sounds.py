@@ -227,7 +227,7 @@ def test_generate_writes_long_sounds_and_says_what_they_are(run, tmp_path):
 
 def test_generate_makes_loops(run, tmp_path):
     ended = invoke("generate", run, "--out", tmp_path / "out", "--seconds", 2, "--loop", "--count", 1)
-    assert "1 loops of 1.8576 seconds" in ended.stdout
+    assert "1 loop of 1.8576 seconds" in ended.stdout
     assert b"smpl" in (tmp_path / "out" / "run-seed0-0000.wav").read_bytes()[:1_000]
 
 

@@ -27,8 +27,6 @@ from melgan_tf.storage.run_directory import versions
 if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
 
-#: Steps of progress of a long sound.
-_PARTS = 100
 
 
 def write_sounds(model: SoundModel, request: Request, count: int, seed: int, label: str | None = None,
@@ -71,7 +69,7 @@ def write_sounds(model: SoundModel, request: Request, count: int, seed: int, lab
             return _sounds(model, indices, count, seed, wanted, advance)
         requests = ((file_name(model.name, seed, index, count, model.sampler.name_part), Recipe(Seeded(seed, index)))
                     for index in indices)
-        return _long_sounds(long, staging, requests, advance)
+        return _long_sounds(long, staging, requests, advance, _seconds(request.length, model))
 
     return _write(model, request, len(indices), sounds, progress or Progress(), part)
 
@@ -124,7 +122,9 @@ def write_recipes(model: SoundModel, request: Request, requests: Sequence[tuple[
     long = StreamRenderer(model.sampler, request.length) if request.length else None
 
     def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[Made]:
-        return _recipes(model, requests, advance) if long is None else _long_sounds(long, staging, requests, advance)
+        if long is None:
+            return _recipes(model, requests, advance)
+        return _long_sounds(long, staging, requests, advance, _seconds(request.length, model))
 
     return _write(model, request, len(requests), sounds, progress or Progress())
 
@@ -142,7 +142,7 @@ def _write(model: SoundModel, request: Request, count: int,
             if not part:
                 folder.require_no_foreign_files()
             try:
-                folder.fill(sounds, count, count * (_PARTS if request.length else 1), progress)
+                folder.fill(sounds, count, count * _seconds(request.length, model), progress)
             except MelGANError as error:  # names the hidden folder
                 kind = UsageError if isinstance(error, UsageError) else MelGANError
                 raise kind(str(error).replace(str(staging), str(out))) from None
@@ -246,16 +246,21 @@ def described(recipe: Recipe, classes: Classes | None = None) -> dict[str, Any]:
     return {**values, **({"hit": recipe.hit.to_json()} if recipe.hit else {})}
 
 
+def _seconds(length: Length | None, model: SoundModel) -> int:
+    """By how much progress counts a sound: the seconds of a long one, at least one."""
+    return max(1, round(length.samples / model.config.audio.sample_rate)) if length else 1
+
+
 def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[str, Recipe]],
-                 advance: Callable[[int], None]) -> Iterator[Made]:
-    """Sounds of any length; the file of each is deleted when the next is requested."""
+                 advance: Callable[[int], None], seconds: int) -> Iterator[Made]:
+    """Sounds of any length, in whole seconds for progress; the file of each is deleted when the next is requested."""
     for file, recipe in requests:
         done = 0.0
 
         def more(fraction: float) -> None:
             nonlocal done
-            before, done = round(done * _PARTS), done + fraction
-            advance(round(done * _PARTS) - before)
+            before, done = round(done * seconds), done + fraction
+            advance(round(done * seconds) - before)
 
         made = long.make(recipe.latent, folder, more)
         yield {"file": file, **described(recipe), "peak": round(made.peak, 4),

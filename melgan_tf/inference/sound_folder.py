@@ -117,7 +117,7 @@ class SoundFolder:
             NamePattern(self._request.name, count)
         with RecordWriter(self._path / self._names.record, self._head) as self._record:
             self._add_earlier()
-            with progress.task("generating", total, "sounds" if total == count else "parts") as advance:
+            with progress.task("generating", total, "sounds" if total == count else "seconds") as advance:
                 for sound, samples, mel in sounds(self._path, advance):
                     with postponed():
                         self._add(sound, samples, mel)

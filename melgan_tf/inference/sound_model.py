@@ -149,7 +149,7 @@ class SoundModel:
                 be cut.
             loop: make seamless loops, for the same models; the length is rounded to fit.
             start: index of the first sound.
-            progress: reports finished sounds, or parts of long ones.
+            progress: reports finished sounds, or seconds of long ones.
 
         Returns:
             A dictionary of the arrays ``audio`` ``(count, samples)`` at the level that the model makes, ``mel``
