@@ -15,8 +15,8 @@ from command_line import PROGRAM
 
 ROOT, LIBRARY = Path(__file__).parent.parent, Path(ai_edge_litert.__file__).parent
 TEXT = (ROOT / "docs/tutorials/phone.md").read_text(encoding="utf-8").partition("## A vocoder")[0]
-LINES = [line for block in re.findall(r"^```\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-         for line in block.splitlines()]
+LINES = [line for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+         if not language for line in block.splitlines()]
 
 
 @pytest.mark.nightly
