@@ -31,7 +31,7 @@ _DELIVERY = (
                  "[default: wav]"),
     bit_depth("16"),
     sample_rate,
-    click.option("--channels", type=click.IntRange(1, 2), help="1, or 2 that are equal.  [default: 1]"),
+    click.option("--channels", type=click.IntRange(1, 2), help="1, or 2 equal ones.  [default: 1]"),
     click.option("--normalize", is_flag=False, flag_value="peak", metavar="[peak|lufs|none]",
                  type=click.Choice(["peak", "lufs", "none"]),
                  help="Level: every sound at a peak of -1 dB; equally loud (ITU-R BS.1770); or as the model makes it.  "
@@ -68,7 +68,7 @@ def delivery_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--name", metavar="PATTERN", help="Names of the files, from {label}, {index}, {seed}, {model} and "
                      "{note}, as in {label}_{index:03}_{note}."),
         click.option("--add", is_flag=True, help="Add the sounds to those in the folder; its record, picture and page "
-                     "have them all."),
+                     "cover them all."),
     )
     for option in reversed((*_DELIVERY, *naming)):
         packed = option(packed)

@@ -38,7 +38,7 @@ _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which ha
 @click.option("--verbose", is_flag=True, help="Show all metrics, not only the figures of merit.")
 @options.force
 @options.seed(0)
-@options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
+@options.vocoder("Vocoder: a run, the name of a bundled one, or griffin-lim.  "
                  "[default: the bundled one that matches, else griffin-lim]")
 @options.checkpoint
 @options.quiet
@@ -51,8 +51,7 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
 
     Every metric has a baseline: the same metric for the training sounds, or else for one half of the real sounds
     against the other. The figures of merit are those of the embedding in which they are worst; ± is a standard error.
-    Sub-folders are classes. Of a vocoder, copies of the real sounds are measured, beside those of
-    Griffin-Lim.
+    Sub-folders are classes. A vocoder is measured by its copies of the real sounds, beside those of Griffin-Lim.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ from melgan_tf.progress import counted
 @options.seed(0)
 @click.option("--favorites", type=options.Place(remote=False, dir_okay=False), metavar="LIST",
               help="Copy the sounds of SOURCE that the page's list names to --out, and make no page.")
-@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.vocoder("Vocoder.  [default: as for generate]")
 @options.checkpoint
 @options.force
 @options.quiet

@@ -26,10 +26,10 @@ from melgan_tf.cli.console import ConsoleProgress, table
               show_default=True,
               help="How a TFLite file stores its weights. float16: half the size, the same arithmetic.")
 @click.option("--bpm", type=click.FloatRange(40, 300),
-              help="TFLite, ONNX or page of a model of loops: beats a minute. SavedModel: requests have their own.  "
+              help="TFLite, ONNX or page of a model of loops: beats per minute. SavedModel: requests have their own.  "
                    "[default: 120]")
-@click.option("--bars", type=click.IntRange(1, 64), help="Of a model of loops: bars of 4/4.  [default: 2]")
-@options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
+@click.option("--bars", type=click.IntRange(1, 64), help="Model of loops: bars of 4/4.  [default: 2]")
+@options.vocoder("Vocoder: a run, the name of a bundled one, or griffin-lim.  "
                  "[default: the bundled one that matches, else griffin-lim]")
 @options.checkpoint
 @options.force

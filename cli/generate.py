@@ -63,10 +63,10 @@ class _IndicesType(click.ParamType):
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
-@click.option("--stems", metavar="CLASS,CLASS,...", help="Make --count sets instead: one sound of each class, of one "
-              "style, key and tempo, and their mix.")
-@click.option("--seconds", type=options.Seconds(), help="Length of each sound. Models of the preset music make any, "
-              "others can only be cut.  [default: 10 for music, else all that the model makes]")
+@click.option("--stems", metavar="CLASS,CLASS,...", help="Make --count sets of loops that play together: one of "
+              "each class in the same style, key and tempo, and their mix.")
+@click.option("--seconds", type=options.Seconds(), help="Length of each sound: any for models of the preset music, "
+              "others are only cut.  [default: 10 for music, else the model's length]")
 @click.option("--loop", is_flag=True, help="Make seamless loops; the length is rounded to fit.")
 @options.wishes
 @options.seed(0)
@@ -76,14 +76,14 @@ class _IndicesType(click.ParamType):
               help="Make these sounds of the seed, instead of --count and --start.")
 @click.option("--diverse", is_flag=True, help="Choose the --count most different sounds among --candidates.")
 @click.option("--avoid", type=options.Place(), metavar="FOLDER",
-              help="Keep away from the sounds in this folder, by the distance at which copies are near.")
+              help="Skip sounds that are too close to one in this folder.")
 @click.option("--candidates", type=click.IntRange(2, 5_000), metavar="N",
               help="Sounds of the seed to choose from, for --diverse and --avoid.  [default: 8 x count]")
 @click.option("--shard", "part", type=_PartType(), metavar="I/N",
               help="Make only part I of N (1 to N). Parallel jobs may share a folder; together they make the sounds "
                    "that one call would make.")
 @delivery_options
-@options.vocoder("What renders the mels: the run of a vocoder, the name of a bundled one, or griffin-lim.  "
+@options.vocoder("Vocoder: a run, the name of a bundled one, or griffin-lim.  "
                  "[default: the bundled one that matches, else griffin-lim]")
 @options.checkpoint
 @options.force
@@ -100,9 +100,8 @@ def command(run: Path, out: Path, count: int, label: str | None, stems: str | No
     whatever the count. The picture shows the first thousand sounds, the page the first five thousand. With --shard, the
     files are sounds-I-of-N.json, sounds-I-of-N.png and index-I-of-N.html.
 
-    Sounds that --diverse and --avoid choose are sounds of the seed as well: sounds.json has their indices.
-
-    Ctrl-C keeps the sounds that are finished.
+    --diverse and --avoid choose among the sounds of the seed; sounds.json has their indices. Ctrl-C keeps the sounds
+    that are finished.
 
     \b
     Examples:
@@ -111,7 +110,7 @@ def command(run: Path, out: Path, count: int, label: str | None, stems: str | No
       melgan-tf generate pretrained:drums --diverse --avoid my-samples --out new
       melgan-tf generate pretrained:music --seconds 4 --loop --out loops
       melgan-tf generate pretrained:loops --bpm 124 --bars 4 --key Am --out beats
-      melgan-tf generate pretrained:loops --stems drums,bass,keys --bpm 124 --key Am --out sets
+      melgan-tf generate pretrained:loops --stems drums,bass --bpm 124 --out sets
       melgan-tf generate pretrained:drums-44k --bit-depth 24 --trim --out hits
       melgan-tf generate runs/mine --name "{label}_{index:03}" --out pack
     """

@@ -22,8 +22,8 @@ from melgan_tf.progress import counted
 @click.option("--steps", type=click.IntRange(2, 1_000), default=8, show_default=True,
               help="Number of sounds, both ends included.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class at the end.  [default: that of SECOND]")
-@options.model("What makes them: a run directory, or a bundled model.  [default: the model that the files name]")
-@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.model("Run, or name of a bundled model.  [default: the model that the files name]")
+@options.vocoder("Vocoder.  [default: as for generate]")
 @delivery_options
 @options.force
 @options.quiet

@@ -20,15 +20,15 @@ from melgan_tf.cli.delivery import bit_depth, sample_rate
               help="A class, or mixture, that gets a pad; give it several times.  [default: all classes]")
 @click.option("--style-from", "style_from", metavar="FOLDER|FILE", multiple=True,
               type=options.Place(remote=False),
-              help="Your own sounds: what suits a pad is encoded, and the pad starts from it. Give it several times "
+              help="Your own sounds: each pad starts from one that suits it. Give it several times "
                    "for several files.")
 @click.option("--round-robins", type=click.IntRange(1, 16), default=3, show_default=True,
               help="Hits of each velocity, which take turns.")
 @click.option("--velocities", type=click.IntRange(1, 16), default=3, show_default=True,
-              help="Layers from soft and dark to hard.")
+              help="Velocity layers, from soft and dark to hard.")
 @bit_depth("24", default="24")
 @sample_rate
-@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.vocoder("Vocoder.  [default: as for generate]")
 @options.checkpoint
 @options.force
 @options.quiet

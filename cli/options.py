@@ -82,22 +82,22 @@ def seed(default: int | None) -> Callable[[Any], Any]:
 
 def wishes(command: Callable) -> Callable:
     """The options by which models are asked for tempo, length, key and features."""
-    share, loops, hits = click.FloatRange(0, 1), "of loops", "of one-shots"
-    only = "only for models of the preset loops."
+    share = click.FloatRange(0, 1)
     for option in reversed((
             click.option("--bpm", type=click.FloatRange(40, 300),
-                         help="Beats a minute, for models of the presets loops and music."),
-            click.option("--bars", type=click.IntRange(1, 64), help="Bars of 4/4, likewise.  [default: 2, of music 4]"),
-            click.option("--key", metavar="KEY", help=f"Key such as C, F#m or Bb, {only}  [default: any]"),
-            click.option("--swing", type=share, help=f"How late every second sixteenth is, {loops}: 0 straight, 1 as "
-                         "in triplets.  [default: 0]"),
-            *(click.option(f"--{name}", type=share, help=f"{meaning}: 0 less than all others of its class, 1 more.  "
+                         help="Beats per minute, for models of the presets loops and music."),
+            click.option("--bars", type=click.IntRange(1, 64),
+                         help="Bars of 4/4, for these models.  [default: 2; music: 4]"),
+            click.option("--key", metavar="KEY", help="Loops: key, such as C, F#m or Bb.  [default: any]"),
+            click.option("--swing", type=share, help="Loops: delay of every second sixteenth, from 0 (straight) to 1 "
+                         "(triplets).  [default: 0]"),
+            *(click.option(f"--{name}", type=share, help=f"{meaning}, from 0 (lowest of its class) to 1 (highest).  "
                            "[default: as in training]")
-              for name, meaning in (("density", f"Hits a beat, {loops}"), ("loudness", f"Level at one peak, {loops}"),
-                                    ("complexity", f"Syncopation, {loops}"),
-                                    ("brightness", "Brightness, of loops and one-shots"),
-                                    ("decay", f"How long it sounds, {hits}"),
-                                    ("pitch", f"How high it sounds, {hits}"))))):
+              for name, meaning in (("density", "Loops: hits per beat"),
+                                    ("loudness", "Loops: level relative to the peak"),
+                                    ("complexity", "Loops: syncopation"),
+                                    ("brightness", "Loops, one-shots: brightness"),
+                                    ("decay", "One-shots: decay time"), ("pitch", "One-shots: pitch"))))):
         command = option(command)
     return command
 

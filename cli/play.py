@@ -15,8 +15,8 @@ from melgan_tf.cli.console import ConsoleProgress, echo_line
 @click.command("play", short_help="Play a model in the browser.")
 @click.argument("source", type=options.Place())
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port of the address.  [default: any free one]")
-@click.option("--no-open", is_flag=True, help="Only print the address, and open no browser.")
-@options.vocoder("What renders the mels.  [default: as for export]")
+@click.option("--no-open", is_flag=True, help="Print the address without opening a browser.")
+@options.vocoder("Vocoder.  [default: as for export]")
 @options.checkpoint
 @options.quiet
 def command(source: Path, port: int, no_open: bool, vocoder: str | None, checkpoint: str, quiet: bool) -> None:

@@ -18,8 +18,8 @@ from melgan_tf.progress import counted
 @click.command("regenerate", short_help="Make generated sounds again from their WAVs.")
 @click.argument("files", nargs=-1, required=True, type=options.Place(remote=False))
 @options.sounds_out
-@options.model("What makes them: a run directory, or a bundled model.  [default: the model that the WAVs name]")
-@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.model("Run, or name of a bundled model.  [default: the model that the WAVs name]")
+@options.vocoder("Vocoder.  [default: as for generate]")
 @delivery_options
 @options.force
 @options.quiet

@@ -18,7 +18,7 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @click.command("request", short_help="Make new sounds with a model on a server.")
 @click.option("--url", metavar="URL", help="The server's REST interface, such as http://HOST:8501.")
 @click.option("--grpc", metavar="HOST:PORT", help="The server's gRPC interface instead, such as HOST:8500; answers are "
-              "an eighth as long.")
+              "smaller.")
 @click.option("--model", required=True, metavar="NAME", help="Name of the model on the server.")
 @click.option("--version", type=click.IntRange(1), help="Version of the model.  [default: the newest]")
 @options.sounds_out
@@ -28,11 +28,10 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @options.wishes
 @options.seed(0)
 @click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Index of the first sound.")
-@click.option("--fingerprint", metavar="DIGITS|FOLDER", help="Refuse another model than the one whose weights have "
-              "these twelve digits, or the one that made the sounds in this folder.")
+@click.option("--fingerprint", metavar="DIGITS|FOLDER", help="Accept only the model whose weights have these twelve "
+              "digits, or that made the sounds in this folder.")
 @click.option("--deadline", type=options.Seconds(0, min_open=True), default=60.0, show_default=True,
-              help="Seconds after which a request is given up. Until then it is repeated while the server cannot be "
-                   "reached or is busy.")
+              help="Seconds to keep trying while the server cannot be reached or is busy.")
 @delivery_options
 @options.force
 @options.quiet
@@ -43,10 +42,8 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
     """Make new sounds with a model that `melgan-tf export` wrote and TF Serving serves.
 
     Writes what `melgan-tf generate` writes: sound files, sounds.json, sounds.png, LICENSES.txt and index.html. The same
-    seed is the same sound, and the commands that read such files read these. TensorFlow is loaded only for --add.
-
-    The server says which classes there are and what they are called. Sounds are asked for in batches; all are of one
-    version of the model, even if the server loads another one meanwhile.
+    seed is the same sound, and the other commands read these files as their own. All sounds are of one version of the
+    model, even if the server loads another meanwhile. TensorFlow is loaded only for --add.
 
     \b
     Examples:

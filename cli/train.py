@@ -31,7 +31,7 @@ from melgan_tf.training.cluster import worker_from_environment
 @click.option("--init-from", metavar="RUN|NAME",
               help="Fine-tune: start from the weights of a run, or of a bundled model (pretrained:drums).")
 @click.option("--config", "config_file", type=options.Place(remote=False), metavar="FILE.json",
-              help="Configuration that overrides the preset; it may be partial.")
+              help="Values that override those of the preset.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Change one value, for example training.batch_size=64. Repeatable.")
 @click.option("--epochs", type=click.IntRange(1), help="Total number of passes over the sounds.")

@@ -21,28 +21,28 @@ from melgan_tf.progress import counted
 @click.option("--intensity", type=click.FloatRange(0, 1), default=0.3, show_default=True,
               help="How different: 0 is the sound itself, 1 any sound of its class.")
 @click.option("--direction", type=click.IntRange(0), default=0, show_default=True,
-              help="The first variation; each number is another one.")
+              help="Number of the first variation; each number is another one.")
 @click.option("--count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Number of variations.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class of the variations.  [default: that of FILE]")
 @options.wishes
-@options.model("What makes them: a run directory, or a bundled model.  [default: the model that FILE names]")
-@options.vocoder("What renders the mels.  [default: as for generate]")
+@options.model("Run, or name of a bundled model.  [default: the model that FILE names]")
+@options.vocoder("Vocoder.  [default: as for generate]")
 @delivery_options
 @options.force
 @options.quiet
 def command(file: Path, out: Path, intensity: float, direction: int, count: int, label: str | None, model: str | None,
             vocoder: str | None, delivery: dict[str, Any], name: str | None, add: bool, force: bool,
             quiet: bool, **wishes: float | str | None) -> None:
-    """Make variations of FILE: of a generated WAV, or of any recording.
+    """Make variations of FILE, a generated WAV or any recording.
 
-    A recording is encoded first: the model finds the sound nearest to it that it can make, and says how near that is.
-    Variations of a loop keep its tempo, bars and key, unless others are asked for.
+    A recording is encoded first, as the nearest sound that the model can make; the command says how near that is.
+    Variations of a loop keep its tempo, bars and key unless you give others.
 
     \b
     Examples:
       melgan-tf vary kick.wav --intensity 0.2 --out variations
       melgan-tf vary my-snare.flac --model pretrained:drums --out variations
-      melgan-tf vary my-loop_124bpm.wav --model pretrained:loops --density 0.8 --out variations
+      melgan-tf vary beat_124bpm.wav --model pretrained:loops --out variations
     """
     options.require_sounds_output(out, force, add)
     progress = ConsoleProgress(quiet)
