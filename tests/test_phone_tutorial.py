@@ -1,4 +1,7 @@
-"""The tutorial "On a phone", typed as it stands: from a folder of sounds to one that LiteRT makes, in C and Python."""
+"""The tutorial "On a phone", typed as it stands: from a folder of sounds to one that LiteRT makes, in C and Python.
+
+Its lines in Kotlin and Swift are compared with those of the apps; neither is compiled.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,17 @@ from command_line import PROGRAM
 
 ROOT, LIBRARY = Path(__file__).parent.parent, Path(ai_edge_litert.__file__).parent
 TEXT = (ROOT / "docs/tutorials/phone.md").read_text(encoding="utf-8").partition("## A vocoder")[0]
-LINES = [line for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-         if not language for line in block.splitlines()]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+LINES = [line for language, block in BLOCKS if not language for line in block.splitlines()]
+
+
+@pytest.mark.parametrize(("language", "ending"), [("kotlin", "kt"), ("swift", "swift")])
+def test_the_lines_of_other_languages_stand_in_the_apps(language, ending):
+    file, = (ROOT / "examples/phone").rglob(f"SoundModel.{ending}")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    quoted = [line for name, block in BLOCKS if name == language for line in block.splitlines()]
+    assert len(quoted) > 2
+    assert [line for line in quoted if line not in lines] == []
 
 
 @pytest.mark.nightly
