@@ -29,10 +29,10 @@ _NAMES = {"seconds": "length", "sample_rate": "sample rate", "sample_rates": "sa
 @click.option("--verbose", "-v", is_flag=True, help="Print everything that is recorded, metrics and configuration too.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
 def command(paths: tuple[Path, ...], verbose: bool, as_json: bool) -> None:
-    """Describe PATH, compare two, or list the models that are included.
+    """Describe PATH, compare two, or list the bundled models.
 
     PATH is a run, a bundled model (pretrained:drums, or just drums), an export, a checkpoint, a sound file, a folder of
-    sounds, or the sounds.json of generated ones. Of two runs or models PATH and OTHER, what differs is shown. Without
+    sounds, or the sounds.json of generated ones. With OTHER, a second run or model, shows what differs. Without
     any, the bundled models are listed.
 
     \b

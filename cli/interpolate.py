@@ -30,7 +30,7 @@ from melgan_tf.progress import counted
 def command(first: Path, second: Path | None, out: Path, steps: int, label: str | None, model: str | None,
             vocoder: str | None, delivery: dict[str, Any], name: str | None, add: bool, force: bool,
             quiet: bool) -> None:
-    """Make sounds from FIRST to SECOND, at equal distances: generated WAVs, or any recordings.
+    """Make sounds in equal steps from FIRST to SECOND, generated WAVs or any recordings.
 
     Without SECOND, the sound FIRST turns into the class --label.
 

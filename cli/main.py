@@ -46,14 +46,14 @@ _EXAMPLES = "\b\nExamples:"
 _WELCOME = f"""\
 melgan-tf {melgan_tf.__version__} learns from a folder of sounds and makes new ones.
 
-Five commands to begin with:
-  melgan-tf generate pretrained:drums --out drums    make new sounds, at once
+Five commands to start with:
+  melgan-tf generate pretrained:drums --out drums    make new sounds right away
   melgan-tf vary KICK.wav --out more                 make more like one of them
   melgan-tf train SOUNDS --run-dir mine              learn from your own folder
   melgan-tf generate mine --out new                  make sounds like yours
-  melgan-tf info                                     see which models are included
+  melgan-tf info                                     list the bundled models
 
-`melgan-tf --help` lists all commands; `melgan-tf COMMAND --help` explains one, with examples."""
+`melgan-tf --help` lists all commands; `melgan-tf COMMAND --help` explains one."""
 
 
 class _LazyCommands(OneLineErrors):

@@ -25,7 +25,7 @@ from melgan_tf.progress import counted
 @options.quiet
 def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str | None, delivery: dict[str, Any],
             name: str | None, add: bool, force: bool, quiet: bool) -> None:
-    """Make generated sounds again from the records in FILES, or in the sounds of folders: the same model makes the same
+    """Make generated sounds again from the recipes in FILES, or in the files of folders: the same model makes the same
     bytes.
 
     \b
