@@ -80,15 +80,18 @@ def seed(default: int | None) -> Callable[[Any], Any]:
                         help="Random seed.")
 
 
+bpm = click.option("--bpm", type=click.FloatRange(40, 300), help="Loops and music: beats per minute.")
+key = click.option("--key", metavar="KEY", help="Loops: key, such as C, F#m or Bb.  [default: any]")
+
+
 def wishes(command: Callable) -> Callable:
     """The options by which models are asked for tempo, length, key and features."""
     share = click.FloatRange(0, 1)
     for option in reversed((
-            click.option("--bpm", type=click.FloatRange(40, 300),
-                         help="Beats per minute, for models of the presets loops and music."),
+            bpm,
             click.option("--bars", type=click.IntRange(1, 64),
-                         help="Bars of 4/4, for these models.  [default: 2; music: 4]"),
-            click.option("--key", metavar="KEY", help="Loops: key, such as C, F#m or Bb.  [default: any]"),
+                         help="Loops and music: bars of 4/4.  [default: 2; music: 4]"),
+            key,
             click.option("--swing", type=share, help="Loops: delay of every second sixteenth, from 0 (straight) to 1 "
                          "(triplets).  [default: 0]"),
             *(click.option(f"--{name}", type=share, help=f"{meaning}, from 0 (lowest of its class) to 1 (highest).  "

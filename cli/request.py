@@ -25,7 +25,8 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
-@options.wishes
+@options.bpm
+@options.key
 @options.seed(0)
 @click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Index of the first sound.")
 @click.option("--fingerprint", metavar="DIGITS|FOLDER", help="Accept only the model whose weights have these twelve "
@@ -38,7 +39,7 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 def command(url: str | None, grpc: str | None, model: str, version: int | None, out: Path, count: int,
             label: str | None, seed: int, start: int, fingerprint: str | None, deadline: float,
             delivery: dict[str, Any], name: str | None, add: bool, force: bool, quiet: bool,
-            **wishes: float | str | None) -> None:
+            bpm: float | None, key: str | None) -> None:
     """Make new sounds with a model that `melgan-tf export` wrote and TF Serving serves.
 
     Writes what `melgan-tf generate` writes: sound files, sounds.json, sounds.png, LICENSES.txt and index.html. The same
@@ -63,7 +64,7 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
     if force:
         tell_replaced(out, FileNames.of(), progress)
     connected = api.connect(url or f"grpc://{grpc}", model, version=version, deadline=deadline,
-                            fingerprint=fingerprint, progress=progress).asked(**wishes)
+                            fingerprint=fingerprint, progress=progress).asked(bpm=bpm, key=key)
     record = connected.write(out, count, seed, label, start=start, delivery=settings, name=name, add=add,
                              progress=progress)
     if not quiet:
