@@ -57,10 +57,10 @@ def selu(x: keras.KerasTensor, cached: keras.KerasTensor | None = None) -> keras
 
 
 def selu_for_export(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The same SELU in operations that keep their precision in int8.
+    """The same SELU in operations that every export has, and that are precise near 0, as ``exp - 1`` is not.
 
-    ``exp - 1`` would lose small values, and a minimum would force its range on ``x`` itself: hence the ELU of
-    ``-max(-x, 0)``. In training it would take a quarter more time.
+    The ELU of ``-max(-x, 0)`` was chosen for int8 exports, which are gone; another form would change generated sounds
+    in their last bits. In training it would take a quarter more time.
     """
     return _SELU_SCALE * ops.relu(x) + (_SELU_SCALE * _SELU_ALPHA) * ops.elu(-ops.relu(-x))
 
