@@ -35,7 +35,7 @@ class Survey:
         seconds: median length; 10 for anything longer.
         sample_rate: the most frequent rate, Hz.
         rates: files by sample rate, of those that were measured.
-        tempos: slowest and fastest of loops, beats a minute, and what told them; None if most sounds are no whole bars
+        tempos: slowest and fastest of loops, beats per minute, and their source; None if most sounds are not whole bars
             of a tempo that their chunks, tags or names tell.
     """
 

@@ -91,7 +91,7 @@ class Length:
         A beat has 1, 2, 4 or 8 steps of the model, whichever stretches them least.
 
         Args:
-            bpm: tempo, beats a minute.
+            bpm: tempo, beats per minute.
             bars: number of bars.
             sampler: of the model.
         """

@@ -118,7 +118,7 @@ class SoundModel:
         `melgan_tf.inference.wishes`.
 
         Args:
-            wishes: of loops ``bpm``, beats a minute; ``bars``; ``key``, such as "Am"; ``swing``, 0 straight, 1 as in
+            wishes: of loops ``bpm``, beats per minute; ``bars``; ``key``, such as "Am"; ``swing``, 0 straight, 1 as in
                 triplets; ``density``, ``brightness``, ``loudness`` and ``complexity``, from 0 (less than all loops of
                 the class) to 1; of one-shots ``brightness``, ``decay`` and ``pitch`` likewise.
 

@@ -11,11 +11,11 @@ from melgan_tf.audio.loops import onsets
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.read import resample
 
-#: Tempi among which to choose, beats a minute.
+#: Tempos among which to choose, beats per minute.
 SLOWEST, FASTEST = 60.0, 200.0
 _WHOLE = 0.02  # by which whole numbers may be missed: lengths are whole samples
 _NEAR = 0.025  # seconds around a place of the grid
-_PADDED = 1 << 17  # steps of 0.08 beats a minute
+_PADDED = 1 << 17  # steps of 0.08 beats per minute
 _MULTIPLES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4)
 # What speaks for a tempo, after how much: see `evidence`. A conditional logit, fitted to 1,000 rendered loops of one to
 # eight bars, whole (with most weight), with silence at the end, and cut within a bar. Of 510 others it is right for
@@ -32,7 +32,7 @@ _TONAL = 0.35  # between drums (0.34 and less for 9 of 10) and notes (0.38 and m
 
 
 def estimate_tempo(samples: np.ndarray, rate: int, meter: int = 4) -> float:
-    """The tempo of a loop, beats a minute, between 60 and 200.
+    """The tempo of a loop, beats per minute, between 60 and 200.
 
     A loop has a whole number of bars: that leaves few tempi, among which rhythm decides. Where one that makes no whole
     bars keeps time much better, the sound ends within a bar.
@@ -49,7 +49,7 @@ def estimate_tempo(samples: np.ndarray, rate: int, meter: int = 4) -> float:
 
 
 def tempo_of_pulse(samples: np.ndarray, rate: int) -> float:
-    """The tempo at which a sound beats most, wherever its bars begin and end, beats a minute; octaves are by chance.
+    """The tempo at which a sound beats most, wherever its bars begin and end, beats per minute; octaves are by chance.
 
     Args:
         samples: float32, not empty.
@@ -86,7 +86,7 @@ def _pulse(rise: np.ndarray, tempi: np.ndarray, part: Callable[[np.ndarray], np.
     spectrum; its magnitude, from anywhere."""
     total = rise.sum(axis=1)
     spectrum = part(np.fft.rfft(total - (total.mean() if part is np.abs else 0), max(_PADDED, 2 * len(total))))
-    step = onsets.RATE / onsets.HOP * 60 / max(_PADDED, 2 * len(total))  # beats a minute
+    step = onsets.RATE / onsets.HOP * 60 / max(_PADDED, 2 * len(total))  # beats per minute
     sums = [spectrum[np.rint(tempi * parts / step).astype(int)] for parts in (1, 2, 4)]
     return np.array([0.5, 0.7, 1.0]) @ sums / max(float(total.sum()), 1e-9)
 

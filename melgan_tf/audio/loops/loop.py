@@ -27,7 +27,7 @@ class Loop:
     """Whole bars of a sound.
 
     Attributes:
-        bpm: tempo, beats a minute, of a loop of exactly ``end - start`` samples.
+        bpm: tempo, beats per minute, of a loop of exactly ``end - start`` samples.
         bars: number of bars.
         meter: beats of a bar.
         key: None where nothing tells it.

@@ -8,7 +8,7 @@ import re
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.errors import UsageError
 
-#: Tempi that files may name, beats a minute.
+#: Tempos that files may name, beats per minute.
 SLOWEST, FASTEST = 40.0, 260.0
 _MARKED = re.compile(r"(?<![\d.])(\d{2,3}(?:[.,]\d{1,3})?)[ _-]?bpm(?![a-z])"
                      r"|(?<![a-z])bpm[ _-]?(\d{2,3}(?:\.\d{1,3})?)(?!\d)", re.IGNORECASE)
@@ -23,7 +23,7 @@ _BETWEEN = re.compile(r"[\s_\-()\[\]]+")
 
 
 def tempo_of_name(name: str) -> float | None:
-    """The tempo in the name of a file, beats a minute; None if it tells none.
+    """The tempo in the name of a file, beats per minute; None if it tells none.
 
     Args:
         name: without or with folders and extension; the file's own name counts, then the folders from the nearest on.

@@ -41,7 +41,7 @@ class Tags:
     """What a file tells about itself; everything that it does not tell is None.
 
     Attributes:
-        tempo: beats a minute.
+        tempo: beats per minute.
         beats: length of the loop.
         meter: beats of a bar.
         key: its key.

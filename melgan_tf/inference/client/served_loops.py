@@ -19,7 +19,7 @@ class ServedLoops(ServedSampler):
 
     Args:
         config, described, server: as for `ServedSampler`.
-        bpm: beats a minute; by default those that the model was exported with.
+        bpm: beats per minute; by default those that the model was exported with.
         key: such as "Am"; None: any.
     """
 
@@ -35,7 +35,7 @@ class ServedLoops(ServedSampler):
         """See `BatchSampler.asked`: tempo and key."""
         low, high = self._described["bpm"]
         if bpm is not None and not low <= bpm <= high:
-            raise UsageError(f"--bpm {bpm:g}: give {low:g} to {high:g} beats a minute")
+            raise UsageError(f"--bpm {bpm:g}: give {low:g} to {high:g} beats per minute")
         if bars not in (None, self._bars):
             raise UsageError(f"--bars {bars}: the loops on this server have {self._bars}; export the model with --bars "
                              f"{bars}")

@@ -19,7 +19,7 @@ BEATS = BARS * BEATS_PER_BAR
 #: Frames of mel in a beat, at any tempo.
 BEAT_FRAMES = 48
 GRID_FRAMES = BEATS * BEAT_FRAMES
-#: Slowest and fastest tempo, beats a minute.
+#: Slowest and fastest tempo, beats per minute.
 TEMPOS = (40.0, 300.0)
 #: Numbers of noise with a meaning: density, brightness and loudness; then root and mode of the key.
 FEATURES = ("density", "brightness", "loudness")
@@ -74,7 +74,7 @@ class LoopGANConfig(ModelConfig):
 
     @staticmethod
     def tempo(config: Config) -> float:
-        """Beats a minute at which clips are two bars: the tempo of loops unless another is asked for."""
+        """Beats per minute at which clips are two bars: the tempo of loops unless another is asked for."""
         return 60.0 * BEATS * config.audio.sample_rate / config.data.clip_samples
 
     @property
@@ -85,7 +85,7 @@ class LoopGANConfig(ModelConfig):
     def check(self, config: Config) -> None:
         bpm = self.tempo(config)
         require(TEMPOS[0] <= bpm <= TEMPOS[1], "data.clip_samples", config.data.clip_samples,
-                f"give the samples of {BARS} bars at {TEMPOS[0]:g} to {TEMPOS[1]:g} beats a minute, not at {bpm:.4g}")
+                f"give the samples of {BARS} bars at {TEMPOS[0]:g} to {TEMPOS[1]:g} beats per minute, not at {bpm:.4g}")
         require(self.augmentation.frame_shift == 0, "model.augmentation.frame_shift", self.augmentation.frame_shift,
                 "give 0: a loop GAN learns what stands where")
         check_log_mels(config, "a loop GAN")

@@ -49,7 +49,7 @@ class LoopSampler(Sampler):
 
     Args:
         generator, config, vocoder, classes, shares: as for `Sampler`.
-        bpm: beats a minute; by default those of the configuration's clips.
+        bpm: beats per minute; by default those of the configuration's clips.
         bars: of a loop.
         key: of all loops, such as "Am"; None: any.
         swing: how late every second sixteenth is: 0 straight, 1 as in triplets.
@@ -65,7 +65,7 @@ class LoopSampler(Sampler):
                  bars: int = BARS, key: str | None = None, swing: float = 0.0) -> None:
         super().__init__(generator, config, vocoder, classes, shares)
         if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
-            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats a minute")
+            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats per minute")
         if not 1 <= bars <= _MOST_BARS:
             raise UsageError(f"--bars {bars}: give 1 to {_MOST_BARS}")
         if not 0 <= swing <= 1:
@@ -195,7 +195,7 @@ class LoopSampler(Sampler):
         return max(1, min(max_batch, int(MAX_SECONDS * self.audio.sample_rate) // slowest))
 
     def served_signature(self) -> dict[str, tf.TensorSpec]:
-        """See `Sampler.served_signature`; with ``bpm``, beats a minute of each loop."""
+        """See `Sampler.served_signature`; with ``bpm``, beats per minute of each loop."""
         return {**super().served_signature(), "bpm": _BPM}
 
     def serve(self, noise: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor) -> dict[str, tf.Tensor]:

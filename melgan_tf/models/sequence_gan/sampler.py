@@ -41,7 +41,7 @@ class SequenceSampler(Sampler):
 
     Args:
         generator, config, vocoder, classes: as for `Sampler`.
-        bpm: of loops of whole bars, beats a minute; None: sounds of any length.
+        bpm: of loops of whole bars, beats per minute; None: sounds of any length.
         bars: of such loops.
 
     Raises:
@@ -56,7 +56,7 @@ class SequenceSampler(Sampler):
                  classes: Classes | None = None, bpm: float | None = None, bars: int = DEFAULT_BARS) -> None:
         super().__init__(generator, config, vocoder, classes)
         if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
-            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats a minute")
+            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats per minute")
         if not 1 <= bars <= MAX_BARS:
             raise UsageError(f"--bars {bars}: give 1 to {MAX_BARS}")
         self.bpm, self.bars = bpm, bars
