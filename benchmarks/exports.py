@@ -3,7 +3,8 @@
     python benchmarks/exports.py [--format onnx ...] [--model pretrained:drums ...]
 
 What is not measured again stays as it is in ``results/exports.json``. Speed is that of one sound: of a SavedModel with
-all cores, of others with one thread. A page is timed in browsers only.
+all cores, of others with one thread. A page is timed in browsers only. Partitions are those parts of a TFLite file that
+XNNPACK runs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import results
+from ai_edge_litert.interpreter import Interpreter
 
 import melgan_tf as mt
 from melgan_tf.exports import FORMATS
@@ -26,8 +28,10 @@ from melgan_tf.weights import pretrained_models, pretrained_vocoders
 
 MODELS = (*pretrained_models(), *pretrained_vocoders())
 KINDS: dict[str, dict[str, str]] = {name: {"format": name} for name in FORMATS} | {
-    "tflite float16": {"format": "tflite", "quantize": "float16"}}
-COLUMNS = ("model", "MB", "first call, ms", "ms a sound", "times real time", "largest difference, of the peak")
+    "tflite-float16": {"format": "tflite", "quantize": "float16"}}
+SPEED = ("first call, ms", "ms a sound", "times real time")
+COLUMNS = {kind: ("model", "MB", *(() if kind == "web" else SPEED), *(("partitions",) if "tflite" in kind else ()),
+                  "largest difference, of the peak") for kind in KINDS}
 
 
 def seconds(model: SoundModel | Vocoder, receipt: Receipt) -> float:
@@ -45,15 +49,21 @@ def measure(name: str, options: dict[str, str]) -> list[Any]:
     model = mt.load(name)
     with tempfile.TemporaryDirectory() as folder:
         receipt = mt.export(model, Path(folder, "model"), **options)
+        parts = [partitions(receipt.path)] if options["format"] == "tflite" else []
     row = [name, receipt.size_bytes / 1e6]
-    if options["format"] == "web":
-        row += [None, None, None]
-    else:
+    if options["format"] != "web":
         times = receipt.milliseconds_per_sound
         audio = times.get("audio, batch 1") or times.get("audio") or next(iter(times.values()))
         first = receipt.first_call_milliseconds["vocode" if isinstance(model, Vocoder) else "generate"]
         row += [first, audio, 1000 * seconds(model, receipt) / audio]
-    return [*row, receipt.worst_difference["audio"]]
+    return [*row, *parts, receipt.worst_difference["audio"]]
+
+
+def partitions(path: str) -> int:
+    """In how many parts XNNPACK runs what makes the audio of a TFLite file, its first graph."""
+    interpreter = Interpreter(model_path=path, num_threads=1)
+    interpreter.allocate_tensors()
+    return sum(node["op_name"] == "DELEGATE" for node in interpreter._get_ops_details())  # it has no public name
 
 
 def overview(tables: dict[str, Any]) -> dict[str, Any]:
@@ -80,9 +90,9 @@ def main() -> None:
                 print(f"{name}, {kind}: {error}", flush=True)
             else:
                 print(kind, *measured[kind][name], flush=True)
-            tables = {kind: results.table(COLUMNS, [rows[name] for name in MODELS if name in rows])
+            tables = {kind: results.table(COLUMNS[kind], [rows[name] for name in MODELS if name in rows])
                       for kind, rows in measured.items() if rows}
-            results.save("exports", {"sizes": overview(tables), **tables})
+            results.save("exports", {"sizes": overview(tables), **tables}, arguments=())
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ FOLDER = Path(__file__).resolve().parent / "results"
 _PACKAGES = ("melgan-tf", "tensorflow", "keras", "numpy", "torch", "librosa", "ai-edge-litert")
 
 
-def save(name: str, tables: dict[str, dict[str, Any]], folder: Path = FOLDER, note: str = "") -> Path:
+def save(name: str, tables: dict[str, dict[str, Any]], folder: Path = FOLDER, note: str = "",
+         arguments: Sequence[str] | None = None) -> Path:
     """Writes the tables of a benchmark that has just run on this machine.
 
     Args:
@@ -32,6 +33,7 @@ def save(name: str, tables: dict[str, dict[str, Any]], folder: Path = FOLDER, no
         tables: by name, each as `table` returns it.
         folder: where to write.
         note: what else a reader should know.
+        arguments: of the command that makes all tables, if the one that has just run makes only some of their rows.
     """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -39,7 +41,8 @@ def save(name: str, tables: dict[str, dict[str, Any]], folder: Path = FOLDER, no
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    command = " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]])
+    given = sys.argv[1:] if arguments is None else arguments
+    command = " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *given])
     content = {"name": name, "command": command, "machine": {"processor": processor(), "cores": cores()},
                "versions": versions, "date": datetime.date.today().isoformat(), "note": note, "tables": tables}
     folder.mkdir(parents=True, exist_ok=True)

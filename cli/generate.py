@@ -15,8 +15,6 @@ from melgan_tf.errors import UsageError
 from melgan_tf.inference.output_folder import FileNames, NamePattern, Part, has_only_other_parts
 from melgan_tf.progress import counted
 
-_MAX_INDICES = 100_000
-
 
 class _PartType(click.ParamType):
     """``I/N``: part I of N."""
@@ -35,28 +33,6 @@ class _PartType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class _IndicesType(click.ParamType):
-    """``I,J,K-L``: some sounds of a seed."""
-
-    name = "indices"
-
-    def convert(self, value: str | list[int], param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        if isinstance(value, list):
-            return value
-        found: list[int] = []
-        for part in value.split(","):
-            ends = part.strip().split("-")
-            if len(ends) > 2 or not all(end.isascii() and end.isdigit() and len(end) < 16 for end in ends):
-                self.fail(f"{part!r} is not an index: give numbers, as in 3,17,40-45", param, ctx)
-            first, last = int(ends[0]), int(ends[-1])
-            if not first <= last < first + _MAX_INDICES:
-                self.fail(f"{part!r} is not a range of at most {_MAX_INDICES} indices", param, ctx)
-            found += range(first, last + 1)
-        if len(set(found)) < len(found):
-            self.fail(f"{value!r} has an index twice", param, ctx)
-        return found
-
-
 @click.command("generate", short_help="Make new sounds with a trained model.")
 @options.run_argument
 @options.sounds_out
@@ -72,8 +48,7 @@ class _IndicesType(click.ParamType):
 @options.seed(0)
 @click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True,
               help="Index of the first sound: --seed 1 --start 900 --count 1 is sound 900 of seed 1.")
-@click.option("--index", "indices", type=_IndicesType(), metavar="I,J,K-L",
-              help="Make these sounds of the seed, instead of --count and --start.")
+@options.indices
 @click.option("--diverse", is_flag=True, help="Choose the --count most different sounds among --candidates.")
 @click.option("--avoid", type=options.Place(), metavar="FOLDER",
               help="Skip sounds that are too close to one in this folder.")

@@ -16,6 +16,8 @@ from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.temporaries import sweep
 
+_MAX_INDICES = 100_000
+
 
 class Place(click.Path):
     """The type of arguments that are folders or files.
@@ -55,12 +57,36 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class Indices(click.ParamType):
+    """The type of ``I,J,K-L``: some sounds of a seed."""
+
+    name = "indices"
+
+    def convert(self, value: str | list[int], param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        if isinstance(value, list):
+            return value
+        found: list[int] = []
+        for part in value.split(","):
+            ends = part.strip().split("-")
+            if len(ends) > 2 or not all(end.isascii() and end.isdigit() and len(end) < 16 for end in ends):
+                self.fail(f"{part!r} is not an index: give numbers, as in 3,17,40-45", param, ctx)
+            first, last = int(ends[0]), int(ends[-1])
+            if not first <= last < first + _MAX_INDICES:
+                self.fail(f"{part!r} is not a range of at most {_MAX_INDICES} indices", param, ctx)
+            found += range(first, last + 1)
+        if len(set(found)) < len(found):
+            self.fail(f"{value!r} has an index twice", param, ctx)
+        return found
+
+
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print results and warnings only.")
 force = click.option("--force", is_flag=True, help="Replace existing files.")
 checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), default="last", show_default=True,
                           help="Newest checkpoint of the run, or the one with the best validation score.")
 sounds_out = click.option("--out", required=True, type=Place(remote=False, file_okay=False),
                           help="Folder for the sounds.")
+indices = click.option("--index", "indices", type=Indices(), metavar="I,J,K-L",
+                       help="Make these sounds of the seed, instead of --count and --start.")
 run_argument = click.argument("run", type=Place())
 
 

@@ -29,6 +29,7 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @options.key
 @options.seed(0)
 @click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Index of the first sound.")
+@options.indices
 @click.option("--fingerprint", metavar="DIGITS|FOLDER", help="Accept only the model whose weights have these twelve "
               "digits, or that made the sounds in this folder.")
 @click.option("--deadline", type=options.Seconds(0, min_open=True), default=60.0, show_default=True,
@@ -37,8 +38,8 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @options.force
 @options.quiet
 def command(url: str | None, grpc: str | None, model: str, version: int | None, out: Path, count: int,
-            label: str | None, seed: int, start: int, fingerprint: str | None, deadline: float,
-            delivery: dict[str, Any], name: str | None, add: bool, force: bool, quiet: bool,
+            label: str | None, seed: int, start: int, indices: list[int] | None, fingerprint: str | None,
+            deadline: float, delivery: dict[str, Any], name: str | None, add: bool, force: bool, quiet: bool,
             bpm: float | None, key: str | None) -> None:
     """Make new sounds with a model that `melgan-tf export` wrote and TF Serving serves.
 
@@ -50,6 +51,7 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
     Examples:
       melgan-tf request --url http://HOST:8501 --model drums --out new
       melgan-tf request --grpc HOST:8500 --model drums --label kick --out kicks
+      melgan-tf request --grpc HOST:8500 --model drums --index 3,17 --out two
       melgan-tf request --grpc HOST:8500 --model drums --fingerprint new --out b
       melgan-tf request --grpc HOST:8500 --model loops --bpm 124 --out beats
     """
@@ -57,16 +59,18 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
 
     if (url is None) == (grpc is None):
         raise UsageError("--url and --grpc are two ways to a server: give one of them")
+    if indices and start:
+        raise UsageError("--index names the sounds: remove --start")
     options.require_sounds_output(out, force, add)
     settings, progress = Delivery(**delivery), ConsoleProgress(quiet)
     if name:
-        NamePattern(name, count)
+        NamePattern(name, len(indices) if indices else count)
     if force:
         tell_replaced(out, FileNames.of(), progress)
     connected = api.connect(url or f"grpc://{grpc}", model, version=version, deadline=deadline,
                             fingerprint=fingerprint, progress=progress).asked(bpm=bpm, key=key)
-    record = connected.write(out, count, seed, label, start=start, delivery=settings, name=name, add=add,
-                             progress=progress)
+    record = connected.write(out, count, seed, label, start=start, indices=indices or (), delivery=settings,
+                             name=name, add=add, progress=progress)
     if not quiet:
         names = FileNames.of()
         echo_line(f"{record['made']} sounds in {out}, their spectrograms in {out / names.picture}; to hear them: "

@@ -2,12 +2,12 @@
 
 The converter's own float16 halves every constant, and those that guard a division against zero (1e-9 to 1e-30) become
 zero themselves: the sound is NaN. Here only large ones are halved, each with one conversion before its first use; the
-arithmetic is float32. What loops use remains: their iterations would magnify its rounding.
+arithmetic is float32. What loops use remains: their iterations would magnify its rounding. So do factors of elements:
+windows and rotations of Fourier transforms, whose rounding phase retrieval magnifies likewise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,7 @@ def compact(content: bytes, half: bool) -> bytes:
 
 
 def _halve(model: Any, schema: Any) -> None:
-    looped = _looped(model)
-    halves = {number: half for number, half in _halves(model, schema) if number not in looped}
+    halves = _halves(model, schema)
     for number, half in halves.items():
         model.buffers[number].data = half.view(np.uint8)
     code = schema.OperatorCodeT()
@@ -65,23 +64,41 @@ def _halve(model: Any, schema: Any) -> None:
         graph.operators = [*conversions, *graph.operators]
 
 
-def _halves(model: Any, schema: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """The numbers of the buffers that can be halved, and their values."""
+def _halves(model: Any, schema: Any) -> dict[int, np.ndarray]:
+    """The numbers of the buffers that are halved, and their values.
+
+    Where float16 holds most of the network exactly, the few others are the converter's own, and stay.
+    """
     types = {tensor.buffer: tensor.type for graph in model.subgraphs for tensor in graph.tensors}
+    network = {tensor.buffer for tensor in min(_signed(model), key=lambda graph: len(graph.operators)).tensors}
+    kept, exact, rounded, balance = _kept(model, schema), {}, {}, 0
     for number, buffer in enumerate(model.buffers):
         size = 0 if buffer.data is None else len(buffer.data)
-        if size < _LEAST_EXACT or types.get(number) != schema.TensorType.FLOAT32:
+        if size < _LEAST_EXACT or types.get(number) != schema.TensorType.FLOAT32 or number in kept:
             continue
         values = np.frombuffer(bytes(buffer.data), "<f4")
         with np.errstate(over="ignore"):
             half = values.astype("<f2")
         lost = np.abs(half - values).max()
-        if lost == 0 or (size >= _LEAST_ROUNDED and lost <= _PRECISION * np.abs(values).max()):
-            yield number, half
+        if number in network:
+            balance += size if lost == 0 else -size
+        if lost == 0:
+            exact[number] = half
+        elif size >= _LEAST_ROUNDED and lost <= _PRECISION * np.abs(values).max():
+            rounded[number] = half
+    return exact if balance > 0 else exact | rounded
 
 
-def _looped(model: Any) -> set[int]:
-    """The numbers of the buffers that loops use: graphs without a signature."""
-    signed = {signature.subgraphIndex for signature in model.signatureDefs}
-    return {graph.tensors[tensor].buffer for number, graph in enumerate(model.subgraphs) if number not in signed
-            for operator in graph.operators for tensor in operator.inputs if tensor >= 0}
+def _signed(model: Any) -> list[Any]:
+    """The graphs that have a signature; others are of loops."""
+    return [model.subgraphs[signature.subgraphIndex] for signature in model.signatureDefs]
+
+
+def _kept(model: Any, schema: Any) -> set[int]:
+    """The numbers of the buffers that loops or products of elements use."""
+    signed = _signed(model)
+    products = {index for index, code in enumerate(model.operatorCodes)
+                if max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.MUL}
+    return {graph.tensors[tensor].buffer for graph in model.subgraphs for operator in graph.operators
+            if graph not in signed or operator.opcodeIndex in products
+            for tensor in operator.inputs if tensor >= 0}

@@ -75,8 +75,7 @@ def test_the_page_opens_without_complaint_and_asks_for_nothing_beyond_its_folder
 def test_a_link_is_a_kit_and_its_sounds_are_those_of_python(opened, tmp_path):
     """Every WAV of the page says how Python makes it again; the second is a variation, the seventh is faded out.
 
-    Phase retrieval magnifies rounding: of 64 sounds one was below 60 dB, as it is in Python if its noise changes in
-    the last bit. The tom of seed 7 is another.
+    Of 64 sounds one was below 60 dB; the tom of seed 7 is another.
     """
     archive = saved_kit(opened.browser)
     assert archive.testzip() is None

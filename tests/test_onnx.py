@@ -1,4 +1,4 @@
-"""Models as ONNX files, run by onnxruntime: small ones here, the shipped ones at night."""
+"""Models as ONNX files, run by onnxruntime: small ones; the shipped ones: `test_shipped_exports`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ import onnx
 import onnxruntime
 import pytest
 from bare_process import PROGRAM, run_bare, worst
-from command_line import contents, invoke
+from command_line import invoke
 from tiny_vocoders import VOCODERS
 
 from melgan_tf.config import presets, to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import export
 from melgan_tf.exports import onnx as onnx_format
-from melgan_tf.inference.load import load
 from melgan_tf.inference.vocoder_export import example_mels
-from melgan_tf.weights import PRETRAINED, pretrained_models, pretrained_vocoders
 
 SEED = presets.get("seed")
 KINDS = pytest.mark.parametrize("name", ["fast", "melgan"])
@@ -165,19 +163,3 @@ def test_a_conversion_that_fails_leaves_nothing(exported_model, monkeypatch, tmp
     with pytest.raises(UsageError, match="--quantize float16 is for --format tflite"):
         export(exported_model, tmp_path / "out", "onnx", quantize="float16")
     assert list(tmp_path.iterdir()) == []
-
-
-# -- all shipped models ----------------------------------------------------------------------------------------------
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("name", [*pretrained_models(), *pretrained_vocoders()])
-def test_shipped_models_agree(name, tmp_path):
-    made = export(model := load(name), tmp_path / "model.onnx", "onnx")
-    assert sorted(contents(tmp_path)) == ["model.export_report.json", "model.onnx"]
-    assert made.worst_difference["audio"] < 2e-3  # a part of the tolerance
-    assert made.origin["licence"] != "unknown"
-    if name == f"{PRETRAINED}music":  # another length than the one that export checked
-        inputs = {key: value.numpy() for key, value in model.sampler.inputs(5, 2, steps=11).items()}
-        wanted = {key: value.numpy() for key, value in model.sampler(**inputs).items()}
-        for key, value in run(Path(made.path), **inputs).items():
-            assert worst(value, wanted[key]) < 1e-3

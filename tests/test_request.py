@@ -96,6 +96,18 @@ def test_a_request_writes_what_generate_writes(server, model, tmp_path, way):
     assert len({sound["label"] for sound in made["sounds"]}) > 1
 
 
+def test_some_sounds_of_a_seed(server, model, tmp_path):
+    arguments = ("request", "--grpc", server.grpc.removeprefix("grpc://"), "--model", "drums", "--seed", 3, "--out")
+    assert invoke(*arguments, tmp_path / "out", "--index", "7,2-3").code == 0
+    model.write(tmp_path / "wanted", seed=3, indices=(7, 2, 3))
+    assert contents(tmp_path / "out").keys() == contents(tmp_path / "wanted").keys()
+    for file in (tmp_path / "wanted").glob("*.wav"):
+        (samples, _), (expected, _) = soundfile.read(tmp_path / "out" / file.name), soundfile.read(file)
+        np.testing.assert_allclose(samples, expected, atol=1e-3)
+    invoke(*arguments, tmp_path / "none", "--index", "7", "--start", 1).one_line("remove --start", code=2)
+    assert not (tmp_path / "none").exists()
+
+
 def test_no_more_is_asked_for_than_is_written(model, server):
     with loopback(model, max_batch=5) as small:
         made = mt.connect(small.grpc, "drums").generate(12, seed=1, label="kick=0.7,snare=0.3")

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 TOLERANCE = {"mel": 1e-4, "audio": 5e-2, "audio_by_seed": 5e-2, "mel_analyzed": 1e-4}
 
 #: The same for fixed shapes, by how weights are stored; "audio" compares the same algorithm with another Fourier
-#: transform, or other weights.
+#: transform, or other weights: mels that differ by a thousandth can turn the phases of a few sounds.
 FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
     "none": {"mel": 1e-4, "audio": 5e-2},
-    "float16": {"mel": 1e-2, "audio": 0.1},
+    "float16": {"mel": 1e-2, "audio": 0.3},
 }
 
 
