@@ -42,7 +42,7 @@ def run(tmp_path_factory):
     ("kit", "RUN --out --seed --label CLASS[=WEIGHT] --style-from FOLDER|FILE --round-robins --velocities --vocoder "
             "--checkpoint --force --quiet"),
     ("vocode", "INPUT... --out --vocoder RUN|NAME --chunk-seconds --checkpoint [last|best] --force --quiet"),
-    ("export", "RUN --out --format [saved-model|tflite|web] --version --quantize [none|float16] --force "
+    ("export", "RUN --out --format [saved-model|tflite|web|onnx] --version --quantize [none|float16] --force "
                "--vocoder RUN|NAME --checkpoint --quiet"),
     ("play", "SOURCE --port --no-open --vocoder RUN|NAME --checkpoint [last|best] --quiet"),
     ("evaluate", "RUN --reference --train --count --json --markdown --png --verbose --force --seed --vocoder RUN|NAME "
