@@ -24,7 +24,7 @@ from melgan_tf.cli.console import ConsoleProgress, table
               help="SavedModel: most sounds in one request; larger ones are refused.  [default: 256]")
 @click.option("--quantize", type=click.Choice(["none", "float16"]), default="none",
               show_default=True,
-              help="How a TFLite file or a page stores its weights. float16: in half the space, with the same arithmetic.")
+              help="How a TFLite file or a page stores its weights. float16: in half the space, the same arithmetic.")
 @click.option("--bpm", type=click.FloatRange(40, 300),
               help="TFLite, ONNX or page of a model of loops: beats per minute. SavedModel: requests have their own.  "
                    "[default: 120]")
