@@ -25,20 +25,25 @@ def run(tmp_path_factory):
 def test_evaluate_prints_what_it_writes(run, tmp_path):
     ended = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--json", tmp_path / "figures.json")
     assert (ended.code, ended.stderr) == (0, "")
-    header, drums, statistics, _, faults, conclusion = ended.stdout.strip().split("\n\n")
+    header, merit, conclusion = ended.stdout.strip().split("\n\n")
     assert header == ("8 sounds a set (of 8 generated, 16 reference), 0.5 s at 16000 Hz, seed 0, k 5; "
                       "real vs real: two halves of the reference")  # trained on the reference: that is no floor
     values = json.loads((tmp_path / "figures.json").read_text())
     assert conclusion == values["conclusion"]
     assert (values["preset"], values["step"], values["sounds"], values["reference"]) == ("seed", 6, 8, str(run.sounds))
-    for text, name in ((drums, "drums"), (statistics, "statistics")):
-        rows = [re.split(r"  +", line) for line in text.splitlines()]
-        assert rows[1] == ["metric", "generated", "real vs real", "better"]
-        assert [row[0] for row in rows[3:5]] == ["Fréchet distance", "kernel distance"]
-        assert float(rows[3][1]) == pytest.approx(values[name]["generated"]["frechet"], rel=1e-3)
-    assert faults.splitlines()[1].split() == ["waveforms", "generated", "real"]
+    assert re.split("  +", merit.splitlines()[1]) == ["metric", "generated", "real vs real", "better", "embedding"]
     again = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds)
     assert (again.code, again.stdout) == (0, ended.stdout)
+    more = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--verbose")
+    assert (more.code, more.stderr) == (0, "")
+    _, same, drums, spectra, statistics, _, faults, conclusion = more.stdout.strip().split("\n\n")
+    assert (same, conclusion) == (merit, values["conclusion"])
+    for text, name in ((drums, "drums"), (spectra, "spectra"), (statistics, "statistics")):
+        rows = [re.split("  +", line) for line in text.splitlines()]
+        assert rows[1] == ["metric", "generated", "real vs real", "better"]
+        assert [row[0] for row in rows[3:5]] == ["Fréchet distance", "Fréchet distance, of infinitely many"]
+        assert float(rows[3][1]) == pytest.approx(values[name]["generated"]["frechet"], rel=1e-3)
+    assert faults.splitlines()[1].split() == ["waveforms", "generated", "real"]
 
 
 def test_evaluate_warns_of_unusable_files_and_quiet_keeps_the_figures(run, tmp_path):

@@ -124,21 +124,6 @@ def test_the_penalty_is_the_mean_squared_gradient_of_the_discriminator():
     assert np.mean(found) == pytest.approx(exact, rel=0.15)
 
 
-def test_texture_is_a_function_of_the_noise_and_knows_nothing_of_its_neighbors():
-    config = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, texture=4))
-    generator, noise = Generator(config, 3), tf.random.normal((64, 20), seed=1)
-    texture = generator.textures[-1]
-    waves = texture(noise).numpy()
-    np.testing.assert_array_equal(waves, texture(noise).numpy())
-    assert waves.shape == (64, 16, TINY.model.channels)
-    apart = texture(noise + 0.5 * tf.random.normal(noise.shape, seed=2)).numpy()
-    assert abs(np.corrcoef(waves.ravel(), apart.ravel())[0, 1]) < 0.1
-    near = texture(noise + 0.01 * tf.random.normal(noise.shape, seed=2)).numpy()
-    assert np.corrcoef(waves.ravel(), near.ravel())[0, 1] > 0.95
-    label = tf.one_hot([0] * 64, 3)
-    assert float(tf.reduce_max(tf.abs(generator(noise, label) - generator(noise, label, textured=False)))) > 1e-3
-
-
 def test_augmentation_moves_whole_bins_and_frames_and_brings_silence_in():
     change = Augmentation(bins=6, frames=4, bin_shift=1, frame_shift=1, gain=0.1)
     x = tf.reshape(tf.range(24.0) / 24, (1, 4, 6))

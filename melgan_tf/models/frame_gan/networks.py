@@ -20,7 +20,6 @@ import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 from keras import ops
 
 from melgan_tf.config import Config
@@ -40,7 +39,6 @@ from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, StyledBlock, TrunkDis
 #: Frames of the smallest map; every stage doubles them.
 FIRST_FRAMES = 4
 _STYLE_CHANNELS = 128
-_WINDING = 1.5  # radians for a standard deviation of each number of the noise
 _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
 
 
@@ -48,8 +46,7 @@ class Generator(keras.Model):
     """Turns noise and a label into mel spectrograms.
 
     Noise and label become the first map by one product, and a style by two layers; each residual block of two
-    convolutions is scaled and shifted by the style, and every block but the last doubles the frames. Before each block
-    `Texture` may be added.
+    convolutions is scaled and shifted by the style, and every block but the last doubles the frames.
 
     Args:
         config: shapes, channels and seed.
@@ -58,7 +55,6 @@ class Generator(keras.Model):
     Call arguments:
         noise: ``(batch, noise_dim)``, standard normal.
         label: ``(batch, classes)``, rows sum to 1.
-        textured: whether to add texture; a reconstruction in training has none.
         activation: SELU in the form that suits the purpose.
 
     Output shape: ``(batch, frames, mel_bins)``, in [-1, 1].
@@ -78,13 +74,10 @@ class Generator(keras.Model):
         self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
                     for index in range(1, _stages(frames) + 1)]
         self.last = FrameConv(channels, bins, seeds.next(), OUTPUT_GAIN, name="last")
-        self.textures = [Texture(model.noise_dim, FIRST_FRAMES * 2 ** index, model.texture, channels, seeds.next(),
-                                 name=f"texture_{index + 1}")
-                         for index in range(len(self.blocks))] if model.texture else []
         self.channels = channels
         self.built = True
 
-    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor, textured: bool = True,
+    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor,
              activation: Callable[..., keras.KerasTensor] = ops.selu) -> keras.KerasTensor:
         inputs = ops.concatenate([noise, label * _LABEL_SCALE], axis=-1)
         style = activation(self.style_2(activation(self.style_1(inputs))))
@@ -92,8 +85,6 @@ class Generator(keras.Model):
         for index, block in enumerate(self.blocks):
             if index:
                 x = double_frames(activation(self.ups[index - 1](x)))
-            if textured and self.textures:
-                x = x + self.textures[index](noise)
             x = block(x, style, activation=activation)
         return ops.tanh(self.last(x))
 
@@ -159,32 +150,6 @@ class Encoder(keras.Model):
     def noise(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
         """Log mel ``(batch, frames, mel_bins)``, label ``(batch, classes)`` -> the mean ``(batch, noise_dim)``."""
         return self(self.scale.from_mel(mel), label)[0]
-
-
-class Texture(keras.layers.Layer):
-    """Random detail that is a function of the noise: ``(batch, noise_dim)`` -> ``(batch, frames, channels)``.
-
-    Sines of random projections, wound around so often that neighboring values know nothing of each other. Real sounds
-    have grain that no short vector describes; the sound of a noise vector is still one sound.
-
-    Args:
-        noise_dim, frames, channels: shapes.
-        width: random numbers a frame.
-        seed: of the projection and of the initial kernel.
-    """
-
-    def __init__(self, noise_dim: int, frames: int, width: int, channels: int, seed: int, name: str) -> None:
-        super().__init__(name=name)
-        random = np.random.RandomState(seed)  # whose numbers never change
-        self.projection = (_WINDING * random.standard_normal((noise_dim, frames * width))).astype("float32")
-        self.phase = random.uniform(-np.pi, np.pi, frames * width).astype("float32")
-        self.frames, self.width = frames, width
-        self.mix = FrameDense(width, channels, seed, 0.1, bias=False, name=name)
-        self.built = True
-
-    def call(self, noise: keras.KerasTensor) -> keras.KerasTensor:
-        waves = 2 ** 0.5 * ops.sin(ops.matmul(ops.stop_gradient(noise), self.projection) + self.phase)
-        return self.mix(ops.reshape(waves, (-1, self.frames, self.width)))
 
 
 class _Block(StyledBlock):

@@ -18,7 +18,7 @@ PRESETS = {
         "trains in 45 minutes on two cores.",
         Config(
             preset="drums", audio=SEED_LOG_MELS, data=DataConfig(level="peak"),
-            model=FrameGANConfig(texture=16, objective=VAEGANObjective(kl=0.002)),
+            model=FrameGANConfig(objective=VAEGANObjective(kl=0.002)),
             training=TrainingConfig(batch_size=64, steps=36_000, generator_learning_rate=2e-4,
                                     discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
                                     log_every=10, checkpoint_every=30, preview_every=60)),

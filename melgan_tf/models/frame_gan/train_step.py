@@ -48,7 +48,7 @@ class FrameGAN(VAEGAN):
         real, real_label, label = inputs["real"], inputs["real_label"], inputs["label"]
         mean, log_variance = encode(real, real_label)
         fake = generate(inputs["noise"], label)
-        reconstruction = generate(reparameterize(mean, log_variance, inputs["encoder_noise"]), real_label, False)
+        reconstruction = generate(reparameterize(mean, log_variance, inputs["encoder_noise"]), real_label)
         return Forward(real, fake, reconstruction, tf.reduce_mean(kl_divergence(mean, log_variance)), (real_label,),
                        (label,))
 

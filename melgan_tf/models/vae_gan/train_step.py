@@ -117,7 +117,7 @@ class VAEGAN(GAN):
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         batch = data[0].shape[0]
         inputs = self.inputs(*data)
-        inputs["penalty_noise"] = self._penalty_noise(batch)
+        inputs["penalty_noise"] = self._penalty_noise(*data[0].shape)
         sizes = shard_sizes(batch, self.shards)
         pieces = zip(*(tf.split(tensor, sizes) for tensor in inputs.values()), strict=True)
         shards = [dict(zip(inputs, piece, strict=True)) for piece in pieces]
@@ -169,7 +169,7 @@ class VAEGAN(GAN):
                                       noise: tf.Tensor) -> tuple[Tensors, tf.Tensor]:
             seen = self.augment(mel, augmentation)
             logits, _ = judge(seen, condition)
-            moved, _ = judge(tf.stop_gradient(seen) + _PENALTY_DISTANCE * noise, condition)
+            moved, _ = judge(tf.stop_gradient(seen) + _PENALTY_DISTANCE * noise[:, :seen.shape[1]], condition)
             return logits, gradient_penalty(logits, moved, _PENALTY_DISTANCE)
 
         with tf.GradientTape(persistent=True) as tape:
@@ -198,9 +198,8 @@ class VAEGAN(GAN):
         return (tape.gradient(discriminator_loss, discriminator), tape.gradient(generator_loss, generator + encoder),
                 tf.stack([weight * metric for metric in metrics]))
 
-    def _penalty_noise(self, batch: int) -> tf.Tensor:
+    def _penalty_noise(self, batch: int, frames: int, bins: int) -> tf.Tensor:
         """Where the penalty measures the slope, for real and for fake sounds: ``(batch, 2, frames, mel_bins)``."""
-        bins, frames = self.config.mel_shape
         seed = tf.stack([tf.cast(~self.config.training.seed, tf.int64), step_seed(self.step)])
         return replica_slice(lambda rows: tf.random.stateless_normal((rows, 2, frames, bins), seed), batch)
 
