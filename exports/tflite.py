@@ -3,7 +3,9 @@
 Builtin operations only and fixed shapes (one sound, or one window, a call): XNNPACK then runs all of it.
 
 Signatures of a sound model: ``mel`` (``noise`` ``(1, noise_dim)`` and, if the model has classes, ``label`` ``(1,
-classes)`` -> ``mel`` ``(1, frames, mel_bins)``) and ``generate`` (the same -> ``audio`` ``(1, samples)``, ``mel``).
+classes)`` -> ``mel`` ``(1, frames, mel_bins)``), ``generate`` (the same -> ``audio`` ``(1, samples)``, ``mel``) and
+``sample`` (``seed``, ``index`` ``(1,)`` int64 and, with classes, ``label`` ``(1,)`` int32, the number of one ->
+``audio``): the sound that the model makes of the seed.
 Loops have one tempo and length, ``bpm`` and ``bars`` in the metadata.
 
 Signature of a vocoder: ``vocode`` (``mel`` ``(1, frames, mel_bins)`` -> ``audio`` ``(1, frames * hop)``); a fast

@@ -62,7 +62,10 @@ def view(model: ExportableModel, quantize: Quantize = "none", bpm: float | None 
         model = _in_windows(model)
         stream = _stream(model.sampler)
     exportable = tflite.view(model, quantize=quantize)
-    return dataclasses.replace(exportable, origin={**exportable.origin, **_origin(model), **stream})
+    signatures = {name: made for name, made in exportable.signatures.items() if name != "sample"}  # the page draws
+    return dataclasses.replace(
+        exportable, origin={**exportable.origin, **_origin(model), **stream}, signatures=signatures,
+        examples=lambda: [example for example in exportable.examples() if example.signature in signatures])
 
 
 def _origin(model: SoundModel) -> dict[str, Any]:

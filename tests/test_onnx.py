@@ -18,6 +18,7 @@ from melgan_tf.config import presets, to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import export
 from melgan_tf.exports import onnx as onnx_format
+from melgan_tf.inference import portable_noise
 from melgan_tf.inference.vocoder_export import example_mels
 
 SEED = presets.get("seed")
@@ -69,7 +70,7 @@ def test_a_file_tells_what_it_is(file, exported_model):
     facts = json.loads(session.get_modelmeta().custom_metadata_map["melgan_tf"])
     origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": exported_model.weights, "noise_dim": 20,
               "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "licence": "unknown",
-              "vocoder": {"name": "griffin-lim", "iterations": 1}}
+              "vocoder": {"name": "griffin-lim", "iterations": 1}, "noise_recipe": portable_noise.RECIPE}
     assert facts == origin | {"config": to_dict(SEED)}
     values = json.loads(invoke("info", file, "--json").stdout)
     assert values == {"kind": "ONNX", "size_bytes": file.stat().st_size, "seconds": 0.5, **facts}

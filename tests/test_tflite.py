@@ -18,6 +18,7 @@ from melgan_tf.config import presets, to_dict
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import export, tflite, tflite_metadata
 from melgan_tf.exports.check import run_standalone
+from melgan_tf.inference import portable_noise
 from melgan_tf.inference.exportable import Example
 from melgan_tf.inference.sound_export import FIXED_TOLERANCE
 
@@ -61,7 +62,7 @@ def test_phase_retrieval_of_32_iterations_agrees(tmp_path):
     assert lines[0].split() == ["receipt", f"{tmp_path}/out/model-none.tflite"]
     assert [line.split("  ")[0] for line in lines[2:]] == [
         "size", "operations", "signatures", "ms per sound, mel", "ms per sound, audio", "ms of the first call",
-        "worst difference, audio", "worst difference, mel"]
+        "worst difference, audio", "worst difference, audio_by_seed", "worst difference, mel"]
     assert "\x1b" not in ended.stdout
     receipt = json.loads((tmp_path / "out/export_report.json").read_text())
     assert receipt["worst_difference"]["audio"] < receipt["tolerance"]["audio"] == 5e-2
@@ -96,7 +97,8 @@ def test_metadata_and_receipt_of_a_file(converted, quantize, exported_model):
     path = converted(quantize)
     origin = {"made_by": "melgan-tf", "preset": "seed", "step": 6, "weights": exported_model.weights, "noise_dim": 20,
               "audio_fingerprint": SEED.audio.fingerprint(), "sample_rate": 16_000, "licence": "unknown",
-              "quantize": quantize, "vocoder": {"name": "griffin-lim", "iterations": 1}}
+              "quantize": quantize, "vocoder": {"name": "griffin-lim", "iterations": 1},
+              "noise_recipe": portable_noise.RECIPE}
     read = tflite_metadata.read(path)
     assert read == {**origin, "config": to_dict(SEED)}
     values = json.loads(invoke("info", path, "--json").stdout)
@@ -109,7 +111,8 @@ def test_metadata_and_receipt_of_a_file(converted, quantize, exported_model):
     assert (receipt["size_bytes"], receipt["threads"]) == (path.stat().st_size, 1)
     assert receipt["origin"] == origin
     assert list(receipt["milliseconds_per_sound"]) == names
-    assert sorted(receipt["worst_difference"]) == sorted(names)
+    assert sorted(receipt["worst_difference"]) == ["audio", "audio_by_seed", "mel"]
+    assert receipt["signatures"]["sample"] == {"inputs": ["index", "seed"], "outputs": ["audio"]}
     assert receipt["tolerance"] == FIXED_TOLERANCE[quantize]
     assert sum(receipt["ops"].values()) == sum(len(graph.operators) for graph in model_of(path).subgraphs)
 

@@ -1,4 +1,7 @@
-"""One sound of a TFLite file with LiteRT alone: ``python drum.py MODEL.tflite CLASS OUT.npy``."""
+"""One sound of a TFLite file with LiteRT alone: ``python drum.py MODEL.tflite CLASS OUT.npy``.
+
+From noise, which may come from anywhere; signature "sample" draws it from a seed, as drum.c does.
+"""
 
 import json
 import sys

@@ -18,6 +18,7 @@ from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import DecodeError, UsageError
+from melgan_tf.inference import portable_noise
 from melgan_tf.inference.batches import BATCH, BatchSampler
 from melgan_tf.inference.exportable import MAX_BATCH, Signature
 from melgan_tf.inference.renderer import GriffinLim, Renderer
@@ -285,8 +286,8 @@ class Sampler(BatchSampler):
                 **({"classes": self.classes.names} if self.classes else {})}
 
     def fixed_metadata(self) -> dict[str, Any]:
-        """What exports with fixed shapes state besides."""
-        return {}
+        """What exports without checks state besides."""
+        return {"noise_recipe": portable_noise.RECIPE}
 
     def signatures(self, max_batch: int = MAX_BATCH, origin: Mapping[str, Any] | None = None) -> dict[str, Signature]:
         """The functions of an export; see `melgan_tf.exports.saved_model`.
@@ -393,6 +394,23 @@ class Sampler(BatchSampler):
 
         return {"mel": Signature(lambda *inputs: {"mel": self.mel(*inputs)}, specs),
                 "generate": Signature(generate, specs)}
+
+    def seeded_signature(self) -> Signature:
+        """Seed, index and, with classes, the number of the class, each ``(1,)`` -> the sound, without checks."""
+        specs = [tf.TensorSpec((1,), tf.int64, name=name) for name in ("seed", "index")]
+        if self.classes:
+            specs.append(tf.TensorSpec((1,), tf.int32, name="label"))
+
+        def sample(seed: tf.Tensor, index: tf.Tensor, *label: tf.Tensor) -> dict[str, tf.Tensor]:
+            inputs = self.portable_inputs(seed, index)
+            mel = self.mel(*inputs, *(tf.one_hot(number, len(self.classes)) for number in label))
+            return {"audio": self.render(mel, use_matmul_dft=True)}
+
+        return Signature(sample, specs)
+
+    def portable_inputs(self, seed: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What `inputs` draws besides classes, in operations that TFLite has; seed and index ``(1,)``, int64."""
+        return portable_noise.normal(tf.stack([seed, index], axis=1), self.config.model.noise_dim),
 
     def request(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
         """A request for the first sound of each seed, of any class."""

@@ -246,7 +246,7 @@ class LoopSampler(Sampler):
 
     def fixed_metadata(self) -> dict[str, Any]:
         """See `Sampler.fixed_metadata`."""
-        return {"bpm": self.bpm, "samples": self.samples}
+        return {**super().fixed_metadata(), "bpm": self.bpm, "samples": self.samples}
 
     def facts(self) -> dict[str, Any]:
         """See `Sampler.facts`."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -28,6 +29,12 @@ _STEPS_OF_A_SOUND = 2**32
 _BEFORE = 2**16  # steps of the neighborhood before the first have negative numbers
 
 
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+def _vectors(keys: tf.Tensor, length: int) -> tf.Tensor:
+    """A vector for every key ``(keys, 2)``: a graph, since thousands of single draws would be slow one by one."""
+    return tf.map_fn(lambda key: tf.random.stateless_normal((length,), key), keys, fn_output_signature=tf.float32)
+
+
 @dataclass(frozen=True)
 class SequenceNoise:
     """What a sound is made of.
@@ -35,11 +42,13 @@ class SequenceNoise:
     Attributes:
         noise_dim, style_dim: lengths of the vectors.
         turn_steps: steps in which the style turns into another, where it is free to choose.
+        draw: keys ``(keys, 2)`` and a length -> standard normal vectors ``(keys, length)``.
     """
 
     noise_dim: int
     style_dim: int
     turn_steps: int
+    draw: Callable[[tf.Tensor, int], tf.Tensor] = _vectors
 
     @classmethod
     def of(cls, config: Config) -> SequenceNoise:
@@ -58,7 +67,7 @@ class SequenceNoise:
             period: steps of a loop; 0: none.
         """
         steps = tf.math.floormod(steps, period) if period else steps
-        return _draw(tf.cast(seed, tf.int64), sound, steps, self.noise_dim)
+        return self._drawn(tf.cast(seed, tf.int64), sound, steps, self.noise_dim)
 
     def style(self, seed: tf.Tensor | int, sound: tf.Tensor | int, steps: tf.Tensor, period: int = 0) -> tf.Tensor:
         """The style of steps of a sound: the shape of ``steps``, and ``(style_dim,)``; arguments as for `noise`."""
@@ -85,18 +94,11 @@ class SequenceNoise:
         return max(1, round(period / self.turn_steps))
 
     def _styles(self, seed: tf.Tensor | int, sound: tf.Tensor | int, numbers: tf.Tensor) -> tf.Tensor:
-        return _draw(tf.cast(seed, tf.int64) + _STYLE_SEED, sound, numbers, self.style_dim)
+        return self._drawn(tf.cast(seed, tf.int64) + _STYLE_SEED, sound, numbers, self.style_dim)
 
-
-def _draw(seed: tf.Tensor, sound: tf.Tensor | int, numbers: tf.Tensor, length: int) -> tf.Tensor:
-    """A vector for every sound and number, standard normal: ``(..., length)``."""
-    codes = tf.cast(sound, tf.int64) * _STEPS_OF_A_SOUND + _BEFORE + tf.cast(numbers, tf.int64)
-    keys = tf.stack([tf.broadcast_to(seed, tf.shape(codes)), codes], axis=-1)
-    drawn = _vectors(tf.reshape(keys, (-1, 2)), length)
-    return tf.reshape(drawn, tf.concat([tf.shape(codes), [length]], 0))
-
-
-@functools.partial(tf.function, autograph=False, reduce_retracing=True)
-def _vectors(keys: tf.Tensor, length: int) -> tf.Tensor:
-    """A vector for every key ``(keys, 2)``: a graph, since thousands of single draws would be slow one by one."""
-    return tf.map_fn(lambda key: tf.random.stateless_normal((length,), key), keys, fn_output_signature=tf.float32)
+    def _drawn(self, seed: tf.Tensor, sound: tf.Tensor | int, numbers: tf.Tensor, length: int) -> tf.Tensor:
+        """A vector for every sound and number, standard normal: ``(..., length)``."""
+        codes = tf.cast(sound, tf.int64) * _STEPS_OF_A_SOUND + _BEFORE + tf.cast(numbers, tf.int64)
+        keys = tf.stack([tf.broadcast_to(seed, tf.shape(codes)), codes], axis=-1)
+        drawn = self.draw(tf.reshape(keys, (-1, 2)), length)
+        return tf.reshape(drawn, tf.concat([tf.shape(codes), [length]], 0))

@@ -6,6 +6,7 @@ made piece by piece: `melgan_tf.inference.long_sounds`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import tensorflow as tf
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import UsageError
+from melgan_tf.inference import portable_noise
 from melgan_tf.inference.long_sounds import Length
 from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler, require_inputs
@@ -164,6 +166,12 @@ class SequenceSampler(Sampler):
         return {"noise": self.source.noise(seed, sound, numbers, period),
                 "style": self.source.style(seed, sound, numbers, period)}
 
+    def portable_inputs(self, seed: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Sampler.portable_inputs`: those of a training window."""
+        source = dataclasses.replace(self.source, draw=portable_noise.normal)
+        numbers = tf.range(-CONTEXT_STEPS, self.steps + CONTEXT_STEPS, dtype=tf.int64)
+        return tuple(draw(seed[:, None], index[:, None], numbers) for draw in (source.noise, source.style))
+
     def inputs_of(self, seed: tf.Tensor, index: tf.Tensor, steps: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Sampler.inputs_of`; ``steps`` ``(batch,)``: all the same."""
         return self.stretch(seed[:, None], index[:, None], tf.constant(0, tf.int64), tf.cast(steps[0], tf.int64))
@@ -171,6 +179,10 @@ class SequenceSampler(Sampler):
     def metadata(self) -> dict[str, Any]:
         """See `Sampler.metadata`."""
         return {**super().metadata(), "style_dim": self.config.model.style_dim}
+
+    def fixed_metadata(self) -> dict[str, Any]:
+        """See `Sampler.fixed_metadata`: every step has a key of its own."""
+        return {}
 
     analyzed_samples = None
 

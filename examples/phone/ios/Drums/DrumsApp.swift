@@ -28,6 +28,8 @@ final class Drums: ObservableObject {
     private let queue = DispatchQueue(label: "sounds") // a model is for one thread at a time
     private var model: SoundModel?
     private var format: AVAudioFormat?
+    private let seed = Int64(Date().timeIntervalSince1970)
+    private var index: Int64 = 0
 
     init() {
         do {
@@ -46,9 +48,10 @@ final class Drums: ObservableObject {
 
     func play(_ name: String) {
         queue.async { [self] in
-            guard let samples = try? model?.make(name), let format,
+            guard let samples = try? model?.make(name, seed: seed, index: index), let format,
                   let buffer = AVAudioPCMBuffer(pcmFormat: format, frameCapacity: AVAudioFrameCount(samples.count)),
                   let channel = buffer.floatChannelData?[0] else { return }
+            index += 1
             channel.update(from: samples, count: samples.count)
             buffer.frameLength = buffer.frameCapacity
             player.scheduleBuffer(buffer, at: nil, options: .interrupts)

@@ -4,7 +4,7 @@ import TensorFlowLite
 /// A sound model with classes: NAME.tflite and NAME.export_report.json in the bundle. Not for several threads at once.
 final class SoundModel {
     private struct Report: Decodable { let origin: Facts }
-    private struct Facts: Decodable { let classes: [String], sample_rate: Double, noise_dim: Int }
+    private struct Facts: Decodable { let classes: [String], sample_rate: Double }
 
     private let facts: Facts
     private let runner: SignatureRunner
@@ -18,20 +18,15 @@ final class SoundModel {
         facts = try JSONDecoder().decode(Report.self, from: Data(contentsOf: report)).origin
         var options = Interpreter.Options()
         options.threadCount = 1
-        runner = try Interpreter(modelPath: model, options: options).signatureRunner(with: "generate")
+        runner = try Interpreter(modelPath: model, options: options).signatureRunner(with: "sample")
     }
 
-    /// A new sound of a class: samples from -1 to 1.
-    func make(_ name: String) throws -> [Float] {
-        let noise = (0..<facts.noise_dim).map { _ in gaussian() }
-        let label: [Float] = classes.map { $0 == name ? 1 : 0 }
-        try runner.invoke(with: ["noise": noise.withUnsafeBytes { Data($0) }, "label": label.withUnsafeBytes { Data($0) }])
+    /// Sound `index` of a seed, of a class: samples from -1 to 1. The same on every device, but for rounding.
+    func make(_ name: String, seed: Int64, index: Int64) throws -> [Float] {
+        guard let number = classes.firstIndex(of: name) else { throw CocoaError(.keyValueValidation) }
+        try runner.invoke(with: ["seed": bytes(seed), "index": bytes(index), "label": bytes(Int32(number))])
         return try runner.output(named: "audio").data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     }
 
-    /// A standard normal number, by the formula of Box and Muller.
-    private func gaussian() -> Float {
-        let radius = (-2 * log(Float.random(in: Float.leastNormalMagnitude..<1))).squareRoot()
-        return radius * cos(2 * .pi * Float.random(in: 0..<1))
-    }
+    private func bytes<Number>(_ number: Number) -> Data { withUnsafeBytes(of: number) { Data($0) } }
 }

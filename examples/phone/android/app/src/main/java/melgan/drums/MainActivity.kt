@@ -13,6 +13,8 @@ import java.util.concurrent.Executors
 /** A button for every class of the model; a tap makes a new sound of the class and plays it. */
 class MainActivity : Activity() {
     private val worker = Executors.newSingleThreadExecutor() // an Interpreter is for one thread at a time
+    private val seed = System.currentTimeMillis() / 1000
+    private var index = 0L
     private var playing: AudioTrack? = null
 
     override fun onCreate(state: Bundle?) {
@@ -21,7 +23,7 @@ class MainActivity : Activity() {
         val column = LinearLayout(this).apply { orientation = LinearLayout.VERTICAL }
         for (name in model.classes) {
             val button = Button(this).apply { text = name }
-            button.setOnClickListener { worker.execute { play(model.make(name), model.sampleRate) } }
+            button.setOnClickListener { worker.execute { play(model.make(name, seed, index++), model.sampleRate) } }
             column.addView(button)
         }
         setContentView(ScrollView(this).apply {

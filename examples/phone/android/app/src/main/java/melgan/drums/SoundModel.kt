@@ -14,17 +14,15 @@ class SoundModel(assets: AssetManager, name: String) {
             .map(FileChannel.MapMode.READ_ONLY, file.startOffset, file.declaredLength)
         Interpreter(content, Interpreter.Options().setNumThreads(1))
     }
-    private val random = java.util.Random()
-
     val classes: List<String> = facts.getJSONArray("classes").let { names -> List(names.length(), names::getString) }
     val sampleRate: Int = facts.getInt("sample_rate")
 
-    /** A new sound of a class: samples from -1 to 1. */
-    fun make(name: String): FloatArray {
-        val noise = arrayOf(FloatArray(facts.getInt("noise_dim")) { random.nextGaussian().toFloat() })
-        val label = arrayOf(FloatArray(classes.size).also { it[classes.indexOf(name)] = 1f })
-        val audio = arrayOf(FloatArray(interpreter.getOutputTensorFromSignature("audio", "generate").shape()[1]))
-        interpreter.runSignature(mapOf("noise" to noise, "label" to label), mapOf("audio" to audio), "generate")
+    /** Sound `index` of a seed, of a class: samples from -1 to 1. The same on every device, but for rounding. */
+    fun make(name: String, seed: Long, index: Long): FloatArray {
+        val audio = arrayOf(FloatArray(interpreter.getOutputTensorFromSignature("audio", "sample").shape()[1]))
+        val inputs: Map<String, Any> = mapOf("seed" to longArrayOf(seed), "index" to longArrayOf(index),
+            "label" to intArrayOf(classes.indexOf(name)))
+        interpreter.runSignature(inputs, mapOf("audio" to audio), "sample")
         return audio[0]
     }
 }
