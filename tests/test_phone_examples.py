@@ -50,7 +50,6 @@ def test_the_same_seed_is_the_same_sound_in_c(drums, tmp_path, seed, index, name
 
 @pytest.mark.parametrize("quantize", ["none", "float16"])
 def test_sixteen_seeds_are_the_samplers_sounds(drums, tmp_path, quantize):
-    """The noise is in the file; how near its sounds are is up to the rounding of the rest."""
     if quantize == "none":
         drums = tmp_path / "drums.tflite"
         export(mt.load("pretrained:drums"), drums, "tflite")
@@ -61,8 +60,8 @@ def test_sixteen_seeds_are_the_samplers_sounds(drums, tmp_path, quantize):
         label = np.eye(len(sampler.classes), dtype=np.float32)[seed % len(sampler.classes)]
         made = run(seed=np.int64([seed]), index=np.int64([seed // 3]), label=np.int32([label.argmax()]))["audio"][0]
         found.append(decibels(sampler(**sampler.inputs(seed, 1, seed // 3, label))["audio"].numpy()[0], made))
-    assert np.median(found) > {"none": 90, "float16": 60}[quantize]
-    assert min(found) > {"none": 60, "float16": 25}[quantize]
+    assert np.median(found) > 90
+    assert min(found) > 50
 
 
 def test_a_class_that_is_missing_or_unknown_is_named(drums, tmp_path):
