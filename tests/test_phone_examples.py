@@ -16,7 +16,7 @@ from melgan_tf.exports import export
 from melgan_tf.inference.vocoder_export import example_mels
 
 EXAMPLES, LIBRARY = Path(__file__).parent.parent / "examples/phone", Path(ai_edge_litert.__file__).parent
-pytestmark = [pytest.mark.nightly, pytest.mark.skipif(not (LIBRARY / "libLiteRt.so").exists(), reason="no C library")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (LIBRARY / "libLiteRt.so").exists(), reason="no C library")]
 
 
 def compiled(name, folder):
@@ -48,6 +48,7 @@ def test_the_same_seed_is_the_same_sound_in_c(drums, tmp_path, seed, index, name
     assert b"8000 samples, 16000 Hz" in ended.stderr
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("quantize", ["none", "float16"])
 def test_sixteen_seeds_are_the_samplers_sounds(drums, tmp_path, quantize):
     if quantize == "none":
