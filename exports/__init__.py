@@ -8,6 +8,7 @@ A further format is one module with what `Format` asks for, and one line in `FOR
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,11 +35,13 @@ class Destination:
         model: a file, or a folder.
         receipt: its receipt, in the folder or beside the file.
         option: the option that chooses another path.
+        write_beside: writes what belongs beside a model that was kept; None: nothing.
     """
 
     model: Path
     receipt: Path
     option: str
+    write_beside: Callable[[Exportable, Path], None] | None = None
 
 
 def file_destination(path: Path, default: str) -> Destination:
@@ -78,9 +81,6 @@ class Format(Protocol):
 
     def write(self, exportable: Exportable, path: Path, progress: Progress) -> None:
         """Writes the model, without a receipt, and reports stages; raises a `MelGANError` or an `OSError`."""
-
-    def write_beside(self, exportable: Exportable, path: Path) -> None:
-        """Writes what belongs beside a model that was kept."""
 
     def describe(self, path: Path) -> dict[str, Any] | None:
         """What is known of the export at a path, for `melgan-tf info`; None if it is not of this format."""

@@ -61,10 +61,6 @@ def write(exportable: Exportable, path: Path, progress: Progress) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def write_beside(exportable: Exportable, path: Path) -> None:
-    """See `melgan_tf.exports.Format`: nothing."""
-
-
 def describe(path: Path) -> dict[str, Any] | None:
     """See `melgan_tf.exports.Format`."""
     if path.suffix != ".onnx" or path.is_dir():

@@ -49,7 +49,8 @@ def publish(exportable: Exportable, format: str, destination: Destination, force
                 draft.replace(target)
                 if not inside:
                     report.replace(destination.receipt)
-            module.write_beside(exportable, target)
+            if destination.write_beside:
+                destination.write_beside(exportable, target)
     except OSError as error:
         raise MelGANError(f"cannot write {target}: {error.strerror or error}") from None
     return receipt

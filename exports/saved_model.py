@@ -46,7 +46,7 @@ def destination(path: Path, version: int | None = None, **_: Any) -> Destination
     if path.is_file():
         raise UsageError(f"{path} is a file: give a folder")
     model = path / str(version or next_version(path))
-    return Destination(model, model / REPORT, "--version")
+    return Destination(model, model / REPORT, "--version", _write_beside)
 
 
 def versions(path: Path) -> list[str]:
@@ -74,8 +74,8 @@ def write(exportable: Exportable, path: Path, progress: Progress) -> None:
     write_text(path / _ORIGIN, json.dumps({**exportable.origin, "config": to_dict(exportable.config)}, indent=2) + "\n")
 
 
-def write_beside(exportable: Exportable, path: Path) -> None:
-    """See `melgan_tf.exports.Format`: what starts a server."""
+def _write_beside(exportable: Exportable, path: Path) -> None:
+    """What starts a server."""
     write_bundle(path.parent, exportable.signatures, exportable.max_batch)
 
 

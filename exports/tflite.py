@@ -54,10 +54,6 @@ def write(exportable: Exportable, path: Path, progress: Progress) -> None:
         path.write_bytes(tflite_metadata.add(content, {**exportable.origin, "config": to_dict(exportable.config)}))
 
 
-def write_beside(exportable: Exportable, path: Path) -> None:
-    """See `melgan_tf.exports.Format`: nothing."""
-
-
 def describe(path: Path) -> dict[str, Any] | None:
     """See `melgan_tf.exports.Format`."""
     if path.suffix != ".tflite" or path.is_dir():

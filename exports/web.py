@@ -105,10 +105,6 @@ def write(exportable: Exportable, path: Path, progress: Progress) -> None:
         write_text(path / FACTS, json.dumps(facts(exportable), ensure_ascii=False) + "\n")
 
 
-def write_beside(exportable: Exportable, path: Path) -> None:
-    """See `melgan_tf.exports.Format`: nothing."""
-
-
 def describe(path: Path) -> dict[str, Any] | None:
     """See `melgan_tf.exports.Format`."""
     return {**tflite.describe(path / MODEL), "kind": "page of a model"} if is_page(path) else None

@@ -51,9 +51,5 @@ def write(exportable: Exportable, path: Path, progress: Progress) -> None:
                           for example in exportable.examples() for name, output in example.outputs.items()})
 
 
-def write_beside(exportable: Exportable, path: Path) -> None:
-    pass
-
-
 def describe(path: Path) -> dict[str, Any] | None:
     return {"kind": "answers"} if (path / "answers.npz").exists() else None
