@@ -10,6 +10,7 @@ import numpy as np
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import loop_samples
 from melgan_tf.config import Config
+from melgan_tf.config.tempo import require_tempo
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.client.served_sampler import ServedSampler, Server
 
@@ -33,9 +34,7 @@ class ServedLoops(ServedSampler):
     def asked(self, bpm: float | None = None, bars: int | None = None, key: str | None = None, **features: Any
               ) -> ServedLoops:
         """See `BatchSampler.asked`: tempo and key."""
-        low, high = self._described["bpm"]
-        if bpm is not None and not low <= bpm <= high:
-            raise UsageError(f"--bpm {bpm:g}: give {low:g} to {high:g} beats per minute")
+        require_tempo(bpm, tempos=self._described["bpm"])
         if bars not in (None, self._bars):
             raise UsageError(f"--bars {bars}: the loops on this server have {self._bars}; export the model with --bars "
                              f"{bars}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import Decay, Fraction, Weight, Width, check_fields, require
+from melgan_tf.config.tempo import TEMPOS
 from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ BEATS = BARS * BEATS_PER_BAR
 #: Frames of mel in a beat, at any tempo.
 BEAT_FRAMES = 48
 GRID_FRAMES = BEATS * BEAT_FRAMES
-#: Slowest and fastest tempo, beats per minute.
-TEMPOS = (40.0, 300.0)
 #: Numbers of noise with a meaning: density, brightness and loudness; then root and mode of the key.
 FEATURES = ("density", "brightness", "loudness")
 KEY_NUMBERS = 3

@@ -21,6 +21,7 @@ from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import Loop, loop_samples
 from melgan_tf.audio.loops.reading import read_loops
 from melgan_tf.config import Config
+from melgan_tf.config.tempo import MOST_BARS, TEMPOS, require_tempo
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.loop_dataset import grid_windows
 from melgan_tf.dsp import spectral
@@ -29,7 +30,7 @@ from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
 from melgan_tf.inference.wishes import normal_score
-from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN, TEMPOS
+from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN
 from melgan_tf.models.loop_gan.features import Heard
 from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
 from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, to_tempo
@@ -37,7 +38,6 @@ from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, wi
 
 #: Of the sections of two bars: how far their beats are from those of the first.
 _FORM = (0.0, 0.3, 0.0, 1.0)
-_MOST_BARS = 64
 _BPM = tf.TensorSpec((None,), tf.float64, name="bpm")  # float32 would miss lengths by a sample
 
 
@@ -64,10 +64,7 @@ class LoopSampler(Sampler):
                  classes: Classes | None = None, shares: Mapping[str, float] | None = None, bpm: float | None = None,
                  bars: int = BARS, key: str | None = None, swing: float = 0.0) -> None:
         super().__init__(generator, config, vocoder, classes, shares)
-        if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
-            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats per minute")
-        if not 1 <= bars <= _MOST_BARS:
-            raise UsageError(f"--bars {bars}: give 1 to {_MOST_BARS}")
+        require_tempo(bpm, bars)
         if not 0 <= swing <= 1:
             raise UsageError(f"--swing {swing}: give 0 to 1")
         self.bpm = bpm or config.model.tempo(config)
@@ -143,7 +140,7 @@ class LoopSampler(Sampler):
         _, loop = self._loop(path)
         if loop.meter != BEATS_PER_BAR:
             raise UsageError(f"{path} has {loop.meter} beats a bar: give a loop in {BEATS_PER_BAR}/4")
-        return {"bpm": loop.bpm, "bars": min(loop.bars, _MOST_BARS), "key": str(loop.key) if loop.key else None}
+        return {"bpm": loop.bpm, "bars": min(loop.bars, MOST_BARS), "key": str(loop.key) if loop.key else None}
 
     def _loop(self, path: str | Path) -> tuple[np.ndarray, Loop]:
         (_, found), = read_loops([SoundFile(Path(path), Path(path).name, "")], self.audio.sample_rate)

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import Config
+from melgan_tf.config.tempo import require_tempo
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import portable_noise
@@ -32,7 +33,7 @@ FADE_SECONDS = 0.02
 #: Length of a sound unless another is requested.
 DEFAULT_SECONDS = 10.0
 #: Tempo and length of loops of whole bars unless others are requested, and their ranges.
-DEFAULT_BPM, DEFAULT_BARS, TEMPOS, MAX_BARS = 120.0, 4, (40.0, 300.0), 64
+DEFAULT_BPM, DEFAULT_BARS = 120.0, 4
 
 
 class SequenceSampler(Sampler):
@@ -57,10 +58,7 @@ class SequenceSampler(Sampler):
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, bpm: float | None = None, bars: int = DEFAULT_BARS) -> None:
         super().__init__(generator, config, vocoder, classes)
-        if bpm is not None and not TEMPOS[0] <= bpm <= TEMPOS[1]:
-            raise UsageError(f"--bpm {bpm:g}: give {TEMPOS[0]:g} to {TEMPOS[1]:g} beats per minute")
-        if not 1 <= bars <= MAX_BARS:
-            raise UsageError(f"--bars {bars}: give 1 to {MAX_BARS}")
+        require_tempo(bpm, bars)
         self.bpm, self.bars = bpm, bars
 
     def _measures(self) -> None:
