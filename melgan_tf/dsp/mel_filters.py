@@ -9,6 +9,9 @@ import numpy as np
 
 from melgan_tf.config import AudioConfig
 
+#: The floor of `melgan_tf.dsp.spectral.log_mel` as a power: -100 dB.
+POWER_FLOOR = 1e-10
+
 
 @functools.lru_cache(maxsize=32)
 def mel_filterbank(audio: AudioConfig) -> np.ndarray:
@@ -38,6 +41,32 @@ def mel_filterbank(audio: AudioConfig) -> np.ndarray:
     weights = weights.astype(np.float32)
     weights.setflags(write=False)
     return weights
+
+
+def band_centers(audio: AudioConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The frequency around which each filter of `mel_filterbank` lies, Hz, and one over its sum: ``(mel_bins,)`` each.
+
+    A band times the second is a mean over bins instead of a sum, so that wide bands do not count more.
+    """
+    weights = mel_filterbank(audio)
+    hz = np.linspace(0.0, audio.sample_rate / 2, len(weights))[:, None]
+    area = np.maximum(weights.sum(axis=0), 1e-12)
+    return (weights * hz).sum(axis=0) / area, (1.0 / area).astype(np.float32)
+
+
+def band_levels(audio: np.ndarray, window: np.ndarray, hop: int, filters: np.ndarray, least: float) -> np.ndarray:
+    """Levels of the bands of waveforms in all windows that lie within: ``(sounds, frames, bands)`` float32, dB.
+
+    Args:
+        audio: ``(sounds, samples)`` float32.
+        window: ``(n_fft,)`` float32.
+        hop: samples between windows.
+        filters: see `mel_filterbank`.
+        least: power of the floor.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(audio, len(window), axis=1)[:, ::hop]
+    power = np.abs(np.fft.rfft(frames * window)).astype(np.float32) ** 2
+    return 10 * np.log10(np.maximum(power @ filters, np.float32(least)))
 
 
 def frequency_ticks(audio: AudioConfig) -> list[tuple[float, str]]:

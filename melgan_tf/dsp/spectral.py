@@ -13,11 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
-from melgan_tf.dsp.mel_filters import mel_filterbank
+from melgan_tf.dsp.mel_filters import POWER_FLOOR, mel_filterbank
 from melgan_tf.errors import MelGANError, UsageError
-
-#: The floor of `log_mel` as a power: -100 dB.
-POWER_FLOOR = 1e-10
 
 #: Ratio of mean magnitude to root mean power of complex Gaussian noise.
 _NOISE_RATIO = math.sqrt(math.pi) / 2

@@ -10,7 +10,7 @@ Reference: Levenberg, "A Method for the Solution of Certain Non-Linear Problems 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp import spectral
+from melgan_tf.dsp.mel_filters import band_centers
 
 _STEPS = 8
 _LONGEST = 1.5  # of a step; the noise itself has a length of about ten
@@ -63,11 +64,8 @@ class HitMeasures:
     names = ("brightness", "decay", "pitch")
 
     def __init__(self, audio: AudioConfig) -> None:
-        weights = spectral.mel_filterbank(audio)
-        hertz = np.linspace(0.0, audio.sample_rate / 2, len(weights))[:, None]
-        area = np.maximum(weights.sum(axis=0), 1e-12)
-        self.audio, self.width = audio, (1.0 / area).astype(np.float32)
-        self.hertz = np.maximum((weights * hertz).sum(axis=0) / area, 1.0).astype(np.float32)
+        centers, self.width = band_centers(audio)
+        self.audio, self.hertz = audio, np.maximum(centers, 1.0).astype(np.float32)
 
     def __call__(self, mel: tf.Tensor) -> tf.Tensor:
         """See `Measures`."""
@@ -118,13 +116,12 @@ class Wish:
             noise_dim: length of the noise vector.
             classes: number of classes; 0 of a model without.
         """
-        places = [measures.names.index(name) for name in shares]
         noise = tf.random.stateless_normal((_SOUNDS, noise_dim), (_SEED, 0))
 
         def found(*labels: tf.Tensor) -> np.ndarray:
             parts = [measures(make(noise[first:first + _AT_ONCE], *(label[first:first + _AT_ONCE] for label in labels)))
                      for first in range(0, _SOUNDS, _AT_ONCE)]
-            return tf.gather(tf.concat(parts, axis=0), places, axis=1).numpy()
+            return _pick(tf.concat(parts, axis=0), measures, shares).numpy()
 
         of_class = [found(tf.one_hot(tf.fill([_SOUNDS], number), classes)) for number in range(classes)] or [found()]
         usual = np.stack([[values.mean(axis=0) for values in of_class],
@@ -136,11 +133,11 @@ class Wish:
         labels = () if label is None else (label,)
         center, width = (tf.matmul(label, part) if labels else part for part in map(tf.constant, self.usual))
         wanted = tf.constant([normal_score(share) for share in self.shares.values()])
-        places = [self.measures.names.index(name) for name in self.shares]
 
         def off(noise: tf.Tensor) -> tf.Tensor:
             """Standard deviations that the features are off: ``(batch, features)``."""
-            return (tf.gather(self.measures(self.make(noise, *labels)), places, axis=1) - center) / width - wanted
+            found = _pick(self.measures(self.make(noise, *labels)), self.measures, self.shares)
+            return (found - center) / width - wanted
 
         def step(noise: tf.Tensor, best: tf.Tensor, least: tf.Tensor) -> tuple[tf.Tensor, ...]:
             with tf.GradientTape(persistent=True) as tape:
@@ -157,6 +154,11 @@ class Wish:
         start = (noise, noise, tf.fill((tf.shape(noise)[0], 1), np.float32(np.inf)))
         noise, best, least = tf.while_loop(lambda *_: True, step, start, maximum_iterations=_STEPS)
         return tf.where(_size(off(noise)) < least, noise, best)
+
+
+def _pick(found: tf.Tensor, measures: Measures, names: Iterable[str]) -> tf.Tensor:
+    """Of all features ``(batch, features)`` those of these names."""
+    return tf.gather(found, [measures.names.index(name) for name in names], axis=1)
 
 
 def _size(off: tf.Tensor) -> tf.Tensor:

@@ -31,6 +31,7 @@ import soxr
 
 from melgan_tf import weights
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.mel_filters import band_levels, mel_filterbank
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.arrays import check_array, peak_normalize
 from melgan_tf.storage.arrays import read_npz
@@ -133,9 +134,8 @@ def log_mel(clip: np.ndarray) -> np.ndarray:
     filters = _filters()
     images = np.empty((len(clip), FRAMES, BANDS), np.float32)
     for start in range(0, len(clip), _BATCH):
-        frames = np.lib.stride_tricks.sliding_window_view(clip[start:start + _BATCH], N_FFT, axis=1)[:, ::HOP]
-        power = np.abs(np.fft.rfft(frames * window)).astype(np.float32) ** 2
-        images[start:start + _BATCH] = 10 * np.log10(np.maximum(power @ filters, 10 ** (FLOOR_DB / 10)))
+        images[start:start + _BATCH] = band_levels(clip[start:start + _BATCH], window, HOP, filters,
+                                                   10 ** (FLOOR_DB / 10))
     return np.clip(images / -FLOOR_DB * 2 + 1, -1, 1.5)
 
 
@@ -200,8 +200,6 @@ def weight_names(model: keras.Model) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _filters() -> np.ndarray:
-    from melgan_tf.dsp.mel_filters import mel_filterbank
-
     return mel_filterbank(AudioConfig(sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_samples=HOP, mel_bins=BANDS, min_hz=0.0,
                                       max_hz=SAMPLE_RATE / 2, mel_scale="slaney", mel_norm="none"))
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.mel_filters import band_levels, mel_filterbank
 from melgan_tf.evaluation.arrays import check_array, peak_normalize
 
 EMBEDDING = "log-mel-statistics-2"  # changes whenever the numbers that `statistics` returns change
 SPECTRUM_SHAPES, MOVEMENT_SHAPES, ENVELOPE_SHAPES = 12, 6, 6
 MIN_DEVIATION_DB = 0.1
 BANDS, WINDOW_SECONDS, HOP_SECONDS, FLOOR_DB = 64, 0.032, 0.008, -80.0
-_BATCH, _LEAST = 64, np.float32(1e-20)
+_BATCH, _LEAST = 64, 1e-20
 
 
 def embed_waveforms(audio: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -33,17 +34,13 @@ def log_mels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     Returns:
         ``(sounds, frames, 64)`` float32, -80 at least.
     """
-    from melgan_tf.dsp.mel_filters import mel_filterbank
-
     config = mel_config(sample_rate)
     n_fft, hop, filters = config.n_fft, config.hop_samples, mel_filterbank(config)
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)) * 4 / n_fft
     audio = np.pad(peak_normalize(audio), ((0, 0), (n_fft // 2, n_fft // 2)))
     found = []
     for start in range(0, len(audio), _BATCH):
-        frames = np.lib.stride_tricks.sliding_window_view(audio[start:start + _BATCH], n_fft, axis=1)[:, ::hop]
-        power = np.abs(np.fft.rfft(frames * window.astype(np.float32))).astype(np.float32) ** 2
-        found.append(10 * np.log10(np.maximum(power @ filters, _LEAST)))
+        found.append(band_levels(audio[start:start + _BATCH], window.astype(np.float32), hop, filters, _LEAST))
     return with_floor(np.concatenate(found).astype(np.float32))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import soxr
 
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.mel_filters import band_levels, mel_filterbank
 from melgan_tf.errors import UsageError
 from melgan_tf.evaluation.arrays import check_array, peak_normalize
 from melgan_tf.evaluation.embeddings.whitening import Whitening
@@ -92,16 +93,12 @@ def widening_cells(levels: np.ndarray, first: int = 1) -> np.ndarray:
 
 def _decibels(audio: np.ndarray, n_fft: int, hop: int, bands: int) -> np.ndarray:
     window, filters = _analysis(n_fft, hop, bands)
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(audio, ((0, 0), (n_fft // 2, n_fft // 2))), n_fft,
-                                                      axis=1)[:, ::hop]
-    power = np.abs(np.fft.rfft(frames * window)).astype(np.float32) ** 2
-    return 10 * np.log10(np.maximum(power @ filters, np.float32(10 ** (FLOOR_DB / 10))))
+    padded = np.pad(audio, ((0, 0), (n_fft // 2, n_fft // 2)))
+    return band_levels(padded, window, hop, filters, 10 ** (FLOOR_DB / 10))
 
 
 @functools.cache
 def _analysis(n_fft: int, hop: int, bands: int) -> tuple[np.ndarray, np.ndarray]:
-    from melgan_tf.dsp.mel_filters import mel_filterbank
-
     window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
     config = AudioConfig(sample_rate=SAMPLE_RATE, n_fft=n_fft, hop_samples=hop, mel_bins=bands, min_hz=0.0,
                          max_hz=SAMPLE_RATE / 2, mel_scale="slaney", mel_norm="none")

@@ -13,13 +13,13 @@ import numpy as np
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.config.strict_json import parse_object
 from melgan_tf.data.labels import Classes
+from melgan_tf.dsp.mel_filters import POWER_FLOOR
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.batches import BATCH, BatchSampler, DescribedVocoder
 from melgan_tf.inference.client.transport import Arrays, Transport, UnavailableError, strange
 from melgan_tf.progress import Progress
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts
-_POWER_FLOOR = 1e-10  # as melgan_tf.dsp.spectral.POWER_FLOOR
 
 
 class Server:
@@ -141,5 +141,5 @@ def decibels(mel: np.ndarray, audio: AudioConfig) -> np.ndarray:
     if audio.compression != "none":
         linear = np.where(linear > audio.floor * (1 + 1e-4), linear, 0)
     if audio.power == 1.0:
-        return 20 * np.log10(np.maximum(linear, np.float32(math.sqrt(_POWER_FLOOR))))
-    return 10 * np.log10(np.maximum(linear, np.float32(_POWER_FLOOR)))
+        return 20 * np.log10(np.maximum(linear, np.float32(math.sqrt(POWER_FLOOR))))
+    return 10 * np.log10(np.maximum(linear, np.float32(POWER_FLOOR)))

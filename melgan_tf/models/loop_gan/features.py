@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from melgan_tf.config import Config
-from melgan_tf.dsp import spectral
+from melgan_tf.dsp.mel_filters import band_centers
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.loop_gan.config import BEAT_FRAMES, FEATURES
 
@@ -34,10 +33,8 @@ class Features:
 
     def __init__(self, config: Config) -> None:
         self.scale = MelScale(config.audio, config.model.ceiling)
-        weights = spectral.mel_filterbank(config.audio)
-        hz = np.linspace(0.0, config.audio.sample_rate / 2, len(weights))[:, None]
-        area = np.maximum(weights.sum(axis=0), 1e-12)
-        self.hz, self.width = ((weights * hz).sum(axis=0) / area).astype("float32"), (1.0 / area).astype("float32")
+        centers, self.width = band_centers(config.audio)
+        self.hz = centers.astype("float32")
 
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """``(batch, frames, mel_bins)`` in [-1, 1] -> ``(batch, 3)``, in the order of `FEATURES`."""
