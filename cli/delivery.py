@@ -17,7 +17,6 @@ from melgan_tf.progress import Progress, counted
 _BESIDE = (".json", ".png", ".html")
 
 
-
 def bit_depth(usual: str, **options: Any) -> Callable[[Any], Any]:
     """The option ``--bit-depth``."""
     return click.option("--bit-depth", type=click.Choice(["16", "24", "32f"]), **options,

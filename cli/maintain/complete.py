@@ -3,9 +3,9 @@
 `train --init-from` starts from all networks of a model. For a model that was shipped with its generator only, the other
 two are trained here beside that generator, which stays fixed; they are written to ``NAME.training.npz``.
 
-Against a fixed generator a discriminator saturates, and a saturated discriminator is no start for a run. Hence
-``--hold``: once its mean loss over 100 steps is below that fraction of the loss of a guess, only the encoder continues
-to learn.
+Against a fixed generator a discriminator soon tells everything apart, and then its gradients are no start for a run.
+With ``--hold`` it stops learning once its mean loss over 100 steps is below that fraction of the loss of a guess; the
+encoder continues alone.
 """
 
 from __future__ import annotations

@@ -67,8 +67,7 @@ class VAEGAN(GAN):
         ema_generator: the generator whose weights are the moving average: the one to use.
 
     Reference: Larsen et al., "Autoencoding beyond pixels" (2016); Huang et al., "The GAN is dead; long live the GAN!"
-    (R3GAN, 2024); Yazıcı et al., "The Unusual Effectiveness of
-    Averaging in GAN Training" (2019).
+    (R3GAN, 2024); Yazıcı et al., "The Unusual Effectiveness of Averaging in GAN Training" (2019).
     """
 
     METRICS = ("discriminator/loss", "discriminator/real", "discriminator/fake", "generator/adversarial",
@@ -199,7 +198,10 @@ class VAEGAN(GAN):
                 tf.stack([weight * metric for metric in metrics]))
 
     def _penalty_noise(self, batch: int, frames: int, bins: int) -> tf.Tensor:
-        """Where the penalty measures the slope, for real and for fake sounds: ``(batch, 2, frames, mel_bins)``."""
+        """Where the penalty measures the slope, for real and for fake sounds: ``(batch, 2, frames, mel_bins)``.
+
+        Frames of context, which the discriminator does not see, are cut off where it is used.
+        """
         seed = tf.stack([tf.cast(~self.config.training.seed, tf.int64), step_seed(self.step)])
         return replica_slice(lambda rows: tf.random.stateless_normal((rows, 2, frames, bins), seed), batch)
 
