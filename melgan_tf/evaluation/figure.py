@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLORS = ("#cc6677", "#88ccee", "#ddcc77", "#332288", "#44aa99", "#aa4499", "#ee8866", "#99cc55")
 GENERATED, REAL = "#de4968", "#a8a8b4"
 BARS = ("precision", "recall", "coverage", "density", "diversity")
-NUMBERS = {"frechet": "Fréchet distance", "kad": "kernel audio distance", "duplicates": "near duplicates"}
+NUMBERS = {"frechet": "Fréchet distance", "kad": "KAD", "duplicates": "near duplicates"}
 MARKED_ARTIFACTS = ("silent", "clipped", "onset_error_ms", "dc_offset", "hum_db")
 _SIZE = (12.8, 8.8)  # inches of 100 pixels
 
