@@ -110,7 +110,8 @@ def _starts(model: SoundModel, target: tf.Tensor, label: str | None) -> tuple[np
     encoder = model.load_encoder()
     if encoder is None:
         return random, labels
-    encoded = encoder.noise(tf.repeat(target, len(classes), axis=0), tf.constant(classes)).numpy()
+    latents = encoder.latent(tf.repeat(target, len(classes), axis=0), tf.constant(classes))
+    encoded = model.sampler.generator.noise(latents, tf.constant(classes)).numpy()
     return np.concatenate([encoded, random]), np.concatenate([classes, labels])
 
 

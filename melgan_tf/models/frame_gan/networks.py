@@ -35,6 +35,7 @@ from melgan_tf.models.layers.frame_conv import (
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
 from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, StyledBlock, TrunkDiscriminator
+from melgan_tf.models.vae_gan.prior import Prior
 
 #: Frames of the smallest map; every stage doubles them.
 FIRST_FRAMES = 4
@@ -43,17 +44,18 @@ _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
 
 
 class Generator(keras.Model):
-    """Turns noise and a label into mel spectrograms.
+    """Turns latents and a label into mel spectrograms.
 
-    Noise and label become the first map by one product, and a style by two layers; each residual block of two
-    convolutions is scaled and shifted by the style, and every block but the last doubles the frames.
+    Latents and label become the first map by one product, and a style by two layers; each residual block of two
+    convolutions is scaled and shifted by the style, and every block but the last doubles the frames. Latents of new
+    sounds come from the `prior`.
 
     Args:
         config: shapes, channels and seed.
         classes: length of the label.
 
     Call arguments:
-        noise: ``(batch, noise_dim)``, standard normal.
+        latent: ``(batch, noise_dim)``: see `latent`.
         label: ``(batch, classes)``, rows sum to 1.
         activation: SELU in the form that suits the purpose.
 
@@ -74,12 +76,13 @@ class Generator(keras.Model):
         self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
                     for index in range(1, _stages(frames) + 1)]
         self.last = FrameConv(channels, bins, seeds.next(), OUTPUT_GAIN, name="last")
+        self.prior = Prior(model.noise_dim, classes, seeds)
         self.channels = channels
         self.built = True
 
-    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor,
+    def call(self, latent: keras.KerasTensor, label: keras.KerasTensor,
              activation: Callable[..., keras.KerasTensor] = ops.selu) -> keras.KerasTensor:
-        inputs = ops.concatenate([noise, label * _LABEL_SCALE], axis=-1)
+        inputs = ops.concatenate([latent, label * _LABEL_SCALE], axis=-1)
         style = activation(self.style_2(activation(self.style_1(inputs))))
         x = activation(ops.reshape(self.first(inputs), (-1, FIRST_FRAMES, self.channels)))
         for index, block in enumerate(self.blocks):
@@ -90,7 +93,16 @@ class Generator(keras.Model):
 
     def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> log mel ``(batch, frames, mel_bins)``."""
-        return self.scale.to_mel(self(noise, label, activation=selu_for_export))
+        return self.scale.to_mel(self(self.latent(noise, label), label, activation=selu_for_export))
+
+    def latent(self, noise: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """Noise ``(batch, noise_dim)``, standard normal, label ``(batch, classes)`` -> latents ``(batch, noise_dim)``.
+        """
+        return self.prior(noise, label)
+
+    def noise(self, latent: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """The inverse of `latent`."""
+        return self.prior.inverse(latent, label)[0]
 
 
 class Discriminator(TrunkDiscriminator):
@@ -120,7 +132,7 @@ class Discriminator(TrunkDiscriminator):
 
 
 class Encoder(keras.Model):
-    """Finds the noise that makes a sound: mean and logarithm of the variance of a normal distribution.
+    """Finds the latents that make a sound: mean and logarithm of the variance of a normal distribution.
 
     Args:
         config: shapes, channels and seed.
@@ -147,7 +159,7 @@ class Encoder(keras.Model):
         flat = ops.reshape(self.trunk(x)[-1], (-1, self.flat))
         return tuple(ops.split(self.posterior(ops.concatenate([flat, label], axis=-1)), 2, axis=-1))
 
-    def noise(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+    def latent(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
         """Log mel ``(batch, frames, mel_bins)``, label ``(batch, classes)`` -> the mean ``(batch, noise_dim)``."""
         return self(self.scale.from_mel(mel), label)[0]
 

@@ -13,13 +13,14 @@ from melgan_tf.data.mel_dataset import SoundSet, class_probabilities, labeled_ba
 from melgan_tf.errors import UsageError
 from melgan_tf.models.frame_gan.train_step import FrameGAN
 from melgan_tf.models.sound_task import FEW_EXAMPLES
+from melgan_tf.models.vae_gan.prior import CONDITIONED_KERNEL
 from melgan_tf.models.vae_gan.task import VAEGANTask
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import State
 from melgan_tf.training.initial_weights import map_class_rows
 
 #: The kernels whose last rows belong to the label.
-_LABELED_KERNELS = ("/style_1/kernel", "/first/kernel", "/posterior/kernel", "/projection/kernel")
+_LABELED_KERNELS = ("/style_1/kernel", "/first/kernel", "/posterior/kernel", "/projection/kernel", CONDITIONED_KERNEL)
 
 
 class FrameTask(VAEGANTask):

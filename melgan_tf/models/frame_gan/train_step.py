@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
@@ -11,7 +9,6 @@ from melgan_tf.config import Config
 from melgan_tf.inference.sampler import draw_classes
 from melgan_tf.models.frame_gan.networks import Discriminator, Encoder, Generator
 from melgan_tf.models.vae_gan.train_step import VAEGAN, Forward, reparameterize
-from melgan_tf.training.losses import kl_divergence
 from melgan_tf.training.replicas import replica_slice
 from melgan_tf.training.sharding import Tensors
 
@@ -44,13 +41,13 @@ class FrameGAN(VAEGAN):
                 "encoder_noise": normal(encoder_seed),
                 "augmentation": self.augmentation_draws(augmentation_seed, count)}
 
-    def forward(self, inputs: dict[str, tf.Tensor], generate: Callable, encode: Callable) -> Forward:
+    def forward(self, inputs: dict[str, tf.Tensor], generator: Generator, encoder: Encoder) -> Forward:
         real, real_label, label = inputs["real"], inputs["real_label"], inputs["label"]
-        mean, log_variance = encode(real, real_label)
-        fake = generate(inputs["noise"], label)
-        reconstruction = generate(reparameterize(mean, log_variance, inputs["encoder_noise"]), real_label)
-        return Forward(real, fake, reconstruction, tf.reduce_mean(kl_divergence(mean, log_variance)), (real_label,),
-                       (label,))
+        mean, log_variance = encoder(real, real_label)
+        latent = reparameterize(mean, log_variance, inputs["encoder_noise"])
+        fake = generator(tf.stop_gradient(generator.latent(inputs["noise"], label)), label)
+        kl = generator.prior.kl_divergence(latent, real_label, log_variance)
+        return Forward(real, fake, generator(latent, real_label), tf.reduce_mean(kl), (real_label,), (label,))
 
     def logits_and_maps(self, outputs: tuple) -> tuple[Tensors, Tensors]:
         logits, maps = outputs

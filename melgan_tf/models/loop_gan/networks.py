@@ -19,7 +19,7 @@ as a whole, its bars, and its sixteenths.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -33,6 +33,7 @@ from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
 from melgan_tf.models.loop_gan.config import BARS, BEATS, FEATURES, GIVEN
 from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, TrunkDiscriminator
+from melgan_tf.models.vae_gan.prior import Prior
 
 _STYLE_CHANNELS = 128
 _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
@@ -61,17 +62,17 @@ class RingConv(FrameConv):
 
 
 class Generator(keras.Model):
-    """Turns noise and a label into mel spectrograms on the grid.
+    """Turns latents and a label into mel spectrograms on the grid.
 
     Args:
         config: channels and seed.
         classes: length of the label.
 
     Call arguments:
-        noise: ``(batch, noise_dim)``, standard normal.
+        latent: ``(batch, noise_dim)``: see `latent`.
         label: ``(batch, classes)``, rows sum to 1.
-        beats: ``(batch, beats, beat_noise)``: noise of the beats of a loop of another length instead of that in
-            ``noise``.
+        beats: ``(batch, beats, beat_noise)``: latents of the beats of a loop of another length instead of those in
+            ``latent``.
         activation: SELU in the form that suits the purpose.
 
     Output shape: ``(batch, frames, mel_bins)``, in [-1, 1].
@@ -92,14 +93,16 @@ class Generator(keras.Model):
         self.ups = [FrameDense(before, step * after, seeds.next(), name=f"up_{index}") for index, (before, after, step)
                     in enumerate(zip(widths, widths[1:], _STEPS, strict=False), 1)]
         self.last = RingConv(widths[-1], _PACKED * config.audio.mel_bins, seeds.next(), OUTPUT_GAIN, name="last")
+        self.prior = Prior(model.noise_dim - GIVEN, inputs - model.style_dim, seeds)
         self.mel_bins, self.channels = config.audio.mel_bins, widths[0]
         self.built = True
 
-    def call(self, noise: keras.KerasTensor, label: keras.KerasTensor, beats: keras.KerasTensor | None = None,
+    def call(self, latent: keras.KerasTensor, label: keras.KerasTensor, beats: keras.KerasTensor | None = None,
              activation: Activation = ops.selu) -> keras.KerasTensor:
-        inputs = ops.concatenate([noise[:, GIVEN:GIVEN + self.style_dim], condition(noise[:, :GIVEN], label)], axis=-1)
+        style = latent[:, GIVEN:GIVEN + self.style_dim]
+        inputs = ops.concatenate([style, condition(latent[:, :GIVEN], label)], axis=-1)
         if beats is None:
-            beats = ops.reshape(noise[:, GIVEN + self.style_dim:], (-1, BEATS, self.beat_noise))
+            beats = self.beats(latent)
         style = activation(self.style_2(activation(self.style_1(inputs))))
         places = ops.reshape(self.first(inputs), (-1, BEATS, self.channels))
         count = beats.shape[1]
@@ -112,9 +115,39 @@ class Generator(keras.Model):
         return _spread(ops.tanh(self.last(x)), _PACKED)
 
     def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor,
-            beats: keras.KerasTensor | None = None) -> keras.KerasTensor:
-        """As in a call -> log mel ``(batch, frames, mel_bins)``."""
-        return self.scale.to_mel(self(noise, label, beats, activation=selu_for_export))
+            sections: Sequence[keras.KerasTensor] = (), beats: int = BEATS) -> keras.KerasTensor:
+        """Log mel ``(batch, frames, mel_bins)``.
+
+        Args:
+            noise: ``(batch, noise_dim)``, standard normal.
+            label: ``(batch, classes)``.
+            sections: noise of the same shape of further sections; only the numbers of their beats count.
+            beats: of all sections.
+        """
+        latent, style = self.latent(noise, label), noise[:, :GIVEN + self.style_dim]
+        of_beats = [self.beats(latent)]
+        for section in sections:
+            section = ops.concatenate([style, section[:, GIVEN + self.style_dim:]], axis=-1)
+            of_beats.append(self.beats(self.latent(section, label)))
+        of_beats = ops.concatenate(of_beats, axis=1)[:, :beats]
+        return self.scale.to_mel(self(latent, label, of_beats, activation=selu_for_export))
+
+    def latent(self, noise: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> latents of the same shape.
+
+        The numbers that have a meaning stay.
+        """
+        given = noise[:, :GIVEN]
+        return ops.concatenate([given, self.prior(noise[:, GIVEN:], condition(given, label))], axis=-1)
+
+    def noise(self, latent: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+        """The inverse of `latent`."""
+        given = latent[:, :GIVEN]
+        return ops.concatenate([given, self.prior.inverse(latent[:, GIVEN:], condition(given, label))[0]], axis=-1)
+
+    def beats(self, latent: keras.KerasTensor) -> keras.KerasTensor:
+        """The numbers of each beat in latents: ``(batch, 8, beat_noise)``."""
+        return ops.reshape(latent[:, GIVEN + self.style_dim:], (-1, BEATS, self.beat_noise))
 
 
 class Discriminator(TrunkDiscriminator):
@@ -153,7 +186,7 @@ class Discriminator(TrunkDiscriminator):
 
 
 class Encoder(keras.Model):
-    """Finds the noise that makes a loop: means and logarithms of variances of normal distributions.
+    """Finds the latents that make a loop: means and logarithms of variances of normal distributions.
 
     Args:
         config: channels and seed.
@@ -186,8 +219,7 @@ class Encoder(keras.Model):
         own = (ops.reshape(part, (-1, self.beats)) for part in ops.split(self.of_beat(beats), 2, axis=-1))
         return tuple(ops.concatenate(parts, axis=-1) for parts in zip(style, own, strict=True))
 
-
-    def noise(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
+    def latent(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
         """Log mel ``(batch, frames, mel_bins)``, label ``(batch, classes)`` -> the mean ``(batch, noise_dim)``.
 
         The numbers that have a meaning are those of an average loop.

@@ -30,7 +30,7 @@ from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
 from melgan_tf.inference.wishes import normal_score
-from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, BEATS_PER_BAR, FEATURES, GIVEN
+from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS_PER_BAR, FEATURES, GIVEN
 from melgan_tf.models.loop_gan.features import Heard
 from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
 from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, to_tempo
@@ -107,17 +107,11 @@ class LoopSampler(Sampler):
 
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
-        beats = None if self.bars == BARS else self._beats(noise)
-        return tf.cast(self.generator.mel(noise, label, beats), tf.float32)
-
-    def _beats(self, noise: tf.Tensor) -> tf.Tensor:
-        """Noise of the beats of all sections: turned from that of the first towards another, which is made of it."""
-        first = noise[:, GIVEN + self.config.model.style_dim:]
-        other = tf.concat([first[:, -1:], -first[:, :-1]], axis=-1)
-        sections = [math.cos(way * math.pi / 2) * first + math.sin(way * math.pi / 2) * other
-                    for way in (_FORM[number % len(_FORM)] for number in range(-(-self.bars // BARS)))]
-        beats = tf.reshape(tf.concat(sections, axis=-1), (-1, len(sections) * BEATS, self.config.model.beat_noise))
-        return beats[:, :self.bars * BEATS_PER_BAR]
+        ways = [_FORM[number % len(_FORM)] for number in range(1, -(-self.bars // BARS))]
+        # turned towards another noise, which is made of the first
+        other = tf.concat([noise[:, -1:], -noise[:, :-1]], axis=-1)
+        sections = [math.cos(way * math.pi / 2) * noise + math.sin(way * math.pi / 2) * other for way in ways]
+        return tf.cast(self.generator.mel(noise, label, sections, self.bars * BEATS_PER_BAR), tf.float32)
 
     def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:
         """Mel of whole beats ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)`` at the tempo."""

@@ -14,10 +14,11 @@ from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS, KEY_NUMBE
 from melgan_tf.models.loop_gan.features import Features
 from melgan_tf.models.loop_gan.networks import key_numbers
 from melgan_tf.models.loop_gan.train_step import LoopGAN
+from melgan_tf.models.vae_gan.prior import CONDITIONED_KERNEL
 from melgan_tf.progress import Progress
 
 _LABELED_KERNELS = ("/style_1/kernel", "/first/kernel", "/posterior_of_style/kernel", "/projection/kernel",
-                    "/bar_projection/kernel")
+                    "/bar_projection/kernel", CONDITIONED_KERNEL)
 _MEASURED = 64  # loops at a time
 _LEAST_SPREAD = 0.05  # of a feature, where all loops of a class are alike
 _WIDEST = 3.0  # standard deviations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
@@ -13,7 +11,6 @@ from melgan_tf.models.loop_gan.config import FEATURES, GIVEN, KEY_NUMBERS
 from melgan_tf.models.loop_gan.features import Features
 from melgan_tf.models.loop_gan.networks import Discriminator, Encoder, Generator, condition
 from melgan_tf.models.vae_gan.train_step import VAEGAN, Forward, reparameterize
-from melgan_tf.training.losses import kl_divergence
 from melgan_tf.training.replicas import replica_slice
 from melgan_tf.training.sharding import Tensors
 
@@ -52,15 +49,17 @@ class LoopGAN(VAEGAN):
                 "encoder_noise": normal(encoder_seed, dim - GIVEN),
                 "augmentation": self.augmentation_draws(augmentation_seed, count)}
 
-    def forward(self, inputs: dict[str, tf.Tensor], generate: Callable, encode: Callable) -> Forward:
+    def forward(self, inputs: dict[str, tf.Tensor], generator: Generator, encoder: Encoder) -> Forward:
         real, real_label, given = inputs["real"], inputs["real_label"], inputs["real_given"]
         noise, label = inputs["noise"], inputs["label"]
-        mean, log_variance = encode(real, real_label)
-        found = tf.concat([given, reparameterize(mean, log_variance, inputs["encoder_noise"])], axis=-1)
-        fake, reconstruction = generate(noise, label), generate(found, real_label)
+        mean, log_variance = encoder(real, real_label)
+        latent = reparameterize(mean, log_variance, inputs["encoder_noise"])
+        kl = generator.prior.kl_divergence(latent, condition(given, real_label), log_variance)
+        fake = generator(tf.stop_gradient(generator.latent(noise, label)), label)
+        reconstruction = generator(tf.concat([given, latent], axis=-1), real_label)
         center, width = (tf.matmul(label, tf.constant(part)) for part in self.spread)
         heard = (self.features(fake) - center) / width
-        return Forward(real, fake, reconstruction, tf.reduce_mean(kl_divergence(mean, log_variance)),
+        return Forward(real, fake, reconstruction, tf.reduce_mean(kl),
                        (condition(given, real_label),), (condition(noise[:, :GIVEN], label),),
                        {"features": tf.reduce_mean(tf.abs(heard - noise[:, :len(FEATURES)]))})
 

@@ -7,7 +7,6 @@ the window *and* what was around it: the generator sees no ends in training eith
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -57,14 +56,14 @@ class SequenceGAN(VAEGAN):
                 "encoder_style_noise": encoder_style_noise,
                 "augmentation": self.augmentation_draws(augmentation_seed, count)}
 
-    def forward(self, inputs: dict[str, tf.Tensor], generate: Callable, encode: Callable) -> Forward:
+    def forward(self, inputs: dict[str, tf.Tensor], generator: Generator, encoder: Encoder) -> Forward:
         context, edge = inputs["context"], CONTEXT_STEPS * STEP_FRAMES
-        mean, log_variance, style_mean, style_log_variance = encode(context)
+        mean, log_variance, style_mean, style_log_variance = encoder(context)
         z_posterior = reparameterize(mean, log_variance, inputs["encoder_noise"])
         style_posterior = reparameterize(style_mean, style_log_variance, inputs["encoder_style_noise"])
         constant_style = tf.repeat(style_posterior[:, None], z_posterior.shape[1], axis=1)
-        fake, reconstruction = tf.split(generate(tf.concat([inputs["noise"], z_posterior], 0),
-                                                 tf.concat([inputs["style"], constant_style], 0)), 2)
+        fake, reconstruction = tf.split(generator(tf.concat([inputs["noise"], z_posterior], 0),
+                                                  tf.concat([inputs["style"], constant_style], 0)), 2)
         kl = (tf.reduce_mean(kl_divergence(style_mean, style_log_variance))
               + self.steps * tf.reduce_mean(kl_divergence(mean, log_variance)))
         return Forward(context[:, edge:-edge], fake, reconstruction, kl)

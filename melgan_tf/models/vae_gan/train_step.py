@@ -101,12 +101,12 @@ class VAEGAN(GAN):
         """
 
     @abstractmethod
-    def forward(self, inputs: dict[str, tf.Tensor], generate: Callable, encode: Callable) -> Forward:
+    def forward(self, inputs: dict[str, tf.Tensor], generator: keras.Model, encoder: keras.Model) -> Forward:
         """Makes fake sounds and reconstructions.
 
         Args:
             inputs: a shard of what `inputs` returned.
-            generate, encode: the networks, with the weights of this step.
+            generator, encoder: the networks.
         """
 
     @abstractmethod
@@ -151,14 +151,8 @@ class VAEGAN(GAN):
         fake_augmentation, real_augmentation, recon_augmentation = tf.split(inputs["augmentation"], 3, axis=-1)
         real_noise, fake_noise = tf.unstack(inputs["penalty_noise"], axis=1)
 
-        def generate(*arguments: tf.Tensor) -> tf.Tensor:
-            return self.generator.stateless_call(generator, [], *arguments)[0]
-
-        def encode(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return self.encoder.stateless_call(encoder, [], *arguments)[0]
-
         def judge(mel: tf.Tensor, condition: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors]:
-            return self.logits_and_maps(self.discriminator.stateless_call(discriminator, [], mel, *condition)[0])
+            return self.logits_and_maps(self.discriminator(mel, *condition))
 
         def discriminate(mel: tf.Tensor, augmentation: tf.Tensor,
                          condition: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors]:
@@ -171,9 +165,11 @@ class VAEGAN(GAN):
             moved, _ = judge(tf.stop_gradient(seen) + _PENALTY_DISTANCE * noise[:, :seen.shape[1]], condition)
             return logits, gradient_penalty(logits, moved, _PENALTY_DISTANCE)
 
-        with tf.GradientTape(persistent=True) as tape:
+        values = [*zip(self.generator_variables, generator + encoder, strict=True),
+                  *zip(self.discriminator_variables, discriminator, strict=True)]
+        with tf.GradientTape(persistent=True) as tape, keras.StatelessScope(values):
             tape.watch([generator, encoder, discriminator])
-            made = self.forward(inputs, generate, encode)
+            made = self.forward(inputs, self.generator, self.encoder)
             real_logits, real_penalty = discriminate_with_penalty(made.real, real_augmentation, made.real_condition,
                                                                   real_noise)
             fake_logits, fake_penalty = discriminate_with_penalty(made.fake, fake_augmentation, made.fake_condition,
