@@ -9,6 +9,7 @@ from melgan_tf.config import Config
 from melgan_tf.inference.sampler import draw_classes
 from melgan_tf.models.frame_gan.networks import Discriminator, Encoder, Generator
 from melgan_tf.models.vae_gan.train_step import VAEGAN, Forward, reparameterize
+from melgan_tf.training.losses import kl_divergence
 from melgan_tf.training.replicas import replica_slice
 from melgan_tf.training.sharding import Tensors
 
@@ -46,8 +47,9 @@ class FrameGAN(VAEGAN):
         mean, log_variance = encoder(real, real_label)
         latent = reparameterize(mean, log_variance, inputs["encoder_noise"])
         fake = generator(tf.stop_gradient(generator.latent(inputs["noise"], label)), label)
-        kl = generator.prior.kl_divergence(latent, real_label, log_variance)
-        return Forward(real, fake, generator(latent, real_label), tf.reduce_mean(kl), (real_label,), (label,))
+        return Forward(real, fake, generator(latent, real_label), tf.reduce_mean(kl_divergence(mean, log_variance)),
+                       (real_label,), (label,),
+                       prior_loss=tf.reduce_mean(generator.prior.loss(tf.stop_gradient(latent), real_label)))
 
     def logits_and_maps(self, outputs: tuple) -> tuple[Tensors, Tensors]:
         logits, maps = outputs

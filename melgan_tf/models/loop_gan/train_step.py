@@ -11,6 +11,7 @@ from melgan_tf.models.loop_gan.config import FEATURES, GIVEN, KEY_NUMBERS
 from melgan_tf.models.loop_gan.features import Features
 from melgan_tf.models.loop_gan.networks import Discriminator, Encoder, Generator, condition
 from melgan_tf.models.vae_gan.train_step import VAEGAN, Forward, reparameterize
+from melgan_tf.training.losses import kl_divergence
 from melgan_tf.training.replicas import replica_slice
 from melgan_tf.training.sharding import Tensors
 
@@ -54,14 +55,14 @@ class LoopGAN(VAEGAN):
         noise, label = inputs["noise"], inputs["label"]
         mean, log_variance = encoder(real, real_label)
         latent = reparameterize(mean, log_variance, inputs["encoder_noise"])
-        kl = generator.prior.kl_divergence(latent, condition(given, real_label), log_variance)
+        prior = generator.prior.loss(tf.stop_gradient(latent), condition(given, real_label))
         fake = generator(tf.stop_gradient(generator.latent(noise, label)), label)
         reconstruction = generator(tf.concat([given, latent], axis=-1), real_label)
         center, width = (tf.matmul(label, tf.constant(part)) for part in self.spread)
         heard = (self.features(fake) - center) / width
-        return Forward(real, fake, reconstruction, tf.reduce_mean(kl),
+        return Forward(real, fake, reconstruction, tf.reduce_mean(kl_divergence(mean, log_variance)),
                        (condition(given, real_label),), (condition(noise[:, :GIVEN], label),),
-                       {"features": tf.reduce_mean(tf.abs(heard - noise[:, :len(FEATURES)]))})
+                       {"features": tf.reduce_mean(tf.abs(heard - noise[:, :len(FEATURES)]))}, tf.reduce_mean(prior))
 
     def logits_and_maps(self, outputs: tuple) -> tuple[Tensors, Tensors]:
         *logits, maps = outputs

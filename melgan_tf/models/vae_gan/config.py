@@ -22,7 +22,7 @@ class VAEGANObjective:
     Attributes:
         adversarial: weight of the loss against the discriminator, for sounds made from noise.
         reconstruction: weight of the mean absolute difference of a real sound and its copy, both in [-1, 1].
-        kl: weight of the divergence of the encoder's distribution from that of the noise, nats.
+        kl: weight of the divergence of the encoder's distribution from the normal one, nats.
         copy_adversarial: weight of the loss against the discriminator, for copies.
         feature_matching: weight of the distance of the discriminator's feature maps of a real sound and its copy.
     """

@@ -39,6 +39,7 @@ class Forward(NamedTuple):
         kl: the mean divergence of the encoder's outcome from the distribution of noise; a scalar.
         real_condition, fake_condition: further inputs of the discriminator, for real and for fake sounds.
         losses: further losses of the generator, by the names of their weights.
+        prior_loss: what the learned prior learns from, if there is one. Nothing else does, so it needs no weight.
     """
 
     real: tf.Tensor
@@ -48,6 +49,7 @@ class Forward(NamedTuple):
     real_condition: tuple[tf.Tensor, ...] = ()
     fake_condition: tuple[tf.Tensor, ...] = ()
     losses: Mapping[str, tf.Tensor] = MappingProxyType({})
+    prior_loss: tf.Tensor | float = 0.0
 
 
 class VAEGAN(GAN):
@@ -182,7 +184,7 @@ class VAEGAN(GAN):
                 _, real_maps = discriminate(made.real, recon_augmentation, made.real_condition)
                 losses |= {"copy_adversarial": relativistic_generator(real_logits, recon_logits),
                            "feature_matching": feature_distance(real_maps, recon_maps)}
-            generator_loss = weight * weighted_sum(losses, weights)
+            generator_loss = weight * (weighted_sum(losses, weights) + made.prior_loss)
             adversarial = relativistic_discriminator(real_logits, fake_logits)
             penalty = 0.5 * self.config.model.gradient_penalty * (real_penalty + fake_penalty)
             discriminator_loss = weight * (adversarial + penalty)
