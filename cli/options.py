@@ -124,7 +124,7 @@ def wishes(command: Callable) -> Callable:
                            "[default: as in training]")
               for name, meaning in (("density", "Loops: hits per beat"),
                                     ("loudness", "Loops: level relative to the peak"),
-                                    ("complexity", "Loops: syncopation"),
+                                    ("complexity", "Loops: off-beat onsets"),
                                     ("brightness", "Loops, one-shots: brightness"),
                                     ("decay", "One-shots: decay time"), ("pitch", "One-shots: pitch"))))):
         command = option(command)

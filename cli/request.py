@@ -25,8 +25,7 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
 @click.option("--label", metavar="CLASS[=WEIGHT],...",
               help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
-@options.bpm
-@options.key
+@options.wishes
 @options.seed(0)
 @click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Index of the first sound.")
 @options.indices
@@ -40,7 +39,7 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 def command(url: str | None, grpc: str | None, model: str, version: int | None, out: Path, count: int,
             label: str | None, seed: int, start: int, indices: list[int] | None, fingerprint: str | None,
             deadline: float, delivery: dict[str, Any], name: str | None, add: bool, force: bool, quiet: bool,
-            bpm: float | None, key: str | None) -> None:
+            **wishes: Any) -> None:
     """Make new sounds with a model that `melgan-tf export` wrote and TF Serving serves.
 
     Writes what `melgan-tf generate` writes: sound files, sounds.json, sounds.png, LICENSES.txt and index.html. The same
@@ -54,6 +53,7 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
       melgan-tf request --grpc HOST:8500 --model drums --index 3,17 --out two
       melgan-tf request --grpc HOST:8500 --model drums --fingerprint new --out b
       melgan-tf request --grpc HOST:8500 --model loops --bpm 124 --out beats
+      melgan-tf request --grpc HOST:8500 --model drums --brightness 0.2 --out dull
     """
     from melgan_tf.audio.delivery import Delivery
 
@@ -68,7 +68,7 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
     if force:
         tell_replaced(out, FileNames.of(), progress)
     connected = api.connect(url or f"grpc://{grpc}", model, version=version, deadline=deadline,
-                            fingerprint=fingerprint, progress=progress).asked(bpm=bpm, key=key)
+                            fingerprint=fingerprint, progress=progress).asked(**wishes)
     record = connected.write(out, count, seed, label, start=start, indices=indices or (), delivery=settings,
                              name=name, add=add, progress=progress)
     if not quiet:

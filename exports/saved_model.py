@@ -5,15 +5,17 @@ signature checks its inputs in the graph before any work (`melgan_tf.inference.s
 
 Signatures of a sound model: ``serving_default`` and ``generate`` (``noise`` ``(batch, noise_dim)`` and, if the model
 has classes, ``label`` ``(batch, classes)``, weights with sum 1 -> ``audio`` ``(batch, samples)``, ``mel`` ``(batch,
-frames, mel_bins)``), ``sample`` (``seed`` and ``index`` int64 and, if there are classes, ``label``, the name of one or
-"" for any, each ``(batch,)`` -> the same), ``sample_wav`` (the same -> ``wav_bytes`` ``(batch,)``), ``draw`` (the same
--> the inputs of ``generate``), ``analyze`` (``audio`` ``(batch, samples)`` -> ``mel``) and ``describe`` (``what``
-``(batch,)``, ignored -> ``json``: configuration, weights, classes, licenses and more). A model that makes sounds of any
-length takes ``noise`` and ``style`` ``(batch, steps + 10, ...)``: five steps of 16 frames on either side are not heard
-themselves, but influence their neighbors; ``sample`` takes ``steps`` (int32, ``(batch,)``, all the same) as well. A
-model of loops takes ``bpm`` (float64, ``(batch,)``) in ``generate`` and ``sample``, and in the latter ``key``, the name
-of one or "" for any. Its audio is as long as the slowest loop, and the output ``samples`` ``(batch,)`` says where each
-ends. Audio is made by the model's vocoder, which the SavedModel contains, or by Griffin-Lim.
+frames, mel_bins)``), ``sample`` (``seed`` and ``index`` int64; if there are classes, ``label``, the name of one or ""
+for any; features by name, float32, 0 to 1 or -1 for any; each ``(batch,)`` -> the same), ``sample_wav`` (the same ->
+``wav_bytes`` ``(batch,)``), ``draw`` (without features -> the inputs of ``generate``), ``grant`` (``noise`` and
+``label`` as for ``generate``, and features -> ``noise`` that makes such sounds), ``analyze`` (``audio`` ``(batch,
+samples)`` -> ``mel``) and ``describe`` (``what`` ``(batch,)``, ignored -> ``json``: configuration, weights, classes,
+licenses and more). A model that makes sounds of any length takes ``noise`` and ``style`` ``(batch, steps + 10, ...)``:
+five steps of 16 frames on either side are not heard themselves, but influence their neighbors; ``sample`` takes
+``steps`` (int32, ``(batch,)``, all the same) as well. A model of loops takes ``bpm`` and ``swing`` (float64,
+``(batch,)``) in ``generate`` and ``sample``, and in the latter ``key``, the name of one or "" for any. Its audio is as
+long as the slowest loop, and the output ``samples`` ``(batch,)`` says where each ends. Audio is made by the model's
+vocoder, which the SavedModel contains, or by Griffin-Lim.
 
 Signatures of a vocoder, any length: ``serving_default`` and ``vocode`` (``mel`` ``(batch, frames, mel_bins)`` ->
 ``audio`` ``(batch, frames * hop)``), ``vocode_from`` (``mel`` and ``start``, int32 ``(batch,)``: the number of the

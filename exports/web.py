@@ -63,9 +63,14 @@ def view(model: ExportableModel, quantize: Quantize = "none", bpm: float | None 
         stream = _stream(model.sampler)
     exportable = tflite.view(model, quantize=quantize)
     signatures = {name: made for name, made in exportable.signatures.items() if name != "sample"}  # the page draws
-    return dataclasses.replace(
+    made = dataclasses.replace(
         exportable, origin={**exportable.origin, **_origin(model), **stream}, signatures=signatures,
         examples=lambda: [example for example in exportable.examples() if example.signature in signatures])
+    anywhere = model.sampler.any_tempo()
+    return made if anywhere is None else dataclasses.replace(
+        made, origin={**made.origin, "tempo": anywhere.tempo}, signatures={"generate": anywhere.signature},
+        examples=lambda: [anywhere.example(**example.inputs) for example in made.examples()
+                          if example.signature == "generate"])
 
 
 def _origin(model: SoundModel) -> dict[str, Any]:
@@ -119,12 +124,13 @@ def facts(exportable: Exportable) -> dict[str, Any]:
     planned, bars = plan(classes), origin["asked"].get("bars")
     length = "any length" if "stream" in origin else f"{seconds:.3g} s"
     if bars:
-        length = f"{counted(bars, 'bar')} at {origin['asked']['bpm']:g} BPM"
+        slowest, fastest = origin["tempo"]["bpm"]
+        length = f"{counted(bars, 'bar')} at {slowest:g} to {fastest:g} BPM"
     return {"title": name, "kind": origin["makes"], "source": Path(origin["source"]).name,
             "about": f"{counted(origin['step'], 'step')} of training · {rate / 1000:g} kHz · {length}",
             "license": short_license(licenses), "licenses": license_text(licenses),
             **{key: origin[key] for key in ("weights", "step", "sample_rate", "samples", "noise_dim", "asked",
-                                             "stream", "fade") if key in origin},
+                                             "stream", "fade", "tempo") if key in origin},
             "vocoder": vocoder_name(origin["vocoder"]),
             "classes": [_class(label, next(pad for pad in planned if pad.label == label)) for label in classes],
             "pads": _pads(planned, classes),

@@ -31,8 +31,13 @@ def keep(name, outputs):
 keep("batch 1", functions["generate"](noise=tf.constant(inputs["noise"][:1])))
 keep("batch 3", functions["generate"](noise=tf.constant(inputs["noise"][:3])))
 keep("default", functions["serving_default"](noise=tf.constant(inputs["noise"][:3])))
-keep("sample", functions["sample"](seed=tf.fill([20], tf.constant(5, tf.int64)), index=tf.range(20, dtype=tf.int64)))
-keep("sample 3", functions["sample"](seed=tf.constant([5], tf.int64), index=tf.constant([3], tf.int64)))
+def sample(name, *indices):
+    rows = len(indices)
+    shares = {feature: tf.fill([rows], -1.0) for feature in ("brightness", "decay", "pitch")}
+    keep(name, functions["sample"](seed=tf.fill([rows], tf.constant(5, tf.int64)),
+                                   index=tf.constant(indices, tf.int64), **shares))
+sample("sample", *range(20))
+sample("sample 3", 3)
 keep("analyze 1", functions["analyze"](audio=tf.constant(inputs["audio"][:1])))
 keep("analyze 3", functions["analyze"](audio=tf.constant(inputs["audio"][:3])))
 assert not {"keras", "melgan_tf"} & set(sys.modules)

@@ -127,28 +127,44 @@ def test_a_model_without_classes(tmp_path):
                 served.write(tmp_path, 1, label="kick")
 
 
-def test_loops_have_a_tempo_and_a_key(tmp_path):
+def test_hits_are_as_asked(server, model):
+    before = len(server.asked)
+    made = mt.connect(server.rest, "drums", deadline=600).asked(brightness=0.9).generate(2, 5, "kick")
+    assert [name for name, _ in server.asked[before:]] == ["describe", "draw", "grant", "generate"]
+    wanted, plain = model.asked(brightness=0.9).generate(2, 5, "kick"), model.generate(2, 5, "kick")
+    served, local, before = (model.sampler.measures(tf.constant(sounds["mel"]))[:, 0].numpy()
+                             for sounds in (made, wanted, plain))
+    np.testing.assert_allclose(served, local, atol=0.02)
+    assert (served > before + 0.02).all()
+    assert np.abs(made["noise"] - plain["noise"]).max() > 0.1  # as in records
+    for wishes, part in (({"density": 0.5}, "cannot choose the density"), ({"pitch": 2}, "--pitch 2: give 0 to 1")):
+        with pytest.raises(UsageError, match=part):
+            mt.connect(server.grpc, "drums").asked(**wishes)
+
+
+def test_loops_are_as_asked(tmp_path):
     config = tiny("loop-gan")
     sampler = LoopSampler(LoopGenerator(config, 2), config, vocoder_for(config.audio), Classes({"drums": 3, "keys": 1}))
     model = SoundModel(sampler, config, 0, "0" * 12, "runs/beats")
     with loopback(model, bars=1) as server:
         for way, address in (("--url", server.rest), ("--grpc", server.grpc.removeprefix("grpc://"))):
-            ended = invoke("request", way, address, "--model", "drums", "--bpm", 160.3, "--key", "Am", "--count", 1,
-                           "--out", tmp_path / way)
+            ended = invoke("request", way, address, "--model", "drums", "--bpm", 160.3, "--key", "Am", "--swing", 0.5,
+                           "--loudness", 0.8, "--deadline", 600, "--count", 1, "--out", tmp_path / way)
             assert (ended.code, ended.stderr) == (0, "")
         served = mt.connect(server.grpc, "drums")
         for wishes, part in (({"bpm": 30}, "--bpm 30: give 40 to 300"), ({"bars": 2}, "have 1; export"),
-                             ({"density": 0.5}, "cannot choose the density"), ({"key": "H"}, "key 'H'")):
+                             ({"decay": 0.5}, "cannot choose the decay"), ({"swing": 2}, "--swing 2: give 0 to 1"),
+                             ({"density": -1}, "--density -1: give 0 to 1"), ({"key": "H"}, "key 'H'")):
             with pytest.raises(UsageError, match=part):
                 served.asked(**wishes)
-    model.asked(bpm=160.3, key="Am", bars=1).write(tmp_path / "wanted", 1)
+    model.asked(bpm=160.3, key="Am", bars=1, swing=0.5, loudness=0.8).write(tmp_path / "wanted", 1)
     wanted = json.loads((tmp_path / "wanted/sounds.json").read_text())
     for way in ("--url", "--grpc"):
         made = json.loads((tmp_path / way / "sounds.json").read_text())
         assert (made["asked"], made["loop"]) == (wanted["asked"], True)
         assert made["sounds"][0]["file"] == wanted["sounds"][0]["file"]
         samples = [soundfile.read(tmp_path / name / made["sounds"][0]["file"])[0] for name in (way, "wanted")]
-        np.testing.assert_allclose(*samples, atol=2e-3)
+        np.testing.assert_allclose(*samples, atol=2e-2)
         assert len(samples[0]) == 33_013
 
 

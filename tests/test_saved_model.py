@@ -47,14 +47,16 @@ def test_saved_model_has_the_layout_of_a_server(base):
 
 def test_signatures_are_those_promised(base):
     signatures = tf.saved_model.load(str(base / "1")).signatures
-    assert sorted(signatures) == ["analyze", "describe", "draw", "generate", "sample", "sample_wav",
+    assert sorted(signatures) == ["analyze", "describe", "draw", "generate", "grant", "sample", "sample_wav",
                                   "serving_default"]
+    shares = dict.fromkeys(("brightness", "decay", "pitch"), (None,))
     for name, takes, makes in (
             ("serving_default", {"noise": (None, 20)}, {"audio": (None, 8_000), "mel": (None, 16, 64)}),
             ("generate", {"noise": (None, 20)}, {"audio": (None, 8_000), "mel": (None, 16, 64)}),
-            ("sample", {"seed": (None,), "index": (None,)}, {"audio": (None, 8_000), "mel": (None, 16, 64)}),
-            ("sample_wav", {"seed": (None,), "index": (None,)}, {"wav_bytes": (None,)}),
+            ("sample", {"seed": (None,), "index": (None,), **shares}, {"audio": (None, 8_000), "mel": (None, 16, 64)}),
+            ("sample_wav", {"seed": (None,), "index": (None,), **shares}, {"wav_bytes": (None,)}),
             ("draw", {"seed": (None,), "index": (None,)}, {"noise": (None, 20)}),
+            ("grant", {"noise": (None, 20), **shares}, {"noise": (None, 20)}),
             ("describe", {"what": (None,)}, {"json": (None,)}),
             ("analyze", {"audio": (None, 8_000)}, {"mel": (None, 16, 64)})):
         inputs = signatures[name].structured_input_signature[1]
@@ -94,7 +96,8 @@ def test_receipt_of_a_saved_model(base, exported_model):
         "saved-model", "none", str(base / "1"), 32)
     files = [path for path in (base / "1").rglob("*") if path.is_file() and path.name != "export_report.json"]
     assert receipt["size_bytes"] == sum(path.stat().st_size for path in files) > 1_500_000
-    assert receipt["signatures"]["sample"] == {"inputs": ["index", "seed"], "outputs": ["audio", "mel"]}
+    assert receipt["signatures"]["sample"] == {"inputs": ["brightness", "decay", "index", "pitch", "seed"],
+                                                "outputs": ["audio", "mel"]}
     assert set(receipt["worst_difference"]) == {"mel", "audio", "audio_by_seed", "mel_analyzed"}
     assert receipt["worst_difference"].keys() == receipt["tolerance"].keys()
     assert list(receipt["milliseconds_per_sound"]) == ["audio, batch 1", "audio, batch 16"]
@@ -108,7 +111,7 @@ def test_info_tells_of_a_saved_model(base):
     assert (values["kind"], values["version"], values["versions"]) == ("SavedModel", "1", ["1"])
     assert (values["audio_fingerprint"], values["step"]) == (SEED.audio.fingerprint(), 6)
     assert values["config"]["training"]["batch_size"] == SEED.training.batch_size
-    assert values["signatures"].keys() == {"analyze", "describe", "draw", "generate", "sample", "sample_wav",
+    assert values["signatures"].keys() == {"analyze", "describe", "draw", "generate", "grant", "sample", "sample_wav",
                                            "serving_default"}
     text = invoke("info", base / "1", "--verbose").stdout
     assert text.startswith("SavedModel ")

@@ -26,6 +26,11 @@ def texts(*values):
     return np.array(values, object)
 
 
+def shares(rows, **wanted):
+    """Features of hits: any, but for those that are wanted."""
+    return {name: np.full(rows, wanted.get(name, -1), np.float32) for name in ("brightness", "decay", "pitch")}
+
+
 # -- checks ----------------------------------------------------------------------------------------------------------
 
 NOISE = tf.TensorSpec((None, 3), tf.float32, name="noise")
@@ -95,7 +100,8 @@ def model():
 @pytest.mark.nightly
 def test_cpp_makes_the_same_sounds_for_any_batch(drums, model):
     made = model.generate(48, seed=7)
-    requests = {"sample": {"seed": np.full(48, 7), "index": np.arange(48), "label": texts(*[b""] * 48)},
+    requests = {"sample": {"seed": np.full(48, 7), "index": np.arange(48), "label": texts(*[b""] * 48),
+                           **shares(48)},
                 "generate": {"noise": made["noise"], "label": made["label"]}}
     for name, request in requests.items():
         whole_batch = drums(name, **request).outputs["audio"]
@@ -107,7 +113,7 @@ def test_cpp_makes_the_same_sounds_for_any_batch(drums, model):
 
 @pytest.mark.nightly
 def test_cpp_makes_wavs_of_a_class_and_describes_itself(drums, model, tmp_path):
-    answer = drums("sample_wav", seed=whole(7, 7), index=whole(0, 900), label=texts(b"kick", b"snare"))
+    answer = drums("sample_wav", seed=whole(7, 7), index=whole(0, 900), label=texts(b"kick", b"snare"), **shares(2))
     for content, index, label in zip(answer.outputs["wav_bytes"], (0, 900), ("kick", "snare"), strict=True):
         (tmp_path / "made.wav").write_bytes(content)
         samples, rate = soundfile.read(tmp_path / "made.wav")
@@ -135,9 +141,12 @@ def bad_requests():
         yield "serving_default", {"noise": np.zeros((rows, 20), np.float32), "label": np.zeros((rows, 8), np.float32)}
         yield "analyze", {"audio": np.zeros((min(rows, 257), 8_000), np.float32)}
     yield "describe", {"what": texts(*[b""] * 10_000)}
-    for name in ("sample", "sample_wav", "draw"):
-        yield name, {"seed": np.zeros(10_000, np.int64), "index": np.zeros(10_000, np.int64),
-                     "label": texts(*[b""] * 10_000)}
+    for bad in (1.5, -0.5, np.nan, np.inf):
+        yield "sample", {**sample, **shares(1, decay=bad)}
+        yield "grant", {"noise": noise, "label": label, **shares(2, decay=bad)}
+    for name, rest in (("sample", shares(1)), ("sample_wav", shares(1)), ("draw", {})):
+        sample = {"seed": whole(1), "index": whole(0), "label": texts(b""), **rest}
+        yield name, {key: np.resize(value, 10_000) for key, value in sample.items()}
         yield name, {key: value[:0] for key, value in sample.items()}
         yield name, {**sample, "seed": whole(-1)}
         yield name, {**sample, "seed": whole(1, 2)}
@@ -159,9 +168,9 @@ def test_no_request_can_block_or_end_a_server(drums):
     for signature, inputs in (("generate", {"noise": np.zeros((256, 20), np.float32),
                                             "label": np.eye(8, dtype=np.float32)[np.zeros(256, int)]}),
                               ("sample", {"seed": np.zeros(256, np.int64), "index": np.arange(256),
-                                          "label": texts(*[b""] * 256)}),
+                                          "label": texts(*[b""] * 256), **shares(256, pitch=0.5)}),
                               ("sample_wav", {"seed": np.zeros(256, np.int64), "index": np.arange(256),
-                                              "label": texts(*[b""] * 256)}),
+                                              "label": texts(*[b""] * 256), **shares(256)}),
                               ("analyze", {"audio": np.zeros((256, 8_000), np.float32)})):
         before = drums(signature, **inputs)
         assert not before.error
@@ -171,4 +180,4 @@ def test_no_request_can_block_or_end_a_server(drums):
         answer = drums(signature, **inputs)
         assert re.match(refusal, answer.error), inputs
         assert answer.megabytes < before.megabytes + 50  # what is sent has to be held
-    assert not drums("sample", seed=whole(1), index=whole(0), label=texts(b"")).error
+    assert not drums("sample", seed=whole(1), index=whole(0), label=texts(b""), **shares(1, pitch=0.5)).error

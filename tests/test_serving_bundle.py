@@ -54,8 +54,8 @@ def test_requests_to_warm_up_call_every_signature_with_good_inputs(signatures, t
         call = tf.function(signature.function, autograph=False, input_signature=list(signature.inputs))
         assert all(len(value) == 1 for value in call(*inputs.values()).values())
         called.append(request.spec.signature_name)
-    assert called == list(signatures) == ["serving_default", "generate", "sample", "sample_wav", "draw", "analyze",
-                                          "describe"]
+    assert called == list(signatures) == ["serving_default", "generate", "sample", "sample_wav", "draw", "grant",
+                                          "analyze", "describe"]
 
 
 @pytest.mark.parametrize(("name", "service"), [("drums", "drums"), ("My Drums_2", "my-drums-2"), ("鼓", "model")])
@@ -90,7 +90,7 @@ def test_requests_of_the_readme_are_those_of_the_signatures(signatures, tmp_path
         specs = {spec.name: spec for spec in signatures[body["signature_name"]].inputs}
         assert row.keys() == specs.keys()
         for key, value in row.items():
-            assert np.asarray([value]).dtype.kind == {tf.int64: "i", tf.string: "U"}[specs[key].dtype]
+            assert np.asarray([value]).dtype.kind == {tf.int64: "i", tf.string: "U", tf.float32: "f"}[specs[key].dtype]
     grpc = json.loads(re.search(r"-d '(.*?)'", text[text.index("grpcurl -plaintext"):], re.DOTALL)[1])
     assert grpc["inputs"].keys() == {spec.name for spec in signatures["describe"].inputs}
     assert "12 rows" in text

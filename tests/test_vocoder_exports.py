@@ -281,7 +281,8 @@ def test_a_saved_model_contains_the_vocoder(runs, with_vocoder, sounds, tmp_path
     made = model.signatures["generate"](noise=tf.constant(wanted["noise"]))
     assert worst(made["mel"].numpy(), wanted["mel"]) < 1e-4
     assert worst(made["audio"].numpy(), wanted["audio"]) < 1e-3  # no phase retrieval that would magnify rounding
-    request = {"seed": tf.fill([5], np.int64(5)), "index": tf.range(5, dtype=tf.int64)}
+    request = {"seed": tf.fill([5], np.int64(5)), "index": tf.range(5, dtype=tf.int64),
+               **{name: tf.fill([5], -1.0) for name in ("brightness", "decay", "pitch")}}
     by_seed = model.signatures["sample"](**request)["audio"].numpy()
     assert worst(by_seed, wanted["audio"]) < 1e-3
     receipt = json.loads((tmp_path / "1/export_report.json").read_text())

@@ -7,8 +7,9 @@ import { comment, inputsOf, words } from "./recipe.js";
 import { finished, play, toBuffer } from "./sound.js";
 import { colors, draw, showTicks } from "./spectrogram.js";
 import { render } from "./stream.js";
+import { cut, placesOf } from "./tempo.js";
 
-const SEEDS = [0, 2 ** 31 - 1], SECONDS = [2, 60];
+const SEEDS = [0, 2 ** 31 - 1], SECONDS = [2, 60], SWING = [0, 100]; // percent of the way to triplets
 
 let model, facts, sound, made, context, voice, past = [];
 
@@ -17,28 +18,36 @@ export async function show(loaded) {
   facts = model.facts;
   fill("player");
   sound = fromText(location.hash.slice(1)) || { label: facts.classes.length ? 0 : null, seed: 1, direction: 0, percent: 0,
-    seconds: 10, loop: !facts.stream };
+    seconds: 10, loop: !facts.stream, bpm: Math.round(facts.asked.bpm ?? 120), swing: 0 };
   build();
   await change({});
   past = [];
   refresh();
 }
 
-const toText = ({ label, seed, direction, percent, seconds, loop }) =>
-  `m=${facts.weights}&c=${label ?? 0}&s=${seed}&d=${direction}&v=${percent}&t=${seconds}&l=${Number(loop)}`;
+const toText = ({ label, seed, direction, percent, seconds, loop, bpm, swing }) =>
+  `m=${facts.weights}&c=${label ?? 0}&s=${seed}&d=${direction}&v=${percent}&t=${seconds}&l=${Number(loop)}`
+    + (facts.tempo ? `&b=${bpm}&w=${swing}` : "");
 
 function fromText(text) {
   const values = new URLSearchParams(text), [label, seed, direction, percent, seconds, loop] = [..."csdvtl"].map((name) =>
     (values.has(name) ? Number(values.get(name)) : NaN));
   const within = (value, low, high) => Number.isInteger(value) && low <= value && value <= high;
+  const [bpm, swing] = facts.tempo ? ["b", "w"].map((name) => Number(values.get(name))) : [120, 0];
+  if (facts.tempo && !(within(bpm, ...facts.tempo.bpm) && within(swing, ...SWING))) return null;
   return within(label, 0, Math.max(0, facts.classes.length - 1)) && within(seed, ...SEEDS) && within(direction, ...SEEDS)
     && within(percent, 0, 100) && within(seconds, ...SECONDS) && within(loop, 0, 1)
-    ? { label: facts.classes.length ? label : null, seed, direction, percent, seconds, loop: loop === 1 } : null;
+    ? { label: facts.classes.length ? label : null, seed, direction, percent, seconds, loop: loop === 1, bpm, swing }
+    : null;
 }
 
 /** The samples of a sound, as the model makes them. */
-export function samplesOf({ label, seed, direction, percent, seconds, loop }) {
-  const point = { label, seed, direction, percent };
+export async function samplesOf({ label, seed, direction, percent, seconds, loop, bpm, swing }) {
+  const point = { label, seed, direction, percent }, { tempo, sample_rate } = facts;
+  if (tempo) {
+    const inputs = { ...inputsOf(facts, point), place: placesOf(bpm, swing / 100, tempo, sample_rate) };
+    return cut(await model.make([...Object.values(point), bpm, swing].join("."), inputs), bpm, tempo, sample_rate);
+  }
   if (facts.stream) return render(point, seconds, loop, facts, (key, inputs) => model.make(key, inputs));
   return model.make(Object.values(point).join("."), inputsOf(facts, point));
 }
@@ -86,7 +95,9 @@ const vary = () =>
   change({ direction: sound.percent ? sound.direction + 1 : sound.direction, percent: sound.percent || 30 });
 
 function file() {
-  const more = facts.stream ? { seconds: sound.seconds, loop: sound.loop } : { asked: facts.asked, loop: true };
+  const { bpm, swing, seconds, loop } = sound;
+  const asked = { ...facts.asked, bpm, ...(swing ? { swing: swing / 100 } : {}) };
+  const more = facts.stream ? { seconds, loop } : { asked, loop: true };
   return wav(made.samples, facts.sample_rate, comment(facts, sound, more));
 }
 
@@ -97,6 +108,8 @@ function build() {
   facts.classes.forEach(({ name }, value) => $("class").append(element("option", { textContent: name, value })));
   $("classes").hidden = facts.classes.length < 2;
   $("lengths").hidden = $("loop").hidden = !facts.stream;
+  $("tempos").hidden = $("swings").hidden = !facts.tempo;
+  if (facts.tempo) [$("bpm").min, $("bpm").max] = facts.tempo.bpm;
   showTicks($("hertz"), facts.sample_rate);
   $("run").onclick = () => (voice ? stop() : made && start());
   $("loop").onclick = () => change({ loop: !sound.loop });
@@ -104,8 +117,10 @@ function build() {
   $("vary").onclick = vary;
   $("seed").onchange = () => change({ seed: whole($("seed").value, SEEDS, 0), direction: 0, percent: 0 });
   $("seconds").onchange = () => change({ seconds: whole($("seconds").value, SECONDS, sound.seconds) });
+  $("bpm").onchange = () => change({ bpm: whole($("bpm").value, facts.tempo.bpm, sound.bpm) });
+  $("swing").onchange = () => change({ swing: whole($("swing").value, SWING, 0) });
   $("class").onchange = () => change({ label: Number($("class").value) });
-  $("wav").onclick = () => made && save(`${facts.title}-seed${sound.seed}.wav`, file());
+  $("wav").onclick = () => made && save(`${facts.title}${facts.tempo ? `-${sound.bpm}bpm` : ""}-seed${sound.seed}.wav`, file());
   sliding($("intensity"), (percent, keepsPast) => change({ percent }, keepsPast));
   addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") return event.preventDefault(), undo();
@@ -125,6 +140,8 @@ function refresh() {
   $("class").value = sound.label ?? "";
   $("seed").value = sound.seed;
   $("seconds").value = sound.seconds;
+  $("bpm").value = sound.bpm;
+  $("swing").value = sound.swing;
   $("loop").ariaPressed = String(sound.loop);
   $("intensity").value = sound.percent;
   $("percent").textContent = `${sound.percent} %`;

@@ -17,3 +17,10 @@ def require_tempo(bpm: float | None, bars: int = 1, tempos: Sequence[float] = TE
         raise UsageError(f"--bpm {bpm:g}: give {tempos[0]:g} to {tempos[1]:g} beats per minute")
     if not 1 <= bars <= MOST_BARS:
         raise UsageError(f"--bars {bars}: give 1 to {MOST_BARS}")
+
+
+def require_swing(swing: float) -> float:
+    """Returns the swing of loops, 0 to 1; raises a `UsageError` for any other."""
+    if not 0 <= swing <= 1:
+        raise UsageError(f"--swing {swing}: give 0 to 1")
+    return swing

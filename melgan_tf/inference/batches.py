@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,16 @@ class BatchSampler(ABC):
     Args:
         config: the run's configuration.
         classes: of a generator that takes labels.
+        shares: features that its sounds are to have: shares of the sounds of the same class that have less, by name.
+
+    Attributes:
+        features: the names of the features that can be asked for.
     """
 
-    def __init__(self, config: Config, classes: Classes | None) -> None:
-        self.config, self.classes = config, classes
+    features: Sequence[str] = ()
+
+    def __init__(self, config: Config, classes: Classes | None, shares: Mapping[str, float] | None = None) -> None:
+        self.config, self.classes, self.shares = config, classes, dict(shares or {})
         self.audio, self.samples = config.audio, config.data.clip_samples
 
     @abstractmethod
@@ -62,7 +68,7 @@ class BatchSampler(ABC):
     @property
     def wishes(self) -> dict[str, Any]:
         """What sounds were asked to be, for records: `asked` with these values makes the same sampler."""
-        return {}
+        return dict(self.shares)
 
     def asked(self, **wishes: Any) -> BatchSampler:
         """A sampler of sounds that are as somebody wishes.
@@ -73,10 +79,22 @@ class BatchSampler(ABC):
         Raises:
             UsageError: the model cannot grant one.
         """
-        if found := [name for name, value in wishes.items() if value is not None]:
-            raise UsageError(f"a model of preset {self.config.preset!r} cannot choose the {found[0]}: remove "
-                             f"--{found[0]}")
+        self.features_of(wishes)
         return self
+
+    def features_of(self, wishes: Mapping[str, Any]) -> dict[str, float]:
+        """The shares by which features are asked for, those of earlier wishes as well.
+
+        Raises:
+            UsageError: the model has no such feature, or a share is not from 0 to 1.
+        """
+        shares = {name: value for name, value in wishes.items() if value is not None}
+        for name, share in shares.items():
+            if name not in self.features:
+                raise UsageError(f"a model of preset {self.config.preset!r} cannot choose the {name}: remove --{name}")
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise UsageError(f"--{name} {share}: give 0 to 1")
+        return {**self.shares, **shares}
 
     def length(self, seconds: float | None = None, loop: bool = False) -> Length | None:
         """The length of sounds that are rendered piece by piece; None if they are all of one length.

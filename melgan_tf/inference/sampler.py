@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import keras
 import numpy as np
@@ -20,22 +20,29 @@ from melgan_tf.dsp import spectral
 from melgan_tf.errors import DecodeError, UsageError
 from melgan_tf.inference import portable_noise
 from melgan_tf.inference.batches import BATCH, BatchSampler
-from melgan_tf.inference.exportable import MAX_BATCH, Signature
+from melgan_tf.inference.exportable import Example, Signature
 from melgan_tf.inference.renderer import GriffinLim, Renderer
 from melgan_tf.inference.served import (
     MAX_NOISE,
     Check,
-    analysis,
     class_check,
-    description,
     finite_checks,
     label_checks,
-    served,
-    wav_bytes,
 )
-from melgan_tf.inference.wishes import HitMeasures, Measures, Wish
+from melgan_tf.inference.wishes import HitMeasures, Measures, Wish, normal_score
 from melgan_tf.progress import counted
 from melgan_tf.storage.arrays import finite_array
+
+
+class AnyTempo(Protocol):
+    """A function of fixed shapes whose sounds have any tempo: see `melgan_tf.models.loop_gan.any_tempo`."""
+
+    tempo: Mapping[str, Any]
+    signature: Signature
+
+    def example(self, **inputs: np.ndarray) -> Example:
+        """A call of it, by inputs of ``generate``."""
+
 
 #: Searched for the onset of a recording.
 ONSET_SECONDS = 10.0
@@ -60,7 +67,7 @@ class Sampler(BatchSampler):
         config: the run's configuration.
         vocoder: renders the mels; by default Griffin-Lim.
         classes: of a generator that takes labels.
-        shares: features that its sounds are to have: see `melgan_tf.inference.wishes.Wish`.
+        shares: as for `BatchSampler`.
 
     Attributes:
         measures: the features that can be wished for; None: none.
@@ -80,11 +87,11 @@ class Sampler(BatchSampler):
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, shares: Mapping[str, float] | None = None) -> None:
-        super().__init__(config, classes)
+        super().__init__(config, classes, shares)
         self.generator = generator
         self.measures = self._measures()
-        self._wish = shares and Wish.of(self.pattern, self.measures, shares, config.model.noise_dim,
-                                        len(classes or ()))
+        self.features = self.measures.names if self.measures else ()
+        self._wish = self.wish_of(self.shares) if shares else None
         self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
@@ -147,29 +154,20 @@ class Sampler(BatchSampler):
         shares = self.features_of(wishes)
         return type(self)(self.generator, self.config, self.vocoder, self.classes, shares) if shares else self
 
-    def features_of(self, wishes: Mapping[str, Any]) -> dict[str, float]:
-        """The shares by which features are wished for, those of earlier wishes as well.
-
-        Raises:
-            UsageError: the model has no such feature, or a share is not from 0 to 1.
-        """
-        shares = {name: value for name, value in wishes.items() if value is not None}
-        names = self.measures.names if self.measures else ()
-        for name, share in shares.items():
-            if name not in names:
-                BatchSampler.asked(self, **{name: share})
-            if not isinstance(share, int | float) or not 0 <= share <= 1:
-                raise UsageError(f"--{name} {share}: give 0 to 1")
-        return {**(self._wish.shares if self._wish else {}), **shares}
-
-    @property
-    def wishes(self) -> dict[str, Any]:
-        """See `BatchSampler.wishes`."""
-        return dict(self._wish.shares) if self._wish else {}
+    def wish_of(self, names: Iterable[str]) -> Wish:
+        """The wish for features of these names."""
+        return Wish.of(self.pattern, self.measures, names, self.config.model.noise_dim, len(self.classes or ()))
 
     def granted(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """The noise ``(batch, noise_dim)`` that makes what was wished for, near a given one; without wishes this."""
-        return self._wish.granted(noise, label) if self._wish else noise
+        if not self._wish:
+            return noise
+        wanted = tf.constant([[normal_score(share) for share in self.shares.values()]])
+        return self.move(self._wish, noise, label, tf.tile(wanted, [tf.shape(noise)[0], 1]))
+
+    def move(self, wish: Wish, noise: tf.Tensor, label: tf.Tensor | None, wanted: tf.Tensor) -> tf.Tensor:
+        """See `Wish.granted`."""
+        return wish.granted(noise, label, wanted)
 
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
@@ -289,35 +287,6 @@ class Sampler(BatchSampler):
         """What exports without checks state besides."""
         return {"noise_recipe": portable_noise.RECIPE}
 
-    def signatures(self, max_batch: int = MAX_BATCH, origin: Mapping[str, Any] | None = None) -> dict[str, Signature]:
-        """The functions of an export; see `melgan_tf.exports.saved_model`.
-
-        Args:
-            max_batch: sounds in one request.
-            origin: what ``describe`` says of the model besides `facts`.
-        """
-        specs = list(self.served_signature().values())
-        # one function, so that an export holds its constants once
-        make = tf.function(lambda *inputs: self.serve(*inputs), autograph=False, input_signature=specs)
-        rate, asked = self.audio.sample_rate, list(self.request_signature().values())
-
-        def sample(*request: tf.Tensor) -> dict[str, tf.Tensor]:
-            return make(*self.inputs_of(*request).values())
-
-        def sample_wav(*request: tf.Tensor) -> dict[str, tf.Tensor]:
-            made = sample(*request)
-            return {"wav_bytes": wav_bytes(made["audio"], rate, made.get("samples"))}
-
-        example, request = self.example(), self.request([0])
-        generate = served(make, specs, max_batch, self.input_checks, **example)
-        return {"serving_default": generate, "generate": generate,
-                "sample": served(sample, asked, max_batch, self.request_checks, **request),
-                "sample_wav": served(sample_wav, asked, max_batch, self.request_checks, **request),
-                "draw": served(lambda *request: self.inputs_of(*request), asked, max_batch, self.request_checks,
-                               **request),
-                "analyze": analysis(self.analyze, self.audio, max_batch, self.analyzed_samples),
-                "describe": description({**(origin or {}), **self.facts()}, max_batch)}
-
     def at_tempo(self, bpm: float | None, bars: int | None) -> Sampler:
         """The sampler of an export at a tempo, of a number of bars; None: its own.
 
@@ -329,6 +298,10 @@ class Sampler(BatchSampler):
                 raise UsageError(f"--{name} {value:g}: exports of a model of preset {self.config.preset!r} have no "
                                  "tempo; remove it")
         return self
+
+    def any_tempo(self) -> AnyTempo | None:
+        """Its sounds at any tempo from a function of fixed shapes; None if they have no tempo."""
+        return None
 
     def most_rows(self, max_batch: int) -> int:
         """Sounds in a request of an export: ``max_batch``, or less if they would be too long together."""
@@ -359,7 +332,7 @@ class Sampler(BatchSampler):
     def facts(self) -> dict[str, Any]:
         """What a client has to know of the sounds."""
         return {"sample_rate": self.audio.sample_rate, "samples": self.samples,
-                "audio_fingerprint": self.audio.fingerprint(), "asked": self.wishes,
+                "audio_fingerprint": self.audio.fingerprint(), "asked": self.wishes, "features": list(self.features),
                 **self.metadata()}
 
     def input_checks(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> Iterator[Check]:
@@ -369,7 +342,7 @@ class Sampler(BatchSampler):
             yield from label_checks(label)
 
     def request_signature(self) -> dict[str, tf.TensorSpec]:
-        """What a request for sounds takes by name: ``seed``, ``index`` and, with classes, ``label``: of each sound."""
+        """What a request for sounds takes by name besides features: ``seed``, ``index``, with classes ``label``."""
         specs = {name: tf.TensorSpec((None,), tf.int64, name=name) for name in ("seed", "index")}
         return {**specs, "label": tf.TensorSpec((None,), tf.string, name="label")} if self.classes else specs
 

@@ -25,6 +25,8 @@ MAX_NOISE = 100.0
 MAX_AUDIO = 1e3
 #: Magnitudes, their powers or their logarithms.
 MAX_MEL = 1e9
+#: The share of a feature that is not asked for.
+ANY = -1.0
 #: Weights of classes sum to 1, but for rounding.
 _LABEL_TOLERANCE = 1e-3
 
@@ -95,6 +97,12 @@ def range_check(name: str, value: tf.Tensor, least: float, most: float) -> Check
     """Numbers ``(batch,)`` are within bounds."""
     within = (value >= least) & (value <= most)  # not a number is neither
     return tf.reduce_all(within), [f"{name} must be {least:g} to {most:g}; it is", tf.boolean_mask(value, ~within)]
+
+
+def share_check(name: str, value: tf.Tensor) -> Check:
+    """Shares ``(batch,)`` are 0 to 1, or `ANY`."""
+    within = ((value >= 0) & (value <= 1)) | tf.equal(value, ANY)
+    return tf.reduce_all(within), [f"{name} must be 0 to 1, or {ANY:g} for any; it is", tf.boolean_mask(value, ~within)]
 
 
 def wav_bytes(audio: tf.Tensor, sample_rate: int, samples: tf.Tensor | None = None) -> tf.Tensor:

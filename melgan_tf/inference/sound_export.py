@@ -13,6 +13,7 @@ from melgan_tf.config import to_dict
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.exportable import SEEDS, Example, Exportable, Quantize, Target
 from melgan_tf.inference.sampler import Sampler
+from melgan_tf.inference.sound_signatures import signatures
 from melgan_tf.weights.licenses import short_license
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seco
         max_batch = sampler.most_rows(max_batch)
         described = {**origin, "config": to_dict(config), "source": PurePath(model.source).name,
                      "licenses": model.licenses}
-        return Exportable(config, origin, sampler.signatures(max_batch, described),
+        return Exportable(config, origin, signatures(sampler, max_batch, described),
                           partial(_examples, sampler, min(SEEDS, max_batch)), TOLERANCE, max_batch=max_batch)
     origin |= sampler.fixed_metadata()
     if target == "runtime":
         return Exportable(config, origin, {"generate": sampler.unchecked_signatures(None)["generate"]},
                           lambda: _examples(sampler, SEEDS)[:1], FIXED_TOLERANCE["none"])
-    signatures = {**sampler.unchecked_signatures(1), "sample": sampler.seeded_signature()}
-    return Exportable(config, {**origin, "quantize": quantize}, signatures,
+    fixed = {**sampler.unchecked_signatures(1), "sample": sampler.seeded_signature()}
+    return Exportable(config, {**origin, "quantize": quantize}, fixed,
                       partial(_fixed_examples, sampler), FIXED_TOLERANCE[quantize], quantize=quantize)
 
 

@@ -10,7 +10,7 @@ Reference: Levenberg, "A Method for the Solution of Certain Non-Linear Problems 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,6 +91,12 @@ def normal_score(share: float) -> float:
     return statistics.NormalDist().inv_cdf(min(max(share, _MOST), 1 - _MOST))
 
 
+def normal_scores(shares: tf.Tensor) -> tf.Tensor:
+    """`normal_score` of tensors; below 0, not a number."""
+    scores = tf.math.ndtri(tf.clip_by_value(tf.cast(shares, tf.float64), _MOST, 1 - _MOST))
+    return tf.where(shares < 0, np.float32("nan"), tf.cast(scores, tf.float32))
+
+
 @dataclass(frozen=True)
 class Wish:
     """Features that sounds are to have.
@@ -98,46 +104,52 @@ class Wish:
     Attributes:
         make: makes mels.
         measures: measures them.
-        shares: of sounds of the same class that have less, 0 to 1, by feature.
-        usual: ``(2, classes, features)``: mean and standard deviation of the features that are wished for.
+        names: of the features that may be wished for.
+        usual: ``(2, classes, features)``: mean and standard deviation of these features.
     """
 
     make: MakeMel
     measures: Measures
-    shares: Mapping[str, float]
+    names: tuple[str, ...]
     usual: np.ndarray
 
     @classmethod
-    def of(cls, make: MakeMel, measures: Measures, shares: Mapping[str, float], noise_dim: int, classes: int) -> Wish:
+    def of(cls, make: MakeMel, measures: Measures, names: Iterable[str], noise_dim: int, classes: int) -> Wish:
         """The wish, by sounds that a model makes of random noise.
 
         Args:
-            make, measures, shares: see the attributes.
+            make, measures, names: see the attributes.
             noise_dim: length of the noise vector.
             classes: number of classes; 0 of a model without.
         """
-        noise = tf.random.stateless_normal((_SOUNDS, noise_dim), (_SEED, 0))
+        noise, names = tf.random.stateless_normal((_SOUNDS, noise_dim), (_SEED, 0)), tuple(names)
 
         def found(*labels: tf.Tensor) -> np.ndarray:
             parts = [measures(make(noise[first:first + _AT_ONCE], *(label[first:first + _AT_ONCE] for label in labels)))
                      for first in range(0, _SOUNDS, _AT_ONCE)]
-            return _pick(tf.concat(parts, axis=0), measures, shares).numpy()
+            return _pick(tf.concat(parts, axis=0), measures, names).numpy()
 
         of_class = [found(tf.one_hot(tf.fill([_SOUNDS], number), classes)) for number in range(classes)] or [found()]
         usual = np.stack([[values.mean(axis=0) for values in of_class],
                           [np.maximum(values.std(axis=0), _LEAST_SPREAD) for values in of_class]])
-        return cls(make, measures, dict(shares), usual.astype(np.float32))
+        return cls(make, measures, names, usual.astype(np.float32))
 
-    def granted(self, noise: tf.Tensor, label: tf.Tensor | None) -> tf.Tensor:
-        """The noise ``(batch, noise_dim)`` nearby whose sounds are as wished."""
+    def granted(self, noise: tf.Tensor, label: tf.Tensor | None, wanted: tf.Tensor) -> tf.Tensor:
+        """The noise ``(batch, noise_dim)`` nearby whose sounds are as wished.
+
+        Args:
+            noise: ``(batch, noise_dim)``.
+            label: ``(batch, classes)``; None of a model without.
+            wanted: ``(batch, features)``, in standard deviations from the mean of the class; not a number: any.
+        """
         labels = () if label is None else (label,)
         center, width = (tf.matmul(label, part) if labels else part for part in map(tf.constant, self.usual))
-        wanted = tf.constant([normal_score(share) for share in self.shares.values()])
+        free = tf.math.is_nan(wanted)
 
         def off(noise: tf.Tensor) -> tf.Tensor:
             """Standard deviations that the features are off: ``(batch, features)``."""
-            found = _pick(self.measures(self.make(noise, *labels)), self.measures, self.shares)
-            return (found - center) / width - wanted
+            found = _pick(self.measures(self.make(noise, *labels)), self.measures, self.names)
+            return tf.where(free, 0.0, (found - center) / width - wanted)
 
         def step(noise: tf.Tensor, best: tf.Tensor, least: tf.Tensor) -> tuple[tf.Tensor, ...]:
             with tf.GradientTape(persistent=True) as tape:

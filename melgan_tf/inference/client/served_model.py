@@ -29,7 +29,8 @@ def connect(address: str, name: str, version: int | None = None, deadline: float
     loops = "bpm" in described
     try:
         expect(described, preset=str, step=int, weights=str, source=str, max_batch=int, config=dict, vocoder=dict,
-               licenses=list, **({"bpm": list, "bars": int, "asked": dict} if loops else {"samples": int}))
+               licenses=list, features=list,
+               **({"bpm": list, "bars": int, "asked": dict} if loops else {"samples": int}))
         config = from_dict(Config, described["config"])
         sampler = (ServedLoops if loops else ServedSampler)(config, described, server)
     except (ValueError, KeyError, TypeError, UsageError) as error:

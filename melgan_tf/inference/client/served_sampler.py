@@ -19,6 +19,7 @@ from melgan_tf.inference.batches import BATCH, BatchSampler, DescribedVocoder
 from melgan_tf.inference.client.transport import Arrays, Transport, UnavailableError, strange
 from melgan_tf.progress import Progress
 
+_ANY = -1.0  # the share of a feature that is not asked for
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts
 
 
@@ -70,15 +71,22 @@ class ServedSampler(BatchSampler):
         config: of the model.
         described: what it says of itself.
         server: where it is.
+        shares: as for `BatchSampler`.
     """
 
-    def __init__(self, config: Config, described: Mapping[str, Any], server: Server) -> None:
+    def __init__(self, config: Config, described: Mapping[str, Any], server: Server,
+                 shares: Mapping[str, float] | None = None) -> None:
         names = described.get("classes") or []
-        super().__init__(config, Classes(dict.fromkeys(map(str, names), 1)) if names else None)
+        super().__init__(config, Classes(dict.fromkeys(map(str, names), 1)) if names else None, shares)
+        self.features = list(map(str, described.get("features", ())))
         self.samples = described["samples"]
         self.vocoder = DescribedVocoder(described["vocoder"])
         self._described, self._server = described, server
         self._rows = min(BATCH, described["max_batch"])
+
+    def asked(self, **wishes: float | None) -> ServedSampler:
+        """See `BatchSampler.asked`."""
+        return ServedSampler(self.config, self._described, self._server, self.features_of(wishes))
 
     def draw(self, seed: int, start: int) -> dict[str, np.ndarray]:
         """See `BatchSampler.draw`."""
@@ -98,13 +106,18 @@ class ServedSampler(BatchSampler):
 
     def run_batch(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See `BatchSampler.run_batch`, of any number of rows."""
-        inputs = {**inputs, **self.for_generate(len(inputs["noise"]))}
-        return self._call("generate", inputs, {"audio": (self.samples,), "mel": (None, self.audio.mel_bins)})
+        rows, granted = len(inputs["noise"]), {}
+        if self.shares:
+            shares = {name: np.full(rows, self.shares.get(name, _ANY), np.float32) for name in self.features}
+            granted = self._call("grant", {**inputs, **shares}, {"noise": (self.config.model.noise_dim,)})
+        made = self._call("generate", {**inputs, **granted, **self.for_generate(rows)},
+                          {"audio": (self.samples,), "mel": (None, self.audio.mel_bins)})
+        return {**made, **granted}
 
     def make(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """See `BatchSampler.make`; the server is asked for no more sounds than that."""
         inputs = {name: np.asarray(value, np.float32) for name, value in inputs.items()}
-        return {**self.run_batch(inputs), **inputs}
+        return {**inputs, **self.run_batch(inputs)}
 
     def decibels_of_frames(self, mel: np.ndarray) -> np.ndarray:
         """See `BatchSampler.decibels_of_frames`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from melgan_tf.config import Config
@@ -18,7 +19,8 @@ _RANGE = math.log(10.0) * 4.0  # below the loudest value, that is heard: 80 dB
 _ONSET, _ONSET_WIDTH = 0.15, 0.04  # of the clearest onset
 _SIXTEENTH = BEAT_FRAMES // 4
 _BEFORE = 3  # frames before a sixteenth whose rises are its own: humans and windows are early
-_BAR = 16
+#: How weak the sixteenths of a bar are: 0 where it begins, 1/4 in its middle, then other quarters, eighths, sixteenths.
+_WEAKNESS = np.array([0, 4, 3, 4, 2, 4, 3, 4, 1, 4, 3, 4, 2, 4, 3, 4], np.float32) / 4
 
 
 class Features:
@@ -62,13 +64,14 @@ class Heard(Features):
     Density is the logarithm of the share of sixteenths with an onset: where the spectral flux stands out from its
     surroundings by 0.15 of the clearest onset. Onsets count in part. Brightness is that of `Features`. Loudness is the
     logarithm of the mean level at one peak; the peak of a mel is the geometric mean of two, of bands that add as powers
-    and as amplitudes. Complexity is the logarithm of the syncopation of the onsets: one counts if none follows up to
-    the next stronger place of the bar, by how much stronger that is.
+    and as amplitudes. Complexity is the mean metrical weakness of the sixteenths, weighted by how far their spectral
+    flux stands out: 0 if all of it is where bars begin, 1 if it is on sixteenths between eighths only.
 
     Args:
         config: the mel configuration and the scale.
 
-    Reference: Longuet-Higgins and Lee, "The Rhythmic Interpretation of Monophonic Music" (1984).
+    Reference: Toussaint, "A Mathematical Analysis of African, Brazilian, and Cuban Clave Rhythms" (2002); weights of
+    Lerdahl and Jackendoff, "A Generative Theory of Tonal Music" (1983).
     """
 
     names = (*FEATURES, "complexity")
@@ -76,40 +79,23 @@ class Heard(Features):
     def __call__(self, mel: keras.KerasTensor) -> keras.KerasTensor:
         """Log mel of whole bars ``(batch, frames, mel_bins)`` -> ``(batch, 4)``."""
         magnitude = self.magnitude(self.scale.from_mel(mel))
-        onsets = _onsets(magnitude)
+        clear = _clear_flux(magnitude)
+        share = clear / (ops.max(clear, axis=1, keepdims=True) + 1e-6)
+        onsets = ops.sigmoid((share - _ONSET) / _ONSET_WIDTH)
+        weakness = np.tile(_WEAKNESS, clear.shape[1] // len(_WEAKNESS))
         power = ops.square(magnitude) * self.width
         level = ops.sum(power, axis=-1)
         amplitude = ops.sum(ops.sqrt(power + 1e-12), axis=-1)
         peak = ops.max(level, axis=1) * ops.square(ops.max(amplitude, axis=1))
         return ops.stack([ops.log(ops.mean(onsets, axis=1) + 0.01), self.brightness(magnitude),
                           0.5 * ops.log(ops.mean(level, axis=1)) - 0.25 * ops.log(peak),
-                          ops.log(_syncopation(onsets) + 0.1)], axis=-1)
+                          ops.sum(clear * weakness, axis=1) / (ops.sum(clear, axis=1) + 1e-3)], axis=-1)
 
 
-def _onsets(magnitude: keras.KerasTensor) -> keras.KerasTensor:
-    """How much of an onset is at each sixteenth, 0 to 1: ``(batch, sixteenths)``."""
+def _clear_flux(magnitude: keras.KerasTensor) -> keras.KerasTensor:
+    """By how much the spectral flux at each sixteenth stands out from its surroundings: ``(batch, sixteenths)``."""
     level = ops.log(magnitude)
     level = ops.maximum(level, ops.max(level, axis=(1, 2), keepdims=True) - _RANGE)
     flux = ops.mean(ops.relu(ops.roll(level, -1, axis=1) - ops.roll(level, 1, axis=1)), axis=2)
     around = ops.reshape(ops.roll(flux, _BEFORE, axis=1), (-1, flux.shape[1] // _SIXTEENTH, _SIXTEENTH))
-    clear = ops.max(around, axis=2) - ops.mean(around, axis=2)
-    share = clear / (ops.max(clear, axis=1, keepdims=True) + 1e-6)
-    return ops.sigmoid((share - _ONSET) / _ONSET_WIDTH)
-
-
-def _syncopation(onsets: keras.KerasTensor) -> keras.KerasTensor:
-    """Onsets ``(batch, sixteenths)`` -> syncopation of a bar ``(batch,)``."""
-    rests, total = [ops.roll(1.0 - onsets, -step, axis=1) for step in range(1, _BAR // 2 + 1)], 0.0
-    for place in range(1, _BAR):
-        step = place & -place  # to the next stronger place
-        alone = onsets
-        for rest in rests[:step]:
-            alone = alone * rest
-        rise = _level((place + step) % _BAR) - _level(place)
-        total = total + rise * ops.mean(alone[:, place::_BAR], axis=1)
-    return total
-
-
-def _level(place: int) -> int:
-    """How strong a sixteenth of a bar is: 0 where it begins, -1 in the middle, to -4."""
-    return (place & -place).bit_length() - 5 if place else 0
+    return ops.max(around, axis=2) - ops.mean(around, axis=2)

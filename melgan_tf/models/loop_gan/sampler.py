@@ -21,7 +21,7 @@ from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import Loop, loop_samples
 from melgan_tf.audio.loops.reading import read_loops
 from melgan_tf.config import Config
-from melgan_tf.config.tempo import MOST_BARS, TEMPOS, require_tempo
+from melgan_tf.config.tempo import MOST_BARS, TEMPOS, require_swing, require_tempo
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.loop_dataset import grid_windows
 from melgan_tf.dsp import spectral
@@ -29,7 +29,8 @@ from melgan_tf.errors import DecodeError, UsageError
 from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
-from melgan_tf.inference.wishes import normal_score
+from melgan_tf.inference.wishes import Wish
+from melgan_tf.models.loop_gan.any_tempo import AnyTempo
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS_PER_BAR, FEATURES, GIVEN
 from melgan_tf.models.loop_gan.features import Heard
 from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
@@ -38,7 +39,8 @@ from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, wi
 
 #: Of the sections of two bars: how far their beats are from those of the first.
 _FORM = (0.0, 0.3, 0.0, 1.0)
-_BPM = tf.TensorSpec((None,), tf.float64, name="bpm")  # float32 would miss lengths by a sample
+#: In float32 lengths would be wrong by a sample.
+_PLAYED = {name: tf.TensorSpec((None,), tf.float64, name=name) for name in ("bpm", "swing")}
 
 
 class LoopSampler(Sampler):
@@ -65,14 +67,9 @@ class LoopSampler(Sampler):
                  bars: int = BARS, key: str | None = None, swing: float = 0.0) -> None:
         super().__init__(generator, config, vocoder, classes, shares)
         require_tempo(bpm, bars)
-        if not 0 <= swing <= 1:
-            raise UsageError(f"--swing {swing}: give 0 to 1")
         self.bpm = bpm or config.model.tempo(config)
-        self.bars, self.key, self.swing = bars, key, swing
-        self._given = {FEATURES.index(name): normal_score(share) for name, share in (shares or {}).items()
-                       if name in FEATURES}
-        if key is not None:
-            self._given |= dict(enumerate(map(float, key_numbers(Key.parse(key))), len(FEATURES)))
+        self.bars, self.key, self.swing = bars, key, require_swing(swing)
+        self._key_numbers = None if key is None else key_numbers(Key.parse(key))
         self.samples = self._length(bars)
 
     def _measures(self) -> Heard:
@@ -112,6 +109,15 @@ class LoopSampler(Sampler):
         other = tf.concat([noise[:, -1:], -noise[:, :-1]], axis=-1)
         sections = [math.cos(way * math.pi / 2) * noise + math.sin(way * math.pi / 2) * other for way in ways]
         return tf.cast(self.generator.mel(noise, label, sections, self.bars * BEATS_PER_BAR), tf.float32)
+
+    @property
+    def grid_frames(self) -> int:
+        """Frames of a loop on the grid."""
+        return self.bars * BEATS_PER_BAR * BEAT_FRAMES
+
+    def any_tempo(self) -> AnyTempo:
+        """See `Sampler.any_tempo`."""
+        return AnyTempo(self)
 
     def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:
         """Mel of whole beats ``(batch, frames, mel_bins)`` -> waveform ``(batch, samples)`` at the tempo."""
@@ -163,12 +169,19 @@ class LoopSampler(Sampler):
         return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
 
     def granted(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
-        """See `Sampler.granted`: with the key, and beginning with what the network takes for the features."""
-        if not self._given:
-            return super().granted(noise, label)
-        parts = [tf.fill(tf.shape(noise)[:1], self._given[place]) if place in self._given else noise[:, place]
-                 for place in range(GIVEN)]
-        return super().granted(tf.concat([tf.stack(parts, axis=-1), noise[:, GIVEN:]], axis=-1), label)
+        """See `Sampler.granted`: with the key."""
+        if self._key_numbers is not None:
+            numbers = tf.tile(tf.constant(self._key_numbers)[None], [tf.shape(noise)[0], 1])
+            noise = tf.concat([noise[:, :len(FEATURES)], numbers, noise[:, GIVEN:]], axis=1)
+        return super().granted(noise, label)
+
+    def move(self, wish: Wish, noise: tf.Tensor, label: tf.Tensor | None, wanted: tf.Tensor) -> tf.Tensor:
+        """See `Sampler.move`: begins with what the network takes for the features."""
+        told = dict(zip(wish.names, tf.unstack(wanted, axis=1), strict=True))
+        first = [tf.where(tf.math.is_nan(told[name]), noise[:, place], told[name]) if name in told else noise[:, place]
+                 for place, name in enumerate(FEATURES)]
+        return super().move(wish, tf.concat([tf.stack(first, axis=1), noise[:, len(FEATURES):]], axis=1), label,
+                             wanted)
 
     def keys_of(self, noise: np.ndarray) -> list[Key]:
         """The keys that loops of noise ``(loops, noise_dim)`` should be in."""
@@ -186,47 +199,50 @@ class LoopSampler(Sampler):
         return max(1, min(max_batch, int(MAX_SECONDS * self.audio.sample_rate) // slowest))
 
     def served_signature(self) -> dict[str, tf.TensorSpec]:
-        """See `Sampler.served_signature`; with ``bpm``, beats per minute of each loop."""
-        return {**super().served_signature(), "bpm": _BPM}
+        """See `Sampler.served_signature`; with ``bpm``, beats per minute, and ``swing`` of each loop."""
+        return {**super().served_signature(), **_PLAYED}
 
-    def serve(self, noise: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor) -> dict[str, tf.Tensor]:
+    def serve(self, noise: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, swing: tf.Tensor) -> dict[str, tf.Tensor]:
         """Loops at tempos of their own: ``audio`` ``(batch, longest)``, ``samples`` ``(batch,)``, ``mel``.
 
         Behind the ``samples`` of a loop there is silence.
         """
         mel, samples = self.mel(noise, label), loop_lengths(bpm, self.bars, self.audio.sample_rate)
-        return {"audio": render_each(self, mel, samples), "samples": samples, "mel": mel}
+        return {"audio": render_each(self, mel, samples, swing), "samples": samples, "mel": mel}
 
-    def input_checks(self, noise: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor) -> Iterator[Check]:
+    def input_checks(self, noise: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, swing: tf.Tensor) -> Iterator[Check]:
         """See `Sampler.input_checks`."""
         yield from super().input_checks(noise, label)
-        yield range_check("bpm", bpm, *TEMPOS)
+        yield from _played_checks(bpm, swing)
 
     def request_signature(self) -> dict[str, tf.TensorSpec]:
-        """See `Sampler.request_signature`; with the tempo and the key of each loop, the key "" for any."""
-        return {**super().request_signature(), "bpm": _BPM, "key": tf.TensorSpec((None,), tf.string, name="key")}
+        """See `Sampler.request_signature`; with tempo, swing and key of each loop, the key "" for any."""
+        return {**super().request_signature(), **_PLAYED, "key": tf.TensorSpec((None,), tf.string, name="key")}
 
-    def request_checks(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, key: tf.Tensor
-                       ) -> Iterator[Check]:
+    def request_checks(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, swing: tf.Tensor,
+                       key: tf.Tensor) -> Iterator[Check]:
         """See `Sampler.request_checks`."""
         yield from super().request_checks(seed, index, label)
-        yield range_check("bpm", bpm, *TEMPOS)
+        yield from _played_checks(bpm, swing)
         yield class_check(key, KEYS, "key")
 
-    def inputs_of(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, key: tf.Tensor
-                  ) -> dict[str, tf.Tensor]:
+    def inputs_of(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor, bpm: tf.Tensor, swing: tf.Tensor,
+                  key: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Sampler.inputs_of`."""
         found = super().inputs_of(seed, index, label)
-        return {**found, "noise": with_keys(found["noise"], key, len(FEATURES)), "bpm": bpm}
+        return {**found, "noise": with_keys(found["noise"], key, len(FEATURES)), "bpm": bpm, "swing": swing}
 
     def request(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
         """See `Sampler.request`."""
-        return {**super().request(seeds), "bpm": np.full(len(seeds), self.bpm), "key": np.array([b""] * len(seeds))}
+        return {**super().request(seeds), **self._played(len(seeds)), "key": np.array([b""] * len(seeds))}
 
     def example(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """See `Sampler.example`."""
         found = super().example(**inputs)
-        return {**found, "bpm": np.full(len(found["noise"]), self.bpm)}
+        return {**found, **self._played(len(found["noise"]))}
+
+    def _played(self, rows: int) -> dict[str, np.ndarray]:
+        return {name: np.full(rows, value) for name, value in (("bpm", self.bpm), ("swing", self.swing))}
 
     analyzed_samples = None
 
@@ -241,4 +257,9 @@ class LoopSampler(Sampler):
 
     def facts(self) -> dict[str, Any]:
         """See `Sampler.facts`."""
-        return {**super().facts(), "samples": None, "bpm": list(TEMPOS), "keys": list(KEYS)}
+        return {**super().facts(), "samples": None, "bpm": list(TEMPOS), "swing": [0, 1], "keys": list(KEYS)}
+
+
+def _played_checks(bpm: tf.Tensor, swing: tf.Tensor) -> Iterator[Check]:
+    yield range_check("bpm", bpm, *TEMPOS)
+    yield range_check("swing", swing, 0, 1)

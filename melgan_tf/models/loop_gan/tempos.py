@@ -14,7 +14,7 @@ import tensorflow as tf
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import METER
 from melgan_tf.models.loop_gan.networks import key_numbers
-from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, cubic_weights
+from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, cubic_weights, unswung
 
 if TYPE_CHECKING:
     from melgan_tf.models.loop_gan.sampler import LoopSampler
@@ -46,17 +46,18 @@ def with_keys(noise: tf.Tensor, key: tf.Tensor, place: int) -> tf.Tensor:
     return tf.concat([noise[:, :place], found, noise[:, end:]], axis=1)
 
 
-def render_each(sampler: LoopSampler, mel: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+def render_each(sampler: LoopSampler, mel: tf.Tensor, samples: tf.Tensor, swing: tf.Tensor) -> tf.Tensor:
     """Mel on the grid ``(batch, frames, mel_bins)`` -> audio ``(batch, longest)``.
 
     Args:
         sampler: with the vocoder.
         samples: ``(batch,)``, int32: of each loop.
+        swing: ``(batch,)``, float64: of each loop.
     """
     audio, grid, longest = sampler.audio, mel.shape[1], tf.reduce_max(samples)
     hop, join = audio.hop_samples, round(JOIN_SECONDS * audio.sample_rate)
     frames = tf.cast(tf.range(-MARGIN, -(-longest // hop) + MARGIN), tf.float64)
-    place = (frames * hop + hop / 2) / tf.cast(samples, tf.float64)[:, None] * grid
+    place = unswung((frames * hop + hop / 2) / tf.cast(samples, tf.float64)[:, None] * grid, swing[:, None])
     first = tf.floor(place)
     at_tempo = tf.add_n([tf.gather(mel, tf.math.floormod(tf.cast(first, tf.int32) - 1 + number, grid), batch_dims=1)
                          * tf.cast(weight, tf.float32)[..., None]
