@@ -76,7 +76,7 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch):
     next(blocks)
     with open(path, "r+b") as file:
         file.truncate(20_000)
-    with pytest.raises(DecodeError, match="some of its 20000 samples are missing"):
+    with pytest.raises(DecodeError, match=r"only \d+ of 20000 samples$"):
         list(blocks)
 
 

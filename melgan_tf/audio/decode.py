@@ -1,8 +1,8 @@
 """One sound file -> blocks of mono samples at the file's own rate; the decoders behind `melgan_tf.audio.read`.
 
 Plain WAV is read without a decoder (`melgan_tf.audio.pcm`), most other formats by libsndfile. FFmpeg (through PyAV)
-decodes the rest: M4A, AAC, FLAC of 32 bits or of unknown length, Ogg FLAC; and MPEG audio, because mpg123 inside
-libsndfile prints to stderr. The decoder is chosen by the contents of a file, never by its name.
+decodes the rest: M4A, AAC; FLAC, of which libsndfile reads neither 32 bits nor unknown lengths; and MPEG audio, because
+mpg123 inside libsndfile prints to stderr. The decoder is chosen by the contents of a file, never by its name.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ from melgan_tf.runtime import system
 
 _HEAD_BYTES = 4096
 _BLOCK_VALUES = 1 << 20  # samples x channels decoded at once: 4 MiB of float32
-_SMALL_BLOCK = 4096  # minimum frames per read; also the usual size of a FLAC frame
+_SMALL_BLOCK = 4096  # minimum frames per read
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ALAW": 16, "ULAW": 16,
          "ALAC_16": 16}  # of integers, by libsndfile's names
 _FRAME_BITS = {"u8": 8, "s16": 16, "s32": 32}  # the same, by FFmpeg's names
 _COPIED_BYTES = 1 << 20
 _MAX_LEVEL = 1e6  # +120 dB over full scale: not a sound, but damaged floating-point numbers
-_MAX_UNREAD_BYTES = 1 << 15  # at the end of a file: a buffer of libFLAC, tags
 _MAX_MISSING_FRAMES = 2304  # of lossy codecs, whose encoders add and trim a few frames at either end
 # The demuxers FFmpeg may use: sound containers only. Text formats such as playlists could refer to other files.
 _DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64,wav,wv"
@@ -125,10 +124,10 @@ def _channels(file: FileIO, seconds: float, about: About) -> Iterator[tuple[int,
         with _part(file, start, window.size) as part:
             yield from _channels(part, seconds, about)
     else:
-        if reason := mp4.damage(window) or flac.damage(window):
+        if reason := mp4.damage(window):
             raise DecodeError(file.name, reason)
-        head = window.read(0, 2)
-        frames = start > 0 or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+        head = window.read(0, 4)
+        frames = start > 0 or head == flac.MAGIC or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
         yield from _decoded(file, seconds, about, info, by_libsndfile=not frames and not info.needs_ffmpeg)
 
 
@@ -171,9 +170,8 @@ def _decoded(file: FileIO, seconds: float, about: About, info: Headers, by_libsn
             sound = None  # FFmpeg may know the format, or give a better reason
         if sound is not None:
             with sound:
-                if sound.frames < 2**62:  # otherwise FLAC of unknown length, which libsndfile does not read
-                    yield from _in_blocks(file, sound, seconds, about)
-                    return
+                yield from _in_blocks(file, sound, seconds, about)
+                return
         file.seek(0)
     yield from _by_ffmpeg(file, about, info)
 
@@ -205,31 +203,20 @@ def _in_blocks(file: FileIO, sound: sf.SoundFile | PCM, seconds: float, about: A
     about.bits = _BITS.get(sound.subtype, 0)
     max_frames = max(1, _BLOCK_VALUES // sound.channels)
     done = 0
-    checksum = flac.Checksum(Window(file.fileno(), piece=_HEAD_BYTES)) if sound.format == "FLAC" else None
-    try:
+    with contextlib.suppress(sf.LibsndfileError):  # the number of samples tells
         while done < sound.frames:
             wanted = min(max_frames, sound.frames - done, max(seconds * rate - done, _SMALL_BLOCK))
-            frames = sound.read(math.ceil(wanted), dtype="int32" if checksum else "float32", always_2d=True)
+            frames = sound.read(math.ceil(wanted), dtype="float32", always_2d=True)
             if not len(frames):
                 break
             done += len(frames)
-            if checksum:
-                checksum.add(frames)
-                frames = frames.astype(np.float32) * np.float32(2**-31)
             yield rate, frames
-    except sf.LibsndfileError:
-        raise DecodeError(file.name, f"damaged or truncated: some of its {sound.frames} samples are missing") from None
-    missing = sound.frames - done
-    if missing > (_MAX_MISSING_FRAMES if sound.format in ("OGG", "MPEG") else 0):
-        raise DecodeError(file.name, f"damaged or truncated: some of its {sound.frames} samples are missing")
-    if checksum:
-        _check_nothing_follows(file, sound.frames)
-        _check_sum(file, checksum)
+    _check_count(file, done, sound.frames, exact=sound.format not in ("OGG", "MPEG"))
 
 
-def _check_sum(file: FileIO, checksum: flac.Checksum) -> None:
-    if not checksum.fits():
-        raise DecodeError(file.name, "damaged: its samples do not have the checksum (MD5) that it declares")
+def _check_count(file: FileIO, done: int, declared: int, exact: bool) -> None:
+    if declared - done > (0 if exact else _MAX_MISSING_FRAMES):
+        raise DecodeError(file.name, f"damaged or truncated: only {done} of {declared} samples")
 
 
 def _checked(file: FileIO, mono: np.ndarray) -> np.ndarray:
@@ -238,20 +225,6 @@ def _checked(file: FileIO, mono: np.ndarray) -> np.ndarray:
         if not (mono.max() <= _MAX_LEVEL and mono.min() >= -_MAX_LEVEL):  # true for NaN too
             raise DecodeError(file.name, "damaged: samples that are infinite, NaN or far too large")
     return mono
-
-
-def _check_nothing_follows(file: FileIO, declared: int) -> None:
-    """Raise a `DecodeError` for a FLAC file with more samples than its header declares: libsndfile ignores them."""
-    unread = os.fstat(file.fileno()).st_size - os.lseek(file.fileno(), 0, os.SEEK_CUR)
-    if unread < _MAX_UNREAD_BYTES and not flac.may_have_more(Window(file.fileno(), piece=_HEAD_BYTES), declared):
-        return
-    file.seek(0)
-    with _open_by_ffmpeg(file) as container, contextlib.suppress(av.FFmpegError):  # packets are not decoded
-        stream = next(iter(container.streams.audio), None)
-        packets = container.demux(stream) if stream else ()
-        end = max(((packet.pts or 0) + (packet.duration or 0) for packet in packets), default=0)
-        if end and round(end * stream.time_base * stream.rate) > declared:
-            raise DecodeError(file.name, f"damaged: it contains more samples than the declared {declared}")
 
 
 def read_comment(path: str | Path) -> str:
@@ -319,7 +292,7 @@ def _by_ffmpeg(file: FileIO, about: About, info: Headers) -> Iterator[tuple[int,
             about.note("several sounds side by side: the first one is read")
         if stream.codec_context.name == "flac":  # FFmpeg verifies checksums on request only
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        checksum = flac.Checksum(Window(file.fileno(), piece=_HEAD_BYTES)) if container.format.name == "flac" else None
+        header = flac.StreamInfo(Window(file.fileno(), piece=_HEAD_BYTES)) if container.format.name == "flac" else None
         rate = done = 0
         failed = False  # whether the last packets could not be decoded
         try:
@@ -340,14 +313,17 @@ def _by_ffmpeg(file: FileIO, about: About, info: Headers) -> Iterator[tuple[int,
                         rate, failed = check_rate(file, frame.sample_rate), False
                         done += frame.samples
                         about.bits = _FRAME_BITS.get(frame.format.packed.name, 0)
-                        if checksum:
-                            checksum.add(_integers(frame))
-                        yield rate, _frames(frame)
+                        values = _frames(frame)
+                        if header:
+                            header.check_rate(file.name, rate)
+                            header.add(values)
+                            about.bits = header.bits
+                        yield rate, _scaled(values)
         except av.FFmpegError as error:
             raise DecodeError(file.name, _reason(error)) from None
         _check_length(file, container, stream, done, rate, failed)
-        if checksum:
-            _check_sum(file, checksum)
+        if header:
+            header.check_sum(file.name)
 
 
 def _check_frames(file: FileIO, form: str, info: Headers) -> None:
@@ -364,8 +340,7 @@ def _check_length(file: FileIO, container: av.container.InputContainer, stream: 
     declared, exact = 0, container.format.name == "flac"
     if stream.duration and (exact or "mov" in container.format.name):  # elsewhere FFmpeg has only estimated it
         declared = round(stream.duration * stream.time_base * rate)
-    if declared - done > (0 if exact else _MAX_MISSING_FRAMES):
-        raise DecodeError(file.name, f"damaged or truncated: only {done} of {declared} samples")
+    _check_count(file, done, declared, exact)
     if exact and declared and done > declared:
         raise DecodeError(file.name, f"damaged: it contains more samples than the declared {declared}")
     size = os.fstat(file.fileno()).st_size
@@ -378,20 +353,15 @@ def _check_length(file: FileIO, container: av.container.InputContainer, stream: 
 
 
 def _frames(frame: av.AudioFrame) -> np.ndarray:
-    """Return the samples of a frame, ``(samples, channels)``, full scale +-1."""
-    values = _values(frame)
+    """Return the samples of a frame, ``(samples, channels)``: float32, or integers in the uppermost bits of int32."""
+    values = frame.to_ndarray()  # (channels, samples), or (1, samples * channels) interleaved
+    values = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
     if values.dtype.kind == "f":
         with np.errstate(all="ignore"):  # `decode` reports infinities
             return values.astype(np.float32, copy=False)
-    values = values.astype(np.float64) - (128 if values.dtype == np.uint8 else 0)
-    return values / 2.0 ** (8 * frame.format.bytes - 1)
+    return values.astype(np.int32) - (128 if values.dtype == np.uint8 else 0) << 32 - 8 * frame.format.bytes
 
 
-def _integers(frame: av.AudioFrame) -> np.ndarray:
-    """Return the samples of a frame of integers, ``(samples, channels)``, in the uppermost bits of int32."""
-    return _values(frame).astype(np.int32) << 32 - 8 * frame.format.bytes
-
-
-def _values(frame: av.AudioFrame) -> np.ndarray:
-    values = frame.to_ndarray()  # (channels, samples), or (1, samples * channels) interleaved
-    return values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
+def _scaled(frames: np.ndarray) -> np.ndarray:
+    """Return float32 samples, full scale +-1."""
+    return frames if frames.dtype == np.float32 else frames.astype(np.float32) * np.float32(2**-31)
