@@ -56,7 +56,7 @@ class PCM:
         count = min(frames, self.frames - first)
         content = system.read_at(self.descriptor, count * frame, layout.position + first * frame)
         found = len(content) // frame
-        samples = _SAMPLES[layout.kind, layout.width](content[:found * frame], layout.order)
+        samples = _floats(content[:found * frame], layout.kind, layout.width, layout.order)
         if self._gain != 1:
             samples = samples * self._gain
         return samples.reshape(found, self.channels)
@@ -98,47 +98,26 @@ class PCM:
             raise ValueError(f"damaged: {CONTRADICTION}, and its samples are noise")
 
 
-def _unsigned(content: bytes, order: str) -> np.ndarray:
-    samples = np.frombuffer(content, np.uint8).astype(np.float32)
-    samples -= np.float32(128)
-    samples *= np.float32(2.0 ** -7)
-    return samples
-
-
-def _one_byte(content: bytes, order: str) -> np.ndarray:
-    return np.frombuffer(content, np.int8).astype(np.float32) * np.float32(2.0 ** -7)
-
-
-def _two_bytes(content: bytes, order: str) -> np.ndarray:
-    samples = np.frombuffer(content, f"{order}i2").astype(np.float32)
-    samples *= np.float32(2.0 ** -15)
-    return samples
-
-
-def _three_bytes(content: bytes, order: str) -> np.ndarray:
-    """Upper two bytes times 256, plus the lowest: float32 holds 24 bits without rounding."""
-    count = len(content) // 3
-    if not count:
+def _floats(content: bytes, kind: str, width: int, order: str) -> np.ndarray:
+    """Return float32 samples ``(samples,)``, full scale +-1, of whole samples in a `Layout`'s terms."""
+    if not content:
         return np.zeros(0, np.float32)
-    upper, lowest = (1, 0) if order == "<" else (0, 2)
-    samples = np.ndarray((count,), f"{order}i2", content, offset=upper, strides=(3,)).astype(np.float32)
-    samples *= np.float32(256.0)
-    samples += np.ndarray((count,), np.uint8, content, offset=lowest, strides=(3,))
-    samples *= np.float32(2.0 ** -23)
+    if kind in _COMPANDED:
+        return _COMPANDED[kind][np.frombuffer(content, np.uint8)]
+    if width == 3:  # float32 holds 24 bits without rounding: the upper two bytes times 256, plus the lowest
+        upper, lowest = (1, 0) if order == "<" else (0, 2)
+        count = len(content) // 3
+        samples = np.ndarray((count,), f"{order}i2", content, offset=upper, strides=(3,)).astype(np.float32)
+        samples *= np.float32(256.0)
+        samples += np.ndarray((count,), np.uint8, content, offset=lowest, strides=(3,))
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):  # `decode` reports infinities
+            samples = np.frombuffer(content, f"{order}{kind}{width}").astype(np.float32)
+    if kind == "u":
+        samples -= np.float32(128)
+    if kind != "f":
+        samples *= np.float32(2.0 ** (1 - 8 * width))
     return samples
-
-
-def _four_bytes(content: bytes, order: str) -> np.ndarray:
-    return np.frombuffer(content, f"{order}i4").astype(np.float32) * np.float32(2.0 ** -31)
-
-
-def _floating(content: bytes, order: str) -> np.ndarray:
-    return np.frombuffer(content, f"{order}f4").astype(np.float32)
-
-
-def _double(content: bytes, order: str) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):  # `decode` reports infinities
-        return np.frombuffer(content, f"{order}f8").astype(np.float32)
 
 
 def _companded(alaw: bool) -> np.ndarray:
@@ -153,10 +132,4 @@ def _companded(alaw: bool) -> np.ndarray:
     return (np.where(positive, level, -level) / 32768).astype(np.float32)
 
 
-_ALAW, _ULAW = _companded(True), _companded(False)
-
-
-_SAMPLES = {("u", 1): _unsigned, ("i", 1): _one_byte, ("i", 2): _two_bytes, ("i", 3): _three_bytes,
-            ("i", 4): _four_bytes, ("f", 4): _floating, ("f", 8): _double,
-            ("a", 1): lambda content, order: _ALAW[np.frombuffer(content, np.uint8)],
-            ("m", 1): lambda content, order: _ULAW[np.frombuffer(content, np.uint8)]}
+_COMPANDED = {"a": _companded(True), "m": _companded(False)}

@@ -17,9 +17,10 @@ import google_crc32c
 
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
-from melgan_tf.runtime.protobuf import message_field, varint
+from melgan_tf.runtime.protobuf import fields, message_field, read_varint, varint
 
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of Feature
+_SIGN = 1 << 63  # of an int64
 
 
 def example(features: Mapping[str, bytes | int]) -> bytes:
@@ -49,46 +50,26 @@ def parse_example(message: bytes) -> dict[str, bytes | int]:
     Raises:
         ValueError: the message has another form.
     """
-    features = {}
-    for entries in _contents(memoryview(message), 1):
-        for entry in _contents(entries, 1):
-            parts = dict(_fields(entry))
-            (kind, values), = _fields(parts[2])
-            (_, value), = _fields(values)
+    features: dict[str, bytes | int] = {}
+    for _, entries in _parts(message):
+        for _, entry in _parts(entries):
+            parts = dict(_parts(entry))
+            (kind, values), = _parts(parts[2])
+            (_, value), = _parts(values)
             if kind not in (_BYTES_LIST, _INT64_LIST):
                 raise ValueError(f"a feature of kind {kind}")
-            if kind == _BYTES_LIST:
-                features[str(parts[1], "utf-8")] = bytes(value)
-            else:
-                number = _read_varint(value, 0)[0]
-                features[str(parts[1], "utf-8")] = number - (1 << 64) if number >> 63 else number
+            if kind == _INT64_LIST:
+                value = (read_varint(value, 0)[0] ^ _SIGN) - _SIGN
+            features[parts[1].decode()] = value
     return features
 
 
-def _contents(message: memoryview, number: int) -> Iterator[memoryview]:
-    return (content for found, content in _fields(message) if found == number)
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    at = 0
-    while at < len(message):
-        tag, at = _read_varint(message, at)
-        length, at = _read_varint(message, at)
-        if tag & 7 != 2 or at + length > len(message):
+def _parts(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """The fields of a message that has nothing but bytes, texts and messages."""
+    for number, content in fields(message):
+        if not isinstance(content, bytes):
             raise ValueError("not an Example as melgan-tf writes it")
-        yield tag >> 3, message[at:at + length]
-        at += length
-
-
-def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(message) or shift > 63:
-            raise ValueError("an unterminated number")
-        byte = message[at]
-        value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
-        if byte < 0x80:
-            return value, at
+        yield number, content
 
 
 def frame(message: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+_DAMAGED = "it is cut off, or no protocol buffer"
 
 def message_field(number: int, content: bytes) -> bytes:
     """A field of a protocol buffer that holds bytes, a text or a message."""
@@ -38,25 +39,31 @@ def fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
         [(1, 300), (2, b'kick')]
     """
     position = 0
-
-    def number() -> int:
-        nonlocal position
-        value = shift = 0
-        while shift < 64 and position < len(content):
-            byte = content[position]
-            position, value, shift = position + 1, value | (byte & 0x7F) << shift, shift + 7
-            if byte < 0x80:
-                return value
-        raise ValueError("it is cut off, or no protocol buffer")
-
     while position < len(content):
-        key = number()
+        key, position = read_varint(content, position)
         if key & 7 == 0:
-            yield key >> 3, number()
+            value, position = read_varint(content, position)
+            yield key >> 3, value
             continue
-        sizes = {1: 8, 5: 4}
-        size = number() if key & 7 == 2 else sizes.get(key & 7, len(content))
+        size = {1: 8, 5: 4}.get(key & 7, len(content))
+        if key & 7 == 2:
+            size, position = read_varint(content, position)
         position += size
         if position > len(content):
-            raise ValueError("it is cut off, or no protocol buffer")
+            raise ValueError(_DAMAGED)
         yield key >> 3, content[position - size:position]
+
+
+def read_varint(content: bytes, position: int) -> tuple[int, int]:
+    """The number at a position, as `varint` writes it, and the position behind it.
+
+    Raises:
+        ValueError: it does not end.
+    """
+    value = shift = 0
+    while shift < 64 and position < len(content):
+        byte = content[position]
+        position, value, shift = position + 1, value | (byte & 0x7F) << shift, shift + 7
+        if byte < 0x80:
+            return value, position
+    raise ValueError(_DAMAGED)
