@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf import exports, storage
-from melgan_tf.audio.find import EXTENSIONS, SoundFile, scan
+from melgan_tf.audio.find import SoundFile, scan
 from melgan_tf.audio.isolated import describe_sound, measure
+from melgan_tf.audio.magic import EXTENSIONS
 from melgan_tf.config import Config, from_dict, presets, to_dict
 from melgan_tf.config.strict_json import expect
 from melgan_tf.data.labels import Classes

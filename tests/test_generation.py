@@ -17,8 +17,8 @@ from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged
 from PIL import Image
 from told import Told
 
-from melgan_tf.audio.decode import read_comment
 from melgan_tf.audio.delivery import Delivery
+from melgan_tf.audio.isolated import read_comment
 from melgan_tf.config import presets
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference import generate as generation

@@ -6,8 +6,8 @@ import pytest
 import scipy.signal
 
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.embeddings.spectra import SAMPLE_RATE, LogSpectra, log_spectra
-from melgan_tf.evaluation.embeddings.whitening import FEATURES
+from melgan_tf.evaluation.embeddings.spectra import SAMPLE_RATE, log_spectra
+from melgan_tf.evaluation.embeddings.whitening import FEATURES, Whitening
 from melgan_tf.evaluation.metrics import frechet_distance
 
 
@@ -32,8 +32,8 @@ def test_long_window_agrees_with_scipy():
 
 
 def test_reference_has_unit_covariance():
-    embedding = LogSpectra(hits(120), SAMPLE_RATE)
-    features = embedding.embed(hits(120), SAMPLE_RATE)
+    levels = log_spectra(hits(120), SAMPLE_RATE)
+    features = Whitening(levels)(levels)
     assert features.shape == (120, FEATURES)
     np.testing.assert_allclose(features.T @ features / 120, np.eye(FEATURES), atol=1e-6)
 
@@ -47,20 +47,23 @@ def test_neither_level_nor_rate_matters():
 
 @pytest.mark.parametrize("harm", ["softened attack", "treble above 8 kHz gone", "noise", "one pitch"])
 def test_hears(harm):
-    embedding, real, others = LogSpectra(hits(96), SAMPLE_RATE), hits(96), hits(96, seed=1)
+    real, others = hits(96), hits(96, seed=1)
     harmed = {"softened attack": lambda: others * np.minimum(np.arange(22_050) / 900, 1),
               "treble above 8 kHz gone": lambda: scipy.signal.sosfilt(
                   scipy.signal.butter(8, 8_000, output="sos", fs=SAMPLE_RATE), others, axis=1),
               "noise": lambda: others + 0.01 * np.random.default_rng(2).standard_normal(others.shape),
               "one pitch": lambda: np.repeat(others[:6], 16, axis=0)}[harm]()
-    features = [embedding.embed(sounds, SAMPLE_RATE) for sounds in (real, others, harmed)]
+    levels = [log_spectra(sounds, SAMPLE_RATE) for sounds in (real, others, harmed)]
+    features = list(map(Whitening(levels[0]), levels))
     assert frechet_distance(features[0], features[2]) > 2 * frechet_distance(features[0], features[1])
 
 
 def test_few_short_or_silent_sounds():
     few = hits(9, samples=600)
-    assert LogSpectra(few, SAMPLE_RATE).embed(few, SAMPLE_RATE).shape == (9, 2)
-    assert np.isfinite(LogSpectra(np.zeros((6, 100)), 16_000).embed(few[:, :100], 16_000)).all()
+    levels = log_spectra(few, SAMPLE_RATE)
+    assert Whitening(levels)(levels).shape == (9, 2)
+    silence = log_spectra(np.zeros((6, 100)), 16_000)
+    assert np.isfinite(Whitening(silence)(log_spectra(few[:, :100], 16_000))).all()
 
 
 def test_bad_input():

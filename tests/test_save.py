@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from melgan_tf.audio.decode import read_comment
 from melgan_tf.audio.find import SoundFile
-from melgan_tf.audio.isolated import decode_folder
+from melgan_tf.audio.isolated import decode_folder, read_comment
 from melgan_tf.audio.save import FORMATS, save_sound
 from melgan_tf.audio.wav import Tags
 from melgan_tf.errors import MelGANError

@@ -15,7 +15,7 @@ import tensorflow as tf
 from command_line import invoke, unchanged
 from tiny_vocoders import STEP, VOCODERS, tone
 
-from melgan_tf.audio.decode import read_comment
+from melgan_tf.audio.isolated import read_comment
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.dsp import spectral
 

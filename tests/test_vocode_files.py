@@ -17,7 +17,7 @@ from command_line import PROGRAM, invoke, program, unchanged
 from tiny_vocoders import ship, tiny, tone, write_run
 from told import Told
 
-from melgan_tf.audio.decode import read_comment
+from melgan_tf.audio.isolated import read_comment
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference import vocoder as vocoders

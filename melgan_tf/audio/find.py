@@ -11,17 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from melgan_tf import storage
-from melgan_tf.audio.decode import looks_like_audio
+from melgan_tf.audio.magic import EXTENSIONS, HEAD_BYTES, looks_like_audio
 from melgan_tf.errors import MelGANError, UsageError, printable
 from melgan_tf.storage.paths import RemotePath
-
-EXTENSIONS = frozenset({".wav", ".wave", ".flac", ".aif", ".aiff", ".aifc", ".ogg", ".oga", ".opus", ".mp3", ".m4a",
-                        ".mp4", ".aac", ".caf"})
-
-# With another extension the first bytes must be those of a sound format: videos and images may start as M4A files do.
-_UNAMBIGUOUS_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"fLaC", b"caff")
-
-_HEAD_BYTES = 2048  # a little more than the first frame of an MP3
 
 
 @dataclass(frozen=True)
@@ -248,16 +240,12 @@ class _Walk:
             return False
         try:
             with open(path, "rb", buffering=0) as file:
-                head = file.read(_HEAD_BYTES)
+                head = file.read(HEAD_BYTES)
         except OSError:
             if extension:  # its name does not say that it is a sound
                 return False
             raise
-        return _has_sound_magic(head, extension)
-
-
-def _has_sound_magic(head: bytes, extension: str) -> bool:
-    return looks_like_audio(head) and (not extension or head[:4] in _UNAMBIGUOUS_MAGIC)
+        return looks_like_audio(head, extension)
 
 
 def _scan_remote(folder: RemotePath, exclude: str | Path | RemotePath | None, ignored: Counter[str]
@@ -297,4 +285,4 @@ def _walk_remote(folder: RemotePath, exclude: Any, ignored: Counter[str]) -> Ite
 
 def _remote_looks_like_sound(file: RemotePath) -> bool:
     extension = file.suffix.lower()
-    return extension in EXTENSIONS or _has_sound_magic(file.head(_HEAD_BYTES), extension)
+    return extension in EXTENSIONS or looks_like_audio(file.head(HEAD_BYTES), extension)

@@ -29,6 +29,7 @@ _AIFC = {  # kind, bytes (0: those that the bits need) and byte order
     b"alaw": ("a", 1, ">"), b"ALAW": ("a", 1, ">"), b"ulaw": ("m", 1, ">"), b"ULAW": ("m", 1, ">"),
     b"raw ": ("u", 1, ">")}
 _MAX_OTHER_FRAMES = 8  # between the number of samples in a header and what the sound has bytes for
+_MAX_MISSING_FRAMES = 2304  # of lossy codecs, whose encoders add and trim a few frames at either end
 NOT_FILLED_IN = "its header does not say how long it is: read to its end"
 UNPADDED = "a chunk of odd length without a pad byte"
 DOUBTFUL = "a number in its header contradicts the others: read by those that agree"
@@ -241,3 +242,9 @@ def check_rate(file: FileIO, rate: int) -> int:
         return _check_rate(rate)
     except ValueError as error:
         raise DecodeError(file.name, str(error)) from None
+
+
+def check_count(file: FileIO, done: int, declared: int, exact: bool) -> None:
+    """Raise a `DecodeError` if fewer samples were decoded than declared; ``exact``: of a lossless codec."""
+    if declared - done > (0 if exact else _MAX_MISSING_FRAMES):
+        raise DecodeError(file.name, f"damaged or truncated: only {done} of {declared} samples")

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 import soundfile
 
-from melgan_tf.audio import decode
+from melgan_tf.audio import decode, ffmpeg
 from melgan_tf.audio.decoder_pool import DecoderPool, Failure, Limits, Retry, Success, Task
 from melgan_tf.audio.edit import SILENT_PEAK
 from melgan_tf.audio.find import Skipped, SoundFile
@@ -37,7 +37,7 @@ Item = TypeVar("Item")
 MAX_WHOLE_SAMPLES = 1 << 28
 _LIMITS = Limits(megabytes=512)  # a decoder takes less than 100
 _MIN_BLOCK, _MAX_BLOCK = 1 << 16, 1 << 20  # samples of a message, except the last
-_MAX_NOTES = 100
+_MAX_NOTES, _MAX_COMMENT = 100, 10_000  # characters of a comment
 _FILES_PER_PROCESS = 64  # or as many bytes: fewer are sooner decoded than a process is started
 _BYTES_PER_PROCESS = 16 << 20
 _LARGE_BYTES = 1 << 16
@@ -126,7 +126,7 @@ def measure_sound(emit: Callable[..., None], path: str, seconds: float) -> list[
 
 def comment_of(emit: Callable[..., None], path: str) -> str:
     """Return the comment in a sound file's metadata: the task of a process."""
-    return decode.read_comment(path)[:10_000]
+    return ffmpeg.metadata(path).get("comment", "")[:_MAX_COMMENT]
 
 
 def facts_of(emit: Callable[..., None], path: str) -> dict[str, Any]:
@@ -143,14 +143,14 @@ def facts_of(emit: Callable[..., None], path: str) -> dict[str, Any]:
     first = next(measured, np.zeros(0, np.float32))
     if not rate:
         raise DecodeError(path, "no samples")
-    kind, channels = decode.format_of(path)
+    kind, channels = ffmpeg.format_of(path)
     heard = loudness(itertools.chain([first], measured), rate, channels) if rate >= _MIN_LOUDNESS_RATE else -math.inf
     for _ in measured:
         pass
     levels = {"peak_db": 20 * math.log10(max(peak, 1e-30)), "loudness_lufs": heard}
     return {"format": kind, "seconds": count / rate, "sample_rate": rate, "channels": channels, "bits": about.bits,
             **{name: round(level, 2) if level > _SILENT_DB else None for name, level in levels.items()},
-            "notes": about.notes, "comment": decode.read_comment(path)[:10_000]}
+            "notes": about.notes, "comment": comment_of(emit, path)}
 
 
 def _facts(value: Any) -> dict[str, Any]:

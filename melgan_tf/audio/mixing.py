@@ -21,13 +21,11 @@ CANCELED = "its channels cancel each other: the loudest one is read"
 Block = tuple[int, np.ndarray]
 
 
-def mixed(blocks: Iterable[Block], mean: Callable[[np.ndarray], np.ndarray], note: Callable[[str], None]
-          ) -> Iterator[Block]:
+def mixed(blocks: Iterable[Block], note: Callable[[str], None]) -> Iterator[Block]:
     """Mix blocks down as they come; they are held back while it is undecided how.
 
     Args:
-        blocks: sample rate and samples ``(frames, channels)`` each, full scale +-1.
-        mean: returns the mean of the channels, ``(frames,)``.
+        blocks: sample rate and samples ``(frames, channels)`` each, float32, full scale +-1.
         note: is told if the channels cancel.
 
     Yields:
@@ -37,21 +35,21 @@ def mixed(blocks: Iterable[Block], mean: Callable[[np.ndarray], np.ndarray], not
     decision = _Decision()
     for rate, frames in blocks:
         if frames.shape[1] == 1:
-            yield from ((rate, mean(frames)) for rate, frames in held)
+            yield from ((rate, _mean(frames)) for rate, frames in held)
             held.clear()
-            yield rate, frames[:, 0].astype(np.float32, copy=False)
+            yield rate, frames[:, 0]
             continue
         if decision.open:
             held.append((rate, frames))
             decision.add(frames, rate)
             if decision.open:
                 continue
-            yield from decision.apply(held, mean, note)
+            yield from decision.apply(held, note)
             held.clear()
         else:
-            yield from decision.apply([(rate, frames)], mean, note)
+            yield from decision.apply([(rate, frames)], note)
     decision.close()
-    yield from decision.apply(held, mean, note)
+    yield from decision.apply(held, note)
 
 
 class _Decision:
@@ -84,8 +82,8 @@ class _Decision:
         self._rest, self._count = [joined[done:]], len(joined) - done
 
     def _look_at(self, window: np.ndarray) -> None:
-        with np.errstate(all="ignore"):  # `decode` reports infinities
-            mean = window @ np.full(window.shape[1], 1 / window.shape[1], window.dtype)
+        mean = _mean(window)
+        with np.errstate(all="ignore"):
             own, channels = float(mean @ mean), np.einsum("ij,ij->j", window, window).astype(np.float64)
             self._mean = own + (self._mean or 0.0)
             self._channels = channels if self._channels is None else self._channels + channels
@@ -107,14 +105,18 @@ class _Decision:
             self.cancels = self._canceled()
         self.open = False
 
-    def apply(self, blocks: Iterable[Block], mean: Callable[[np.ndarray], np.ndarray], note: Callable[[str], None]
-              ) -> Iterator[Block]:
+    def apply(self, blocks: Iterable[Block], note: Callable[[str], None]) -> Iterator[Block]:
         """Yield mixed blocks."""
         for rate, frames in blocks:
             if not self.cancels or frames.shape[1] != len(self._channels):
-                yield rate, mean(frames)
+                yield rate, _mean(frames)
                 continue
             if not self._noted:
                 self._noted = True
                 note(CANCELED)
-            yield rate, np.ascontiguousarray(frames[:, int(np.argmax(self._channels))], np.float32)
+            yield rate, np.ascontiguousarray(frames[:, int(np.argmax(self._channels))])
+
+
+def _mean(frames: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):  # `decode` reports infinities
+        return frames @ np.full(frames.shape[1], 1 / frames.shape[1], frames.dtype)

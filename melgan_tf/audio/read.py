@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from melgan_tf.audio.decode import About, decode, read_comment
+from melgan_tf.audio.decode import About, decode
 from melgan_tf.audio.edit import fade_out, is_silent, onset_sample
-from melgan_tf.audio.find import EXTENSIONS, Skipped, SoundFile, find
+from melgan_tf.audio.find import Skipped, SoundFile, find
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.errors import DecodeError, UsageError
 
-__all__ = ["EXTENSIONS", "DecodeError", "Skipped", "SoundFile", "fade_out", "find", "is_silent", "load",
-           "load_blocks", "onset_sample", "read_comment", "resample", "resampled", "save_wav"]
+__all__ = ["DecodeError", "Skipped", "SoundFile", "fade_out", "find", "is_silent", "load",
+           "load_blocks", "onset_sample", "resample", "resampled", "save_wav"]
 
 _QUALITY = "HQ"  # 20 bits of precision: more than the 16 of most files, in two thirds of the time of "VHQ"
 _MAX_BLOCK = 1 << 22  # samples of a resampled block, about

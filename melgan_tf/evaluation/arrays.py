@@ -1,8 +1,9 @@
-"""Checks that every metric starts with."""
+"""What every metric starts with: checks, level and rate of waveforms."""
 
 from __future__ import annotations
 
 import numpy as np
+import soxr
 
 from melgan_tf.audio.edit import SILENT_PEAK
 from melgan_tf.errors import MelGANError
@@ -34,3 +35,10 @@ def peak_normalize(audio: np.ndarray, silent_peak: float = SILENT_PEAK) -> np.nd
     audio = check_array(audio, 2, "waveforms", np.float32)
     peak = np.abs(audio).max(axis=1, keepdims=True)
     return np.where(peak < silent_peak, np.float32(0), audio / np.maximum(peak, silent_peak))
+
+
+def resample_rows(audio: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Waveforms ``(sounds, samples)`` at another rate, Hz."""
+    if rate == new_rate:
+        return audio
+    return soxr.resample(np.ascontiguousarray(audio.T), rate, new_rate, quality="HQ").reshape(-1, len(audio)).T

@@ -14,7 +14,7 @@ from typing import Any
 from melgan_tf import storage
 from melgan_tf.audio.loops.loop import METER, Loop
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.compare import compare_rhythm, evaluate_waveforms, require_enough
+from melgan_tf.evaluation.compare import compare_sounds, require_enough
 from melgan_tf.evaluation.evaluate_vocoder import evaluate_vocoder
 from melgan_tf.evaluation.report import Report, SoundReport
 from melgan_tf.evaluation.sounds import (
@@ -163,12 +163,9 @@ _REFERENCE_LOADERS = {"one-shots": _load_clips, "windows": _load_windows, "loops
 def _compare(generated: SoundSet, real: SoundSet, train: SoundSet | None, seed: int, metadata: dict[str, Any],
              progress: Progress, drums: bool = True) -> SoundReport:
     with progress.task("measuring", len(generated), "sounds") as advance:
-        report = evaluate_waveforms(generated.audio, generated.sample_rate, real.audio, real.sample_rate,
-                                    train.audio if train else None, generated.labels, real.labels, seed,
-                                    fake_names=generated.names, train_names=train.names if train else None, drums=drums)
-        rhythm = compare_rhythm(generated, real, train, seed) if isinstance(generated, LoopSet) else {}
+        report = compare_sounds(generated, real, train, seed, drums, metadata)
         advance(len(generated))
-    return dataclasses.replace(report, metadata=metadata, **rhythm)
+    return report
 
 
 def _reject(what: str, **options: object) -> None:

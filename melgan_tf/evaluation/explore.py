@@ -25,6 +25,7 @@ from melgan_tf.errors import MelGANError, UsageError, printable
 from melgan_tf.evaluation.choose import describe, standardized, unique
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
 from melgan_tf.evaluation.embeddings.log_mel import BANDS, log_mels
+from melgan_tf.evaluation.embeddings.whitening import principal_axes
 from melgan_tf.evaluation.evaluate import overlap
 from melgan_tf.evaluation.favorites import Explored
 from melgan_tf.evaluation.sounds import DEFAULT_SAMPLE_RATE, MAX_SECONDS
@@ -179,11 +180,9 @@ def project(points: np.ndarray) -> np.ndarray:
 
     Half of a place is its rank, so that a crowd does not become one dot.
     """
-    centered = points - points.mean(axis=0)
-    directions = np.linalg.svd(centered, full_matrices=False)[2][:2]
-    directions *= np.where(directions.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)  # the sign is arbitrary: fix it
+    mean, axes = principal_axes(points, 2)
     flat = np.zeros((len(points), 2))
-    flat[:, :len(directions)] = centered @ directions.T
+    flat[:, :len(axes)] = (points - mean) @ axes.T
     ranks = flat.argsort(axis=0, kind="stable").argsort(axis=0) / max(1, len(points) - 1)
     low, high = np.quantile(flat, [0.01, 0.99], axis=0)
     spread = np.clip((flat - low) / np.maximum(high - low, 1e-9), 0, 1)

@@ -21,7 +21,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from melgan_tf.audio import chunks
-from melgan_tf.audio.decode import metadata
+from melgan_tf.audio.ffmpeg import metadata
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.names import FASTEST, SLOWEST
 from melgan_tf.audio.window import Window

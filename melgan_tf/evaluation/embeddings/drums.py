@@ -27,13 +27,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import soxr
 
 from melgan_tf import weights
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp.mel_filters import band_levels, mel_filterbank
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation.arrays import check_array, peak_normalize
+from melgan_tf.evaluation.arrays import check_array, peak_normalize, resample_rows
 from melgan_tf.storage.arrays import read_npz
 from melgan_tf.storage.json_file import read_json
 
@@ -115,9 +114,7 @@ def clips(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
         raise UsageError(f"sample_rate is {sample_rate!r}: give a positive number of Hz")
     waveforms = check_array(waveforms, 2, "waveforms", np.float32)
     needed = waveforms[:, :int(sample_rate * (SAMPLES / SAMPLE_RATE + _AHEAD_SECONDS))]
-    if sample_rate != SAMPLE_RATE:
-        needed = soxr.resample(needed.T, sample_rate, SAMPLE_RATE, quality="HQ").reshape(-1, len(needed)).T
-    needed = needed[:, :SAMPLES]
+    needed = resample_rows(needed, sample_rate, SAMPLE_RATE)[:, :SAMPLES]
     needed = np.pad(needed, ((0, 0), (0, SAMPLES - needed.shape[1])))
     return peak_normalize(needed)
 

@@ -17,13 +17,11 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-import soxr
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp.mel_filters import band_levels, mel_filterbank
 from melgan_tf.errors import UsageError
-from melgan_tf.evaluation.arrays import check_array, peak_normalize
-from melgan_tf.evaluation.embeddings.whitening import Whitening
+from melgan_tf.evaluation.arrays import check_array, peak_normalize, resample_rows
 
 EMBEDDING = "log-spectra-1"  # changes whenever the numbers change
 SAMPLE_RATE = 44_100
@@ -33,31 +31,11 @@ SHORT_CELLS, LONG_CELLS = 9, (0, 3, 8)
 _BATCH = 32
 
 
-class LogSpectra:
-    """`log_spectra`, whitened by those of reference sounds.
-
-    Args:
-        reference: real waveforms ``(sounds, samples)``, two or more.
-        sample_rate: Hz.
-
-    Examples:
-        >>> sounds = np.random.default_rng(0).normal(size=(8, 4_000))
-        >>> LogSpectra(sounds, 16_000).embed(sounds, 16_000).shape
-        (8, 2)
-    """
-
-    def __init__(self, reference: np.ndarray, sample_rate: int) -> None:
-        self.whitening = Whitening(log_spectra(reference, sample_rate))
-
-    def embed(self, waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Features of waveforms ``(sounds, samples)``, as long as the reference: ``(sounds, features)``, float64."""
-        return self.whitening(log_spectra(waveforms, sample_rate))
-
-
 def log_spectra(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
     """Levels of all bands in all time cells: ``(sounds, samples)`` to ``(sounds, levels)``, float64, dB.
 
-    Both resolutions have equal weight: each is divided by the root of its number of levels.
+    Both resolutions have equal weight: each is divided by the root of its number of levels. `Whitening` makes features
+    of them.
 
     Raises:
         UsageError: ``sample_rate`` below 1.
@@ -67,11 +45,7 @@ def log_spectra(waveforms: np.ndarray, sample_rate: int) -> np.ndarray:
         raise UsageError(f"sample_rate is {sample_rate!r}: give a positive number of Hz")
     waveforms, found = check_array(waveforms, 2, "waveforms", np.float32), []
     for start in range(0, len(waveforms), _BATCH):
-        batch = waveforms[start:start + _BATCH]
-        if sample_rate != SAMPLE_RATE:
-            batch = soxr.resample(np.ascontiguousarray(batch.T), sample_rate, SAMPLE_RATE, quality="HQ")
-            batch = batch.reshape(-1, min(_BATCH, len(waveforms) - start)).T
-        batch = peak_normalize(batch)
+        batch = peak_normalize(resample_rows(waveforms[start:start + _BATCH], sample_rate, SAMPLE_RATE))
         short, long = (_decibels(batch, *resolution) for resolution in (SHORT, LONG))
         found.append(np.concatenate([widening_cells(short, 2), _cells(long, [*LONG_CELLS, long.shape[1]])], axis=1))
     return np.concatenate(found).astype(np.float64)

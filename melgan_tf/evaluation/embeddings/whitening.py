@@ -36,3 +36,10 @@ class Whitening:
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Features ``(sounds, features)`` of points ``(sounds, d)``."""
         return (points - self.mean) @ self.directions
+
+
+def principal_axes(points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of points ``(n, d)`` and their first principal directions, ``(count or fewer, d)``, of fixed sign."""
+    mean = points.mean(axis=0)
+    axes = np.linalg.svd(points - mean, full_matrices=False)[2][:count]
+    return mean, axes * np.where(axes.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
