@@ -22,9 +22,9 @@ from melgan_tf import storage
 from melgan_tf.audio import decoder_pool
 from melgan_tf.audio.decode import About
 from melgan_tf.audio.find import Skipped, SoundFile, count, scan
-from melgan_tf.audio.isolated import notes_of
 from melgan_tf.audio.loops.loop import Loop
 from melgan_tf.audio.loops.reading import loop_from_json
+from melgan_tf.audio.tasks import checked_notes
 from melgan_tf.data import shards, tfrecord
 from melgan_tf.data.clips import ClipSettings, clips
 from melgan_tf.data.journal import Journal
@@ -108,7 +108,7 @@ def _end_of_file(value: Any) -> tuple[int, tuple[str, ...], Loop | None]:
     number, notes, loop = value
     if type(number) is not int or number < 0:
         raise ValueError("not a number of clips")
-    return number, notes_of(notes), loop and loop_from_json(loop)
+    return number, checked_notes(notes), loop and loop_from_json(loop)
 
 
 def _bytes_of_clips(arguments: dict[str, Any]) -> tuple[int, int]:

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from melgan_tf.audio.decode import About
-from melgan_tf.audio.decoder_pool import Failure, Retry, Success, Task
+from melgan_tf.audio.decoder_pool import Failure, Task
 from melgan_tf.audio.edit import is_silent
 from melgan_tf.audio.find import Skipped, SoundFile
-from melgan_tf.audio.isolated import notes_of, processes_for, run
+from melgan_tf.audio.isolated import run_whole
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import Loop, read_loop
 from melgan_tf.audio.read import load
+from melgan_tf.audio.tasks import bytes_of_samples, checked_notes, checked_samples, emit_samples
 from melgan_tf.errors import DecodeError, printable
 
 #: Longer sounds are no loops.
 MAX_SECONDS = 240.0
-_BLOCK = 1 << 20  # samples of a message
 
 
 def loop_of(emit: Callable[..., None], path: str, name: str, sample_rate: int) -> list[Any]:
@@ -41,8 +41,7 @@ def loop_of(emit: Callable[..., None], path: str, name: str, sample_rate: int) -
     """
     about = About()
     samples, loop = load_loop(path, name, sample_rate, about)
-    for start in range(0, len(samples), _BLOCK):
-        emit(None, samples[start:start + _BLOCK])
+    emit_samples(emit, samples)
     return [loop_to_json(loop), about.notes]
 
 
@@ -88,20 +87,13 @@ def loop_from_json(value: Any) -> Loop:
     return Loop(**{**fields, "sources": sources, "note": printable(fields["note"])})
 
 
-def _samples(value: Any, content: bytearray) -> np.ndarray:
-    samples = np.frombuffer(content, "<f4").astype(np.float32)
-    if not np.isfinite(samples).all():
-        raise ValueError("not samples")
-    return samples
-
-
 def _end(value: Any) -> tuple[Loop, tuple[str, ...]]:
     loop, notes = value
-    return loop_from_json(loop), notes_of(notes)
+    return loop_from_json(loop), checked_notes(notes)
 
 
-_LOOP = Task(f"{__name__}:{loop_of.__name__}", _samples, _end,
-             lambda arguments: (4 * _BLOCK, 4 * round((MAX_SECONDS + 1) * arguments["sample_rate"]) + (1 << 16)))
+_LOOP = Task(f"{__name__}:{loop_of.__name__}", checked_samples, _end,
+             lambda arguments: bytes_of_samples(round((MAX_SECONDS + 1) * arguments["sample_rate"])))
 
 
 def read_loops(sounds: Sequence[SoundFile], sample_rate: int
@@ -115,22 +107,12 @@ def read_loops(sounds: Sequence[SoundFile], sample_rate: int
     Yields:
         Each sound with its samples, float32 ``(loop.samples,)``, and what is known about it; or why it is no loop.
     """
-    received: list[np.ndarray] = []
-
     def arguments(sound: SoundFile) -> dict[str, Any]:
         return {"name": sound.name, "sample_rate": sample_rate}
 
-    with run(_LOOP, sounds, lambda sound: sound.path, arguments, processes_for(sounds)) as results:
-        for sound, result in results:
-            if isinstance(result, np.ndarray):
-                received.append(result)
-                continue
-            samples = np.concatenate(received) if received else np.zeros(0, np.float32)
-            received = []
-            if isinstance(result, Retry):
-                continue
-            if isinstance(result, Failure):
-                yield sound, Skipped(sound.name, result.reason)
-            elif isinstance(result, Success):
-                loop, notes = result.value
-                yield dataclasses.replace(sound, notes=notes), (samples, loop)
+    for sound, samples, result in run_whole(_LOOP, sounds, arguments):
+        if isinstance(result, Failure):
+            yield sound, Skipped(sound.name, result.reason)
+        else:
+            loop, notes = result.value
+            yield dataclasses.replace(sound, notes=notes), (samples, loop)
