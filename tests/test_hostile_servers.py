@@ -34,7 +34,7 @@ def _quick(monkeypatch) -> Iterator[None]:
         monkeypatch.setattr(http, f"{name}_SECONDS", seconds)
     monkeypatch.setattr(http, "MAX_UNDECLARED_BYTES", 8 << 20)
     yield
-    connections.close()
+    connections.clear()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from melgan_tf import storage
 from melgan_tf.errors import MelGANError
 from melgan_tf.storage.atomic import atomic_folder, atomic_write, write_text
-from melgan_tf.storage.locks import LeaseLostError, file_lock
+from melgan_tf.storage.locks import LeaseLostError, locked_folder
 from melgan_tf.storage.temporaries import is_temporary, new_name, sweep, temporary_file, temporary_folder
 
 #: Makes a temporary of each kind in a folder and waits for the end.
@@ -117,7 +117,7 @@ def _write_while(path, happens):
     ids=["removed", "moved", "replaced", "locked by another"])
 def test_nothing_is_written_to_a_folder_that_is_no_longer_the_one_that_was_locked(tmp_path, lose):
     run = tmp_path / "run"
-    with file_lock(run / ".lock", run, "run directory RUN", "busy"):
+    with locked_folder(run / ".lock", run, "run directory RUN", "busy", lambda: True):
         write_text(run / "checkpoints/step", "1")
         with pytest.raises(LeaseLostError, match="run directory RUN was removed, moved or replaced"):
             _write_while(run / "checkpoints/step", lambda: lose(run))
@@ -129,11 +129,11 @@ def test_nothing_is_written_to_a_folder_that_is_no_longer_the_one_that_was_locke
 
 
 def test_a_lock_file_that_somebody_tidied_away_ends_nothing(tmp_path):
-    with file_lock(tmp_path / ".lock", tmp_path, "it", "busy"):
+    with locked_folder(tmp_path / ".lock", tmp_path, "it", "busy", lambda: True):
         (tmp_path / ".lock").unlink()
         write_text(tmp_path / "text", "whole")
-    with file_lock(tmp_path / ".lock", tmp_path, "it", "busy"), pytest.raises(MelGANError, match="busy"), \
-            file_lock(tmp_path / ".lock", tmp_path, "it", "busy"):
+    with locked_folder(tmp_path / ".lock", tmp_path, "it", "busy", lambda: True), pytest.raises(
+            MelGANError, match="busy"), locked_folder(tmp_path / ".lock", tmp_path, "it", "busy", lambda: True):
         pass
 
 

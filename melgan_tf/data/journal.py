@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from melgan_tf import storage
 from melgan_tf.audio.find import Skipped
 from melgan_tf.config.strict_json import expect
 from melgan_tf.data import shards
@@ -17,9 +16,8 @@ from melgan_tf.data.shard_writer import Counts
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.atomic import atomic_write, write_text
 from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
-from melgan_tf.storage.locks import LeaseLostError, file_lock
+from melgan_tf.storage.locks import locked_folder
 from melgan_tf.storage.prefetch import Prefetcher
-from melgan_tf.storage.temporaries import sweep
 
 
 class Journal:
@@ -33,27 +31,14 @@ class Journal:
         self.out, self.folder = out, out / shards.JOURNAL
         self.settings_file = self.folder / "settings.json"
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Lock the folder and remove incomplete files of a killed process.
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Lock the folder; see `melgan_tf.storage.locks`.
 
         Raises:
             MelGANError: another process has locked it, or it cannot be written.
         """
-        created = not self.out.exists()
-        lock = self.folder / "lock"
-        with file_lock(lock, self.out, str(self.out), f"another process is preparing {self.out}"):
-            for folder in (self.out, self.folder):
-                sweep(folder)
-            try:
-                yield
-            finally:
-                if not self.settings_file.exists():  # nothing was started
-                    with contextlib.suppress(OSError, LeaseLostError):
-                        storage.check_lease(lock)  # or it is not ours
-                        storage.remove_tree(self.folder)
-                        if created:
-                            self.out.rmdir()
+        return locked_folder(self.folder / "lock", self.out, str(self.out), f"another process is preparing {self.out}",
+                             self.settings_file.exists, self.folder)
 
     def clear(self) -> None:
         """Remove the files of the preparation, and no others; the index first."""

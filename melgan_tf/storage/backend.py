@@ -166,6 +166,19 @@ class Backend(abc.ABC):
     def remove_tree(self, uri: str) -> None:
         """Remove a folder with its contents."""
 
+    def existing(self, uri: str, file: Path, info: FileInfo | None) -> FileInfo:
+        """Return the metadata of a file before its download to ``file``; ``info``: if known.
+
+        Raises:
+            FileNotFoundError: it does not exist.
+            BackendError, OSError: as `require_size`.
+        """
+        info = info or self.stat(uri)
+        if info is None or info.is_folder:
+            raise FileNotFoundError(uri)
+        require_size(uri, info.st_size, file)
+        return info
+
     def attempt(self, verb: str, uri: Any, operation: Callable[[], Result]) -> Result:
         """Run an operation, with retries.
 

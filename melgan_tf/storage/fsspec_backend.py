@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from melgan_tf.storage.backend import NO_BUCKET, S3_LIMITS, Backend, BackendError, FileInfo, require_size, settings_hint
+from melgan_tf.storage.backend import NO_BUCKET, S3_LIMITS, Backend, BackendError, FileInfo, settings_hint
 
 _DRIVERS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 _NO_BUCKET_SIGNS = ("NoSuchBucket", "bucket does not exist", "ContainerNotFound", "container does not exist")
@@ -52,10 +52,7 @@ class FsspecBackend(Backend):
             return file.read(count)
 
     def download(self, uri: str, file: Path, info: FileInfo | None = None) -> None:
-        info = info or self.stat(uri)
-        if info is None or info.is_folder:
-            raise FileNotFoundError(uri)
-        require_size(uri, info.st_size, file)
+        info = self.existing(uri, file, info)
         files, path = self._locate(uri)
         with self._translated():
             files.get_file(path, str(file))

@@ -13,7 +13,7 @@ from typing import Any
 
 from melgan_tf.errors import MelGANError
 from melgan_tf.runtime import muted
-from melgan_tf.storage.backend import NO_BUCKET, S3_LIMITS, Backend, BackendError, FileInfo, require_size, settings_hint
+from melgan_tf.storage.backend import NO_BUCKET, S3_LIMITS, Backend, BackendError, FileInfo, settings_hint
 from melgan_tf.storage.temporaries import new_name, temporary_folder
 
 #: With multi-part downloads the S3 plug-in continues at the wrong offset after a lost connection: corrupt data
@@ -78,10 +78,7 @@ class GFileBackend(Backend):
         return self._do(read)
 
     def download(self, uri: str, file: Path, info: FileInfo | None = None) -> None:
-        info = info or self.stat(uri)
-        if info is None or info.is_folder:
-            raise FileNotFoundError(uri)
-        require_size(uri, info.st_size, file)
+        info = self.existing(uri, file, info)
 
         def chunk(offset: int) -> bytes:
             size = min(_CHUNK_BYTES, info.st_size - offset)

@@ -8,7 +8,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from melgan_tf import storage
@@ -17,6 +17,7 @@ from melgan_tf.errors import MelGANError
 from melgan_tf.runtime import system
 from melgan_tf.storage.backend import StorageError
 from melgan_tf.storage.paths import RemotePath, local_leases
+from melgan_tf.storage.temporaries import sweep
 
 
 class LeaseLostError(MelGANError):
@@ -134,27 +135,47 @@ def _is_open(path: Path, handle: int, missing: bool = False) -> bool:
 
 
 @contextlib.contextmanager
-def file_lock(file: Path, folder: Path, description: str, busy: str) -> Iterator[None]:
-    """Hold the lock file of a folder; it is created if missing. The lock ends with the process.
+def locked_folder(file: Path, folder: Path, description: str, busy: str, started: Callable[[], bool],
+                  *swept: Path) -> Iterator[None]:
+    """Hold the lock file of a folder; both are created if missing. The lock ends with the process.
 
     Every atomic write below the folder checks first that it is still the one that was locked. In remote storage, where
-    nothing can be locked, the last process to take the folder has it.
+    nothing can be locked, the last process to take the folder has it. Temporaries of killed processes are removed
+    first; and at the end, if no work was started, what was created for the lock.
 
     Args:
-        file: the lock file.
-        folder: contains it; files below it are written by this process only.
+        file: the lock file, in the folder or in a folder of its own there.
+        folder: files below it are written by this process only.
         description: the folder, for messages.
         busy: the message if another process holds it.
+        started: whether there is work in the folder.
+        swept: its sub-folders that may have temporaries, too.
 
     Raises:
         MelGANError: another process holds it, or it cannot be written.
         LeaseLostError: from writes to the folder within the block, after another process has taken it over, or it was
             removed, moved or replaced.
     """
-    if storage.is_remote(file):
-        with _remote_lease(file, folder, description):
+    created = not folder.exists()
+    with _remote_lease(file, folder, description) if storage.is_remote(file) else _local_lease(
+            file, folder, description, busy):
+        for place in (folder, *swept):
+            sweep(place)
+        try:
             yield
-        return
+        finally:
+            if not started():
+                with contextlib.suppress(OSError, LeaseLostError):
+                    storage.check_lease(file)  # or it is not ours
+                    file.unlink()
+                    if file.parent != folder:
+                        file.parent.rmdir()
+                    if created:
+                        folder.rmdir()
+
+
+@contextlib.contextmanager
+def _local_lease(file: Path, folder: Path, description: str, busy: str) -> Iterator[None]:
     try:
         held = LocalLease(file, folder, description)
     except BlockingIOError:

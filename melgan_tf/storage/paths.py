@@ -23,7 +23,7 @@ import google_crc32c
 
 from melgan_tf.errors import MelGANError, UsageError, is_redacted, redacted_address, split_query
 from melgan_tf.storage.backend import Backend, BackendError, FileInfo, Lease
-from melgan_tf.storage.registry import SCHEMES, connections
+from melgan_tf.storage.registry import SCHEMES, backend, connections
 from melgan_tf.storage.temporaries import temporary_folder
 
 _PARALLEL_REQUESTS = 16
@@ -72,7 +72,7 @@ def recorded(place: str | os.PathLike | RemotePath) -> str:
 
 def needs_hard_exit() -> bool:
     """Whether Python's normal exit would abort, as it does once tensorflow-io's file systems have been used."""
-    return connections.needs_hard_exit
+    return any(one.needs_hard_exit for one in connections.values())
 
 
 @functools.total_ordering
@@ -138,7 +138,7 @@ class RemotePath:
         Raises:
             MelGANError: its libraries are not installed.
         """
-        return connections.backend(self.scheme)
+        return backend(self.scheme)
 
     @property
     def name(self) -> str:
@@ -286,14 +286,13 @@ def check_lease(target: Path | RemotePath) -> None:
 
 
 def _upload(file: Path, target: RemotePath) -> None:
-    backend = target.backend
     try:
-        backend.upload(file, target.uri)
+        target.backend.upload(file, target.uri)
     except FileNotFoundError:
         raise BackendError("the bucket does not exist, or was deleted", False) from None
     copy = file.with_name("copy")
     try:
-        backend.download(target.uri, copy)
+        target.backend.download(target.uri, copy)
     except FileNotFoundError:
         raise BackendError("the uploaded file does not exist", True) from None
     if _checksum(copy) != _checksum(file):

@@ -19,34 +19,18 @@ BACKENDS: dict[str, tuple[type[Backend], ...]] = {
 SCHEMES = tuple(BACKENDS)
 
 
-class Connections:
-    """The backends that a process uses, one for each scheme, created when a location of it is first used."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, Backend] = {}
-
-    def backend(self, scheme: str) -> Backend:
-        """Return the backend of a scheme: the first whose libraries are installed.
-
-        Raises:
-            MelGANError: none are, or they cannot be loaded.
-        """
-        if scheme not in self._open:
-            classes = BACKENDS[scheme]
-            # if none is available, the first one says what to install
-            chosen = next((backend for backend in classes if backend.available(scheme)), classes[0])
-            self._open[scheme] = chosen(scheme)
-        return self._open[scheme]
-
-    @property
-    def needs_hard_exit(self) -> bool:
-        """Whether Python's normal exit would abort (see `Backend`)."""
-        return any(backend.needs_hard_exit for backend in self._open.values())
-
-    def close(self) -> None:
-        """Forget all backends, and with them which locations failed."""
-        self._open.clear()
+#: The backends that this process uses, by scheme. Without them, it is forgotten which locations failed.
+connections: dict[str, Backend] = {}
 
 
-#: The connections of this process.
-connections = Connections()
+def backend(scheme: str) -> Backend:
+    """Return the backend of a scheme: the first whose libraries are installed.
+
+    Raises:
+        MelGANError: none are, or they cannot be loaded.
+    """
+    if scheme not in connections:
+        classes = BACKENDS[scheme]
+        # if none is available, the first one says what to install
+        connections[scheme] = next((one for one in classes if one.available(scheme)), classes[0])(scheme)
+    return connections[scheme]

@@ -29,8 +29,7 @@ from melgan_tf.config.strict_json import expect, expect_counts
 from melgan_tf.errors import ConfigError, MelGANError, UsageError
 from melgan_tf.storage.atomic import write_text
 from melgan_tf.storage.json_file import read_json
-from melgan_tf.storage.locks import LeaseLostError, file_lock
-from melgan_tf.storage.temporaries import sweep
+from melgan_tf.storage.locks import locked_folder
 
 #: Keys that may change when a run is resumed.
 CHANGEABLE = ("training.epochs", "training.steps", "training.log_every", "training.checkpoint_every",
@@ -127,30 +126,14 @@ class RunDirectory:
         for file in (self.config_file, self.history_file, self.skipped_file):
             file.unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Lock the directory; the lock ends with the process.
-
-        A remote directory is leased instead: see `melgan_tf.storage.locks`. If no run was started, what was created for
-        the lock is removed.
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Lock the directory; see `melgan_tf.storage.locks`. A remote one is leased instead.
 
         Raises:
             MelGANError: another process is training in it, or it cannot be written.
         """
-        created = not self.path.exists()
-        lock = self.path / ".lock"
-        with file_lock(lock, self.path, f"run directory {self.path}", f"another process is training in {self.path}"):
-            for folder in (self.path, self.checkpoints):
-                sweep(folder)
-            try:
-                yield
-            finally:
-                if not self.exists():
-                    with contextlib.suppress(OSError, LeaseLostError):
-                        storage.check_lease(lock)  # or it is not ours
-                        lock.unlink()
-                        if created:
-                            self.path.rmdir()
+        return locked_folder(self.path / ".lock", self.path, f"run directory {self.path}",
+                             f"another process is training in {self.path}", self.exists, self.checkpoints)
 
 
 def conflicts(ours: Config, theirs: Config) -> list[str]:
