@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -37,7 +38,8 @@ def serve(descriptor: int) -> None:
         outbox = wire.Outbox(file)
         outbox.send(wire.READY)
         while (order := orders.next()) is not None:
-            outbox.send(*answer(load(order["function"]), order["arguments"], first["megabytes"], outbox))
+            emit = functools.partial(outbox.send, wire.RESULT, now=False)
+            outbox.send(*answer(load(order["function"]), order["arguments"], first["megabytes"], emit))
 
 
 def load(function: str) -> Callable[..., Any]:
@@ -64,12 +66,9 @@ class _Orders:
         return json.loads(line.decode("utf-8", "surrogatepass"))  # names of files need not be UTF-8
 
 
-def answer(function: Callable[..., Any], arguments: dict[str, Any], megabytes: int, outbox: wire.Outbox
+def answer(function: Callable[..., Any], arguments: dict[str, Any], megabytes: int, emit: Callable[..., None]
            ) -> tuple[bytes, Any]:
-    """Run a task; its results go to the outbox."""
-    def emit(value: Any = None, content: Any = b"") -> None:
-        outbox.send(wire.RESULT, value, content, now=False)
-
+    """Run a task, which emits its results; returns the kind and the value of the last message."""
     try:
         return wire.SUCCESS, function(emit, **arguments)
     except MemoryError:
