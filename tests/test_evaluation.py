@@ -11,7 +11,8 @@ import soxr
 from drums import drum
 
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.evaluation import DrumEmbedding, compare, compare_sounds, frechet_distance, report
+from melgan_tf.evaluation import DrumEmbedding, compare, compare_sounds, frechet_distance
+from melgan_tf.evaluation.comparison import Comparison, EmbeddingMetrics, grade
 from melgan_tf.evaluation.sounds import SoundSet, load_window_set
 
 RATE, SAMPLES, COUNT = 16_000, 8_000, 72
@@ -34,13 +35,14 @@ def noisy(audio, snr_db, seed=5):
     return audio + noise * np.sqrt((audio ** 2).mean(axis=1, keepdims=True)) * 10 ** (-snr_db / 20)
 
 
-def sound_set(audio, labels=None, rate=RATE):
-    return audio if audio is None else SoundSet(audio, rate, tuple(map(str, range(len(audio)))), labels)
+def sound_set(audio, labels=None, rate=RATE, names=None):
+    return audio if audio is None else SoundSet(audio, rate, names or tuple(map(str, range(len(audio)))), labels)
 
 
-def evaluated(fake, real, train=None, fake_labels=None, reference_labels=None, rate=RATE, real_rate=RATE, **options):
+def evaluated(fake, real, train=None, fake_labels=None, reference_labels=None, rate=RATE, real_rate=RATE,
+              train_names=None, **options):
     return compare_sounds(sound_set(fake, fake_labels, rate), sound_set(real, reference_labels, real_rate),
-                          sound_set(train, rate=real_rate), **options)
+                          sound_set(train, rate=real_rate, names=train_names), **options)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +73,8 @@ def spaces(found):
 
 
 def test_honest_sounds_come_near_the_baseline(honest):
-    for comparison in (honest.drums, honest.spectra, honest.statistics):
-        made, baseline = comparison.generated, comparison.baseline
+    for one in (honest.drums, honest.spectra, honest.statistics):
+        made, baseline = one.generated, one.baseline
         assert made.frechet < 1.5 * baseline.frechet
         assert abs(made.kad) < 3 * abs(baseline.kad) + 3
         assert min(made.precision, made.recall, baseline.precision, baseline.recall) > 0.8
@@ -176,7 +178,7 @@ def test_the_verdict_counts_what_one_hears(compared, honest, degrade, said):
     assert not honest.artifacts.generated.beyond(honest.artifacts.baseline)
     found = compared(degrade(strokes(2)))
     assert said in found.conclusion
-    good = report.Comparison(metrics(), metrics())  # both embeddings are content
+    good = Comparison(metrics(), metrics())  # both embeddings are content
     content = dataclasses.replace(found, drums=good, spectra=good, statistics=good)
     assert content.conclusion.startswith("near the real sounds, but one hears ")
     assert "hard to tell" not in content.conclusion
@@ -281,7 +283,7 @@ def test_report_is_json(honest):
 def metrics(**changes):
     values = {"frechet": 3.0, "frechet_infinity": 1.0, "kad": 0.0, "precision": 0.95, "recall": 0.9, "density": 1.0,
               "coverage": 0.95, "diversity": 1.0, "duplicates": 0.0}
-    return report.EmbeddingMetrics(**values | changes)
+    return EmbeddingMetrics(**values | changes)
 
 
 @pytest.mark.parametrize(("changes", "beginning"), [
@@ -295,14 +297,14 @@ def metrics(**changes):
     ({"precision": 0.5}, "many sounds are far"),
 ])
 def test_conclusions(changes, beginning):
-    severity, sentence = report.grade(metrics(**changes), metrics())
+    severity, sentence = grade(metrics(**changes), metrics())
     assert sentence.startswith(beginning)
     assert "\n" not in sentence
     assert (severity == 3) == beginning.startswith("collapsed")
 
 
 def test_the_worst_of_the_embeddings_is_said_and_shown(honest):
-    fair, poor = report.Comparison(metrics(), metrics()), report.Comparison(metrics(precision=0.1, kad=9.0), metrics())
+    fair, poor = Comparison(metrics(), metrics()), Comparison(metrics(precision=0.1, kad=9.0), metrics())
     found = {name: dataclasses.replace(honest, **{"drums": fair, "spectra": fair, "statistics": fair, name: poor})
              for name in ("drums", "spectra", "statistics")}
     assert dataclasses.replace(found["drums"], drums=fair).conclusion.startswith("close to")

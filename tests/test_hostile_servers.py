@@ -18,7 +18,7 @@ from hostile_server import Answer, HostileServer, response
 
 from melgan_tf import storage
 from melgan_tf.audio.wav import encode_wav
-from melgan_tf.storage import StorageError, backend, http
+from melgan_tf.storage import StorageError, backend, http, http_limits
 from melgan_tf.storage.paths import RemotePath
 from melgan_tf.storage.registry import connections
 
@@ -31,7 +31,7 @@ def _quick(monkeypatch) -> Iterator[None]:
     """Seconds become tenths; every failure is final."""
     monkeypatch.setattr(backend, "RETRY_PAUSES", ())
     for name, seconds in (("CONNECT", 0.8), ("IDLE", 0.4), ("STRETCH", 0.8), ("TOTAL", 3.0)):
-        monkeypatch.setattr(http, f"{name}_SECONDS", seconds)
+        monkeypatch.setattr(http_limits, f"{name}_SECONDS", seconds)
     monkeypatch.setattr(http, "MAX_UNDECLARED_BYTES", 8 << 20)
     yield
     connections.clear()

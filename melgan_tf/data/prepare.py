@@ -28,6 +28,7 @@ from melgan_tf.audio.tasks import checked_notes
 from melgan_tf.data import shards, tfrecord
 from melgan_tf.data.clips import ClipSettings, clips
 from melgan_tf.data.journal import Journal
+from melgan_tf.data.reading import nothing_usable
 from melgan_tf.data.shard_writer import Counts, DedupIndex, ShardWriter, writing
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.progress import Progress
@@ -198,7 +199,8 @@ class Preparation:
         ignored = {extension or "no extension": files for extension, files in sorted(self.ignored.items()) if files}
         self.journal.write_report(total_shards, self.counts, ignored)
         if not self.counts.clips:
-            raise MelGANError(self._nothing_usable(total_shards))
+            first = next(self.journal.skipped(total_shards), None)
+            raise MelGANError(nothing_usable(self.data, self.counts.files, first))
         self.journal.write_index(total_shards, self.counts, self.wanted)
         return PrepareResult(self.out, self.counts, total_shards, found, ignored)
 
@@ -274,13 +276,6 @@ class Preparation:
             if reason:
                 entry = Entry(Skipped(entry.found.name, reason), entry.size, entry.mtime_key)
             yield entry, task_arguments(entry.found, file, self.settings), entry.size
-
-    def _nothing_usable(self, shard_count: int) -> str:
-        if not self.counts.files:
-            return f"{self.data} contains no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
-        first = next(self.journal.skipped(shard_count))
-        return (f"none of the {self.counts.files} sound files in {self.data} can be used; the first, {first.name}: "
-                f"{first.reason}")
 
 
 def task_arguments(found: SoundFile | Skipped, file: Path, settings: dict[str, Any]) -> dict[str, Any] | None:

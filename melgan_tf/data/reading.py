@@ -75,7 +75,7 @@ class ClipReader:
                     self._digest.update(b"|")
                 yield clip
         if not self.kept:
-            raise MelGANError(_nothing_readable(self.source, self.found.files, self.skipped))
+            raise MelGANError(nothing_usable(self.source, len(self.skipped), next(iter(self.skipped), None)))
 
 
 class Memory:
@@ -119,9 +119,8 @@ def note_lines(noted: Iterable[tuple[str, str]]) -> list[str]:
             for note, found in names.items()]
 
 
-def _nothing_readable(folder: str | Path, sounds: list[SoundFile], skipped: list[Skipped]) -> str:
-    """Return the one-line reason why a folder has no usable sound."""
-    if not sounds and not skipped:
+def nothing_usable(folder: str | Path, files: int, first: Skipped | None) -> str:
+    """Return the one-line reason why a folder has no usable sound: how many were skipped, and the first of them."""
+    if first is None:
         return f"{folder} contains no sound files (WAV, FLAC, AIFF, OGG, MP3, M4A)"
-    first = skipped[0]
-    return f"none of the {len(skipped)} sound files in {folder} can be used; the first, {first.name}: {first.reason}"
+    return f"none of the {files} sound files in {folder} can be used; the first, {first.name}: {first.reason}"

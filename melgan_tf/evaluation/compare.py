@@ -14,11 +14,12 @@ from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation import metrics, per_class
 from melgan_tf.evaluation.arrays import check_array, resample_rows
 from melgan_tf.evaluation.artifacts import measure_artifacts
+from melgan_tf.evaluation.comparison import ClassFit, Comparison, EmbeddingMetrics, Projection
 from melgan_tf.evaluation.embeddings import log_mel, spectra
 from melgan_tf.evaluation.embeddings.drums import DrumEmbedding
 from melgan_tf.evaluation.embeddings.whitening import Whitening, principal_axes
 from melgan_tf.evaluation.memorization import EmbeddedSounds, measure_memorization
-from melgan_tf.evaluation.report import ClassFit, Comparison, EmbeddingMetrics, Projection, SoundReport
+from melgan_tf.evaluation.report import SoundReport
 from melgan_tf.evaluation.rhythm import loop_mels, measure_loops, rhythm_vectors
 from melgan_tf.evaluation.sounds import LoopSet, SoundSet
 

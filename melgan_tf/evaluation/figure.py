@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from melgan_tf.evaluation.comparison import Comparison
 from melgan_tf.evaluation.embeddings.drums import CLASSES
-from melgan_tf.evaluation.report import Comparison, SoundReport
+from melgan_tf.evaluation.report import SoundReport
 from melgan_tf.evaluation.tables import number
 
 if TYPE_CHECKING:
