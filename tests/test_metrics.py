@@ -42,26 +42,28 @@ REAL = np.array([[0.0], [1.0], [2.0], [10.0]])  # radii for k = 1: 1, 1, 1, 8
 
 def test_neighborhood_figures_by_hand():
     fake = np.array([[0.5], [1.5], [30.0], [31.0]])  # radii for k = 1: 1, 1, 1, 1
-    assert metrics.precision(REAL, fake, k=1) == 0.5  # 0.5 and 1.5
-    assert metrics.coverage(REAL, fake, k=1) == 0.75  # all but 10, whose ball [2, 18] is empty
-    assert metrics.density(REAL, fake, k=1) == pytest.approx((2 + 2) / 4)  # 0.5 in two balls, 1.5 in two
-    assert metrics.recall(REAL, fake, k=1) == 0.75  # 0 to 1 and 2 lie within 1 of 0.5 or 1.5
+    assert metrics.prdc(REAL, fake, k=1)["precision"] == 0.5  # 0.5 and 1.5
+    assert metrics.prdc(REAL, fake, k=1)["coverage"] == 0.75  # all but 10, whose ball [2, 18] is empty
+    assert metrics.prdc(REAL, fake, k=1)["density"] == pytest.approx((2 + 2) / 4)  # 0.5 in two balls, 1.5 in two
+    assert metrics.prdc(REAL, fake, k=1)["recall"] == 0.75  # 0 to 1 and 2 lie within 1 of 0.5 or 1.5
 
 
 def test_the_ball_is_closed_and_k_counts_others_only():
-    assert metrics.precision(REAL, np.array([[-1.0], [-1.0 - 1e-9]]), k=1) == 0.5
-    assert metrics.precision(REAL, np.array([[-2.0], [-2.0 - 1e-9]]), k=2) == 0.5  # radii 2, 1, 2, 9
+    assert metrics.prdc(REAL, np.array([[-1.0], [-1.0 - 1e-9]]), k=1)["precision"] == 0.5
+    outside = np.array([[-2.0], [-2.0 - 1e-9], [-3.0]])
+    assert metrics.prdc(REAL, outside, k=2)["precision"] == pytest.approx(1 / 3)  # radii 2, 1, 2, 9
 
 
 def test_density_divides_by_k():
-    assert metrics.density(REAL, REAL[:1], k=2) == pytest.approx(3 / 2)  # 0 lies in the balls of 0, 1 and 2
+    # 0 lies in the balls of 0, 1 and 2
+    assert metrics.prdc(REAL, REAL[[0] * 3], k=2)["density"] == pytest.approx(3 / 2)
 
 
 def test_coverage_of_equal_distributions_is_near_its_expectation():
     rng = np.random.default_rng(0)
     real, fake = rng.normal(size=(2, 1000, 5))
-    assert metrics.coverage(real, fake, k=5) == pytest.approx(1 - 2 ** -5, abs=0.015)
-    assert metrics.density(real, fake, k=5) == pytest.approx(1, abs=0.07)
+    assert metrics.prdc(real, fake, k=5)["coverage"] == pytest.approx(1 - 2 ** -5, abs=0.015)
+    assert metrics.prdc(real, fake, k=5)["density"] == pytest.approx(1, abs=0.07)
 
 
 def test_diversity_and_duplicates_by_hand():
@@ -134,11 +136,11 @@ def test_standard_errors_are_those_of_independent_samples():
     for _ in range(40):
         real, fake = rng.normal(size=(2, 120, 4))
         fake *= 0.7
-        found.append([metrics.recall(real, fake), metrics.coverage(real, fake)])
-    errors = metrics.neighbor_errors(real, fake, draws=40)
+        found.append([metrics.prdc(real, fake)["recall"], metrics.prdc(real, fake)["coverage"]])
+    errors = metrics.prdc_errors(real, fake, draws=40)
     for name, spread in zip(("recall", "coverage"), np.std(found, axis=0, ddof=1), strict=True):
         assert spread / 2 < errors[name] < 2 * spread
-    assert metrics.neighbor_errors(real[:11], fake) == {}
+    assert metrics.prdc_errors(real[:11], fake) == {}
 
 
 def test_inception_score_by_hand():
@@ -164,18 +166,18 @@ def test_neighborhood_figures_agree_with_plain_loops(k):
         return [[np.linalg.norm(c - p) <= r for p in points] for c, r in zip(centres, radii(centres), strict=True)]
 
     held, back = holds(real, fake), holds(fake, real)
-    assert metrics.precision(real, fake, k) == np.mean([any(row[j] for row in held) for j in range(23)])
-    assert metrics.recall(real, fake, k) == np.mean([any(row[j] for row in back) for j in range(30)])
-    assert metrics.density(real, fake, k) == pytest.approx(sum(map(sum, held)) / (k * 23))
-    assert metrics.coverage(real, fake, k) == np.mean([any(row) for row in held])
+    assert metrics.prdc(real, fake, k)["precision"] == np.mean([any(row[j] for row in held) for j in range(23)])
+    assert metrics.prdc(real, fake, k)["recall"] == np.mean([any(row[j] for row in back) for j in range(30)])
+    assert metrics.prdc(real, fake, k)["density"] == pytest.approx(sum(map(sum, held)) / (k * 23))
+    assert metrics.prdc(real, fake, k)["coverage"] == np.mean([any(row) for row in held])
 
 
 @pytest.mark.parametrize("call", [
     lambda: metrics.frechet_distance(np.zeros((1, 2)), np.zeros((5, 2))),
     lambda: metrics.frechet_distance(np.zeros((5, 2)), np.zeros((5, 3))),
-    lambda: metrics.precision(REAL, REAL, k=4),
-    lambda: metrics.coverage(REAL, REAL, k=0),
-    lambda: metrics.recall(REAL, np.zeros((4, 2)), k=1),
+    lambda: metrics.prdc(REAL, REAL, k=4)["precision"],
+    lambda: metrics.prdc(REAL, REAL, k=0)["coverage"],
+    lambda: metrics.prdc(REAL, np.zeros((4, 2)), k=1)["recall"],
     lambda: metrics.kernel_audio_distance(np.zeros((1, 2)), np.zeros((5, 2))),
     lambda: metrics.frechet_infinity(np.zeros((5, 2)), np.zeros((9, 2))),
     lambda: metrics.inception_score(np.full((2, 2), np.nan)),

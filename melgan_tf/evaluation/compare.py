@@ -192,11 +192,10 @@ def _metrics(real: np.ndarray, fake: np.ndarray) -> EmbeddingMetrics:
     return EmbeddingMetrics(
         frechet=metrics.frechet_distance(real, fake), frechet_infinity=metrics.frechet_infinity(real, fake),
         kad=metrics.kernel_audio_distance(fake, real),
-        precision=metrics.precision(real, fake, K), recall=metrics.recall(real, fake, K),
-        density=metrics.density(real, fake, K), coverage=metrics.coverage(real, fake, K),
+        **metrics.prdc(real, fake, K),
         diversity=metrics.diversity(fake) / scale,
         duplicates=metrics.near_duplicates(fake, DUPLICATE_RADIUS * scale),
-        errors=metrics.neighbor_errors(real, fake, K))
+        errors=metrics.prdc_errors(real, fake, K))
 
 
 def _class_fit(real: Embedded, other: Embedded) -> ClassFit:

@@ -93,18 +93,23 @@ def compare(run: str | Path, data: str | Path, out: Path, progress: Progress) ->
 def _findings(own: EmbeddedSounds, aside: np.ndarray, new: EmbeddedSounds, share: float, copies: dict[str, str]
               ) -> tuple[str, ...]:
     """``aside``: which of one's own sounds training has not seen."""
-    near = metrics.precision(own.features[~aside], new.features, _K)
+    near = _like(own.features[~aside], new.features)
     covered = metrics.in_neighborhoods(own.features, new.features, _K).any(axis=1)
     like, variety = f"like yours: {near:.0%} of the new sounds", f"variety: {covered.mean():.0%} of your sounds"
     number = round(share * len(new.features))
     if aside.any():
-        unseen = metrics.precision(own.features[~aside], own.features[aside], _K)
+        unseen = _like(own.features[~aside], own.features[aside])
         like += f", and {unseen:.0%} of the {aside.sum()} of yours that it did not learn from"
         variety = f"variety: {covered[aside].mean():.0%} of these, and {covered[~aside].mean():.0%} of the others,"
     named = "; ".join(f"{name} of {original}" for name, original in list(copies.items())[:3])
     copied = (f"near copies: {number} of {counted(len(new.features), 'new sound')} ({named}{'; ...' * (number > 3)})"
               if number else "near copies: none")
     return like, f"{variety} have a new one like them", copied
+
+
+def _like(known: np.ndarray, points: np.ndarray) -> float:
+    """The fraction of points in a neighborhood of known ones: precision."""
+    return float(metrics.in_neighborhoods(known, points, _K).any(axis=0).mean())
 
 
 def _cards(own: SoundSet, new: SoundSet, own_place: EmbeddedSounds, new_place: EmbeddedSounds, copies: dict[str, str],

@@ -108,38 +108,34 @@ def inception_score(probabilities: np.ndarray) -> float:
     return float(np.exp((p * logarithms).sum(axis=1).mean()))
 
 
-def precision(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """The fraction of generated points in the neighborhood of any real one (Kynkäänniemi et al. 2019): fidelity.
+def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
+    """Precision, recall, density and coverage of generated points, from neighborhoods.
 
-    A point's neighborhood is the closed ball out to its k-th nearest neighbor in its own set. Points are
-    ``(n, d)`` and ``(m, d)``, standardized.
+    A point's neighborhood is the closed ball out to its k-th nearest neighbor in its own set. ``precision``: the
+    fraction of generated points in the neighborhood of any real one, fidelity. ``recall``: of real points in that of
+    any generated one, variety; a distant generated point has a vast neighborhood that may contain many, so trust
+    coverage first. ``density``: the mean number of real neighborhoods around a generated point, over k; about 1 if
+    real. ``coverage``: the fraction of real neighborhoods with a generated point in them; about 0.97 if real.
+
+    Args:
+        real, fake: points ``(n, d)`` and ``(m, d)``, standardized.
+        k: which nearest neighbor bounds a neighborhood.
 
     Raises:
         MelGANError: ``k`` or fewer points, different dimensions, or a value that is not finite.
     """
-    return float(in_neighborhoods(real, fake, k).any(axis=0).mean())
+    real, fake = _pair(real, fake)
+    return _prdc(_distances(real, real), _distances(fake, fake), _distances(real, fake), k)
 
 
-def recall(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """The fraction of real points in the neighborhood of any generated one (Kynkäänniemi et al. 2019): variety.
-
-    A distant generated point has a vast neighborhood that may contain many real ones: trust `coverage` first.
-    """
-    return precision(fake, real, k)
+def _prdc(among_real: np.ndarray, among_fake: np.ndarray, between: np.ndarray, k: int) -> dict[str, float]:
+    held, back = between <= _radii(among_real, k)[:, None], between <= _radii(among_fake, k)
+    return {"precision": float(held.any(axis=0).mean()), "recall": float(back.any(axis=1).mean()),
+            "density": float(held.sum(axis=0).mean() / k), "coverage": float(held.any(axis=1).mean())}
 
 
-def density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """The mean number of real neighborhoods around a generated point, over k; about 1 if real (Naeem et al. 2020)."""
-    return float(in_neighborhoods(real, fake, k).sum(axis=0).mean() / k)
-
-
-def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """The fraction of real neighborhoods with a generated point in them; about 0.97 if real (Naeem et al. 2020)."""
-    return float(in_neighborhoods(real, fake, k).any(axis=1).mean())
-
-
-def neighbor_errors(real: np.ndarray, fake: np.ndarray, k: int = 5, draws: int = 10) -> dict[str, float]:
-    """The standard errors of precision, recall, density and coverage: their spread over random halves of both sets.
+def prdc_errors(real: np.ndarray, fake: np.ndarray, k: int = 5, draws: int = 10) -> dict[str, float]:
+    """The standard errors of `prdc`: its spread over random halves of both sets.
 
     With half of the points left out, the standard deviation of a statistic over such draws is its standard error
     (delete-d jackknife: Shao and Wu 1989).
@@ -154,13 +150,9 @@ def neighbor_errors(real: np.ndarray, fake: np.ndarray, k: int = 5, draws: int =
     rng, found = np.random.default_rng(0), []
     for _ in range(draws):
         rows, columns = (rng.permutation(len(points))[:len(points) // 2] for points in (real, fake))
-        between_halves = between[np.ix_(rows, columns)]
-        held = between_halves <= _radii(among_real[np.ix_(rows, rows)], k)[:, None]
-        back = between_halves <= _radii(among_fake[np.ix_(columns, columns)], k)
-        found.append((held.any(axis=0).mean(), back.any(axis=1).mean(), held.sum(axis=0).mean() / k,
-                      held.any(axis=1).mean()))
-    return dict(zip(("precision", "recall", "density", "coverage"), map(float, np.std(found, axis=0, ddof=1)),
-                    strict=True))
+        found.append(_prdc(among_real[np.ix_(rows, rows)], among_fake[np.ix_(columns, columns)],
+                           between[np.ix_(rows, columns)], k))
+    return {name: float(np.std([one[name] for one in found], ddof=1)) for name in found[0]}
 
 
 def diversity(points: np.ndarray) -> float:
