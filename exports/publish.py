@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from melgan_tf import storage
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.exports import Destination, get_format
 from melgan_tf.exports.check import run_examples
@@ -14,7 +11,7 @@ from melgan_tf.exports.receipt import Receipt
 from melgan_tf.inference.exportable import Exportable
 from melgan_tf.progress import Progress
 from melgan_tf.runtime.signals import postponed
-from melgan_tf.storage.atomic import write_text
+from melgan_tf.storage.atomic import folder_beside, write_text
 
 
 def publish(exportable: Exportable, format: str, destination: Destination, force: bool,
@@ -35,7 +32,7 @@ def publish(exportable: Exportable, format: str, destination: Destination, force
     if target.exists() and not force:
         raise UsageError(f"{target} exists: give another {destination.option}, or --force to replace it")
     try:
-        with _temporary_folder(target.parent) as folder:
+        with folder_beside(target) as folder:
             draft = folder / target.name
             module.write(exportable, draft, progress)
             with progress.stage("running the export and comparing it with the model"):
@@ -62,16 +59,3 @@ def _check(exportable: Exportable, format: str, draft: Path, target: Path) -> Re
     return Receipt(format, str(target), exportable.quantize, size, report["ops"], report["signatures"], times,
                    report["first_call_milliseconds"], report["threads"], differences, exportable.tolerance,
                    exportable.origin)
-
-
-@contextlib.contextmanager
-def _temporary_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder in `parent`, removed at the end; `parent` is made, and removed if nothing came into it."""
-    made = not parent.exists()
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with storage.temporary_folder(parent) as folder:
-            yield folder
-    finally:
-        if made and parent.is_dir() and not any(parent.iterdir()):
-            parent.rmdir()

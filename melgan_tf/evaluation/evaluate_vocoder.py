@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf import storage
-from melgan_tf.audio.find import Skipped
-from melgan_tf.data.sources import open_sounds
+from melgan_tf.data.reading import ClipReader
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.griffin_lim import mel_to_waveform
-from melgan_tf.errors import MelGANError
 from melgan_tf.evaluation.report import Report
+from melgan_tf.evaluation.sounds import warn_of_skipped
 from melgan_tf.evaluation.tables import Table, rows, to_json
 from melgan_tf.evaluation.vocoder_metrics import VocoderMetrics, measure_vocoder
 from melgan_tf.inference.vocoder import Vocoder
@@ -81,29 +80,17 @@ def evaluate_vocoder(vocoder: Vocoder, reference: str | Path, progress: Progress
         MelGANError: the folder contains no usable sound.
     """
     audio, progress = vocoder.audio, progress or Progress()
-    source = open_sounds(reference, audio.sample_rate, None, round(MAX_SOUND_SECONDS * audio.sample_rate))
     analyze = tf.function(lambda waveform: spectral.mel_spectrogram(waveform, audio), autograph=False,
                           input_signature=[tf.TensorSpec((1, None), tf.float32)])
     griffin_lim = tf.function(lambda mel: mel_to_waveform(mel, audio, ITERATIONS), autograph=False,
                               input_signature=[tf.TensorSpec((1, None, audio.mel_bins), tf.float32)])
 
-    def sounds(name: str) -> Iterator[np.ndarray]:
-        with progress.task(f"measuring {name}", len(source), "sounds") as advance:
-            for sound, samples in source.clips():
-                if isinstance(samples, Skipped):
-                    if name == "vocoder":  # each is reported once
-                        progress.warning(f"skipped {sound.name}: {samples.reason}")
-                else:
-                    yield samples
-                advance(1)
+    def measure(name: str, vocode: Callable[[np.ndarray], Any]) -> tuple[VocoderMetrics, ClipReader]:
+        reader = ClipReader(reference, audio.sample_rate, None, progress, f"measuring {name}",
+                            kept_samples=round(MAX_SOUND_SECONDS * audio.sample_rate))
+        return measure_vocoder(vocode, reader.clips(), audio, analyze), reader
 
-    def measure(name: str, vocode: Callable[[np.ndarray], Any]) -> VocoderMetrics:
-        return measure_vocoder(vocode, sounds(name), audio, analyze)
-
-    for item in source.skipped:
-        progress.warning(f"skipped {item.name}: {item.reason}")
-    if not len(source):
-        raise MelGANError(f"{reference} contains no sound files" +
-                          (f" ({len(source.skipped)} other files)" if source.skipped else ""))
-    return VocoderReport(measure("vocoder", vocoder.vocode), measure("Griffin-Lim", griffin_lim),
+    own, reader = measure("vocoder", vocoder.vocode)
+    warn_of_skipped(reader, progress)
+    return VocoderReport(own, measure("Griffin-Lim", griffin_lim)[0],
                          {**vocoder.metadata(), "reference": storage.path(reference).name})

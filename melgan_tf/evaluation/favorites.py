@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from melgan_tf import storage
 from melgan_tf.audio.find import Skipped
 from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.storage.atomic import folder_beside
 
 _MAX_LIST_BYTES = 10_000_000
 
@@ -57,8 +57,7 @@ def copy_favorites(folder: Path, favorites: Path, out: Path) -> Explored:
     if not names:
         raise UsageError(f"{favorites} names no sounds: star some on the page, and export them again")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with storage.temporary_folder(out.parent, 0o777) as staging:
+        with folder_beside(out, 0o777) as staging:
             for name in names:
                 (staging / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(os.path.join(root, name), staging / name)

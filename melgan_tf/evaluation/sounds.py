@@ -143,7 +143,7 @@ def load_sound_set(folder: str | Path, sample_rate: int | None = None, seconds: 
                         round(seconds * rate))
     memory = Memory(folder, copies=2)
     clips = [memory.taken(clip) for clip in reader.clips()]
-    _warn(reader, progress)
+    warn_of_skipped(reader, progress)
     longest = max(map(len, clips))
     audio = np.stack([np.pad(samples, (0, longest - len(samples))) for samples in clips])
     labels = tuple(sound.label for sound in reader.kept)
@@ -173,14 +173,15 @@ def load_window_set(folder: str | Path, sample_rate: int, samples: int, quietest
             if np.max(np.abs(window)) >= threshold:
                 windows.append(memory.taken(window.astype(np.float32)))
                 names.append(f"{reader.kept[-1].name} at {start / sample_rate:.2f} s")
-    _warn(reader, progress)
+    warn_of_skipped(reader, progress)
     if not windows:  # the peak may lie in a remainder that makes no window
         raise MelGANError(f"no sound in {folder} has a window of {samples / sample_rate:.2g} s within {quietest_db:g} "
                           "dB of its peak")
     return SoundSet(np.stack(windows), sample_rate, tuple(names))
 
 
-def _warn(reader: ClipReader, progress: Progress) -> None:
+def warn_of_skipped(reader: ClipReader, progress: Progress) -> None:
+    """Warns of files that were skipped, and of what is odd about others."""
     for item in reader.skipped:
         progress.warning(f"skipped {item.name}: {item.reason}")
     for line in note_lines((sound.name, note) for sound in reader.kept for note in sound.notes):

@@ -77,15 +77,27 @@ def atomic_folder(path: Path, description: str = "folder") -> Iterator[Path]:
         MelGANError: it cannot be written.
     """
     path = path.resolve()
-    created = [parent for parent in path.parents if not parent.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_folder(path.parent, 0o777) as temporary:
+        with folder_beside(path, 0o777) as temporary:
             yield temporary
             os.rename(temporary, path)  # replaces an empty folder and nothing else
     except OSError as error:
         raise MelGANError(f"cannot write {description} {path}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def folder_beside(path: Path, mode: int = 0o700) -> Iterator[Path]:
+    """Give a temporary local folder beside ``path``; parent folders that are empty at the end and were not there go.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    created = [parent for parent in path.parents if not parent.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(path.parent, mode) as temporary:
+            yield temporary
     finally:
         for parent in created:
-            with contextlib.suppress(OSError):  # it contains the folder
+            with contextlib.suppress(OSError):  # it is in use
                 parent.rmdir()
