@@ -45,19 +45,14 @@ class Message:
 
 
 class Inbox:
-    """Receives messages without ever waiting for one.
+    """Receives messages without ever waiting for one, and no byte beyond the next one.
 
     Args:
         descriptor: to read from, non-blocking.
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._expect(_HEADER.size)
-        self._header: tuple[bytes, int] | None = None  # kind and length of the JSON, once known
-
-    def _expect(self, size: int) -> None:
-        self._content, self._filled = bytearray(size), 0
+        self._descriptor, self._received = descriptor, bytearray()
 
     def receive(self, max_content: int) -> Message | None:
         """Return the next message; None if it is not complete yet.
@@ -69,32 +64,29 @@ class Inbox:
             OSError, EOFError: the other side has ended.
             ValueError: this is no message, or too large.
         """
-        while self._fill():
-            if self._header is None:
-                kind, json_size, size = _HEADER.unpack(self._content)
-                if kind not in (READY, RESULT, SUCCESS, FAILURE) or json_size > _MAX_JSON_BYTES or size > max_content:
-                    raise ValueError(f"no message: {self._content!r}")
-                self._header = kind, json_size
-                self._expect(json_size + size)
-                continue
-            (kind, json_size), content, self._header = self._header, self._content, None
-            self._expect(_HEADER.size)
-            value = json.loads(content[:json_size])
-            del content[:json_size]
-            return Message(kind, value, content)
-        return None
+        while missing := self._size(max_content) - len(self._received):
+            try:
+                found = os.read(self._descriptor, missing)
+            except BlockingIOError:
+                return None
+            if not found:
+                raise EOFError
+            self._received += found
+        content, self._received = self._received, bytearray()
+        kind, json_size, _ = _HEADER.unpack_from(content)
+        del content[:_HEADER.size]
+        value = json.loads(content[:json_size])
+        del content[:json_size]
+        return Message(kind, value, content)
 
-    def _fill(self) -> bool:
-        with memoryview(self._content) as whole:
-            while self._filled < len(whole):
-                try:
-                    count = os.readv(self._descriptor, [whole[self._filled:]])
-                except BlockingIOError:
-                    return False
-                if not count:
-                    raise EOFError
-                self._filled += count
-        return True
+    def _size(self, max_content: int) -> int:
+        """The bytes of the message, or of its header until that is there."""
+        if len(self._received) < _HEADER.size:
+            return _HEADER.size
+        kind, json_size, size = _HEADER.unpack_from(self._received)
+        if kind not in (READY, RESULT, SUCCESS, FAILURE) or json_size > _MAX_JSON_BYTES or size > max_content:
+            raise ValueError(f"no message: {bytes(self._received[:_HEADER.size])!r}")
+        return _HEADER.size + json_size + size
 
 
 class Outbox:
