@@ -57,29 +57,27 @@ class _Decision:
 
     def __init__(self) -> None:
         self.open, self.cancels = True, False
-        self._rest: list[np.ndarray] = []
-        self._frames = self._count = 0
+        self._rest: np.ndarray | None = None  # less than a window
+        self._frames = 0
         self._mean = self._channels = None
         self._noted = False
 
     def add(self, frames: np.ndarray, rate: int) -> None:
         """Look at a block, in windows of constant length."""
-        if self._channels is not None and len(self._channels) != frames.shape[1]:
+        if self._rest is not None and self._rest.shape[1] != frames.shape[1]:
             self.close()
             return
-        self._rest.append(frames)
-        self._count += len(frames)
-        if self._count < _WINDOW:
-            return
-        joined = self._rest[0] if len(self._rest) == 1 else np.concatenate(self._rest)
-        done = 0
-        while self.open and len(joined) - done >= _WINDOW:
-            self._look_at(joined[done:done + _WINDOW])
-            done += _WINDOW
+        joined = frames if self._rest is None else np.concatenate([self._rest, frames])
+        whole = len(joined) // _WINDOW * _WINDOW
+        self._rest = joined[whole:]
+        for start in range(0, whole, _WINDOW):
+            self._look_at(joined[start:start + _WINDOW])
             if self.open and (self._frames >= _DECIDING_SECONDS * rate
                               or self._frames * joined.shape[1] >= _MAX_HELD_VALUES):
+                self._rest = None
                 self.close()
-        self._rest, self._count = [joined[done:]], len(joined) - done
+            if not self.open:
+                return
 
     def _look_at(self, window: np.ndarray) -> None:
         mean = _mean(window)
@@ -98,9 +96,8 @@ class _Decision:
         """Decide with what there is."""
         if not self.open:
             return
-        rest = self._rest and (self._rest[0] if len(self._rest) == 1 else np.concatenate(self._rest))
-        if len(rest) and (self._channels is None or len(self._channels) == rest.shape[1]):
-            self._look_at(rest)
+        if self._rest is not None and len(self._rest):
+            self._look_at(self._rest)
         if self.open and self._channels is not None:
             self.cancels = self._canceled()
         self.open = False
