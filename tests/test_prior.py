@@ -16,7 +16,7 @@ def prior() -> Prior:
     """One that changes a lot."""
     found, rng = Prior(SIZE, CONDITION, Seeds(0)), np.random.default_rng(1)
     for variable in found.trainable_variables:
-        variable.assign(variable + 0.1 * rng.standard_normal(variable.shape))
+        variable.assign(variable + 0.01 * rng.standard_normal(variable.shape))
     return found
 
 
@@ -59,7 +59,7 @@ def test_at_first_it_changes_next_to_nothing(noise, condition):
 def test_it_learns_a_distribution_that_is_not_normal():
     """A ring for one condition, two points for the other: nearly no density between."""
     prior, rng = Prior(2, 2, Seeds(0)), np.random.default_rng(3)
-    optimizer = keras.optimizers.Adam(5e-3)
+    optimizer = keras.optimizers.Adam(5e-4)
     angle = rng.uniform(0, 2 * np.pi, 512)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 2 + rng.normal(0, 0.1, (512, 2))
     points = np.sign(rng.normal(0, 1, (512, 1))) * [1.5, 1.5] + rng.normal(0, 0.1, (512, 2))

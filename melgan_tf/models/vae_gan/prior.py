@@ -22,6 +22,7 @@ _COUPLINGS = 8
 _HIDDEN = 96
 _LARGEST_LOG_SCALE = 1.0  # of a coupling
 _FIRST_GAIN = 0.01
+_RATE = 10.0  # times as fast as the other networks it learns: outputs of layers are scaled by it
 
 #: What the names of the kernels end with whose last rows belong to the condition.
 CONDITIONED_KERNEL = "_given/kernel"
@@ -30,7 +31,8 @@ CONDITIONED_KERNEL = "_given/kernel"
 class Prior(keras.layers.Layer):
     """Affine couplings: each scales and shifts one half of the numbers by what the other half and the condition say.
 
-    Initially it changes next to nothing.
+    Initially it changes next to nothing. What a layer computes is multiplied, so that steps of the same size change it
+    more (Karras et al., "A Style-Based Generator Architecture", 2019, appendix C, the other way round).
 
     Args:
         size: numbers of a latent vector.
@@ -50,8 +52,10 @@ class Prior(keras.layers.Layer):
         self.given, self.changes = [], []
         for index in range(_COUPLINGS):
             kept, changed = self._order(index, self.sizes)
-            self.given.append(FrameDense(kept + condition_size, _HIDDEN, seeds.next(), name=f"{name}_{index}_given"))
-            self.changes.append(FrameDense(_HIDDEN, 2 * changed, seeds.next(), _FIRST_GAIN, name=f"{name}_{index}"))
+            self.given.append(FrameDense(kept + condition_size, _HIDDEN, seeds.next(), 1 / _RATE,
+                                         name=f"{name}_{index}_given"))
+            self.changes.append(FrameDense(_HIDDEN, 2 * changed, seeds.next(), _FIRST_GAIN / _RATE,
+                                           name=f"{name}_{index}"))
         self.built = True
 
     def call(self, noise: keras.KerasTensor, condition: keras.KerasTensor) -> keras.KerasTensor:
@@ -86,8 +90,8 @@ class Prior(keras.layers.Layer):
 
     def _change(self, index: int, kept: keras.KerasTensor, condition: keras.KerasTensor) -> list[keras.KerasTensor]:
         """Log scale and shift of the other half."""
-        hidden = ops.tanh(self.given[index](ops.concatenate([kept, condition], axis=-1)))
-        log_scale, shift = ops.split(self.changes[index](hidden), 2, axis=-1)
+        hidden = ops.tanh(_RATE * self.given[index](ops.concatenate([kept, condition], axis=-1)))
+        log_scale, shift = ops.split(_RATE * self.changes[index](hidden), 2, axis=-1)
         return _LARGEST_LOG_SCALE * ops.tanh(log_scale), shift
 
     @staticmethod
