@@ -19,9 +19,12 @@ from melgan_tf.config import Config, presets, registry, to_dict
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 WEIGHTS = ROOT / "melgan_tf" / "weights"
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]
 
-import results  # noqa: E402  a folder of scripts, not a package
+import results  # noqa: E402  folders of scripts, not packages
+from listen import Gallery  # noqa: E402
+
+GALLERY = Gallery()
 
 
 def on_startup(**_: object) -> None:
@@ -41,6 +44,11 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def on_page_content(html: str, **_: object) -> str:
     """mkdocs-click writes an option's missing default by the name that click has for it."""
     return html.replace("<code>Sentinel.UNSET</code>", "")
+
+
+def on_post_build(config: dict, **_: object) -> None:
+    """The sounds of the page "Listen" go beside it."""
+    GALLERY.write(Path(config["site_dir"]))
 
 
 def configuration() -> str:
@@ -148,6 +156,6 @@ def reconstruction_quality() -> str:
                                          "held-out sounds", "noise", "KL, held-out"], "rows": rows})
 
 
-MACROS = {"vocoder_quality": vocoder_quality, "sound_quality": sound_quality,
+MACROS = {"listen": GALLERY.page, "vocoder_quality": vocoder_quality, "sound_quality": sound_quality,
           "reconstruction_quality": reconstruction_quality,
           "configuration": configuration, "preset": preset, "preset_table": preset_table, "figures": figures}

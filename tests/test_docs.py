@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -71,3 +72,18 @@ def test_python_compiles(name):
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page for page in PAGES if str(page.relative_to(ROOT / "docs")) not in navigation] == []
+
+
+@pytest.mark.slow
+def test_the_page_of_sounds_plays_what_a_model_makes(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("listen", ROOT / "docs" / "listen.py")
+    listen = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(listen)
+    monkeypatch.setattr(listen, "COUNT", 2)
+    section = listen.sound_section("pretrained:drums", tmp_path)
+    sounds = re.findall(r'<audio [^>]*src="([^"]+)"', section)
+    assert len(sounds) == 2
+    for file in [*sounds, *re.findall(r'<img src="([^"]+)"', section)]:
+        assert (tmp_path / file).stat().st_size > 1_000
+    for embedding in ("drum-classes-2", "log-spectra-1", "log-mel-statistics-2"):
+        assert re.search(rf"\| {embedding} (\| -?[\d.]+ \(-?[\d.]+\) ){{6}}\|", section)
