@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from melgan_tf import storage
 from melgan_tf.audio.loops.loop import METER, Loop
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.evaluation.compare import compare_sounds, require_enough
 from melgan_tf.evaluation.evaluate_vocoder import evaluate_vocoder
-from melgan_tf.evaluation.report import Report, SoundReport
+from melgan_tf.evaluation.report import Report
 from melgan_tf.evaluation.sounds import (
     LoopSet,
     SoundSet,
@@ -32,7 +32,6 @@ from melgan_tf.storage.paths import RemotePath
 from melgan_tf.storage.run_directory import RunDirectory
 
 
-@functools.singledispatch
 def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, train: str | Path | None = None,
              count: int | None = None, seed: int = 0, progress: Progress | None = None) -> Report:
     """Compares generated sounds, or the output of a vocoder, with real sounds.
@@ -50,52 +49,43 @@ def evaluate(source: SoundModel | Vocoder | str | Path, reference: str | Path, t
         UsageError: an option that the source does not take, or folders that share sounds.
         MelGANError: a folder is unusable or has too few sounds.
     """
-    raise UsageError(f"{source!r} cannot be evaluated: give a sound model, a vocoder or a folder of sounds")
-
-
-@evaluate.register(SoundModel)
-def _(source: SoundModel, reference: str | Path, train: str | Path | None = None, count: int | None = None,
-      seed: int = 0, progress: Progress | None = None) -> SoundReport:
     progress = progress or Progress()
-    _require_disjoint(reference, train=train)
-    train = train or training_folder(source.source, reference)
-    kind = source.sampler.evaluated_as
-    load = _REFERENCE_LOADERS[kind]
-    real, train_set = (load(source, folder, progress) if folder else None for folder in (reference, train))
-    require_enough("real", len(real), halved=not train_set)
-    generated = generate(source, count or max(1, len(real) // (1 if train_set else 2)), seed, progress)
-    metadata = {"preset": source.config.preset, "step": source.step, "weights": source.weights,
-                "vocoder": source.vocoder_metadata, **_folders(reference, train)}
-    return _compare(generated, real, train_set, seed, metadata, progress, drums=kind == "one-shots")
-
-
-@evaluate.register(str)
-@evaluate.register(Path)
-@evaluate.register(RemotePath)
-def _(source: str | Path, reference: str | Path, train: str | Path | None = None, count: int | None = None,
-      seed: int = 0, progress: Progress | None = None) -> SoundReport:
-    _reject("a folder of sounds", count=count)
-    _require_disjoint(reference, train=train, **{"the generated sounds": source})
-    progress = progress or Progress()
-    loops = is_loop_folder(source)
-    if loops:
-        generated = load_loop_set(source, progress=progress).with_recorded_labels(source)
-        load = functools.partial(load_loop_set, sample_rate=generated.sample_rate, progress=progress)
+    if isinstance(source, Vocoder):
+        _reject("a vocoder", train=train, count=count)
+        return evaluate_vocoder(source, reference, progress)
+    if isinstance(source, SoundModel):
+        _require_disjoint(reference, train=train)
+        train, kind = train or training_folder(source.source, reference), source.sampler.evaluated_as
+        generated, drums = None, kind == "one-shots"
+        load = functools.partial(_REFERENCE_LOADERS[kind], source, progress=progress)
+        metadata = {"preset": source.config.preset, "step": source.step, "weights": source.weights,
+                    "vocoder": source.vocoder_metadata}
+    elif isinstance(source, str | Path | RemotePath):
+        _reject("a folder of sounds", count=count)
+        _require_disjoint(reference, train=train, **{"the generated sounds": source})
+        generated, load = _load_folder(source, progress)
+        drums, metadata = not isinstance(generated, LoopSet), {"folder": storage.recorded(source)}
     else:
-        generated = load_sound_set(source, progress=progress, include_silent=True).with_recorded_labels(source)
-        load = functools.partial(_load_one_shots, sample_rate=generated.sample_rate,
-                                 seconds=generated.audio.shape[1] / generated.sample_rate, progress=progress)
+        raise UsageError(f"{source!r} cannot be evaluated: give a sound model, a vocoder or a folder of sounds")
     real, train_set = (load(folder) if folder else None for folder in (reference, train))
     require_enough("real", len(real), halved=not train_set)
-    folders = {"folder": storage.recorded(source), **_folders(reference, train)}
-    return _compare(generated, real, train_set, seed, folders, progress, drums=not loops)
+    if generated is None:
+        generated = generate(source, count or max(1, len(real) // (1 if train_set else 2)), seed, progress)
+    metadata |= {"reference": storage.recorded(reference), "train": storage.recorded(train) if train else None}
+    with progress.task("measuring", len(generated), "sounds") as advance:
+        report = compare_sounds(generated, real, train_set, seed, drums, metadata)
+        advance(len(generated))
+    return report
 
 
-@evaluate.register(Vocoder)
-def _(source: Vocoder, reference: str | Path, train: str | Path | None = None, count: int | None = None,
-      seed: int = 0, progress: Progress | None = None) -> Report:
-    _reject("a vocoder", train=train, count=count)
-    return evaluate_vocoder(source, reference, progress)
+def _load_folder(folder: str | Path, progress: Progress) -> tuple[SoundSet, Callable[[str | Path], SoundSet]]:
+    """The generated sounds in a folder, and what loads real ones to compare them with."""
+    if is_loop_folder(folder):
+        loops = load_loop_set(folder, progress=progress).with_recorded_labels(folder)
+        return loops, functools.partial(load_loop_set, sample_rate=loops.sample_rate, progress=progress)
+    sounds = load_sound_set(folder, progress=progress, include_silent=True).with_recorded_labels(folder)
+    return sounds, functools.partial(_load_one_shots, sample_rate=sounds.sample_rate,
+                                     seconds=sounds.audio.shape[1] / sounds.sample_rate, progress=progress)
 
 
 def generate(model: SoundModel, count: int, seed: int = 0, progress: Progress | None = None) -> SoundSet:
@@ -160,14 +150,6 @@ def _load_loops(model: SoundModel, folder: str | Path, progress: Progress) -> Lo
 _REFERENCE_LOADERS = {"one-shots": _load_clips, "windows": _load_windows, "loops": _load_loops}
 
 
-def _compare(generated: SoundSet, real: SoundSet, train: SoundSet | None, seed: int, metadata: dict[str, Any],
-             progress: Progress, drums: bool = True) -> SoundReport:
-    with progress.task("measuring", len(generated), "sounds") as advance:
-        report = compare_sounds(generated, real, train, seed, drums, metadata)
-        advance(len(generated))
-    return report
-
-
 def _reject(what: str, **options: object) -> None:
     for name, value in options.items():
         if value is not None:
@@ -180,7 +162,3 @@ def _require_disjoint(reference: str | Path, **folders: str | Path | None) -> No
             name = f"--{name}" if name == "train" else name
             raise UsageError(f"{folder} ({name}) and {reference} (--reference) contain the same sounds: give another "
                              "reference")
-
-
-def _folders(reference: str | Path, train: str | Path | None) -> dict[str, Any]:
-    return {"reference": storage.recorded(reference), "train": storage.recorded(train) if train else None}
