@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,9 @@ class FsspecBackend(Backend):
         return importlib.util.find_spec(_DRIVERS[scheme]) is not None
 
     def stat(self, uri: str) -> FileInfo | None:
-        files, path = self._locate(uri)
+        fresh = {"refresh": True} if self.scheme == "s3" else {}
         try:
-            with self._translated():
-                info = files.info(path, refresh=True) if self.scheme == "s3" else files.info(path)
+            info = self._do(uri, lambda files, path: files.info(path, **fresh))
         except FileNotFoundError:
             return None
         changed = info.get("LastModified") or info.get("mtime") or info.get("last_modified")
@@ -38,46 +36,39 @@ class FsspecBackend(Backend):
                         info["type"] == "directory")
 
     def names(self, uri: str) -> list[str]:
-        files, path = self._locate(uri.rstrip("/"))
+        def names(files: Any, folder: str) -> list[str]:
+            return [name.rpartition("/")[2] for item in files.ls(folder, detail=False, refresh=True)
+                    if (name := item.rstrip("/")) != folder]
+
         try:
-            with self._translated():
-                return [name.rpartition("/")[2] for item in files.ls(path, detail=False, refresh=True)
-                        if (name := item.rstrip("/")) != path]
+            return self._do(uri.rstrip("/"), names)
         except FileNotFoundError:
             return []
 
     def head(self, uri: str, count: int) -> bytes:
-        files, path = self._locate(uri)
-        with self._translated(), files.open(path, "rb", cache_type="none") as file:
-            return file.read(count)
+        def head(files: Any, path: str) -> bytes:
+            with files.open(path, "rb", cache_type="none") as file:
+                return file.read(count)
+
+        return self._do(uri, head)
 
     def download(self, uri: str, file: Path, info: FileInfo | None = None) -> None:
         info = self.existing(uri, file, info)
-        files, path = self._locate(uri)
-        with self._translated():
-            files.get_file(path, str(file))
+        self._do(uri, lambda files, path: files.get_file(path, str(file)))
         if (size := file.stat().st_size) != info.st_size:
             raise BackendError(f"the connection ended after {size} of {info.st_size} bytes", True)
 
     def upload(self, file: Path, uri: str) -> None:
-        files, path = self._locate(uri)
-        with self._translated():
-            files.put_file(str(file), path)
+        self._do(uri, lambda files, path: files.put_file(str(file), path))
 
     def copy(self, source: str, target: str) -> None:
-        files, path = self._locate(target)
-        with self._translated():
-            files.cp_file(self._locate(source)[1], path)
+        self._do(target, lambda files, path: files.cp_file(self._locate(source)[1], path))
 
     def remove(self, uri: str) -> None:
-        files, path = self._locate(uri)
-        with self._translated():
-            files.rm_file(path)
+        self._do(uri, lambda files, path: files.rm_file(path))
 
     def remove_tree(self, uri: str) -> None:
-        files, path = self._locate(uri)
-        with self._translated():
-            files.rm(path, recursive=True)
+        self._do(uri, lambda files, path: files.rm(path, recursive=True))
 
     def _locate(self, uri: str) -> tuple[Any, str]:
         """Return the file system of a URI, and the path in it."""
@@ -87,11 +78,11 @@ class FsspecBackend(Backend):
             return _file_system("az", account), path
         return _file_system(self.scheme), path
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn the libraries' exceptions into `FileNotFoundError` and `BackendError`."""
+    def _do(self, uri: str, operation: Callable[[Any, str], Any]) -> Any:
+        """Call an operation; the libraries' exceptions become `FileNotFoundError` and `BackendError`."""
+        files, path = self._locate(uri)
         try:
-            yield
+            return operation(files, path)
         except Exception as error:
             detail = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())[:200]
             if any(sign in detail for sign in _NO_BUCKET_SIGNS):
