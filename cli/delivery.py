@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from melgan_tf.cli import options
-from melgan_tf.inference.output_folder import FileNames, earlier_files
-from melgan_tf.progress import Progress, counted
+from melgan_tf.cli.console import ConsoleProgress
+from melgan_tf.errors import UsageError
+from melgan_tf.inference.output_folder import FileNames, Part, earlier_files, has_only_other_parts
+from melgan_tf.progress import counted
 
 _BESIDE = (".json", ".png", ".html")
 
@@ -25,27 +27,32 @@ def bit_depth(usual: str, **options: Any) -> Callable[[Any], Any]:
 
 sample_rate = click.option("--sample-rate", type=click.IntRange(8_000, 192_000), metavar="HZ",
                            help="Sample rate of the files.  [default: that of the model]")
-_DELIVERY = (
-    click.option("--format", type=click.Choice(["wav", "flac", "aiff", "ogg"]), help="Format of the files.  "
-                 "[default: wav]"),
-    bit_depth("16"),
-    sample_rate,
-    click.option("--channels", type=click.IntRange(1, 2), help="1, or 2 equal ones.  [default: 1]"),
-    click.option("--normalize", is_flag=False, flag_value="peak", metavar="[peak|lufs|none]",
-                 type=click.Choice(["peak", "lufs", "none"]),
-                 help="Level: every sound at a peak of -1 dB; equally loud (ITU-R BS.1770); or as the model makes it.  "
-                 "[default: peak]"),
-    click.option("--no-normalize", is_flag=True, default=None, help="The same as --normalize none."),
-    click.option("--lufs", type=click.FloatRange(-70, 0), help="Loudness, for --normalize lufs.  [default: -27]"),
-    click.option("--trim/--no-trim", default=None, help="End each sound where it falls below -60 dB."),
-    click.option("--tail", type=options.Seconds(0), help="Fade out the last seconds of each sound; 0 leaves its end as "
-                 "it is.  [default: only sounds that are cut off]"),
-    click.option("--date", metavar="YYYY-MM-DD", help="Date for the tags.  [default: none, so that equal commands make "
-                 "equal files]"),
-    click.option("--tags/--no-tags", default=None, help="Write title, class, pitch, license and so on into the files.  "
-                 "[default: tags]"),
+_DELIVERY = options.packed(
+    "delivery",
+    format=click.option("--format", type=click.Choice(["wav", "flac", "aiff", "ogg"]), help="Format of the files.  "
+                        "[default: wav]"),
+    bit_depth=bit_depth("16"),
+    sample_rate=sample_rate,
+    channels=click.option("--channels", type=click.IntRange(1, 2), help="1, or 2 equal ones.  [default: 1]"),
+    normalize=click.option(
+        "--normalize", is_flag=False, flag_value="peak", metavar="[peak|lufs|none]",
+        type=click.Choice(["peak", "lufs", "none"]),
+        help="Level: every sound at a peak of -1 dB; equally loud (ITU-R BS.1770); or as the model makes it.  "
+             "[default: peak]"),
+    no_normalize=click.option("--no-normalize", is_flag=True, default=None, help="The same as --normalize none."),
+    lufs=click.option("--lufs", type=click.FloatRange(-70, 0), help="Loudness, for --normalize lufs.  [default: -27]"),
+    trim=click.option("--trim/--no-trim", default=None, help="End each sound where it falls below -60 dB."),
+    tail=click.option("--tail", type=options.Seconds(0), help="Fade out the last seconds of each sound; 0 leaves its "
+                      "end as it is.  [default: only sounds that are cut off]"),
+    date=click.option("--date", metavar="YYYY-MM-DD", help="Date for the tags.  [default: none, so that equal commands "
+                      "make equal files]"),
+    tags=click.option("--tags/--no-tags", default=None, help="Write title, class, pitch, license and so on into the "
+                      "files.  [default: tags]"),
 )
-_NAMES = ("format", "bit_depth", "sample_rate", "channels", "normalize", "lufs", "trim", "tail", "date", "tags")
+_NAME = click.option("--name", metavar="PATTERN", help="Names of the files, from {label}, {index}, {seed}, {model} and "
+                     "{note}, as in {label}_{index:03}_{note}.")
+_ADD = click.option("--add", is_flag=True, help="Add the sounds to those in the folder; its record, picture and page "
+                    "cover them all.")
 
 
 def delivery_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,39 +61,40 @@ def delivery_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ``delivery`` has the values that were given, by the names of `melgan_tf.audio.delivery.Delivery`.
     """
     @functools.wraps(command)
-    def packed(**values: Any) -> Any:
-        if values.pop("no_normalize") and values["normalize"] is None:
-            values["normalize"] = "none"
-        given = {name: values.pop(name) for name in _NAMES}
-        delivery = {name: value for name, value in given.items() if value is not None}
+    def completed(delivery: dict[str, Any], **values: Any) -> Any:
+        if delivery.pop("no_normalize", False):
+            delivery.setdefault("normalize", "none")
         if "lufs" in delivery:
             delivery.setdefault("normalize", "lufs")
         return command(delivery=delivery, **values)
 
-    naming = (
-        click.option("--name", metavar="PATTERN", help="Names of the files, from {label}, {index}, {seed}, {model} and "
-                     "{note}, as in {label}_{index:03}_{note}."),
-        click.option("--add", is_flag=True, help="Add the sounds to those in the folder; its record, picture and page "
-                     "cover them all."),
-    )
-    for option in reversed((*_DELIVERY, *naming)):
-        packed = option(packed)
-    return packed
+    return _DELIVERY(_NAME(_ADD(completed)))
 
 
-def tell_replaced(out: Path, names: FileNames, progress: Progress) -> None:
-    """Says which sounds of an earlier call ``--force`` replaces."""
-    if out.is_dir() and (files := [name for name in earlier_files(out, names) if not name.endswith(_BESIDE)]):
-        progress.line(f"replacing {counted(len(files), 'generated sound')} in {out}; other files stay")
+def sounds_output(out: Path, force: bool, add: bool, quiet: bool, part: Part | None = None) -> ConsoleProgress:
+    """Checks the folder of a command that writes sounds, and says which ones of an earlier call ``--force`` replaces.
+
+    Returns:
+        What reports the command's progress.
+
+    Raises:
+        UsageError: something is there, and neither ``--force`` nor ``--add`` was given.
+        MelGANError: nothing can be written there.
+    """
+    if force and add:
+        raise UsageError("--force replaces sounds and --add keeps them: give one of them")
+    shared = part is not None and out.is_dir() and has_only_other_parts(out, part)
+    options.require_output(out, force or add or shared)
+    progress = ConsoleProgress(quiet)
+    if force and out.is_dir():
+        replaced = [name for name in earlier_files(out, FileNames.of(part)) if not name.endswith(_BESIDE)]
+        if replaced:
+            progress.line(f"replacing {counted(len(replaced), 'generated sound')} in {out}; other files stay")
+    return progress
 
 
 def tell_levels(record: dict[str, Any], quiet: bool) -> None:
-    """Says which sounds are silent, too loud, or were faded out.
-
-    Args:
-        record: what `SoundModel.write` returned.
-        quiet: only warnings.
-    """
+    """Says which of the sounds in a record are silent, too loud, or were faded out; if quiet only warnings."""
     from melgan_tf.audio.delivery import LUFS
 
     def of(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from melgan_tf.cli.console import ConsoleProgress, table
 from melgan_tf.errors import UsageError
 from melgan_tf.evaluation.sounds import is_sound_folder
 from melgan_tf.storage.atomic import write_text
+from melgan_tf.weights.sources import source_config
 
 #: The options that do not apply, by what is evaluated: a folder of sounds, or what a model makes.
 _INAPPLICABLE = {"folder": ("vocoder", "count"), "clips": (), "streams": ("png",),
@@ -38,13 +40,11 @@ _NAMES = {"folder": "a folder of sounds", "streams": "a model of music, which ha
 @click.option("--verbose", is_flag=True, help="Show all metrics, not only the figures of merit.")
 @options.force
 @options.seed(0)
-@options.vocoder("Vocoder: a run, the name of a bundled one, or griffin-lim.  "
-                 "[default: the bundled one that matches, else griffin-lim]")
+@options.vocoder()
 @options.checkpoint
 @options.quiet
-def command(run: Path, reference: Path, train: Path | None, count: int | None, json_file: Path | None,
-            markdown_file: Path | None, png_file: Path | None, verbose: bool, force: bool, seed: int,
-            vocoder: str | None, checkpoint: str, quiet: bool) -> None:
+def command(run: Path, reference: Path, json_file: Path | None, markdown_file: Path | None, png_file: Path | None,
+            verbose: bool, force: bool, quiet: bool, **settings: Any) -> None:
     """Compare the sounds of a model with real ones.
 
     RUN is a run directory, a bundled model (pretrained:drums, vocoder-22k) or a folder of generated sounds.
@@ -59,16 +59,17 @@ def command(run: Path, reference: Path, train: Path | None, count: int | None, j
       melgan-tf evaluate pretrained:drums --reference drums --count 200
       melgan-tf evaluate generated --reference drums --json figures.json
     """
-    kind = "folder" if is_sound_folder(run) else options.run_config(run).family.makes
-    _check_options(run, kind, vocoder=vocoder, count=count, train=train, png=png_file)
-    for name, folder in (("reference", reference), ("train", train)):
+    kind = "folder" if is_sound_folder(run) else source_config(run).family.makes
+    for name in _INAPPLICABLE[kind]:
+        if {**settings, "png": png_file}[name]:
+            raise UsageError(f"{run} is {_NAMES[kind]}: remove --{name}")
+    for name, folder in (("reference", reference), ("train", settings["train"])):
         if folder and not folder.exists():
             raise UsageError(f"{folder} does not exist: give a folder of real sounds as --{name}")
     _check_outputs(force, {"--json": json_file, "--markdown": markdown_file, "--png": png_file})
 
     piped = _STDOUT in (json_file, markdown_file)
-    report = api.evaluate(run, reference, train=train, count=count, seed=seed, vocoder=vocoder, checkpoint=checkpoint,
-                          progress=ConsoleProgress(quiet or piped))
+    report = api.evaluate(run, reference, progress=ConsoleProgress(quiet or piped), **settings)
     if not piped:
         click.echo(report.header)
         for one in report.tables(verbose):
@@ -87,12 +88,6 @@ def _write(file: Path, text: str) -> None:
         click.echo(text, nl=False)
     else:
         write_text(file, text)
-
-
-def _check_options(run: Path, kind: str, **given: object) -> None:
-    for name in _INAPPLICABLE[kind]:
-        if given[name]:
-            raise UsageError(f"{run} is {_NAMES[kind]}: remove --{name}")
 
 
 def _check_outputs(force: bool, files: dict[str, Path | None]) -> None:

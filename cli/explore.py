@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,8 +27,7 @@ from melgan_tf.progress import counted
 @options.checkpoint
 @options.force
 @options.quiet
-def command(source: Path, out: Path, count: int, label: str | None, seconds: float | None, seed: int,
-            favorites: Path | None, vocoder: str | None, checkpoint: str, force: bool, quiet: bool) -> None:
+def command(source: Path, out: Path, force: bool, quiet: bool, **settings: Any) -> None:
     """Make a page to choose sounds by ear: a map on which near sounds sound alike.
 
     SOURCE is a folder of sounds, your own or generated, or a model, whose sounds are generated first. Near duplicates
@@ -41,11 +41,10 @@ def command(source: Path, out: Path, count: int, label: str | None, seconds: flo
       melgan-tf explore page --favorites favorites.txt --out chosen
     """
     options.require_output(out, force)
-    found = api.explore(source, out, count=count, seed=seed, label=label, seconds=seconds, favorites=favorites,
-                        vocoder=vocoder, checkpoint=checkpoint, progress=ConsoleProgress(quiet))
+    found = api.explore(source, out, progress=ConsoleProgress(quiet), **settings)
     if quiet:
         return
-    if favorites:
+    if settings["favorites"]:
         echo_line(f"{counted(found.sounds, 'sound')} copied to {out}")
         return
     left_out = f" ({found.duplicates} near duplicates left out)" if found.duplicates else ""

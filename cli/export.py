@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,14 +30,12 @@ from melgan_tf.cli.console import ConsoleProgress, table
               help="TFLite, ONNX or page of a model of loops: beats per minute. SavedModel: requests have their own.  "
                    "[default: 120]")
 @click.option("--bars", type=click.IntRange(1, 64), help="Model of loops: bars of 4/4.  [default: 2]")
-@options.vocoder("Vocoder: a run, the name of a bundled one, or griffin-lim.  "
-                 "[default: the bundled one that matches, else griffin-lim]")
+@options.vocoder()
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, kind: str, version: int | None, max_batch: int | None,
-            quantize: str, bpm: float | None, bars: int | None, vocoder: str | None,
-            checkpoint: str, force: bool, quiet: bool) -> None:
+def command(run: Path, out: Path, kind: str, vocoder: str | None, checkpoint: str, force: bool, quiet: bool,
+            **settings: Any) -> None:
     """Write the model in the run directory RUN, or a bundled model, for use without melgan-tf.
 
     Every export is loaded and run in a separate process and compared with the model; it is kept only if they agree.
@@ -51,15 +50,11 @@ def command(run: Path, out: Path, kind: str, version: int | None, max_batch: int
       melgan-tf export runs/mine --format web --out page
       melgan-tf export pretrained:drums --format onnx --out drums.onnx
     """
-    given = {name: value for name, value in (("version", version), ("max_batch", max_batch), ("quantize", quantize),
-                                                ("bpm", bpm), ("bars", bars))
-             if value not in (None, "none")}
-    destination = exports.destination(out, kind, **given)
-    options.require_no_vocoder(run, options.run_config(run), vocoder=vocoder)
+    settings = {name: value for name, value in settings.items() if value not in (None, "none")}
+    destination = exports.destination(out, kind, **settings)
     exists = destination.model.exists()
     options.require_output(destination.model if exists else out, force or not exists, destination.option)
-
     receipt = api.export(run, out, format=kind, force=force, vocoder=vocoder, checkpoint=checkpoint,
-                         progress=ConsoleProgress(quiet), **given)
+                         progress=ConsoleProgress(quiet), **settings)
     if not quiet:
         click.echo(table(("receipt", receipt.path), receipt.rows()))

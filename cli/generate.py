@@ -9,10 +9,10 @@ import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress, echo_line
-from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
+from melgan_tf.cli.console import echo_line
+from melgan_tf.cli.delivery import delivery_options, sounds_output, tell_levels
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.output_folder import FileNames, NamePattern, Part, has_only_other_parts
+from melgan_tf.inference.output_folder import FileNames, NamePattern, Part
 from melgan_tf.progress import counted
 
 
@@ -36,9 +36,8 @@ class _PartType(click.ParamType):
 @click.command("generate", short_help="Make new sounds with a trained model.")
 @options.run_argument
 @options.sounds_out
-@click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
-@click.option("--label", metavar="CLASS[=WEIGHT],...",
-              help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
+@options.count
+@options.mixture
 @click.option("--stems", metavar="CLASS,CLASS,...", help="Make --count sets of loops that play together: one of "
               "each class in the same style, key and tempo, and their mix.")
 @click.option("--seconds", type=options.Seconds(), help="Length of each sound: any for models of the preset music, "
@@ -58,16 +57,14 @@ class _PartType(click.ParamType):
               help="Make only part I of N (1 to N). Parallel jobs may share a folder; together they make the sounds "
                    "that one call would make.")
 @delivery_options
-@options.vocoder("Vocoder: a run, the name of a bundled one, or griffin-lim.  "
-                 "[default: the bundled one that matches, else griffin-lim]")
+@options.vocoder()
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, count: int, label: str | None, stems: str | None, seconds: float | None, loop: bool,
-            seed: int, start: int, indices: list[int] | None, diverse: bool, avoid: Path | None, candidates: int | None,
-            part: Part | None, delivery: dict[str, Any], name: str | None,
-            add: bool, vocoder: str | None, checkpoint: str, force: bool, quiet: bool,
-            **wishes: float | str | None) -> None:
+def command(run: Path, out: Path, count: int, label: str | None, stems: str | None, seed: int, start: int,
+            indices: list[int] | None, diverse: bool, avoid: Path | None, candidates: int | None, part: Part | None,
+            name: str | None, add: bool, vocoder: str | None, checkpoint: str, force: bool, quiet: bool,
+            delivery: dict[str, Any], wishes: dict[str, Any], **length: Any) -> None:
     """Make new sounds with the model in the run directory RUN, or with a bundled model such as pretrained:drums.
 
     Writes sound files, sounds.json (how to regenerate each sound), sounds.png (their spectrograms), LICENSES.txt (what
@@ -104,15 +101,11 @@ def command(run: Path, out: Path, count: int, label: str | None, stems: str | No
             raise UsageError(f"--stems are of several classes: remove {option}")
     if part and add:
         raise UsageError("parts of a job share a folder anyway: remove --add")
-    shared = part is not None and out.is_dir() and has_only_other_parts(out, part)
-    options.require_sounds_output(out, force or shared, add)
-    settings, progress, names = Delivery(**delivery), ConsoleProgress(quiet), FileNames.of(part)
+    settings, names = Delivery(**delivery), FileNames.of(part)
+    progress = sounds_output(out, force, add, quiet, part)
     if name:
         NamePattern(name, len(indices) if indices else count)
-    if force:
-        tell_replaced(out, names, progress)
-    model = api.load_sound_model(run, checkpoint=checkpoint, vocoder=vocoder, progress=progress)
-    model = model.asked(**wishes)
+    model = api.load_sound_model(run, checkpoint=checkpoint, vocoder=vocoder, progress=progress).asked(**wishes)
     if chosen:
         choice = api.choose(model, count, seed=seed, label=label, candidates=candidates, diverse=diverse, avoid=avoid,
                             progress=progress)
@@ -120,14 +113,14 @@ def command(run: Path, out: Path, count: int, label: str | None, stems: str | No
         if not quiet:
             near = f"; too near to {avoid}: {choice.near} of these" if avoid else ""
             echo_line(f"chosen: {count} of the first {choice.candidates} sounds of seed {seed}{near}")
-    record = model.write(out, count, seed, label, seconds=seconds, loop=loop, start=start, indices=indices or (),
+    record = model.write(out, count, seed, label, start=start, indices=indices or (),
                          stems=stems.split(",") if stems else (), delivery=settings, name=name, add=add, part=part,
-                         progress=progress)
+                         progress=progress, **length)
     each = f" of {record['seconds']:.6g} seconds" if "seconds" in record else ""
     made, whole = record["made"], f" (shard {part} of {count})" if part else ""
     if not quiet and not made:
         click.echo(f"no sounds are left for shard {part} of {count} sounds, as {out / names.record} says")
     elif not quiet:
-        echo_line(f"{counted(made, 'loop' if loop else 'sound')}{each}{whole} in {out}, with spectrograms in "
+        echo_line(f"{counted(made, 'loop' if length['loop'] else 'sound')}{each}{whole} in {out}, with spectrograms in "
                   f"{out / names.picture}; to hear: {out / names.page}")
     tell_levels(record, quiet)

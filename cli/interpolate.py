@@ -9,9 +9,7 @@ import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
-from melgan_tf.inference.output_folder import FileNames
+from melgan_tf.cli.delivery import delivery_options, sounds_output, tell_levels
 from melgan_tf.progress import counted
 
 
@@ -27,9 +25,7 @@ from melgan_tf.progress import counted
 @delivery_options
 @options.force
 @options.quiet
-def command(first: Path, second: Path | None, out: Path, steps: int, label: str | None, model: str | None,
-            vocoder: str | None, delivery: dict[str, Any], name: str | None, add: bool, force: bool,
-            quiet: bool) -> None:
+def command(first: Path, second: Path | None, out: Path, add: bool, force: bool, quiet: bool, **settings: Any) -> None:
     """Make sounds in equal steps from FIRST to SECOND, generated WAVs or any recordings.
 
     Without SECOND, the sound FIRST turns into the class --label.
@@ -39,12 +35,8 @@ def command(first: Path, second: Path | None, out: Path, steps: int, label: str 
       melgan-tf interpolate kick.wav snare.wav --steps 5 --out between
       melgan-tf interpolate kick.wav --label tom --out towards-tom
     """
-    options.require_sounds_output(out, force, add)
-    progress = ConsoleProgress(quiet)
-    if force:
-        tell_replaced(out, FileNames.of(), progress)
-    record = api.interpolate(first, second, out, steps=steps, label=label, model=model, vocoder=vocoder,
-                             delivery=delivery, name=name, add=add, progress=progress)
+    progress = sounds_output(out, force, add, quiet)
+    record = api.interpolate(first, second, out, add=add, progress=progress, **settings)
     if not quiet:
         click.echo(f"{counted(record['made'], 'sound')} in {out}; to hear them: {out / 'index.html'}")
     tell_levels(record, quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,9 +33,7 @@ from melgan_tf.cli.delivery import bit_depth, sample_rate
 @options.checkpoint
 @options.force
 @options.quiet
-def command(run: Path, out: Path, seed: int, labels: tuple[str, ...], style_from: tuple[Path, ...], round_robins: int,
-            velocities: int, bit_depth: str, sample_rate: int | None, vocoder: str | None, checkpoint: str,
-            force: bool, quiet: bool) -> None:
+def command(run: Path, out: Path, force: bool, quiet: bool, **settings: Any) -> None:
     """Make a drum kit with the model in the run directory RUN, or with a bundled model such as pretrained:drums-44k.
 
     Writes WAVs, equally loud and named by pad, velocity and round robin; the kit for samplers that read SFZ, for
@@ -48,9 +47,7 @@ def command(run: Path, out: Path, seed: int, labels: tuple[str, ...], style_from
       melgan-tf kit pretrained:drums --bit-depth 16 --sample-rate 44100 --out mpc
     """
     options.require_output(out, force)
-    record = api.kit(run, out, seed=seed, labels=labels, style_from=style_from, round_robins=round_robins,
-                     velocities=velocities, bit_depth=bit_depth, sample_rate=sample_rate, vocoder=vocoder,
-                     checkpoint=checkpoint, progress=ConsoleProgress(quiet))
+    record = api.kit(run, out, progress=ConsoleProgress(quiet), **settings)
     if not quiet:
         for pad in record["pads"]:
             near = f"  from {pad['recording']} ({pad['distance_db']:.1f} dB)" if "recording" in pad else ""

@@ -12,7 +12,7 @@ import click
 
 import melgan_tf
 from melgan_tf import runtime
-from melgan_tf.cli.console import OneLineErrors
+from melgan_tf.cli.errors import OneLineErrors
 from melgan_tf.errors import did_you_mean
 
 _GROUPS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
@@ -12,7 +13,6 @@ from typing import Any
 import click
 
 from melgan_tf import runtime, storage
-from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.temporaries import sweep
 
@@ -85,12 +85,20 @@ checkpoint = click.option("--checkpoint", type=click.Choice(["last", "best"]), d
                           help="Newest checkpoint of the run, or the one with the best validation score.")
 sounds_out = click.option("--out", required=True, type=Place(remote=False, file_okay=False),
                           help="Folder for the sounds.")
+count = click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True,
+                     help="Number of sounds.")
+mixture = click.option("--label", metavar="CLASS[=WEIGHT],...", help="Class of all sounds, or a mixture: kick, or "
+                       "kick=0.7,snare=0.3.  [default: as in training]")
 indices = click.option("--index", "indices", type=Indices(), metavar="I,J,K-L",
                        help="Make these sounds of the seed, instead of --count and --start.")
 run_argument = click.argument("run", type=Place())
 
 
-def vocoder(text: str) -> Callable[[Any], Any]:
+_VOCODER = ("Vocoder: a run, the name of a bundled one, or griffin-lim.  [default: the bundled one that matches, else "
+           "griffin-lim]")
+
+
+def vocoder(text: str = _VOCODER) -> Callable[[Any], Any]:
     """The option ``--vocoder``."""
     return click.option("--vocoder", metavar="RUN|NAME", help=text)
 
@@ -110,65 +118,43 @@ bpm = click.option("--bpm", type=click.FloatRange(40, 300), help="Loops and musi
 key = click.option("--key", metavar="KEY", help="Loops: key, such as C, F#m or Bb.  [default: any]")
 
 
-def wishes(command: Callable) -> Callable:
-    """The options by which models are asked for tempo, length, key and features."""
-    share = click.FloatRange(0, 1)
-    for option in reversed((
-            bpm,
-            click.option("--bars", type=click.IntRange(1, 64),
-                         help="Loops and music: bars of 4/4.  [default: 2; music: 4]"),
-            key,
-            click.option("--swing", type=share, help="Loops: delay of every second sixteenth, from 0 (straight) to 1 "
-                         "(triplets).  [default: 0]"),
-            *(click.option(f"--{name}", type=share, help=f"{meaning}, from 0 (lowest of its class) to 1 (highest).  "
-                           "[default: as in training]")
-              for name, meaning in (("density", "Loops: hits per beat"),
-                                    ("loudness", "Loops: level relative to the peak"),
-                                    ("complexity", "Loops: off-beat onsets"),
-                                    ("brightness", "Loops, one-shots: brightness"),
-                                    ("decay", "One-shots: decay time"), ("pitch", "One-shots: pitch"))))):
-        command = option(command)
-    return command
+_SHARE = click.FloatRange(0, 1)
+_FEATURES = {"density": "Loops: hits per beat", "loudness": "Loops: level relative to the peak",
+             "complexity": "Loops: off-beat onsets", "brightness": "Loops, one-shots: brightness",
+             "decay": "One-shots: decay time", "pitch": "One-shots: pitch"}
 
 
-def run_config(run: Path) -> Config:
-    """See `melgan_tf.weights.sources.source_config`."""
-    from melgan_tf.weights.sources import source_config
-
-    return source_config(run)
-
-
-def require_no_vocoder(run: Path, config: Config, **given: Any) -> None:
-    """Checks that options of sound models are not used with a vocoder.
+def packed(into: str, **options: Callable[[Any], Any]) -> Callable[[Callable], Callable]:
+    """Adds options to a command, which receives the values that were given as one dictionary.
 
     Args:
-        run: as given.
-        config: its configuration.
-        given: the options' values by name.
-
-    Raises:
-        UsageError: the run is a vocoder, and a value was given.
+        into: the argument that receives them.
+        options: by the name of the value.
     """
-    for name, value in given.items():
-        if value and config.family.makes == "waveforms":
-            raise UsageError(f"{run} is a vocoder itself: remove --{name}")
+    def add(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def packing(**values: Any) -> Any:
+            found = {name: values.pop(name) for name in options}
+            return command(**values, **{into: {name: value for name, value in found.items() if value is not None}})
+
+        return functools.reduce(lambda decorated, option: option(decorated), reversed(options.values()), packing)
+
+    return add
 
 
-def require_utf8(path: Path) -> None:
-    """Raises a `UsageError` for a path that TensorFlow cannot write to."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"{path} is not valid UTF-8, which TensorFlow needs: give another name") from None
+wishes = packed(
+    "wishes", bpm=bpm,
+    bars=click.option("--bars", type=click.IntRange(1, 64), help="Loops and music: bars of 4/4.  [default: 2; music: "
+                      "4]"),
+    key=key,
+    swing=click.option("--swing", type=_SHARE, help="Loops: delay of every second sixteenth, from 0 (straight) to 1 "
+                       "(triplets).  [default: 0]"),
+    **{name: click.option(f"--{name}", type=_SHARE, help=f"{meaning}, from 0 (lowest of its class) to 1 (highest).  "
+                          "[default: as in training]") for name, meaning in _FEATURES.items()})
 
 
 def require_output(path: Path, force: bool, option: str = "--out") -> None:
-    """Checks that an output can be made at a path before any work is done.
-
-    Args:
-        path: as given with that option.
-        force: replace existing files.
-        option: for the message.
+    """Checks that an output can be made at the path of an option before any work is done.
 
     Raises:
         UsageError: something is there, and ``--force`` was not given.
@@ -190,15 +176,3 @@ def require_output(path: Path, force: bool, option: str = "--out") -> None:
             raise UsageError(f"{path} cannot be made: {parent} is not a directory")
         if not os.access(parent, os.W_OK):
             raise MelGANError(f"{path} cannot be made: {parent} is read-only")
-
-
-def require_sounds_output(path: Path, force: bool, add: bool) -> None:
-    """As `require_output`, for a folder of sounds to which others may be added.
-
-    Raises:
-        UsageError: something is there, and neither ``--force`` nor ``--add`` was given.
-        MelGANError: nothing can be written there.
-    """
-    if force and add:
-        raise UsageError("--force replaces sounds and --add keeps them: give one of them")
-    require_output(path, force or add)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,7 +20,7 @@ from melgan_tf.cli.console import ConsoleProgress, echo_line
 @options.vocoder("Vocoder.  [default: as for export]")
 @options.checkpoint
 @options.quiet
-def command(source: Path, port: int, no_open: bool, vocoder: str | None, checkpoint: str, quiet: bool) -> None:
+def command(source: Path, no_open: bool, quiet: bool, **settings: Any) -> None:
     """Play a model in the browser: drums as a drum machine, loops and textures in a player.
 
     SOURCE is a run, a bundled model, or the folder of a page that `melgan-tf export --format web` made, which opens at
@@ -35,4 +36,4 @@ def command(source: Path, port: int, no_open: bool, vocoder: str | None, checkpo
         if not no_open:
             webbrowser.open(address)
 
-    api.play(source, port=port, ready=ready, vocoder=vocoder, checkpoint=checkpoint, progress=ConsoleProgress(quiet))
+    api.play(source, ready=ready, progress=ConsoleProgress(quiet), **settings)

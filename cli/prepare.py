@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -48,9 +48,8 @@ from melgan_tf.runtime.signals import Stopped
               "DataflowRunner. Pipeline options follow `--`.")
 @options.quiet
 @click.argument("pipeline_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- PIPELINE OPTIONS]")
-def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_sounds: Long, fade: float,
-            sample_format: SampleFormat, seed: int, workers: int | None, shard_size: int, fresh: bool,
-            runner: str | None, quiet: bool, pipeline_options: tuple[str, ...]) -> None:
+def command(data: Path, out: Path, long_sounds: Long, workers: int | None, runner: str | None, quiet: bool,
+            pipeline_options: tuple[str, ...], **settings: Any) -> None:
     """Decode the sounds in the folder DATA once and write shards of clips to the folder OUT.
 
     Sounds are mixed down, resampled, cut or padded to one length and labeled by folder. Silent sounds, exact duplicates
@@ -66,14 +65,10 @@ def command(data: Path, out: Path, rate: int, seconds: float, onset: bool, long_
     options.require_output(out, force=True)
     pipeline = _pipeline(runner, pipeline_options, workers)
     with _resumable():
-        result = api.prepare(data, out, rate=rate, seconds=seconds, onset=onset, long=long_sounds, fade=fade,
-                             sample_format=sample_format, seed=seed, workers=workers, shard_size=shard_size,
-                             fresh=fresh, runner=pipeline, progress=ConsoleProgress(quiet))
+        result = api.prepare(data, out, long=long_sounds, workers=workers, runner=pipeline,
+                             progress=ConsoleProgress(quiet), **settings)
     if quiet:
-        for item in result.skipped():
-            echo_line(f"skipped {item.name}: {item.reason}", err=True)
-        for line in note_lines(result.noted()):
-            echo_line(line, err=True)
+        _list(result, err=True)
     else:
         _report(result)
 
@@ -98,15 +93,19 @@ def _resumable() -> Iterator[None]:
         raise Stopped(stopped.number, f"stopped; finished shards are kept; to continue: {again}") from None
 
 
+def _list(result: PrepareResult, err: bool = False) -> None:
+    for item in result.skipped():
+        echo_line(f"skipped {item.name}: {item.reason}", err=err)
+    for line in note_lines(result.noted()):
+        echo_line(line, err=err)
+
+
 def _report(result: PrepareResult) -> None:
     counts = result.counts
     rows = [("kept", counts.kept, f"{counted(counts.clips, 'clip')} in {counted(result.shards, 'shard')}"),
             *(("skipped", files, reason) for reason, files in sorted(counts.reasons.items()))]
     click.echo(table(("files", "number", "what"), [(a, f"{b:,}", c) for a, b, c in rows]))
-    for item in result.skipped():
-        echo_line(f"skipped {item.name}: {item.reason}")
-    for line in note_lines(result.noted()):
-        echo_line(line)
+    _list(result)
     for number, what in ((counts.silent, "silent clips skipped"), (counts.duplicates, "duplicate clips skipped"),
                          (counts.clipped, "clips with samples clipped to full scale (--format float32 keeps them)"),
                          (sum(result.ignored.values()), f"other files ignored: {_extensions(result.ignored)}")):

@@ -9,9 +9,7 @@ import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
-from melgan_tf.inference.output_folder import FileNames
+from melgan_tf.cli.delivery import delivery_options, sounds_output, tell_levels
 from melgan_tf.progress import counted
 
 
@@ -23,8 +21,7 @@ from melgan_tf.progress import counted
 @delivery_options
 @options.force
 @options.quiet
-def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str | None, delivery: dict[str, Any],
-            name: str | None, add: bool, force: bool, quiet: bool) -> None:
+def command(files: tuple[Path, ...], out: Path, add: bool, force: bool, quiet: bool, **settings: Any) -> None:
     """Make generated sounds again from the recipes in FILES, or in the files of folders: the same model makes the same
     bytes.
 
@@ -33,12 +30,8 @@ def command(files: tuple[Path, ...], out: Path, model: str | None, vocoder: str 
       melgan-tf regenerate kick-drums-seed1-0003.wav --out again
       melgan-tf regenerate pack --model runs/mine --bit-depth 24 --out delivered
     """
-    options.require_sounds_output(out, force, add)
-    progress = ConsoleProgress(quiet)
-    if force:
-        tell_replaced(out, FileNames.of(), progress)
-    record = api.regenerate(list(files), out, model=model, vocoder=vocoder, delivery=delivery, name=name, add=add,
-                            progress=progress)
+    progress = sounds_output(out, force, add, quiet)
+    record = api.regenerate(files, out, add=add, progress=progress, **settings)
     if record["same"] < record["made"]:
         click.echo(f"warning: {record['made'] - record['same']} of {record['made']} files differ from the originals",
                    err=True)

@@ -9,8 +9,8 @@ import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress, echo_line
-from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
+from melgan_tf.cli.console import echo_line
+from melgan_tf.cli.delivery import delivery_options, sounds_output, tell_levels
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.output_folder import FileNames, NamePattern
 
@@ -22,9 +22,8 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @click.option("--model", required=True, metavar="NAME", help="Name of the model on the server.")
 @click.option("--version", type=click.IntRange(1), help="Version of the model.  [default: the newest]")
 @options.sounds_out
-@click.option("--count", type=click.IntRange(1, 1_000_000), default=16, show_default=True, help="Number of sounds.")
-@click.option("--label", metavar="CLASS[=WEIGHT],...",
-              help="Class of all sounds, or a mixture: kick, or kick=0.7,snare=0.3.  [default: as in training]")
+@options.count
+@options.mixture
 @options.wishes
 @options.seed(0)
 @click.option("--start", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Index of the first sound.")
@@ -38,8 +37,8 @@ from melgan_tf.inference.output_folder import FileNames, NamePattern
 @options.quiet
 def command(url: str | None, grpc: str | None, model: str, version: int | None, out: Path, count: int,
             label: str | None, seed: int, start: int, indices: list[int] | None, fingerprint: str | None,
-            deadline: float, delivery: dict[str, Any], name: str | None, add: bool, force: bool, quiet: bool,
-            **wishes: Any) -> None:
+            deadline: float, name: str | None, add: bool, force: bool, quiet: bool, delivery: dict[str, Any],
+            wishes: dict[str, Any]) -> None:
     """Make new sounds with a model that `melgan-tf export` wrote and TF Serving serves.
 
     Writes what `melgan-tf generate` writes: sound files, sounds.json, sounds.png, LICENSES.txt and index.html. The same
@@ -61,18 +60,15 @@ def command(url: str | None, grpc: str | None, model: str, version: int | None, 
         raise UsageError("--url and --grpc are two ways to a server: give one of them")
     if indices and start:
         raise UsageError("--index names the sounds: remove --start")
-    options.require_sounds_output(out, force, add)
-    settings, progress = Delivery(**delivery), ConsoleProgress(quiet)
+    settings, names = Delivery(**delivery), FileNames.of()
+    progress = sounds_output(out, force, add, quiet)
     if name:
         NamePattern(name, len(indices) if indices else count)
-    if force:
-        tell_replaced(out, FileNames.of(), progress)
     connected = api.connect(url or f"grpc://{grpc}", model, version=version, deadline=deadline,
                             fingerprint=fingerprint, progress=progress).asked(**wishes)
     record = connected.write(out, count, seed, label, start=start, indices=indices or (), delivery=settings,
                              name=name, add=add, progress=progress)
     if not quiet:
-        names = FileNames.of()
         echo_line(f"{record['made']} sounds in {out}, their spectrograms in {out / names.picture}; to hear them: "
                   f"{out / names.page}")
     tell_levels(record, quiet)

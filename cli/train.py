@@ -34,19 +34,19 @@ from melgan_tf.training.cluster import worker_from_environment
               help="Values that override those of the preset.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
               help="Change one value, for example training.batch_size=64. Repeatable.")
-@click.option("--epochs", type=click.IntRange(1), help="Total number of passes over the sounds.")
-@click.option("--steps", type=click.IntRange(1), help="Total number of training steps, instead of --epochs.")
-@options.seed(None)
-@click.option("--log-every", type=click.IntRange(1), help="Epochs between two log lines.")
-@click.option("--xla/--no-xla", default=None, help="Force XLA on or off.  [default: on where it is faster]")
+@options.packed(
+    "training",
+    epochs=click.option("--epochs", type=click.IntRange(1), help="Total number of passes over the sounds."),
+    steps=click.option("--steps", type=click.IntRange(1), help="Total number of training steps, instead of --epochs."),
+    seed=options.seed(None),
+    log_every=click.option("--log-every", type=click.IntRange(1), help="Epochs between two log lines."),
+    xla=click.option("--xla/--no-xla", default=None, help="Force XLA on or off.  [default: on where it is faster]"))
 @click.option("--fresh", is_flag=True, help="Delete the existing run and start over.")
 @click.option("--wait", "wait_seconds", type=options.Seconds(0), default=300.0, show_default=True, metavar="SECONDS",
               help="How long to wait for the other workers that TF_CONFIG names.")
 @options.quiet
-def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, init_from: str | None,
-            config_file: Path | None, assignments: tuple[str, ...], epochs: int | None, steps: int | None,
-            seed: int | None, log_every: int | None, xla: bool | None, fresh: bool, wait_seconds: float,
-            quiet: bool) -> None:
+def command(data: Path, run_dir: Path, valid: Path | None, config_file: Path | None, assignments: tuple[str, ...],
+            training: dict[str, Any], quiet: bool, **settings: Any) -> None:
     """Learn from the sounds in the folder DATA (searched at any depth).
 
     DATA may also be the output of `melgan-tf prepare`.
@@ -63,11 +63,13 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
       melgan-tf train music --preset music --steps 20000 --run-dir runs/music
     """
     spec = worker_from_environment()
-    if epochs and steps:
+    if {"epochs", "steps"} <= set(training):
         raise UsageError("--epochs and --steps exclude each other: give one")
-    changes = _changes(config_file, assignments, {
-        "epochs": epochs, "steps": steps or (0 if epochs else None), "seed": seed, "log_every": log_every,
-        "xla": None if xla is None else ("on" if xla else "off")})
+    if "epochs" in training:
+        training["steps"] = 0
+    if "xla" in training:
+        training["xla"] = "on" if training["xla"] else "off"
+    changes = _changes(config_file, assignments, training)
     if not data.exists():
         raise UsageError(f"{data} does not exist: give a folder of sounds")
     if valid and not valid.exists():
@@ -76,9 +78,11 @@ def command(data: Path, run_dir: Path, valid: Path | None, preset: str | None, i
         raise UsageError(f"{run_dir} is a file: give a folder for the run")
     if spec is None or spec.is_chief:
         options.require_output(run_dir, force=True)
-    options.require_utf8(run_dir)
-    result = api.train(data, run_dir, preset=preset, changes=changes, init_from=init_from, valid=valid, fresh=fresh,
-                       wait_seconds=wait_seconds, progress=ConsoleProgress(quiet))
+    try:
+        str(run_dir).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{run_dir} is not valid UTF-8, which TensorFlow needs: give another name") from None
+    result = api.train(data, run_dir, valid=valid, changes=changes, progress=ConsoleProgress(quiet), **settings)
     if not result.is_chief and not result.signal:
         if not quiet:
             click.echo(f"{spec.name(spec.index)}: trained {_length(result)}")
@@ -93,7 +97,7 @@ def _changes(config_file: Path | None, assignments: tuple[str, ...], training: d
         changes = configuration.merge(changes, configuration.parse_assignment(assignment))
     if not isinstance(changes.get("training", {}), dict):  # the options would quietly replace it
         raise ConfigError(f"training is {changes['training']!r}: give an object with named values")
-    return configuration.merge(changes, {"training": {k: v for k, v in training.items() if v is not None}})
+    return configuration.merge(changes, {"training": training})
 
 
 def _length(result: object) -> str:

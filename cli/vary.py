@@ -9,9 +9,7 @@ import click
 
 from melgan_tf import api
 from melgan_tf.cli import options
-from melgan_tf.cli.console import ConsoleProgress
-from melgan_tf.cli.delivery import delivery_options, tell_levels, tell_replaced
-from melgan_tf.inference.output_folder import FileNames
+from melgan_tf.cli.delivery import delivery_options, sounds_output, tell_levels
 from melgan_tf.progress import counted
 
 
@@ -30,9 +28,7 @@ from melgan_tf.progress import counted
 @delivery_options
 @options.force
 @options.quiet
-def command(file: Path, out: Path, intensity: float, direction: int, count: int, label: str | None, model: str | None,
-            vocoder: str | None, delivery: dict[str, Any], name: str | None, add: bool, force: bool,
-            quiet: bool, **wishes: float | str | None) -> None:
+def command(file: Path, out: Path, add: bool, force: bool, quiet: bool, **settings: Any) -> None:
     """Make variations of FILE, a generated WAV or any recording.
 
     A recording is encoded first, as the nearest sound that the model can make; the command says how near that is.
@@ -44,13 +40,8 @@ def command(file: Path, out: Path, intensity: float, direction: int, count: int,
       melgan-tf vary my-snare.flac --model pretrained:drums --out variations
       melgan-tf vary beat_124bpm.wav --model pretrained:loops --out variations
     """
-    options.require_sounds_output(out, force, add)
-    progress = ConsoleProgress(quiet)
-    if force:
-        tell_replaced(out, FileNames.of(), progress)
-    record = api.vary(file, out, intensity=intensity, direction=direction, count=count, label=label, model=model,
-                      vocoder=vocoder, delivery=delivery, name=name, add=add, wishes=wishes,
-                      progress=progress)
+    progress = sounds_output(out, force, add, quiet)
+    record = api.vary(file, out, add=add, progress=progress, **settings)
     if not quiet:
         if "distance_db" in record:
             click.echo(f"the model comes within {record['distance_db']:.1f} dB of {file.name}")

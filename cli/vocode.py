@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,8 +22,7 @@ from melgan_tf.progress import counted
 @options.checkpoint
 @options.force
 @options.quiet
-def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seconds: float | None, checkpoint: str,
-            force: bool, quiet: bool) -> None:
+def command(inputs: tuple[Path, ...], out: Path, force: bool, quiet: bool, **settings: Any) -> None:
     """Render every INPUT to a WAV.
 
     An INPUT is a sound or a folder of sounds, which are turned into mel spectrograms and back (copy synthesis: the
@@ -35,8 +35,7 @@ def command(inputs: tuple[Path, ...], out: Path, vocoder: str | None, chunk_seco
     """
     options.require_output(out, force)
     progress = ConsoleProgress(quiet)
-    done = api.vocode(inputs, out, vocoder=vocoder, chunk_seconds=chunk_seconds, checkpoint=checkpoint,
-                      progress=progress)
+    done = api.vocode(inputs, out, progress=progress, **settings)
     for file in done.clipped:
         progress.warning(f"{file} was clipped to full scale")
     if not quiet:

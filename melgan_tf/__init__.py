@@ -17,26 +17,7 @@ from typing import TYPE_CHECKING, Any
 from melgan_tf.runtime import import_tensorflow, lazy_attributes
 
 if TYPE_CHECKING:
-    from melgan_tf.api import (
-        choose,
-        connect,
-        evaluate,
-        explore,
-        export,
-        import_torch,
-        info,
-        interpolate,
-        kit,
-        load,
-        load_sound_model,
-        load_vocoder,
-        play,
-        prepare,
-        regenerate,
-        train,
-        vary,
-        vocode,
-    )
+    from melgan_tf.api import *
     from melgan_tf.audio.delivery import Delivery
     from melgan_tf.config import AudioConfig, Config, presets
     from melgan_tf.config.registry import Family, register
@@ -47,19 +28,16 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_FUNCTIONS = ("choose", "connect", "evaluate", "explore", "export", "import_torch", "info", "interpolate", "kit",
-              "load", "load_sound_model", "load_vocoder", "play", "prepare", "regenerate", "train", "vary", "vocode")
-_MODULES = {
-    "AudioConfig": "config", "Config": "config", "presets": "config", "Delivery": "audio.delivery",
-    "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
-    "GeneratedSounds": "inference.generated_sounds", "SoundModel": "inference.sound_model",
-    "Vocoder": "inference.vocoder", **dict.fromkeys(_FUNCTIONS, "api")}
-
 __all__ = ["AudioConfig", "Config", "Delivery", "Family", "GeneratedSounds", "MelGANError", "SoundModel", "Vocoder",
            "__version__", "choose", "connect", "evaluate", "explore", "export", "import_torch", "info", "interpolate",
            "kit", "load", "load_sound_model", "load_vocoder", "play", "prepare", "presets", "regenerate", "register",
            "train", "vary", "vocode"]
 
+_MODULES = dict.fromkeys(__all__, "api") | {
+    "AudioConfig": "config", "Config": "config", "presets": "config", "Delivery": "audio.delivery",
+    "Family": "config.registry", "register": "config.registry", "MelGANError": "errors",
+    "GeneratedSounds": "inference.generated_sounds", "SoundModel": "inference.sound_model",
+    "Vocoder": "inference.vocoder"}
 _public = lazy_attributes(__name__, _MODULES)
 
 

@@ -12,7 +12,7 @@ import time
 import pytest
 from command_line import GRIFFIN_LIM, in_terminal, invoke, program, trained_once, write_sounds
 
-from melgan_tf.cli import console
+from melgan_tf.cli import console, errors
 
 
 @pytest.fixture(scope="session")
@@ -229,9 +229,9 @@ def test_with_several_gpus_a_process_leaves_without_taking_tensorflow_down(monke
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
-    monkeypatch.setattr(console.atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(errors.atexit, "_run_exitfuncs", lambda: None)
     monkeypatch.setattr(os, "_exit", leave)
     with pytest.raises((SystemExit, KeyboardInterrupt)) as ended:
-        console.leave(3)
+        errors.leave(3)
     assert left in repr(ended)
     assert "3" in str(ended.value)

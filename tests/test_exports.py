@@ -31,7 +31,7 @@ def run(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch):
     """Every model is one whose answers are known, and all formats store these answers."""
-    monkeypatch.setattr(load, "load", lambda *_: Model())
+    monkeypatch.setattr(load, "load_sound_model", lambda *_: Model())
     for module in (saved_model, tflite, onnx):
         monkeypatch.setattr(module, "write", answers_format.write)
         monkeypatch.setattr(module, "RUNNER", answers_format.RUNNER)

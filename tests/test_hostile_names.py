@@ -173,9 +173,9 @@ def test_cards_have_no_markup_of_others():
 _WRITERS = """
 import logging, sys, warnings
 import click
-from melgan_tf.cli import console
+from melgan_tf.cli import console, errors
 NAME = "[/bold]:smile:\\x1b]0;pwned\\x07\\u202e https://me:pass@host/x?sig=0123"
-@click.group(cls=console.OneLineErrors)
+@click.group(cls=errors.OneLineErrors)
 def main(): pass
 @main.command("write")
 def write():

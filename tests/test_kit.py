@@ -17,11 +17,11 @@ import soxr
 from command_line import GRIFFIN_LIM, contents, invoke, trained_once, unchanged, write_damaged
 from kits import LAYERS, TURNS, made_once
 
-from melgan_tf import api
+from melgan_tf.api import sounds
 from melgan_tf.audio.wav import save_wav
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.inference.kit import write
+from melgan_tf.inference.kit import players
 from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.origin import read_origin
 from melgan_tf.inference.recipe import read_latent
@@ -38,7 +38,7 @@ def kit(tmp_path_factory):
 def _loaded_once(monkeypatch, kit):
     """Building a model again for every command would take a second each."""
     load_once = functools.cache(lambda source, vocoder: load_sound_model(source, vocoder=vocoder))
-    monkeypatch.setattr(api, "load_sound_model", lambda source, *, checkpoint="last", vocoder=None, progress=None: (
+    monkeypatch.setattr(sounds, "load_sound_model", lambda source, *, checkpoint="last", vocoder=None, progress=None: (
         kit.model if str(source) == "pretrained:drums" else load_once(str(source), vocoder)))
 
 
@@ -302,7 +302,7 @@ def test_all_files_or_none(kit, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write, "write_h2drumkit", full)
+    monkeypatch.setattr(players, "write_h2drumkit", full)
     with pytest.raises(MelGANError, match=r"cannot write .*kit: No space left"):
         kit.model.kit(tmp_path / "kit", labels=["kick"], round_robins=1, velocities=1)
     before()

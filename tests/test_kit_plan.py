@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from melgan_tf.dsp.brightness import brightness_hz
-from melgan_tf.inference.kit.finish import softened, trimmed
-from melgan_tf.inference.kit.measure import decay_seconds, drum_pitch_hz
+from melgan_tf.inference.kit.finish import decay_seconds, drum_pitch_hz, softened, trimmed
 from melgan_tf.inference.kit.pieces import Piece, in_order
 from melgan_tf.inference.kit.plan import MAX_PADS, kind_of, plan, velocity_ranges
 

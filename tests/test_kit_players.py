@@ -17,9 +17,8 @@ import pytest
 import soundfile
 from kits import LAYERS, TURNS, likeness, made_once
 
-from melgan_tf.inference.kit.hydrogen import drumkit_xml
-from melgan_tf.inference.kit.instruments import Instrument, Kit, Sample
 from melgan_tf.inference.kit.plan import Pad
+from melgan_tf.inference.kit.players import Instrument, Kit, Sample, drumkit_xml
 
 RATE, BLOCK = 16_000, 64
 HYDROGEN = "{http://www.hydrogen-music.org/drumkit}"

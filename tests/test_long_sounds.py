@@ -17,9 +17,10 @@ from tiny_vocoders import ship
 from melgan_tf.audio import delivery
 from melgan_tf.audio.loops.tags import read_tags
 from melgan_tf.audio.wav import save_wav_pieces
+from melgan_tf.dsp.loop_tempo import stretch_loop
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import long_sounds
-from melgan_tf.inference.long_sounds import Length, StreamRenderer, stretch_loop
+from melgan_tf.inference.long_sounds import Length, StreamRenderer
 from melgan_tf.inference.recipe import Seeded
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 
@@ -136,8 +137,8 @@ def test_memory_does_not_grow_with_the_length(sampler, tmp_path, monkeypatch):
         maker = StreamRenderer(sampler, Length.from_seconds(seconds, sampler))
         maker.make(Seeded(0, 0), tmp_path)  # programs are built
         tracemalloc.start()
-        sound = maker.make(Seeded(0, 0), tmp_path)
-        delivery.deliver(tmp_path / "a.wav", sound.waveform, RATE, delivery.Delivery())
+        samples, _, _ = maker.make(Seeded(0, 0), tmp_path)
+        delivery.deliver(tmp_path / "a.wav", samples, RATE, delivery.Delivery())
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from melgan_tf.inference.client.messages import predict_request, predict_response
+from melgan_tf.inference.client.grpc_transport import predict_request, predict_response
 
 ARRAYS = {"noise": np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32), "seed": np.arange(3) + 2**62,
           "steps": np.full(3, 7, np.int32), "bpm": np.full(3, 123.4),

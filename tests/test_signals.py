@@ -19,7 +19,8 @@ import pytest
 from command_line import GRIFFIN_LIM, PROGRAM, SHORT, trained_once, write_sounds
 from told import Told
 
-from melgan_tf.cli.console import OneLineErrors, _StopSignals
+from melgan_tf.cli.errors import OneLineErrors
+from melgan_tf.cli.signals import RaisedSignals
 from melgan_tf.runtime.signals import SIGNALS, StopSignals, postponed
 from melgan_tf.storage.checkpoints import CheckpointStore
 from melgan_tf.storage.temporaries import is_temporary
@@ -190,7 +191,7 @@ def test_a_cleanup_is_not_disturbed_by_the_repeated_signal(capsys):
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
-            time.sleep(3 * _StopSignals.REPEAT_SECONDS)
+            time.sleep(3 * RaisedSignals.REPEAT_SECONDS)
             done.append(True)
 
     assert stopped_by_sigterm(work, capsys)
@@ -236,7 +237,7 @@ def test_training_saves_when_its_terminal_is_closed(tmp_path):
 #: A command of a test's own, in a process of its own.
 _COMMAND = """
 import atexit, os, signal, time, click
-from melgan_tf.cli.console import OneLineErrors, _StopSignals
+from melgan_tf.cli.errors import OneLineErrors
 class Swallows:
     def __del__(self):
         os.kill(os.getpid(), int(os.environ["NUMBER"]))

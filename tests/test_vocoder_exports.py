@@ -17,7 +17,7 @@ from melgan_tf.config import presets, to_dict
 from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.exports import export, tflite_metadata
-from melgan_tf.inference.load import load, load_sound_model
+from melgan_tf.inference.load import load_sound_model
 from melgan_tf.inference.vocoder import load_vocoder
 from melgan_tf.inference.windows import join, new_frames, windows
 
@@ -312,7 +312,7 @@ def test_the_vocoder_of_an_export_is_the_one_that_generate_chooses(runs, monkeyp
     """Without a choice: the package's own, and the receipt says so."""
     ship(monkeypatch, tmp_path / "weights", vocoder_16k=RUNS["fast"])
     for choice, name in ((None, "vocoder-16k"), ("griffin-lim", "griffin-lim")):
-        assert load(runs["seed"], vocoder=choice).exportable().origin["vocoder"]["name"] == name
+        assert load_sound_model(runs["seed"], vocoder=choice).exportable().origin["vocoder"]["name"] == name
 
 
 @pytest.mark.parametrize("name", ["melgan", "vocoder-22k", "vocoder-16k"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from melgan_tf.audio.loops.keys import Key
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import UsageError
@@ -33,9 +33,11 @@ class BatchSampler(ABC):
 
     Attributes:
         features: the names of the features that can be asked for.
+        vocoder_metadata: the vocoder's entry in records.
     """
 
     features: Sequence[str] = ()
+    vocoder_metadata: Mapping[str, Any]
 
     def __init__(self, config: Config, classes: Classes | None, shares: Mapping[str, float] | None = None) -> None:
         self.config, self.classes, self.shares = config, classes, dict(shares or {})
@@ -62,8 +64,11 @@ class BatchSampler(ABC):
 
     @property
     def name_part(self) -> str:
-        """What names of files say of all sounds, besides their classes; "" for nothing."""
-        return ""
+        """What names of files say of all sounds besides their classes: tempo and key, as sequencers and `train` read
+        them; "" for nothing."""
+        wishes = self.wishes
+        key = [str(Key.parse(wishes["key"]))] if "key" in wishes else []
+        return "-".join([f"{wishes['bpm']:.6g}bpm", *key]) if "bpm" in wishes else ""
 
     @property
     def wishes(self) -> dict[str, Any]:
@@ -145,18 +150,3 @@ class BatchSampler(ABC):
         last = np.minimum(np.arange(BATCH), count - 1)
         padded = {name: np.asarray(value, np.float32)[last] for name, value in inputs.items()}
         return {name: np.asarray(value)[:count] for name, value in {**padded, **self.run_batch(padded)}.items()}
-
-
-@dataclass(frozen=True)
-class DescribedVocoder:
-    """What records say of a vocoder that is not here.
-
-    Attributes:
-        described: its entry in records.
-    """
-
-    described: Mapping[str, Any]
-
-    def metadata(self) -> dict[str, Any]:
-        """Its entry in records."""
-        return dict(self.described)

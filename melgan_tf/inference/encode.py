@@ -52,20 +52,13 @@ class Encoding:
 
 
 def encode(model: SoundModel, samples: np.ndarray, name: str, label: str | None = None) -> Encoding:
-    """Finds what makes a recording.
+    """Finds what makes a recording; see `melgan_tf.inference.sound_model.SoundModel.encode`.
 
     Args:
-        model: of sounds of one length.
         samples: ``(any,)`` at the model's sample rate. A one-shot starts at its onset and is cut or padded to that
             length; a loop is whole bars.
         name: of the recording, for the recipe.
-        label: its class, or mixture of classes; by default the one with which the model comes nearest.
-
-    Raises:
-        UsageError: the model makes sounds of any length, or has no such class.
-        MelGANError: the recording is silent.
     """
-    require_encodable(model)
     target = recording_mel(model, samples, name)
     noise, labels = _starts(model, target, label)
     made = model.sampler.pattern(tf.constant(noise), None if labels is None else tf.constant(labels))

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from melgan_tf import storage
 from melgan_tf.audio.delivery import Delivery
 from melgan_tf.audio.edit import SILENT_PEAK, is_silent
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp.loudness import loudness
-from melgan_tf.errors import MelGANError, UsageError
+from melgan_tf.errors import UsageError
 from melgan_tf.inference.batches import BATCH
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
-from melgan_tf.inference.output_folder import FileNames, Part, file_name, move, name_part
+from melgan_tf.inference.output_folder import (
+    FileNames,
+    Part,
+    earlier_files,
+    file_name,
+    move,
+    name_part,
+    staging_folder,
+)
 from melgan_tf.inference.recipe import Recipe, Seeded
 from melgan_tf.inference.sound_folder import Made, Request, SoundFolder
 from melgan_tf.progress import Progress
@@ -28,50 +36,31 @@ if TYPE_CHECKING:
     from melgan_tf.inference.sound_model import SoundModel
 
 
-
 def write_sounds(model: SoundModel, request: Request, count: int, seed: int, label: str | None = None,
                  start: int = 0, part: Part | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Writes sounds, sounds.json, sounds.png and index.html, a page to hear them, into a folder: all files or none.
+    """See `melgan_tf.inference.sound_model.SoundModel.write`.
 
-    Sounds are written in batches to a hidden folder, which is moved at the end: memory does not grow with their number.
-    A signal to stop keeps the sounds that are finished.
+    Sounds are written in batches to a hidden folder, which is moved at the end.
 
     Args:
-        model: the model.
         request: where and how.
-        count: number of sounds.
-        seed: decides the sounds; sound ``i`` of a seed is always the same.
-        label: the class, or mixture of classes, of all sounds, as `melgan_tf.data.labels.Classes.label` reads it;
-            without it each has one of its own.
         start: index of the first sound.
         part: write only this part of the sounds, with the names and bytes that they have in the whole. Its record,
             picture and page have their own names (``sounds-2-of-3.json``), so that all parts may use one folder. A part
             without sounds writes only a record.
-        progress: reports every sound.
 
     Returns:
         The record with the first `melgan_tf.inference.sound_folder.SHOWN` sounds only, ``files``, the names of the new
         ones, ``made``, their number, ``silent``, how many of them are silent, ``turned_down``, how many were too loud
         for the file, ``over``, how many are above full scale, ``abrupt``, how many the model cuts off, which are faded
         out, ``soft``, how many are softer than requested, so as not to clip, and ``below_lufs``, by how much at most.
-
-    Raises:
-        UsageError: the model has no such class, or no classes; or long sounds need another vocoder.
-        MelGANError: the folder cannot be written.
     """
     indices = part.indices(count, BATCH) if part else range(count)
     indices, count = range(start + indices.start, start + indices.stop), start + count
-    wanted, length = model.label(label), request.length
-    long = StreamRenderer(model.sampler, length) if length else None
-
-    def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[Made]:
-        if long is None:
-            return _sounds(model, indices, count, seed, wanted, advance)
-        requests = ((file_name(model.name, seed, index, count, model.sampler.name_part), Recipe(Seeded(seed, index)))
-                    for index in indices)
-        return _long_sounds(long, staging, requests, advance, _seconds(request.length, model))
-
-    return _write(model, request, len(indices), sounds, progress or Progress(), part)
+    recipes = ((file_name(model.name, seed, index, count, model.sampler.name_part), Recipe(Seeded(seed, index)))
+               for index in indices)
+    return _write(model, request, len(indices), partial(_sounds, model, indices, count, seed, model.label(label)),
+                  recipes, progress, part)
 
 
 def write_stems(model: SoundModel, request: Request, stems: Sequence[str], count: int, seed: int, start: int = 0,
@@ -83,7 +72,6 @@ def write_stems(model: SoundModel, request: Request, stems: Sequence[str], count
     have the same peak.
 
     Args:
-        model, request, seed, start, progress: as for `write_sounds`.
         stems: the classes, or mixtures of classes, of a set.
         count: number of sets.
 
@@ -97,70 +85,56 @@ def write_stems(model: SoundModel, request: Request, stems: Sequence[str], count
     if len(labels) < 2 or len({name_part(stem) for stem in stems}) < len(labels):
         raise UsageError(f"the stems are {', '.join(stems)}: give two or more different classes")
 
-    def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[Made]:
+    def sounds(advance: Callable[[int], None]) -> Iterator[Made]:
         for index in range(start, start + count):
             yield from _set(model, index, seed, dict(zip(stems, labels, strict=True)))
             advance(len(stems) + 1)
 
-    return _write(model, request, count * (len(stems) + 1), sounds, progress or Progress())
+    return _write(model, request, count * (len(stems) + 1), sounds, (), progress)
 
 
 def write_recipes(model: SoundModel, request: Request, requests: Sequence[tuple[str, Recipe]],
                   progress: Progress | None = None) -> dict[str, Any]:
-    """Writes sounds of given recipes into a folder, as `write_sounds` writes those of a seed.
+    """Writes sounds of given recipes into a folder, as `write_sounds` those of a seed.
 
     Args:
-        model, request, progress: as for `write_sounds`.
         requests: file name and recipe of each sound.
-
-    Returns:
-        As `write_sounds`.
-
-    Raises:
-        MelGANError: the folder cannot be written.
     """
-    long = StreamRenderer(model.sampler, request.length) if request.length else None
-
-    def sounds(staging: Path, advance: Callable[[int], None]) -> Iterator[Made]:
-        if long is None:
-            return _recipes(model, requests, advance)
-        return _long_sounds(long, staging, requests, advance, _seconds(request.length, model))
-
-    return _write(model, request, len(requests), sounds, progress or Progress())
+    return _write(model, request, len(requests), partial(_recipes, model, requests), requests, progress)
 
 
 def _write(model: SoundModel, request: Request, count: int,
-           sounds: Callable[[Path, Callable[[int], None]], Iterator[Made]], progress: Progress,
-           part: Part | None = None) -> dict[str, Any]:
+           sounds: Callable[[Callable[[int], None]], Iterator[Made]], recipes: Iterable[tuple[str, Recipe]],
+           progress: Progress | None, part: Part | None = None) -> dict[str, Any]:
+    """Writes sounds of one length, or those of the recipes if they are rendered piece by piece."""
+    progress, each = progress or Progress(), _seconds(request.length, model)
+    long = StreamRenderer(model.sampler, request.length) if request.length else None
     out, names, delivery = request.out, FileNames.of(part), request.delivery
     head = {**record_head(model, request.source, delivery, request.length), **({"shard": str(part)} if part else {})}
-    beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
-    try:
-        beside.mkdir(parents=True, exist_ok=True)
-        with storage.temporary_folder(beside, 0o777) as staging:
-            folder = SoundFolder(staging, request, names, head, model)
-            if not part:
-                folder.require_no_foreign_files()
-            try:
-                folder.fill(sounds, count, count * _seconds(request.length, model), progress)
-            except MelGANError as error:  # names the hidden folder
-                kind = UsageError if isinstance(error, UsageError) else MelGANError
-                raise kind(str(error).replace(str(staging), str(out))) from None
-            except (Stopped, KeyboardInterrupt) as stopped:  # within it, no further signal is raised
-                if folder.made:
-                    folder.finish()
-                    move(staging, out, names, request.add)
-                how = ("interrupted" if getattr(stopped, "number", signal.SIGINT) == signal.SIGINT else
-                       f"stopped by {signal.Signals(stopped.number).name}")
-                kept = f"{folder.made} of {count} sounds are kept in {out}" if folder.made else "nothing was kept"
-                if isinstance(stopped, Stopped):
-                    raise Stopped(stopped.number, f"melgan-tf: {how}: {kept}") from None
-                progress.warning(f"{how}: {kept}")
-                raise
-            with postponed():
-                move(staging, out, names, request.add)
-    except OSError as error:
-        raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+
+    def finish() -> None:
+        move(staging, out, [] if request.add else earlier_files(out, names), names.beside)
+
+    with staging_folder(out) as staging:
+        folder = SoundFolder(staging, request, names, head, model)
+        if not part:
+            folder.require_no_foreign_files()
+        try:
+            folder.fill(partial(_long_sounds, long, staging, recipes, each) if long else sounds, count, count * each,
+                        progress)
+        except (Stopped, KeyboardInterrupt) as stopped:  # within it, no further signal is raised
+            if folder.made:
+                folder.finish()
+                finish()
+            how = ("interrupted" if getattr(stopped, "number", signal.SIGINT) == signal.SIGINT else
+                   f"stopped by {signal.Signals(stopped.number).name}")
+            kept = f"{folder.made} of {count} sounds are kept in {out}" if folder.made else "nothing was kept"
+            if isinstance(stopped, Stopped):
+                raise Stopped(stopped.number, f"melgan-tf: {how}: {kept}") from None
+            progress.warning(f"{how}: {kept}")
+            raise
+        with postponed():
+            finish()
     return {**head, "sounds": folder.shown, "files": list(folder.written), "made": folder.made, **folder.counts,
             "below_lufs": round(folder.below_lufs, 1)}
 
@@ -174,7 +148,7 @@ def record_head(model: SoundModel, source: str, delivery: Delivery, length: Leng
             "audio_fingerprint": model.config.audio.fingerprint(),
             "sample_rate": delivery.sample_rate or model.config.audio.sample_rate,
             "vocoder": model.vocoder_metadata, "versions": versions(), **described,
-            **({"server": model.served.record()} if model.served else {}),
+            **({"server": model.server} if model.server else {}),
             **({"loop": True} if "bpm" in wishes else {}), **({"asked": wishes} if wishes else {}),
             "normalized": delivery.normalize != "none",
             **({"delivery": delivery.to_json()} if delivery != Delivery() else {})}
@@ -251,8 +225,8 @@ def _seconds(length: Length | None, model: SoundModel) -> int:
     return max(1, round(length.samples / model.config.audio.sample_rate)) if length else 1
 
 
-def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[str, Recipe]],
-                 advance: Callable[[int], None], seconds: int) -> Iterator[Made]:
+def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[str, Recipe]], seconds: int,
+                 advance: Callable[[int], None]) -> Iterator[Made]:
     """Sounds of any length, in whole seconds for progress; the file of each is deleted when the next is requested."""
     for file, recipe in requests:
         done = 0.0
@@ -262,7 +236,7 @@ def _long_sounds(long: StreamRenderer, folder: Path, requests: Iterable[tuple[st
             before, done = round(done * seconds), done + fraction
             advance(round(done * seconds) - before)
 
-        made = long.make(recipe.latent, folder, more)
-        yield {"file": file, **described(recipe), "peak": round(made.peak, 4),
-               "silent": made.peak < SILENT_PEAK}, made, made.picture
-        made.file.unlink()
+        samples, peak, picture = long.make(recipe.latent, folder, more)
+        entry = {"file": file, **described(recipe), "peak": round(peak, 4), "silent": peak < SILENT_PEAK}
+        yield entry, samples, picture
+        Path(samples.filename).unlink()

@@ -33,7 +33,7 @@ from melgan_tf.config import Config
 from melgan_tf.config.registry import Family
 from melgan_tf.data.labels import Classes
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.batches import BATCH, FRAMES, BatchSampler, DescribedVocoder
+from melgan_tf.inference.batches import BATCH, FRAMES, BatchSampler
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.progress import Progress
 from melgan_tf.runtime.graph import Definition, Graph, library_file
@@ -59,11 +59,7 @@ def load(source: str | Path, config: Config, checkpoint: str, vocoder: str | Non
          load_whole: Callable[[], SoundModel], progress: Progress | None = None) -> SoundModel:
     """Loads a sound model from its graphs; if they are not there, whole, and keeps them when it makes sounds.
 
-    Args:
-        source, checkpoint, vocoder: of the model, as for `melgan_tf.api.load`.
-        config: of the model.
-        load_whole: loads the model with TensorFlow.
-        progress: reports that Griffin-Lim is used.
+    ``load_whole`` loads it with TensorFlow; the rest is as for `melgan_tf.api.load`.
     """
     entry = Entry.of(source, config, checkpoint, vocoder)
     if entry is None:
@@ -109,10 +105,7 @@ class Entry:
     def load(self, source: str | Path, config: Config, load_whole: Callable[[], SoundModel]) -> SoundModel | None:
         """The model, ready to make sounds without TensorFlow; None if nothing is kept, or it is damaged.
 
-        Args:
-            source: as for `of`, for records.
-            config: of the model.
-            load_whole: loads the model with TensorFlow, for all else that it can do.
+        ``load_whole`` loads it with TensorFlow, for all else that it can do.
         """
         try:
             _require_own(self.file)
@@ -148,15 +141,13 @@ class _KeptSampler(BatchSampler):
     """Makes sounds with kept graphs. For anything else the model is loaded with TensorFlow.
 
     Args:
-        config: of the model.
         arrays: as `_capture` returns them.
-        load_whole: loads the sampler of the model with TensorFlow.
     """
 
     def __init__(self, config: Config, arrays: Mapping[str, np.ndarray], load_whole: Callable[[], Sampler]) -> None:
         self.kept = json.loads(str(arrays["meta"]))
         super().__init__(config, Classes(self.kept["classes"]) if self.kept["classes"] else None)
-        self.vocoder = DescribedVocoder(self.kept["vocoder"])
+        self.vocoder_metadata = self.kept["vocoder"]
         self._load_whole = load_whole
         self._graphs = {name: Graph(_definition(name, described, arrays), config.family.threads_per_op)
                         for name, described in self.kept["graphs"].items()}

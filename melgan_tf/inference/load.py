@@ -1,4 +1,4 @@
-"""Loads models for inference, from a run directory or from the weights of the package."""
+"""Loads sound models for inference, from a run directory or from the weights of the package."""
 
 from __future__ import annotations
 
@@ -11,49 +11,18 @@ import keras
 from melgan_tf import storage, weights
 from melgan_tf.config.registry import build_network
 from melgan_tf.data.labels import Classes
-from melgan_tf.errors import UsageError
 from melgan_tf.inference.sound_model import SoundModel
-from melgan_tf.inference.vocoder import Vocoder, choose_vocoder, load_vocoder
+from melgan_tf.inference.vocoder import choose_vocoder
 from melgan_tf.progress import Progress
 from melgan_tf.storage.checkpoints import restore, variable_shapes
 from melgan_tf.storage.run_directory import RunDirectory
 from melgan_tf.weights import digest, newest_state, packaged_name, read_all_weights, read_card, read_weights
-from melgan_tf.weights.sources import sound_model_config, source_config
-
-
-def load(source: str | Path, checkpoint: Literal["last", "best"] = "last", progress: Progress | None = None,
-         vocoder: str | None = None) -> SoundModel | Vocoder:
-    """Loads the model of a run or of the package, whatever it makes.
-
-    Args:
-        source: a run directory, ``pretrained:NAME`` or the name of a vocoder.
-        checkpoint, progress, vocoder: see `load_sound_model`.
-
-    Raises:
-        UsageError: there is no such model, or ``vocoder`` was given for a vocoder.
-        MelGANError: see `load_sound_model` and `load_vocoder`.
-    """
-    if source_config(source).family.makes != "waveforms":
-        return load_sound_model(source, checkpoint, progress, vocoder)
-    if vocoder:
-        raise UsageError(f"{source} is a vocoder itself: remove --vocoder")
-    return load_vocoder(source, checkpoint, progress)
+from melgan_tf.weights.sources import sound_model_config
 
 
 def load_sound_model(source: str | Path, checkpoint: Literal["last", "best"] = "last",
                      progress: Progress | None = None, vocoder: str | None = None) -> SoundModel:
-    """Loads a sound model of a run, or of the package.
-
-    Args:
-        source: a run directory, or ``pretrained:NAME``.
-        checkpoint: of a run: the newest that is not damaged, or the best by the score of training.
-        progress: reports damaged checkpoints that are skipped.
-        vocoder: what renders the mels; see `melgan_tf.inference.vocoder.choose_vocoder`.
-
-    Raises:
-        UsageError: there is no such model, it is a vocoder, or the chosen vocoder does not fit it.
-        MelGANError: it has no usable checkpoint, or one of another configuration.
-    """
+    """See `melgan_tf.api.load_sound_model`; without the graphs that are kept of models used before."""
     name, directory, config = packaged_name(source), RunDirectory(source), sound_model_config(source)
     card = read_card(name) if name else {}
     counts = (card if name else directory.record()["data"]).get("classes")

@@ -28,6 +28,7 @@ import numpy as np
 from melgan_tf.audio.loops.loop import METER, loop_samples
 from melgan_tf.audio.wav import MAX_SAMPLES
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.loop_tempo import JOIN_SECONDS, join_fade, stretch_loop
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.recipe import Latent
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _PIECE_STEPS = 32
 _PIECE_FRAMES = 512
-_JOIN_SECONDS = 0.02
 #: Most columns of a sound's picture.
 PICTURE_COLUMNS = 512
 
@@ -89,11 +89,6 @@ class Length:
         """The length of loops of whole bars of 4/4, exact to the sample.
 
         A beat has 1, 2, 4 or 8 steps of the model, whichever stretches them least.
-
-        Args:
-            bpm: tempo, beats per minute.
-            bars: number of bars.
-            sampler: of the model.
         """
         audio = sampler.audio
         step = sampler.step_frames * audio.hop_samples / audio.sample_rate
@@ -102,12 +97,7 @@ class Length:
 
     @classmethod
     def from_seconds(cls, seconds: float, sampler: StreamSampler, loop: bool = False) -> Length:
-        """The requested length; for loops the nearest possible one.
-
-        Args:
-            seconds: more than 0.
-            sampler: of the model; a loop takes whole periods of its vocoder's clock.
-            loop: whether to make seamless loops.
+        """The requested length; for seamless loops the nearest possible one: whole periods of the vocoder's clock.
 
         Raises:
             UsageError: it is not a positive number, or longer than a WAV file can be.
@@ -121,28 +111,6 @@ class Length:
         quantum = sampler.loop_quantum
         frames = max(1, round(seconds * rate / hop / quantum)) * quantum
         return cls(frames * hop, frames, frames // sampler.step_frames)
-
-
-@dataclass(frozen=True)
-class LongSound:
-    """A sound on disk, before its level is set.
-
-    Attributes:
-        file: its samples, float32.
-        samples: their number.
-        peak: largest magnitude.
-        picture: ``(columns, mel_bins)``: its mel, averaged to the width of a picture.
-    """
-
-    file: Path
-    samples: int
-    peak: float
-    picture: np.ndarray
-
-    @property
-    def waveform(self) -> np.ndarray:
-        """Its samples ``(samples,)``, on disk."""
-        return np.memmap(self.file, "<f4", "r")
 
 
 class StreamRenderer:
@@ -165,13 +133,17 @@ class StreamRenderer:
         self._mel = tf.function(lambda **inputs: sampler.mel(**inputs), autograph=False, reduce_retracing=True)
 
     def make(self, latent: Latent, folder: Path, advance: Callable[[float], None] = lambda fraction: None,
-             ) -> LongSound:
-        """Makes a sound.
+             ) -> tuple[np.memmap, float, np.ndarray]:
+        """Makes a sound on disk, before its level is set.
 
         Args:
             latent: which one.
             folder: its file is made there; delete it after use.
             advance: receives the fraction of the sound that was completed; in all 1.
+
+        Returns:
+            Its samples ``(samples,)``, their peak, and its mel, averaged to the width of a picture:
+            ``(columns, mel_bins)``.
 
         Raises:
             MelGANError: the vocoder makes numbers that are not finite.
@@ -187,7 +159,7 @@ class StreamRenderer:
                 file.write(waveform.astype("<f4").tobytes())
                 peak = max(peak, float(np.max(np.abs(waveform), initial=0.0)))
                 advance(len(waveform) / self.length.samples)
-        return LongSound(path, self.length.samples, peak, picture.columns())
+        return np.memmap(path, "<f4", "r"), peak, picture.columns()
 
     def generate(self, latents: Sequence[Latent], advance: Callable[[int], None] = lambda count: None,
                  ) -> dict[str, np.ndarray]:
@@ -209,9 +181,7 @@ class StreamRenderer:
     def pieces(self, latent: Latent, on_mel: Callable[[np.ndarray], None] = lambda mel: None) -> Iterator[np.ndarray]:
         """The waveform of a sound, piece by piece, faded at both ends unless it is a loop.
 
-        Args:
-            latent: as for `make`.
-            on_mel: receives every piece of mel ``(frames, mel_bins)`` within the sound.
+        ``on_mel`` receives every piece of mel ``(frames, mel_bins)`` within the sound.
         """
         length, rate = self.length, self.sampler.audio.sample_rate
         fade, done = min(max(1, round(self.sampler.fade_seconds * rate)), length.samples), 0
@@ -243,14 +213,14 @@ class StreamRenderer:
         """The waveform of a loop whose mel is stretched to its length."""
         length, stream, hop = self.length, self.vocoder.stream(), self.sampler.audio.hop_samples
         mel = np.concatenate(list(self.mels(latent, 0, length.frames, on_mel)))[:length.frames]
-        join = min(round(_JOIN_SECONDS * self.sampler.audio.sample_rate), length.samples)
+        join = min(round(JOIN_SECONDS * self.sampler.audio.sample_rate), length.samples)
         lead = stream.context + -(-join // hop)
         numbers = np.arange(-lead, -(-length.samples // hop) + 2 * stream.context)
         frames = stretch_loop(mel, (numbers + 0.5) * hop / length.samples)
         waveform = np.concatenate([stream.push(frames[first:first + _PIECE_FRAMES])
                                    for first in range(0, len(frames), _PIECE_FRAMES)])[lead * hop - join:]
         before, inner = waveform[:join], waveform[join:join + length.samples]
-        fade = 0.5 - 0.5 * np.cos(np.pi * (np.arange(join) + 0.5) / join)
+        fade = join_fade(join)
         inner[length.samples - join:] = inner[length.samples - join:] * (1 - fade) + before * fade
         return inner
 
@@ -281,27 +251,6 @@ class StreamRenderer:
 
         steps = tf.constant(_PIECE_STEPS, tf.int64)
         return self.sampler.stretch(seed, index[None, None], first, steps, self.length.loop_steps)
-
-
-def stretch_loop(mel: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The mel of a loop ``(frames, mel_bins)`` at other times, by cubic interpolation: ``(places, mel_bins)``.
-
-    Reference: Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981).
-
-    Args:
-        mel: its first frame's center is half a frame behind the loop's start.
-        places: times, the loop's length being 1; beyond its ends it repeats.
-
-    Examples:
-        >>> stretch_loop(np.array([[0.0], [1.0], [2.0], [1.0]]), np.array([0.125, 0.25, 1.375, -0.125]))[:, 0].tolist()
-        [0.0, 0.375, 1.0, 1.0]
-    """
-    place = places * len(mel) - 0.5
-    first = np.floor(place).astype(int)
-    t = (place - first)[:, None]
-    weights = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
-    return sum(weight / 2 * mel[(first - 1 + shift) % len(mel)] for shift, weight in enumerate(weights)
-               ).astype(mel.dtype)
 
 
 class _Picture:

@@ -54,13 +54,10 @@ class Origin:
     hit: Hit | None = None
 
     def recipe(self, classes: Classes | None) -> Recipe:
-        """The recipe of the sound.
-
-        Args:
-            classes: of the model.
+        """The recipe of the sound for a model of these classes.
 
         Raises:
-            UsageError: the model does not have its classes.
+            UsageError: they lack its own.
         """
         if classes is None:
             return Recipe(self.latent, None, self.hit)
@@ -89,10 +86,7 @@ class Output:
     add: bool = False
 
     def delivery_of(self, origin: Origin | None) -> Delivery:
-        """How the sounds become files.
-
-        Args:
-            origin: the record of the original, if it was generated.
+        """How the sounds become files, given the record of the original, if it was generated.
 
         Raises:
             UsageError: the values do not suit those of the original.
@@ -173,9 +167,7 @@ def origin_tags(head: Mapping[str, Any], sound: Mapping[str, Any], license: str,
     """The tags of a sound, which follow from what makes it, so that they are the same again.
 
     Args:
-        head, sound: as for `origin_values`.
         license: in one line.
-        delivery: how the sound becomes a file.
         note: of a sound with a pitch, a MIDI number.
     """
     label, hit, asked = sound.get("label", ""), sound.get("hit"), head.get("asked", {})
@@ -206,7 +198,7 @@ def read_origin(path: str | Path) -> Origin | None:
     Raises:
         MelGANError: the file cannot be read as a sound, or its record is damaged.
     """
-    values = read_record(path)
+    values = record_in(read_comment(path))
     if values is None:
         return None
     if "mix" in values:
@@ -228,15 +220,6 @@ def _delivery(values: dict[str, Any]) -> Delivery:
         return Delivery.from_json(values["delivery"])
     # earlier versions
     return Delivery(normalize="peak" if values.get("normalized", True) else "none", tail=0.0, tags=False)
-
-
-def read_record(path: str | Path) -> dict[str, Any] | None:
-    """The values in the comment of a generated sound file; None if it has none.
-
-    Raises:
-        DecodeError: the file cannot be read as a sound.
-    """
-    return record_in(read_comment(path))
 
 
 def record_in(comment: str) -> dict[str, Any] | None:

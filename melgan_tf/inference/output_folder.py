@@ -11,12 +11,13 @@ import json
 import os
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from melgan_tf import storage
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
 from melgan_tf.storage.temporaries import is_temporary
@@ -64,6 +65,11 @@ class FileNames:
     picture: str
     page: str
     licenses: str = "LICENSES.txt"
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """All of them; the record, which names the others, last."""
+        return self.page, self.picture, self.licenses, self.record
 
     @classmethod
     def of(cls, part: Part | None = None) -> FileNames:
@@ -144,12 +150,7 @@ class NamePattern:
 
 
 class RecordWriter:
-    """Writes a record while its sounds are made: a JSON object whose ``sounds`` have one line each.
-
-    Args:
-        path: of the file.
-        head: the other values.
-    """
+    """Writes a record while its sounds are made: a JSON object whose ``sounds`` have one line each, after the head."""
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115  closed by __exit__
@@ -213,15 +214,33 @@ def has_only_other_parts(folder: Path, part: Part) -> bool:
     return started and ours.record not in names and all(others.fullmatch(name) for name in names)
 
 
-def move(staging: Path, out: Path, names: FileNames, keep: bool = False) -> None:
-    """Moves finished files to the folder. The files of an earlier call are deleted, all others stay.
+@contextlib.contextmanager
+def staging_folder(out: Path) -> Iterator[Path]:
+    """A hidden folder in which the files of another one are finished, on the same disk; `move` moves them there.
 
-    The record is moved last, so that it names no missing file.
+    Raises:
+        MelGANError: nothing can be written there. Errors within the block name the other folder instead of the hidden.
+    """
+    beside = out if out.is_dir() else out.parent  # on the same disk, even where `out` is another disk's top
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        with storage.temporary_folder(beside, 0o777) as staging:
+            try:
+                yield staging
+            except MelGANError as error:
+                kind = UsageError if isinstance(error, UsageError) else MelGANError
+                raise kind(str(error).replace(str(staging), str(out))) from None
+    except OSError as error:
+        raise MelGANError(f"cannot write {out}: {error.strerror}") from None
+
+
+def move(staging: Path, out: Path, earlier: Iterable[str], last: Sequence[str]) -> None:
+    """Moves finished files to a folder, in which other files stay.
 
     Args:
         staging, out: from where, and to where.
-        names: of the files besides the sounds.
-        keep: keep the sounds of earlier calls.
+        earlier: files of an earlier call, which are deleted.
+        last: files to move last, in this order: a record comes after what it names.
     """
     if not out.exists():
         try:
@@ -230,14 +249,15 @@ def move(staging: Path, out: Path, names: FileNames, keep: bool = False) -> None
         except OSError:
             if not out.is_dir():  # otherwise another part created it first
                 raise
-    for old in [] if keep else earlier_files(out, names):
+    for old in earlier:
         (out / old).unlink(missing_ok=True)
-    own = (names.page, names.picture, names.licenses, names.record)
-    with os.scandir(staging) as files:
-        for file in files:
-            if file.name not in own:
-                os.replace(file.path, out / file.name)
-    for name in own:
+    for folder, _, files in os.walk(staging):
+        inside = Path(folder).relative_to(staging)
+        (out / inside).mkdir(exist_ok=True)
+        for name in files:
+            if name not in last:
+                os.replace(os.path.join(folder, name), out / inside / name)
+    for name in last:
         if (staging / name).exists():
             os.replace(staging / name, out / name)
 

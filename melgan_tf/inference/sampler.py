@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -18,31 +18,12 @@ from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp import spectral
 from melgan_tf.errors import DecodeError, UsageError
-from melgan_tf.inference import portable_noise
-from melgan_tf.inference.batches import BATCH, BatchSampler
-from melgan_tf.inference.exportable import Example, Signature
+from melgan_tf.inference.batches import BATCH
+from melgan_tf.inference.export_sampler import ExportSampler
 from melgan_tf.inference.renderer import GriffinLim, Renderer
-from melgan_tf.inference.served import (
-    MAX_NOISE,
-    Check,
-    class_check,
-    finite_checks,
-    label_checks,
-)
 from melgan_tf.inference.wishes import HitMeasures, Measures, Wish, normal_score
 from melgan_tf.progress import counted
 from melgan_tf.storage.arrays import finite_array
-
-
-class AnyTempo(Protocol):
-    """A function of fixed shapes whose sounds have any tempo: see `melgan_tf.models.loop_gan.any_tempo`."""
-
-    tempo: Mapping[str, Any]
-    signature: Signature
-
-    def example(self, **inputs: np.ndarray) -> Example:
-        """A call of it, by inputs of ``generate``."""
-
 
 #: Searched for the onset of a recording.
 ONSET_SECONDS = 10.0
@@ -55,7 +36,7 @@ _DIFFUSE_ITERATIONS = 2
 _LABEL_SEED = 2**62  # classes are drawn from another stream than noise
 
 
-class Sampler(BatchSampler):
+class Sampler(ExportSampler):
     """Makes sounds from noise.
 
     Sampling is stateless: sound ``i`` of a seed is the same whatever else is made, here, in the SavedModel and in
@@ -107,6 +88,11 @@ class Sampler(BatchSampler):
         self.draw_batch = tf.function(lambda seed, start: self.inputs(seed, BATCH, start), autograph=False,
                                       input_signature=[number, number])
         self.log_mel_frames = tf.function(lambda mel: {"mel": spectral.log_mel(mel, self.audio)}, autograph=False)
+
+    @property
+    def vocoder_metadata(self) -> dict[str, Any]:
+        """See `BatchSampler`."""
+        return self.vocoder.metadata()
 
     def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
         """The inputs of a call by name: ``noise``, and with classes ``label``."""
@@ -223,19 +209,13 @@ class Sampler(BatchSampler):
 
         return tf.map_fn(one, keys + tf.constant([_LABEL_SEED, 0], tf.int64), fn_output_signature=tf.float32)
 
-    def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0,
-               label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        """The inputs of sounds ``start`` to ``start + count - 1`` of a seed: ``noise``, and with classes ``label``.
+    def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0) -> dict[str, tf.Tensor]:
+        """The inputs of sounds ``start`` to ``start + count - 1`` of a seed: ``noise``, and with classes ``label``."""
+        return self._drawn(_keys(seed, count, start))
 
-        Args:
-            seed, count, start: as in `generate`.
-            label: ``(classes,)``, the same for all; without it each sound has a class of its own.
-        """
-        found = {"noise": self.noise(seed, count, start)}
-        if self.classes:
-            found["label"] = self.labels(seed, count, start) if label is None else tf.tile(
-                tf.cast(label, tf.float32)[None], [count, 1])
-        return found
+    def _drawn(self, keys: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The inputs of sounds ``(sounds, 2)``: seed and index."""
+        return {"noise": self.noise_of(keys), **({"label": self._labels(keys)} if self.classes else {})}
 
     def inputs_of(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """The inputs of any sounds, as `inputs` makes them.
@@ -244,14 +224,11 @@ class Sampler(BatchSampler):
             seed, index: ``(batch,)``, int64: of each sound.
             label: ``(batch,)``, the name of each sound's class; where it is empty, and without it, that of `labels`.
         """
-        keys = tf.stack([seed, index], axis=1)
-        found = {"noise": self.noise_of(keys)}
-        if self.classes:
-            found["label"] = self._labels(keys)
-            if label is not None:
-                asked = tf.cast(tf.equal(label[:, None], tf.constant(list(self.classes.names))), tf.float32)
-                found["label"] = tf.where(tf.equal(label, "")[:, None], found["label"], asked)
-        return found
+        found = self._drawn(tf.stack([seed, index], axis=1))
+        if label is None:
+            return found
+        asked = tf.cast(tf.equal(label[:, None], tf.constant(list(self.classes.names))), tf.float32)
+        return {**found, "label": tf.where(tf.equal(label, "")[:, None], found["label"], asked)}
 
     def read(self, path: str | Path) -> np.ndarray:
         """A recording to encode, float32 ``(any,)``.
@@ -278,117 +255,6 @@ class Sampler(BatchSampler):
         """Waveform ``(batch, samples)`` -> mel ``(batch, frames, mel_bins)`` in the model's configuration."""
         return spectral.mel_spectrogram(waveform, self.audio)
 
-    def metadata(self) -> dict[str, Any]:
-        """What exports state of the inputs and the rendering."""
-        return {"noise_dim": self.config.model.noise_dim, "vocoder": self.vocoder.metadata(),
-                **({"classes": self.classes.names} if self.classes else {})}
-
-    def fixed_metadata(self) -> dict[str, Any]:
-        """What exports without checks state besides."""
-        return {"noise_recipe": portable_noise.RECIPE}
-
-    def at_tempo(self, bpm: float | None, bars: int | None) -> Sampler:
-        """The sampler of an export at a tempo, of a number of bars; None: its own.
-
-        Raises:
-            UsageError: its sounds have no tempo.
-        """
-        for name, value in (("bpm", bpm), ("bars", bars)):
-            if value is not None:
-                raise UsageError(f"--{name} {value:g}: exports of a model of preset {self.config.preset!r} have no "
-                                 "tempo; remove it")
-        return self
-
-    def any_tempo(self) -> AnyTempo | None:
-        """Its sounds at any tempo from a function of fixed shapes; None if they have no tempo."""
-        return None
-
-    def most_rows(self, max_batch: int) -> int:
-        """Sounds in a request of an export: ``max_batch``, or less if they would be too long together."""
-        return max_batch
-
-    def served_signature(self) -> dict[str, tf.TensorSpec]:
-        """What ``generate`` of an export takes by name."""
-        return self.input_signature(None)
-
-    def serve(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """``generate`` of an export: ``audio``, ``mel`` and, if sounds differ in length, ``samples`` ``(batch,)``."""
-        return self(*inputs)
-
-    def example(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Inputs of ``generate`` of an export: those of a call, or silent noise, and with classes the first one."""
-        if inputs:
-            return inputs
-        found = {name: np.zeros(spec.shape, np.float32) for name, spec in self.input_signature(1).items()}
-        if self.classes:
-            found["label"][0, 0] = 1.0
-        return found
-
-    @property
-    def analyzed_samples(self) -> int | None:
-        """The length of what ``analyze`` takes; None: any."""
-        return self.samples
-
-    def facts(self) -> dict[str, Any]:
-        """What a client has to know of the sounds."""
-        return {"sample_rate": self.audio.sample_rate, "samples": self.samples,
-                "audio_fingerprint": self.audio.fingerprint(), "asked": self.wishes, "features": list(self.features),
-                **self.metadata()}
-
-    def input_checks(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> Iterator[Check]:
-        """What the inputs of a request must fulfill besides their shapes."""
-        yield from finite_checks("noise", noise, MAX_NOISE)
-        if label is not None:
-            yield from label_checks(label)
-
-    def request_signature(self) -> dict[str, tf.TensorSpec]:
-        """What a request for sounds takes by name besides features: ``seed``, ``index``, with classes ``label``."""
-        specs = {name: tf.TensorSpec((None,), tf.int64, name=name) for name in ("seed", "index")}
-        return {**specs, "label": tf.TensorSpec((None,), tf.string, name="label")} if self.classes else specs
-
-    def request_checks(self, seed: tf.Tensor, index: tf.Tensor, label: tf.Tensor | None = None) -> Iterator[Check]:
-        """What such a request must fulfill besides its shapes."""
-        yield tf.reduce_all(seed >= 0), ["seed must be 0 or more"]
-        yield tf.reduce_all(index >= 0), ["index must be 0 or more"]
-        if label is not None:
-            yield class_check(label, self.classes.names)
-
-    def unchecked_signatures(self, batch: int | None) -> dict[str, Signature]:
-        """The functions of an export without checks and Fourier transforms.
-
-        Args:
-            batch: sounds a call; None: any number.
-        """
-        specs = list(self.input_signature(batch).values())
-
-        def generate(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            mel = self.mel(*inputs)
-            return {"audio": self.render(mel, use_matmul_dft=True), "mel": mel}
-
-        return {"mel": Signature(lambda *inputs: {"mel": self.mel(*inputs)}, specs),
-                "generate": Signature(generate, specs)}
-
-    def seeded_signature(self) -> Signature:
-        """Seed, index and, with classes, the number of the class, each ``(1,)`` -> the sound, without checks."""
-        specs = [tf.TensorSpec((1,), tf.int64, name=name) for name in ("seed", "index")]
-        if self.classes:
-            specs.append(tf.TensorSpec((1,), tf.int32, name="label"))
-
-        def sample(seed: tf.Tensor, index: tf.Tensor, *label: tf.Tensor) -> dict[str, tf.Tensor]:
-            inputs = self.portable_inputs(seed, index)
-            mel = self.mel(*inputs, *(tf.one_hot(number, len(self.classes)) for number in label))
-            return {"audio": self.render(mel, use_matmul_dft=True)}
-
-        return Signature(sample, specs)
-
-    def portable_inputs(self, seed: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """What `inputs` draws besides classes, in operations that TFLite has; seed and index ``(1,)``, int64."""
-        return portable_noise.normal(tf.stack([seed, index], axis=1), self.config.model.noise_dim),
-
-    def request(self, seeds: Sequence[int]) -> dict[str, np.ndarray]:
-        """A request for the first sound of each seed, of any class."""
-        found = {"seed": np.array(seeds, np.int64), "index": np.zeros(len(seeds), np.int64)}
-        return {**found, "label": np.array([b""] * len(seeds))} if self.classes else found
 
 
 def _keys(seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int) -> tf.Tensor:
@@ -398,11 +264,7 @@ def _keys(seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int)
 
 
 def require_inputs(specs: dict[str, tf.TensorSpec], **inputs: Any) -> None:
-    """Checks the inputs of a call, except where it is traced.
-
-    Args:
-        specs: of the inputs by name.
-        inputs: the values by name.
+    """Checks the inputs of a call by their specs, except where it is traced.
 
     Raises:
         UsageError: one is missing, has another shape, or a value that is not finite.

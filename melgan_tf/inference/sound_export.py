@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from melgan_tf.config import to_dict
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.exportable import SEEDS, Example, Exportable, Quantize, Target
+from melgan_tf.inference.exportable import MAX_BATCH, SEEDS, Example, Exportable, Quantize, Signature, Target
 from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.sound_signatures import signatures
 from melgan_tf.weights.licenses import short_license
@@ -31,8 +31,8 @@ FIXED_TOLERANCE: dict[Quantize, dict[str, float]] = {
 }
 
 
-def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seconds: float | None, max_batch: int,
-                     bpm: float | None, bars: int | None) -> Exportable:
+def sound_exportable(model: SoundModel, target: Target, quantize: Quantize = "none", seconds: float | None = None,
+                     max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
     """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
     if seconds is not None:
         raise UsageError(f"a window of {seconds} seconds is for vocoders: remove it")
@@ -50,11 +50,39 @@ def sound_exportable(model: SoundModel, target: Target, quantize: Quantize, seco
                           partial(_examples, sampler, min(SEEDS, max_batch)), TOLERANCE, max_batch=max_batch)
     origin |= sampler.fixed_metadata()
     if target == "runtime":
-        return Exportable(config, origin, {"generate": sampler.unchecked_signatures(None)["generate"]},
+        return Exportable(config, origin, {"generate": _generate(sampler, None)},
                           lambda: _examples(sampler, SEEDS)[:1], FIXED_TOLERANCE["none"])
-    fixed = {**sampler.unchecked_signatures(1), "sample": sampler.seeded_signature()}
+    fixed = {"mel": Signature(lambda *inputs: {"mel": sampler.mel(*inputs)}, _specs(sampler, 1)),
+             "generate": _generate(sampler, 1), "sample": _sample(sampler)}
     return Exportable(config, {**origin, "quantize": quantize}, fixed,
                       partial(_fixed_examples, sampler), FIXED_TOLERANCE[quantize], quantize=quantize)
+
+
+def _specs(sampler: Sampler, batch: int | None) -> list[tf.TensorSpec]:
+    return list(sampler.input_signature(batch).values())
+
+
+def _generate(sampler: Sampler, batch: int | None) -> Signature:
+    """The function of an export without checks and Fourier transforms; batch None: any number."""
+    def generate(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        mel = sampler.mel(*inputs)
+        return {"audio": sampler.render(mel, use_matmul_dft=True), "mel": mel}
+
+    return Signature(generate, _specs(sampler, batch))
+
+
+def _sample(sampler: Sampler) -> Signature:
+    """Seed, index and, with classes, the number of the class, each ``(1,)`` -> the sound, without checks."""
+    specs = [tf.TensorSpec((1,), tf.int64, name=name) for name in ("seed", "index")]
+    if sampler.classes:
+        specs.append(tf.TensorSpec((1,), tf.int32, name="label"))
+
+    def sample(seed: tf.Tensor, index: tf.Tensor, *label: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = sampler.portable_inputs(seed, index)
+        mel = sampler.mel(*inputs, *(tf.one_hot(number, len(sampler.classes)) for number in label))
+        return {"audio": sampler.render(mel, use_matmul_dft=True)}
+
+    return Signature(sample, specs)
 
 
 def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:

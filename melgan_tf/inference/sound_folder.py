@@ -21,7 +21,7 @@ from melgan_tf.dsp.pitch import midi_note, note_name, pitch_hz
 from melgan_tf.dsp.spectrogram_image import contact_sheet, save_png, small_image
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.html_page import MAX_SOUNDS, Sound, sound_page
-from melgan_tf.inference.long_sounds import PICTURE_COLUMNS, Length, LongSound
+from melgan_tf.inference.long_sounds import PICTURE_COLUMNS, Length
 from melgan_tf.inference.origin import origin_tags, origin_values
 from melgan_tf.inference.output_folder import FileNames, NamePattern, RecordWriter, earlier_files, recorded_sounds
 from melgan_tf.progress import Progress, counted
@@ -44,7 +44,7 @@ _HEARD_LU = 0.5  # of difference in loudness
 _MAX_PITCHED_SECONDS = 5.0  # of a sound whose pitch is looked for
 
 #: Entry in the record, samples ``(samples,)`` and mel ``(frames, mel_bins)`` of a sound.
-Made = tuple[dict[str, Any], "np.ndarray | LongSound", np.ndarray]
+Made = tuple[dict[str, Any], np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,8 @@ class SoundFolder:
 
     Args:
         path: the hidden folder.
-        request: what is made.
         names: of the files besides the sounds.
         head: the values of the record besides its sounds.
-        model: what makes the sounds.
     """
 
     def __init__(self, path: Path, request: Request, names: FileNames, head: dict[str, Any], model: SoundModel
@@ -103,22 +101,20 @@ class SoundFolder:
             if os.path.lexists(path := self._request.out / name):
                 raise UsageError(f"{path} exists and belongs to no record of generated sounds: give another --out")
 
-    def fill(self, sounds: Callable[[Path, Callable[[int], None]], Iterator[Made]], count: int, total: int,
+    def fill(self, sounds: Callable[[Callable[[int], None]], Iterator[Made]], count: int, total: int,
              progress: Progress) -> None:
         """Makes and writes all sounds, then the other files; after a signal to stop, `finish` writes these.
 
         Args:
-            sounds: makes them; receives the folder, and what reports progress.
-            count: number of sounds.
+            sounds: makes them; receives what reports progress.
             total: steps of progress.
-            progress: reports them.
         """
         if self._pattern:
             NamePattern(self._request.name, count)
         with RecordWriter(self._path / self._names.record, self._head) as self._record:
             self._add_earlier()
             with progress.task("generating", total, "sounds" if total == count else "seconds") as advance:
-                for sound, samples, mel in sounds(self._path, advance):
+                for sound, samples, mel in sounds(advance):
                     with postponed():
                         self._add(sound, samples, mel)
         if self.made:
@@ -133,12 +129,11 @@ class SoundFolder:
             if self._record.count <= MAX_SOUNDS:
                 self._show(sound, *self._analyzed(self._request.out / sound["file"]))
 
-    def _add(self, sound: dict[str, Any], samples: np.ndarray | LongSound, mel: np.ndarray) -> None:
+    def _add(self, sound: dict[str, Any], samples: np.ndarray, mel: np.ndarray) -> None:
         rate, delivery = self._model.config.audio.sample_rate, self._request.delivery
-        waveform = samples.waveform if isinstance(samples, LongSound) else samples
-        note = self._note(waveform, rate)
+        note = self._note(samples, rate)
         sound = {**sound, "file": self._name(sound, note), **({} if note is None else {"note": note_name(note)})}
-        made = deliver(self._path / sound["file"], waveform, rate, delivery, loop=self._head.get("loop", False),
+        made = deliver(self._path / sound["file"], samples, rate, delivery, loop=self._head.get("loop", False),
                        comment=json.dumps(origin_values(self._head, sound)),
                        tags=origin_tags(self._head, sound, short_license(self._licenses), delivery, note))
         self._record.add(sound)

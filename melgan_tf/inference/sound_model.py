@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from melgan_tf.audio.delivery import CUT_FADE, Delivery
+from melgan_tf.audio.delivery import CUT_FADE
 from melgan_tf.audio.edit import fade_out
 from melgan_tf.config import Config
 from melgan_tf.errors import MelGANError, UsageError
 from melgan_tf.inference.batches import BATCH, BatchSampler
-from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize, Target
-from melgan_tf.inference.generate import Request, write_recipes, write_sounds, write_stems
+from melgan_tf.inference.exportable import Exportable, Target
 from melgan_tf.inference.generated_sounds import GeneratedSounds
 from melgan_tf.inference.long_sounds import Length, StreamRenderer
-from melgan_tf.inference.output_folder import file_name
 from melgan_tf.inference.recipe import Recipe, Seeded
+from melgan_tf.inference.sound_writer import SoundWriter, require_numbers
 from melgan_tf.progress import Progress
 from melgan_tf.weights.licenses import model_licenses
 
@@ -28,32 +27,10 @@ if TYPE_CHECKING:
     import keras
 
     from melgan_tf.inference.encode import Encoding
-    from melgan_tf.inference.output_folder import Part
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model on a server.
-
-    Attributes:
-        address: of the server.
-        name: of the model there.
-        version: of the model there.
-        licenses: what it learned from: see `melgan_tf.weights.licenses`.
-    """
-
-    address: str
-    name: str
-    version: int | None
-    licenses: tuple[dict[str, Any], ...] = ()
-
-    def record(self) -> dict[str, Any]:
-        """Its entry in records."""
-        return {"address": self.address, "model": self.name, "version": self.version}
-
-
-@dataclass(frozen=True)
-class SoundModel:
+class SoundModel(SoundWriter):
     """A trained model that makes sounds from noise.
 
     Attributes:
@@ -64,7 +41,8 @@ class SoundModel:
         source: what it was loaded from, for records.
         load_encoder: loads the network that finds the noise of a recording; returns None if there is none.
         before_making: called with the model before it makes sounds.
-        served: where it is, of a model on a server.
+        server: of a model on a server: the server's entry in records.
+        server_licenses: what such a model learned from: see `melgan_tf.weights.licenses`.
     """
 
     sampler: BatchSampler
@@ -74,7 +52,8 @@ class SoundModel:
     source: str = ""
     load_encoder: Callable[[], keras.Model | None] = lambda: None
     before_making: Callable[[SoundModel], None] = lambda model: None
-    served: Served | None = None
+    server: Mapping[str, Any] | None = None
+    server_licenses: Sequence[dict[str, Any]] = ()
 
     @property
     def name(self) -> str:
@@ -89,12 +68,12 @@ class SoundModel:
     @property
     def vocoder_metadata(self) -> dict[str, object]:
         """What turns its mels into sound, for records."""
-        return self.sampler.vocoder.metadata()
+        return dict(self.sampler.vocoder_metadata)
 
     @property
     def licenses(self) -> list[dict[str, Any]]:
         """What it and its vocoder learned from, under which licenses: see `melgan_tf.weights.licenses`."""
-        return list(self.served.licenses) if self.served else model_licenses(
+        return list(self.server_licenses) if self.server else model_licenses(
             self.source, str(self.vocoder_metadata["name"]))
 
     def label(self, text: str | None) -> np.ndarray | None:
@@ -164,7 +143,7 @@ class SoundModel:
             >>> mt.load("pretrained:drums").generate(2, seed=1)["audio"].shape
             (2, 8000)
         """
-        _require(count, seed, start)
+        require_numbers(count, seed, start)
         wanted, length = self.label(label), self._length(seconds, loop)
         self.before_making(self)
         with (progress or Progress()).task("generating", count, "sounds") as advance:
@@ -262,99 +241,6 @@ class SoundModel:
             inputs["label"] = np.stack([classes.vector(recipe.label or {}) for recipe in recipes])
         return self.sampler.make(**inputs)
 
-    def write_recipes(self, folder: str | Path, requests: Sequence[tuple[str, Recipe]], *,
-                      seconds: float | None = None, loop: bool = False, delivery: Delivery | None = None,
-                      name: str | None = None, add: bool = False, source: str | None = None,
-                      progress: Progress | None = None) -> dict[str, Any]:
-        """Writes the sounds of recipes, as `write` does.
-
-        Args:
-            folder, seconds, loop, delivery, name, add, progress: as for `write`.
-            requests: file name and recipe of each sound.
-            source: the model's name in the records; by default what it was loaded from.
-
-        Returns:
-            As `write`.
-
-        Raises:
-            UsageError: as `make`.
-            MelGANError: the folder cannot be written.
-        """
-        request = self._request(folder, seconds, loop, delivery, name, add, source)
-        return write_recipes(self, request, requests, progress)
-
-    def write(self, folder: str | Path, count: int = 16, seed: int = 0, label: str | None = None, *,
-              seconds: float | None = None, loop: bool = False, start: int = 0, indices: Sequence[int] = (),
-              stems: Sequence[str] = (), delivery: Delivery | None = None, name: str | None = None, add: bool = False,
-              part: Part | None = None, progress: Progress | None = None) -> dict[str, Any]:
-        """Writes sounds as files, with ``sounds.json``, ``sounds.png``, ``LICENSES.txt`` and ``index.html``, a page to
-        hear them.
-
-        Memory does not grow with the number or the length of the sounds. Either all files are written or none; but an
-        interruption keeps the sounds that are finished.
-
-        Args:
-            folder: output folder; files of an earlier call in it are replaced, other files stay.
-            count, seed, label, seconds, loop, start, progress: as for `generate`.
-            indices: of the sounds, instead of ``count`` and ``start``.
-            stems: classes instead of ``label``: makes ``count`` sets of one sound of each class, which belong together,
-                and the mix of each set; see `melgan_tf.inference.generate.write_stems`.
-            delivery: format, bits, sample rate, channels, level and ending of the files; by default WAV of 16 bits,
-                every sound at a peak of -1 dB: see `melgan_tf.audio.delivery.Delivery`.
-            name: the files' names, as ``{label}_{index:03}_{note}``: see
-                `melgan_tf.inference.output_folder.NamePattern`.
-            add: keep the sounds of earlier calls in the folder.
-            part: write only this part of the sounds; see `melgan_tf.inference.generate.write_sounds`.
-
-        Returns:
-            The content of ``sounds.json`` (only its first thousand sounds), with ``made``, the number of sounds
-            written, and of these ``silent``, ``turned_down``, too loud for the file, ``over``, above full scale,
-            and ``abrupt``, cut off and therefore faded out.
-
-        Raises:
-            UsageError: as `generate`; or a file is in the way.
-            MelGANError: the folder cannot be written.
-
-        Examples:
-            >>> import tempfile
-            >>> import melgan_tf as mt
-            >>> drums = mt.load("pretrained:drums")
-            >>> delivery = mt.Delivery(format="flac", bit_depth="24", sample_rate=44_100)
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     made = drums.write(folder, 2, label="tom", name="{label}_{index:02}", delivery=delivery)
-            >>> [sound["file"] for sound in made["sounds"]]
-            ['tom_00.flac', 'tom_01.flac']
-        """
-        _require(count, seed, start)
-        request = self._request(folder, seconds, loop, delivery, name, add)
-        if request.delivery.normalize == "none" and self.config.data.level == "peak":
-            (progress or Progress()).line("the model learned from sounds at equal peak: its levels do not say how loud "
-                                          "a sound was")
-        if stems:
-            if label or indices or part:
-                raise UsageError("stems are of several classes: remove the label, the indices and the part")
-            return write_stems(self, request, stems, count, seed, start, progress)
-        if not indices:
-            return write_sounds(self, request, count, seed, label, start, part, progress)
-        for index in indices:
-            _require(1, seed, index)
-        recipes = [self.recipe(seed, index, label) for index in indices]
-        classes = self.sampler.classes
-        labels = [classes and classes.describe(classes.vector(recipe.label)) for recipe in recipes]
-        files = [file_name(self.name, seed, index, max(indices) + 1, label)
-                 for index, label in zip(indices, labels, strict=True)]
-        return write_recipes(self, request, list(zip(files, recipes, strict=True)), progress)
-
-    def _request(self, folder: str | Path, seconds: float | None, loop: bool, delivery: Delivery | None,
-                 name: str | None, add: bool, source: str | None = None) -> Request:
-        length, delivery = self._length(seconds, loop), delivery or Delivery()
-        if (loop or "bpm" in self.sampler.wishes) and delivery.changes_length:
-            raise UsageError("a loop has no end: remove --trim and --tail")
-        if length is None and seconds is not None:
-            delivery = dataclasses.replace(delivery, seconds=seconds)
-        self.before_making(self)
-        return Request(Path(folder), source or self.source, delivery, length, name, add)
-
     def _length(self, seconds: float | None, loop: bool) -> Length | None:
         """The length of sounds that are rendered piece by piece; None if they are of one length, or a part of it."""
         if loop or seconds is None or self.sampler.length() is not None:
@@ -372,53 +258,8 @@ class SoundModel:
         rate = self.config.audio.sample_rate
         return fade_out(audio[:, :max(1, round(seconds * rate))], CUT_FADE, rate)
 
-    def kit(self, folder: str | Path, seed: int = 0, labels: Sequence[str] = (), *,
-            style_from: Sequence[str | Path] = (), round_robins: int = 3, velocities: int = 3,
-            bit_depth: str = "24", sample_rate: int | None = None, progress: Progress | None = None
-            ) -> dict[str, Any]:
-        """Writes a drum kit: WAVs, and files for samplers: SFZ, Hydrogen, Decent Sampler, a list of pads and notes.
-
-        All hits are equally loud (ITU-R BS.1770), but for softer velocities. Either all files are written or none.
-
-        Args:
-            folder: output folder; files of an earlier kit in it are replaced, other files stay.
-            seed: decides the sounds.
-            labels: the classes, or mixtures (``kick=0.7,snare=0.3``), that get pads; by default all.
-            style_from: folders of sounds, or sound files: what suits a pad is encoded, and the pad starts from it.
-            round_robins: samples of each velocity, which take turns.
-            velocities: layers from soft and dark to hard.
-            bit_depth, sample_rate: of the samples, as for `melgan_tf.audio.delivery.Delivery`.
-            progress: reports sounds.
-
-        Returns:
-            The content of ``kit.json``: ``pads``, each with its note, measures and ``samples`` with their recipes.
-
-        Raises:
-            UsageError: a number is out of range, the model has no such class, or makes sounds of any length.
-            MelGANError: the model makes only silence, no sound can be used, or the folder cannot be written.
-
-        Examples:
-            >>> import tempfile, melgan_tf as mt
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     kit = mt.load("pretrained:drums").kit(folder, labels=["kick", "hat"], round_robins=1, velocities=2)
-            >>> [(pad["pad"], pad["name"], pad["note"], len(pad["samples"])) for pad in kit["pads"]]
-            [('A01', 'Kick', 36, 2), ('A02', 'Closed Hat', 42, 2), ('A03', 'Open Hat', 46, 2)]
-        """
-        from melgan_tf.inference.kit.write import write_kit
-
-        _require(1, seed)
-        return write_kit(self, Path(folder), seed, labels, style_from, round_robins, velocities,
-                         Delivery(bit_depth=bit_depth, sample_rate=sample_rate), progress)
-
-    def exportable(self, target: Target = "server", quantize: Quantize = "none", seconds: float | None = None,
-                   max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
+    def exportable(self, target: Target = "server", **options: Any) -> Exportable:
         """Returns what `melgan_tf.exports` writes; see `melgan_tf.inference.exportable.ExportableModel`."""
         from melgan_tf.inference.sound_export import sound_exportable
 
-        return sound_exportable(self, target, quantize, seconds, max_batch, bpm, bars)
-
-
-def _require(count: int, seed: int, start: int = 0) -> None:
-    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("start", start, 0)):
-        if not isinstance(value, int | np.integer) or not least <= value < 2**63:
-            raise UsageError(f"{name} is {value!r}: give a whole number from {least} to {2**63 - 1}")
+        return sound_exportable(self, target, **options)

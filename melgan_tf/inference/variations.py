@@ -51,21 +51,11 @@ class _Start:
 
 def regenerate(model: SoundModel, files: Sequence[File], out: Output, strict: bool, progress: Progress | None = None
                ) -> dict[str, Any]:
-    """Makes sounds again from their records.
+    """See `melgan_tf.api.regenerate`.
 
     Args:
-        model: what makes them.
-        files: the WAVs, all with records, of one length.
-        out: the folder, and how.
+        files: of one length, all with records.
         strict: refuse to make sounds with another model than theirs; else that is a warning.
-        progress: reports sounds.
-
-    Returns:
-        As `SoundModel.write`, with ``same``, the number of files that have the bytes of the original.
-
-    Raises:
-        UsageError: two files have one name, or differ in length or level.
-        MelGANError: the model is another one, or the folder cannot be written.
     """
     _check(model, files, strict, progress or Progress())
     first = files[0][1]
@@ -97,25 +87,7 @@ def _check(model: SoundModel, files: Sequence[File], strict: bool, progress: Pro
 
 def vary(model: SoundModel, file: File, out: Output, intensity: float, directions: range, label: str | None = None,
          progress: Progress | None = None, wishes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Makes variations of a sound.
-
-    Args:
-        model: what makes them.
-        file: a generated WAV, or a recording.
-        out: the folder, and how.
-        intensity: 0 is the sound itself, 1 any sound of its class.
-        directions: a variation for each.
-        label: class of the variations; by default that of the sound.
-        progress: reports sounds.
-        wishes: what the variations are to be: see `SoundModel.asked`.
-
-    Returns:
-        As `SoundModel.write`; of a recording also ``distance_db``.
-
-    Raises:
-        UsageError: a number is out of range, or there is no such class.
-        MelGANError: the file cannot be decoded, or the folder not written.
-    """
+    """See `melgan_tf.api.vary`; makes a variation for each direction."""
     if not directions:
         raise UsageError(f"count is {len(directions)}: give 1 or more")
     Recipe(file[1].latent if file[1] else None).vary(intensity, directions[0])  # refuses before the work
@@ -128,23 +100,11 @@ def vary(model: SoundModel, file: File, out: Output, intensity: float, direction
 
 def interpolate(model: SoundModel, files: Sequence[File], out: Output, steps: int, label: str | None,
                 embed: Callable[[np.ndarray, int], np.ndarray], progress: Progress | None = None) -> dict[str, Any]:
-    """Makes sounds from one to another, both included, at equal distances in an embedding.
+    """See `melgan_tf.api.interpolate`.
 
     Args:
-        model: what makes them.
-        files: one or two, generated WAVs or recordings; one changes its class.
-        out: the folder, and how.
-        steps: number of sounds, at least 2.
-        label: class at the end; needed with one file.
-        embed: waveforms ``(sounds, samples)`` and sample rate -> points ``(sounds, d)``.
-        progress: reports sounds.
-
-    Returns:
-        As `vary`.
-
-    Raises:
-        UsageError: as `vary`, or there is nothing to interpolate to.
-        MelGANError: as `vary`.
+        files: one or two.
+        embed: waveforms ``(sounds, samples)`` and sample rate -> points ``(sounds, d)``, in which distances are equal.
     """
     if steps < 2:
         raise UsageError(f"steps is {steps}: give 2 or more")

@@ -21,7 +21,7 @@ from melgan_tf.audio.isolated import stream_sounds
 from melgan_tf.audio.wav import MAX_SAMPLES, save_wav_pieces
 from melgan_tf.dsp.streaming_mel import PIECE_FRAMES, StreamingMel
 from melgan_tf.errors import DecodeError, MelGANError, UsageError, printable
-from melgan_tf.inference.streaming import in_chunks
+from melgan_tf.inference.streaming import in_chunks, pieces
 from melgan_tf.inference.vocoder import Vocoder
 from melgan_tf.progress import Progress
 from melgan_tf.storage.arrays import map_npy
@@ -51,21 +51,15 @@ class Vocoded:
 
 def vocode_files(vocoder: Vocoder, pairs: Sequence[tuple[Path, Path]], chunk_seconds: float | None = None,
                  progress: Progress | None = None, skipped: Sequence[Skipped] = ()) -> Vocoded:
-    """Renders files.
+    """See `melgan_tf.api.vocode`.
 
     A sound is resampled to the vocoder's rate, analyzed, and rendered to its own length. A ``.npy`` file contains a mel
     ``(frames, mel_bins)`` or ``(1, frames, mel_bins)`` on the scale of the vocoder's configuration.
 
     Args:
-        vocoder: renders.
         pairs: as `melgan_tf.inference.vocode_plan.plan` returns them.
-        chunk_seconds: render pieces of this length, at most `PIECE_FRAMES`; the result is the same.
-        progress: reports every file, and a warning for each that is skipped.
+        chunk_seconds: render pieces of this length, at most `PIECE_FRAMES`.
         skipped: what could not be accessed, for the report.
-
-    Raises:
-        UsageError: a mel of another shape.
-        MelGANError: no sound or a mel cannot be read, or a WAV cannot be written; earlier WAVs are complete.
     """
     spent, seconds, files, clipped, skipped = 0.0, 0.0, [], [], list(skipped)
     vocoder.vocode(np.zeros((1, 1, vocoder.audio.mel_bins)), 0)  # traces the function, outside the timing
@@ -107,34 +101,35 @@ class _Rendering:
     Attributes:
         samples: samples rendered so far.
         peak: the largest magnitude of them.
-        spent: seconds of analysis and rendering.
+        spent: seconds of rendering.
     """
 
     def __init__(self, vocoder: Vocoder, source: Path, blocks: Iterable[np.ndarray], frames: int) -> None:
         self.vocoder, self.source, self.frames = vocoder, source, frames
-        self.samples, self.peak = 0, 0.0
-        self._blocks = _Timed(blocks)
-        self._analysis = StreamingMel(vocoder.audio)
-        self._pieces = _Timed(self._waveform())
-
-    @property
-    def spent(self) -> float:
-        return self._pieces.seconds - self._blocks.seconds
+        self.samples, self.peak, self.spent = 0, 0.0, 0.0
+        self._blocks, self._analysis = blocks, StreamingMel(vocoder.audio)
 
     def write(self, target: Path, comment: str) -> None:
         """Renders the file; nothing remains of a WAV that cannot be completed."""
-        first = next(self._pieces)  # most damage shows here, before a folder is made
+        waveform = self._waveform()
+        first = next(waveform)  # most damage shows here, before a folder is made
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MelGANError(f"cannot write {target}: {error.strerror}") from None
-        save_wav_pieces(target, itertools.chain([first], self._pieces), None, self.vocoder.audio.sample_rate, comment)
+        save_wav_pieces(target, itertools.chain([first], waveform), None, self.vocoder.audio.sample_rate, comment)
+
+    def _vocode(self, mel: np.ndarray, start: int) -> np.ndarray:
+        started = time.perf_counter()
+        made = self.vocoder.vocode(mel, start)
+        self.spent += time.perf_counter() - started
+        return made
 
     def _waveform(self) -> Iterator[np.ndarray]:
         model, is_mel = self.vocoder.model, _is_mel(self.source)
         mels = _read_mel(self.source, self.vocoder.audio.mel_bins) if is_mel else self._analysis.mels(self._blocks)
-        chunks = (mel[first:first + self.frames] for mel in mels for first in range(0, len(mel), self.frames))
-        for piece in in_chunks(self.vocoder.vocode, chunks, model.hop_samples, model.context_frames):
+        chunks = (chunk for mel in mels for chunk in pieces(mel, self.frames))
+        for piece in in_chunks(self._vocode, chunks, model.hop_samples, model.context_frames):
             if not is_mel and self._analysis.samples is not None:  # the last frame may go beyond the end
                 piece = piece[:max(0, self._analysis.samples - self.samples)]
             if not np.isfinite(piece).all():
@@ -143,23 +138,6 @@ class _Rendering:
             self.samples += len(piece)
             self.peak = max(self.peak, float(np.max(np.abs(piece), initial=0.0)))
             yield piece
-
-
-class _Timed:
-    """An iterator that adds up the seconds that its items take."""
-
-    def __init__(self, items: Iterable[np.ndarray]) -> None:
-        self._items, self.seconds = iter(items), 0.0
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return self
-
-    def __next__(self) -> np.ndarray:
-        started = time.perf_counter()
-        try:
-            return next(self._items)
-        finally:
-            self.seconds += time.perf_counter() - started
 
 
 def _is_mel(source: Path) -> bool:

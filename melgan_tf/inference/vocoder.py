@@ -23,19 +23,8 @@ from melgan_tf.config.registry import build_network
 from melgan_tf.dsp import spectral
 from melgan_tf.dsp.griffin_lim import fit_length
 from melgan_tf.errors import UsageError
-from melgan_tf.inference.exportable import MAX_BATCH, Exportable, Quantize, Signature, Target
+from melgan_tf.inference.exportable import Exportable, Target
 from melgan_tf.inference.renderer import GRIFFIN_LIM, GriffinLim, Renderer
-from melgan_tf.inference.served import (
-    MAX_MEL,
-    MAX_SECONDS,
-    Check,
-    analysis,
-    description,
-    finite_checks,
-    length_check,
-    served,
-    wav_bytes,
-)
 from melgan_tf.inference.streaming import StreamingVocoder, Vocode, compiled, in_chunks, pieces
 from melgan_tf.inference.vocoder_export import vocoder_exportable
 from melgan_tf.progress import Progress
@@ -53,9 +42,6 @@ from melgan_tf.weights import (
     read_weights,
 )
 from melgan_tf.weights.sources import NO_VOCODER, unknown_vocoder, vocoder_config
-
-#: Of a server's first request.
-_EXAMPLE_FRAMES = 32
 
 
 @dataclass(frozen=True)
@@ -173,80 +159,14 @@ class Vocoder:
         return {"name": self.name, "preset": self.config.preset, "step": self.step, "weights": self.weights,
                 "audio_fingerprint": self.audio.fingerprint()}
 
-    @property
-    def _any_length(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
-        """``mel`` and ``start``."""
-        return (tf.TensorSpec((None, None, self.audio.mel_bins), tf.float32, name="mel"),
-                tf.TensorSpec((None,), tf.int32, name="start"))
-
-    def signatures(self, max_batch: int = MAX_BATCH) -> dict[str, Signature]:
-        """The functions of an export, for any length and any batch up to ``max_batch``."""
-        mel, start = self._any_length
-        render = tf.function(lambda mel, start: self.model(mel, start=start), autograph=False,
-                             input_signature=[mel, start])
-        max_frames = int(MAX_SECONDS * self.audio.sample_rate) // self.audio.hop_samples
-
-        def checks(mel: tf.Tensor, start: tf.Tensor | None = None) -> Iterator[Check]:
-            yield length_check("mel", tf.shape(mel)[0], tf.shape(mel)[1], max_frames, "frames")
-            yield from finite_checks("mel", mel, MAX_MEL)
-            if start is not None:
-                yield tf.reduce_all((start >= 0) & (start < 1 << 24)), [f"start must be 0 to {(1 << 24) - 1}"]
-
-        def whole(mel: tf.Tensor) -> tf.Tensor:
-            return render(mel, tf.zeros(tf.shape(mel)[:1], tf.int32))
-
-        example = np.zeros((1, _EXAMPLE_FRAMES, self.audio.mel_bins), np.float32)
-        vocode = served(lambda mel: {"audio": whole(mel)}, [mel], max_batch, checks, mel=example)
-        return {"serving_default": vocode, "vocode": vocode,
-                "vocode_from": served(lambda mel, start: {"audio": render(mel, start)}, [mel, start], max_batch,
-                                      checks, mel=example),
-                "vocode_wav": served(lambda mel: {"wav_bytes": wav_bytes(whole(mel), self.audio.sample_rate)}, [mel],
-                                     max_batch, checks, mel=example),
-                "analyze": analysis(lambda audio: spectral.mel_spectrogram(audio, self.audio), self.audio, max_batch,
-                                    None),
-                "describe": description({**self.metadata(), "sample_rate": self.audio.sample_rate,
-                                         "hop_samples": self.audio.hop_samples, "mel_bins": self.audio.mel_bins,
-                                         "max_frames": max_frames}, max_batch)}
-
-    def runtime_signatures(self) -> dict[str, Signature]:
-        """The function of an export for any batch and length, without checks and Fourier transforms."""
-        def vocode(mel: tf.Tensor, start: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-            return {"audio": self.model(mel, start=start, use_matmul_dft=True)}
-
-        return {"vocode": Signature(vocode, self._any_length[:1 if self.clock_period_frames == 1 else 2])}
-
-    def fixed_signatures(self, frames: int) -> dict[str, Signature]:
-        """The function of an export that renders windows of ``frames`` frames, without Fourier transforms."""
-        mel = tf.TensorSpec((1, frames, self.audio.mel_bins), tf.float32, name="mel")
-        if not self.model.accepts_mask:
-            return {"vocode": Signature(lambda mel: {"audio": self.model(mel)}, [mel])}
-        return {"vocode": Signature(
-            lambda mel, present, start: {"audio": self.model(mel, frame_mask=present, start=start[0],
-                                                             use_matmul_dft=True)},
-            [mel, tf.TensorSpec((1, frames), tf.float32, name="present"), tf.TensorSpec((1,), tf.int32, name="start")])}
-
-    def exportable(self, target: Target = "server", quantize: Quantize = "none", seconds: float | None = None,
-                   max_batch: int = MAX_BATCH, bpm: float | None = None, bars: int | None = None) -> Exportable:
+    def exportable(self, target: Target = "server", **options: Any) -> Exportable:
         """See `melgan_tf.inference.exportable.ExportableModel.exportable`."""
-        if bpm is not None or bars is not None:
-            raise UsageError(f"the vocoder {self.name} has no tempo: remove --bpm and --bars")
-        return vocoder_exportable(self, target, quantize, seconds, max_batch)
+        return vocoder_exportable(self, target, **options)
 
 
 def load_vocoder(source: str | Path, checkpoint: Literal["last", "best"] = "last",
                  progress: Progress | None = None) -> Vocoder:
-    """Loads a vocoder.
-
-    Args:
-        source: a run directory of a vocoder, or the name of a bundled vocoder. A run directory of the same name takes
-            precedence.
-        checkpoint: of a run, "last" or "best".
-        progress: reports damaged checkpoints that are skipped.
-
-    Raises:
-        UsageError: neither exists, or the run is not a vocoder.
-        MelGANError: the run has no usable checkpoint.
-    """
+    """See `melgan_tf.api.load_vocoder`."""
     if name := packaged_name(source):
         return load_pretrained_vocoder(name)
     config = vocoder_config(source)
@@ -296,10 +216,7 @@ def choose_vocoder(choice: str | None, audio: AudioConfig, progress: Progress | 
 
 @functools.lru_cache(maxsize=4)
 def load_pretrained_vocoder(name: str) -> Vocoder:
-    """Loads a bundled vocoder, once.
-
-    Args:
-        name: one of `melgan_tf.weights.pretrained_vocoders`.
+    """Loads a bundled vocoder, one of `melgan_tf.weights.pretrained_vocoders`, once.
 
     Raises:
         MelGANError: its weights are damaged.

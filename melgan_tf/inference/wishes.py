@@ -115,13 +115,7 @@ class Wish:
 
     @classmethod
     def of(cls, make: MakeMel, measures: Measures, names: Iterable[str], noise_dim: int, classes: int) -> Wish:
-        """The wish, by sounds that a model makes of random noise.
-
-        Args:
-            make, measures, names: see the attributes.
-            noise_dim: length of the noise vector.
-            classes: number of classes; 0 of a model without.
-        """
+        """The wish, by sounds that a model makes of random noise; ``classes`` is their number, 0 of a model without."""
         noise, names = tf.random.stateless_normal((_SOUNDS, noise_dim), (_SEED, 0)), tuple(names)
 
         def found(*labels: tf.Tensor) -> np.ndarray:

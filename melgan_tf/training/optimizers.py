@@ -18,19 +18,12 @@ class Adam(keras.optimizers.Adam):
     step. A generator whose kernels start at 0.02 sees gradients of about 1e-8 there, as small as epsilon: with Keras's
     form its weights move a seventh as far in the first ten steps.
 
-    Attributes:
-        frozen: paths of variables that stay as they are, and their moments with them. Read when a step is traced.
-
     Reference: Kingma & Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1 (Keras has the form at the
     end of section 2, "epsilon hat").
     """
 
-    frozen: frozenset[str] = frozenset()
-
     def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
-        if self._trainable_variables[index].path in self.frozen:
-            return
         gradient = ops.cast(gradient, variable.dtype)
         step = ops.cast(self.iterations + 1, variable.dtype)
         correction_1 = 1 - ops.power(ops.cast(self.beta_1, variable.dtype), step)

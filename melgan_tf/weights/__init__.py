@@ -136,24 +136,12 @@ def package_weights(name: str, state: State, meta: dict[str, Any], config: Confi
     """
     folder = folder or WEIGHTS
     _write(folder / f"{name}.npz", state, _INFERENCE, meta["step"])
-    package_training_weights(name, state, meta["step"], folder)
-    write_card(name, {"name": name, "step": meta["step"], **card, "config": to_dict(config)}, folder)
-
-
-def package_training_weights(name: str, state: State, step: int, folder: Path | None = None) -> None:
-    """Writes ``NAME.training.npz``: the networks that only training needs. Without any, removes the file.
-
-    Args:
-        name: of the model in the package.
-        state: of a checkpoint.
-        step: of that checkpoint.
-        folder: where to write; the package's own by default.
-    """
-    file = (folder or WEIGHTS) / f"{name}.training.npz"
+    training = folder / f"{name}.training.npz"
     if any(key.startswith(_TRAINING) for key in state):
-        _write(file, state, _TRAINING, step)
+        _write(training, state, _TRAINING, meta["step"])
     else:
-        file.unlink(missing_ok=True)
+        training.unlink(missing_ok=True)
+    write_card(name, {"name": name, "step": meta["step"], **card, "config": to_dict(config)}, folder)
 
 
 def write_card(name: str, card: dict[str, Any], folder: Path | None = None) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from melgan_tf.config import Config, from_dict
 from melgan_tf.config.strict_json import expect
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.inference.client.served_loops import ServedLoops
-from melgan_tf.inference.client.served_sampler import ServedSampler, Server
+from melgan_tf.inference.client.served_sampler import ServedLoops, ServedSampler, Server
 from melgan_tf.inference.client.transport import Transport
 from melgan_tf.inference.origin import vocoder_name
 from melgan_tf.inference.output_folder import FileNames
-from melgan_tf.inference.sound_model import Served, SoundModel
+from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.progress import Progress
 from melgan_tf.storage.json_file import MAX_LIST_BYTES, read_json
 
@@ -39,8 +38,9 @@ def connect(address: str, name: str, version: int | None = None, deadline: float
                              "them here") from None
         raise MelGANError(f"{address} serves a model that cannot be used here ({error}): export it with this version "
                           "of melgan-tf, and as a model of sounds") from None
-    served = Served(server.transport.address, name, server.transport.version, tuple(described["licenses"]))
-    model = SoundModel(sampler, config, described["step"], described["weights"], described["source"], served=served)
+    entry = {"address": server.transport.address, "model": name, "version": server.transport.version}
+    model = SoundModel(sampler, config, described["step"], described["weights"], described["source"], server=entry,
+                       server_licenses=described["licenses"])
     if fingerprint is not None:
         _require_same(model, fingerprint)
     return model
@@ -58,7 +58,6 @@ def _transport(address: str, name: str, version: int | None) -> Transport:
 
 def _require_same(model: SoundModel, expected: str | Path) -> None:
     """Raises unless a model has these digits, or made the sounds in a folder."""
-    served = model.served
     found = {"weights": model.weights}
     if isinstance(expected, str) and not Path(expected).exists():
         wanted = {"weights": expected}
@@ -73,5 +72,6 @@ def _require_same(model: SoundModel, expected: str | Path) -> None:
         found["vocoder"] = vocoder_name(model.vocoder_metadata)
     for what, value in wanted.items():
         if found[what] != value:
-            raise MelGANError(f"{served.address} serves {served.name} {served.version} with the {what} {found[what]}, "
-                              f"not {value}: ask for another --version, or remove --fingerprint")
+            served = "{address} serves {model} {version}".format(**model.server)
+            raise MelGANError(f"{served} with the {what} {found[what]}, not {value}: ask for another --version, or "
+                              "remove --fingerprint")

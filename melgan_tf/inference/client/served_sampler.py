@@ -1,4 +1,4 @@
-"""Makes sounds of a seed by asking a server, again and again if it has to. No TensorFlow."""
+"""Makes sounds and loops of a seed by asking a server, again and again if it has to. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from melgan_tf.audio.loops.keys import Key
+from melgan_tf.audio.loops.loop import loop_samples
 from melgan_tf.config import AudioConfig, Config
 from melgan_tf.config.strict_json import parse_object
+from melgan_tf.config.tempo import require_swing, require_tempo
 from melgan_tf.data.labels import Classes
 from melgan_tf.dsp.mel_filters import POWER_FLOOR
 from melgan_tf.errors import MelGANError, UsageError
-from melgan_tf.inference.batches import BATCH, BatchSampler, DescribedVocoder
+from melgan_tf.inference.batches import BATCH, BatchSampler
 from melgan_tf.inference.client.transport import Arrays, Transport, UnavailableError, strange
 from melgan_tf.progress import Progress
 
@@ -27,9 +30,7 @@ class Server:
     """Calls a model on a server, until it answers or time is up.
 
     Args:
-        transport: how.
         deadline: seconds for each call, all attempts together.
-        progress: reports that it does not answer yet.
     """
 
     def __init__(self, transport: Transport, deadline: float, progress: Progress) -> None:
@@ -68,9 +69,7 @@ class ServedSampler(BatchSampler):
     """Makes sounds on a server: noise and classes are drawn there, and what is sent back makes the sounds.
 
     Args:
-        config: of the model.
-        described: what it says of itself.
-        server: where it is.
+        described: what the model says of itself.
         shares: as for `BatchSampler`.
     """
 
@@ -80,7 +79,7 @@ class ServedSampler(BatchSampler):
         super().__init__(config, Classes(dict.fromkeys(map(str, names), 1)) if names else None, shares)
         self.features = list(map(str, described.get("features", ())))
         self.samples = described["samples"]
-        self.vocoder = DescribedVocoder(described["vocoder"])
+        self.vocoder_metadata = described["vocoder"]
         self._described, self._server = described, server
         self._rows = min(BATCH, described["max_batch"])
 
@@ -145,6 +144,55 @@ class ServedSampler(BatchSampler):
         if name.startswith("_"):
             raise AttributeError(name)
         raise UsageError("a model on a server only makes sounds: load the model itself for all else")
+
+
+class ServedLoops(ServedSampler):
+    """Makes loops on a server: every request says what they should be like.
+
+    Args:
+        bpm: beats per minute; by default those that the model was exported with.
+        key: such as "Am"; None: any.
+        swing: 0 straight, 1 as in triplets.
+        shares: as for `BatchSampler`.
+    """
+
+    def __init__(self, config: Config, described: Mapping[str, Any], server: Server, bpm: float | None = None,
+                 key: str | None = None, swing: float = 0.0, shares: Mapping[str, float] | None = None) -> None:
+        self._bpm, self._bars = float(bpm or described["asked"]["bpm"]), described["bars"]
+        self._key = Key.parse(key) if key else None
+        length = loop_samples(self._bpm, self._bars, config.audio.sample_rate)
+        self._swing = require_swing(swing)
+        super().__init__(config, {**described, "samples": length}, server, shares)
+
+    def asked(self, bpm: float | None = None, bars: int | None = None, key: str | None = None,
+              swing: float | None = None, **features: float | None) -> ServedLoops:
+        """See `BatchSampler.asked`."""
+        require_tempo(bpm, tempos=self._described["bpm"])
+        if bars not in (None, self._bars):
+            raise UsageError(f"--bars {bars}: the loops on this server have {self._bars}; export the model with --bars "
+                             f"{bars}")
+        return ServedLoops(self.config, self._described, self._server, bpm or self._bpm,
+                           key or (self._key and str(self._key)), self._swing if swing is None else swing,
+                           self.features_of(features))
+
+    def length(self, seconds: float | None = None, loop: bool = False) -> None:
+        """See `BatchSampler.length`: every sound is a loop."""
+        super().length(seconds)
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """See `BatchSampler.wishes`."""
+        return {"bpm": self._bpm, "bars": self._bars, **({"key": str(self._key)} if self._key else {}),
+                **({"swing": self._swing} if self._swing else {}), **super().wishes}
+
+    def for_draw(self, rows: int) -> dict[str, np.ndarray]:
+        """See `ServedSampler.for_draw`."""
+        key = str(self._key or "").encode()
+        return {**super().for_draw(rows), **self.for_generate(rows), "key": np.array([key] * rows, object)}
+
+    def for_generate(self, rows: int) -> dict[str, np.ndarray]:
+        """See `ServedSampler.for_generate`."""
+        return {"bpm": np.full(rows, self._bpm), "swing": np.full(rows, self._swing)}
 
 
 def decibels(mel: np.ndarray, audio: AudioConfig) -> np.ndarray:

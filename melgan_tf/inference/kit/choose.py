@@ -11,7 +11,7 @@ import numpy as np
 
 from melgan_tf.audio.edit import is_silent
 from melgan_tf.errors import MelGANError
-from melgan_tf.inference.kit.measure import decay_seconds, drum_pitch_hz, levels_db
+from melgan_tf.inference.kit.finish import decay_seconds, drum_pitch_hz, levels_db
 from melgan_tf.inference.kit.plan import Pad
 from melgan_tf.inference.recipe import Recipe
 
@@ -81,12 +81,7 @@ def describe(model: SoundModel, mel: np.ndarray) -> np.ndarray:
 def choose(pads: Sequence[Pad], candidates: Callable[[str], Candidates]) -> list[Recipe]:
     """The recipe of each pad's sound.
 
-    Args:
-        pads: of the kit.
-        candidates: of a label; called once for each.
-
-    Returns:
-        One for each pad; pads of the same label have different sounds, and toms rise in pitch.
+    Pads of the same label have different sounds, and toms rise in pitch. ``candidates`` is called once for each label.
     """
     chosen: dict[int, Recipe] = {}
     groups: dict[str, list[Pad]] = defaultdict(list)

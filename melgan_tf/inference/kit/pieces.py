@@ -13,8 +13,7 @@ import numpy as np
 
 from melgan_tf.inference.batches import BATCH
 from melgan_tf.inference.kit.choose import Candidates, choose, draw
-from melgan_tf.inference.kit.finish import trimmed
-from melgan_tf.inference.kit.measure import decay_seconds, drum_pitch_hz
+from melgan_tf.inference.kit.finish import decay_seconds, drum_pitch_hz, trimmed
 from melgan_tf.inference.kit.plan import Pad
 from melgan_tf.inference.kit.style import styled
 from melgan_tf.inference.recipe import Recipe
@@ -52,24 +51,18 @@ class Piece:
 
     @property
     def decay_seconds(self) -> float:
-        """See `measure.decay_seconds`."""
+        """See `melgan_tf.inference.kit.finish.decay_seconds`."""
         return decay_seconds(self.hits[0], self.sample_rate)
 
     @property
     def pitch_hz(self) -> float:
-        """See `measure.drum_pitch_hz`."""
+        """See `melgan_tf.inference.kit.finish.drum_pitch_hz`."""
         return drum_pitch_hz(self.hits[0], self.sample_rate)
 
 
 def make_pieces(model: SoundModel, pads: Sequence[Pad], seed: int, style_from: Sequence[str | Path], turns: int,
                 progress: Progress) -> list[Piece]:
-    """One for each pad.
-
-    Args:
-        model, seed, style_from, progress: as for `melgan_tf.inference.kit.write.write_kit`.
-        pads: of the kit.
-        turns: sounds of each.
-    """
+    """One for each pad, of ``turns`` sounds each."""
     labels = {pad.label for pad in pads}
     with progress.task("choosing", len(labels), "classes") as advance:
         @functools.cache

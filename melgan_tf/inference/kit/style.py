@@ -43,12 +43,8 @@ def styled(model: SoundModel, pads: Sequence[Pad], places: Sequence[str | Path],
     sounds for a pad, the first seed takes the one that the model comes nearest to, the next seed the next.
 
     Args:
-        model: makes the kit.
-        pads: of the kit.
         places: folders, or sound files.
         candidates: of a label.
-        seed: of the kit.
-        progress: reports sounds that cannot be used, and those out of the model's reach.
 
     Returns:
         By the number of the pad; pads that no sound suits are missing.

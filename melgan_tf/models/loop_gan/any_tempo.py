@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from melgan_tf.audio.loops.loop import loop_samples
 from melgan_tf.config.tempo import TEMPOS
+from melgan_tf.dsp.loop_tempo import JOIN_SECONDS, cubic_weights
 from melgan_tf.inference.exportable import Example, Signature
-from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, cubic_weights, grid_places
+from melgan_tf.models.loop_gan.resample import MARGIN, grid_places
 
 if TYPE_CHECKING:
     from melgan_tf.models.loop_gan.sampler import LoopSampler

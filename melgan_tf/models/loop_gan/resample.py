@@ -1,35 +1,16 @@
-"""From frames of the musical grid to the vocoder's: cubic interpolation over time.
-
-Reference: Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981).
-"""
+"""From frames of the musical grid to the vocoder's: cubic interpolation over time."""
 
 from __future__ import annotations
-
-from typing import TypeVar
 
 import numpy as np
 
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.loop_tempo import Array, cubic_weights
 from melgan_tf.models.loop_gan.config import BEAT_FRAMES
 
 #: Frames rendered on either side of a loop.
 MARGIN = 24
-#: How long the end of a loop fades into what precedes its beginning.
-JOIN_SECONDS = 0.02
 _EIGHTH = BEAT_FRAMES / 2
-
-Array = TypeVar("Array")
-
-
-def cubic_weights(t: Array) -> tuple[Array, Array, Array, Array]:
-    """The weights of the frames at -1, 0, 1 and 2 for places ``t`` from 0 to 1, arrays or tensors.
-
-    Examples:
-        >>> cubic_weights(0.5)
-        (-0.0625, 0.5625, 0.5625, -0.0625)
-    """
-    return ((-t + 2 * t**2 - t**3) / 2, (2 - 5 * t**2 + 3 * t**3) / 2, (t + 4 * t**2 - 3 * t**3) / 2,
-            (t**3 - t**2) / 2)
 
 
 def unswung(place: Array, swing: Array | float) -> Array:

@@ -25,6 +25,7 @@ from melgan_tf.config.tempo import MOST_BARS, TEMPOS, require_swing, require_tem
 from melgan_tf.data.labels import Classes
 from melgan_tf.data.loop_dataset import grid_windows
 from melgan_tf.dsp import spectral
+from melgan_tf.dsp.loop_tempo import JOIN_SECONDS, join_fade
 from melgan_tf.errors import DecodeError, UsageError
 from melgan_tf.inference.renderer import Renderer
 from melgan_tf.inference.sampler import Sampler
@@ -34,7 +35,7 @@ from melgan_tf.models.loop_gan.any_tempo import AnyTempo
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS_PER_BAR, FEATURES, GIVEN
 from melgan_tf.models.loop_gan.features import Heard
 from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
-from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, to_tempo
+from melgan_tf.models.loop_gan.resample import MARGIN, to_tempo
 from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, with_keys
 
 #: Of the sections of two bars: how far their beats are from those of the first.
@@ -88,11 +89,6 @@ class LoopSampler(Sampler):
                              "not --seconds")
 
     @property
-    def name_part(self) -> str:
-        """See `BatchSampler.name_part`: tempo and key, as sequencers and `train` read them."""
-        return f"{self.bpm:.6g}bpm" + (f"-{Key.parse(self.key)}" if self.key else "")
-
-    @property
     def wishes(self) -> dict[str, Any]:
         """See `BatchSampler.wishes`."""
         return {"bpm": self.bpm, "bars": self.bars, **({"key": self.key} if self.key else {}),
@@ -127,7 +123,7 @@ class LoopSampler(Sampler):
         waveform = self.vocoder.render(frames, self.audio, use_matmul_dft=use_matmul_dft)
         first = MARGIN * hop
         inner, before = waveform[:, first:first + samples], waveform[:, first - join:first]
-        fade = tf.constant(0.5 - 0.5 * np.cos(np.pi * (np.arange(join) + 0.5) / join), tf.float32)
+        fade = tf.constant(join_fade(join), tf.float32)
         end = inner[:, samples - join:] * (1.0 - fade) + before * fade
         return self.finish(tf.concat([inner[:, :samples - join], end], axis=1))
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import METER
+from melgan_tf.dsp.loop_tempo import JOIN_SECONDS, cubic_weights, join_fade
 from melgan_tf.models.loop_gan.networks import key_numbers
-from melgan_tf.models.loop_gan.resample import JOIN_SECONDS, MARGIN, cubic_weights, unswung
+from melgan_tf.models.loop_gan.resample import MARGIN, unswung
 
 if TYPE_CHECKING:
     from melgan_tf.models.loop_gan.sampler import LoopSampler
@@ -65,7 +66,6 @@ def render_each(sampler: LoopSampler, mel: tf.Tensor, samples: tf.Tensor, swing:
     waveform = sampler.vocoder.render(at_tempo, audio)
     remaining = samples[:, None] - tf.range(longest)  # samples to the end of each loop
     before = tf.gather(waveform, MARGIN * hop - tf.clip_by_value(remaining, 1, join), batch_dims=1)
-    share = tf.clip_by_value((join - tf.cast(remaining, tf.float32) + 0.5) / join, 0.0, 1.0)
-    fade = 0.5 - 0.5 * tf.cos(np.pi * share)
+    fade = tf.gather(tf.constant([0.0, *join_fade(join)], tf.float32), tf.clip_by_value(join - remaining + 1, 0, join))
     joined = waveform[:, MARGIN * hop:MARGIN * hop + longest] * (1.0 - fade) + before * fade
     return sampler.finish(tf.where(remaining > 0, joined, 0.0))

@@ -78,11 +78,6 @@ class SequenceSampler(Sampler):
         return {"bpm": self.bpm, "bars": self.bars} if self.bpm else {}
 
     @property
-    def name_part(self) -> str:
-        """See `BatchSampler.name_part`: the tempo, as sequencers and `train` read it."""
-        return f"{self.bpm:.6g}bpm" if self.bpm else ""
-
-    @property
     def loop_quantum(self) -> int:
         """Frames that lengths of loops are multiples of: whole steps, and whole turns of the vocoder's clock."""
         return math.lcm(STEP_FRAMES, self.vocoder.clock_period_frames)
@@ -145,12 +140,11 @@ class SequenceSampler(Sampler):
         return waveform / tf.maximum(tf.reduce_max(tf.abs(waveform), axis=-1, keepdims=True), 1.0)
 
     def inputs(self, seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int = 0,
-               label: None = None, steps: tf.Tensor | int | None = None) -> dict[str, tf.Tensor]:
+               steps: tf.Tensor | int | None = None) -> dict[str, tf.Tensor]:
         """What makes sounds ``start`` to ``start + count - 1`` of a seed: ``noise`` and ``style``.
 
         Args:
             seed, count, start: as in `generate`.
-            label: there are no classes.
             steps: of each sound; by default those of a training window.
         """
         sounds = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
