@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,26 +13,38 @@ import tensorflow as tf
 from melgan_tf.config import presets
 from melgan_tf.dsp import spectral
 from melgan_tf.evaluation import vocoder_metrics
+from melgan_tf.models.fast_vocoder import steady
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 from melgan_tf.models.fast_vocoder.network import FastVocoder
 
 AUDIO = {name: presets.get(name).audio for name in ("vocoder-16k", "vocoder-22k")}
 SMALL = FastVocoderConfig(channels=32, sub_channels=32, dilations=(1, 2))
 
-#: Mels; overlap, subframes, corrections, rounds of phase retrieval for low frequencies (0 if absent).
-VARIANTS = [("vocoder-16k", (2, 1, 1)), ("vocoder-16k", (2, 4, 1)), ("vocoder-16k", (4, 1, 2)),
-            ("vocoder-22k", (2, 2, 0)), ("vocoder-22k", (4, 2, 1)), ("vocoder-22k", (2, 1, 1, 2))]
+
+class Variant(NamedTuple):
+    overlap: int = 2
+    subframes: int = 1
+    corrections: int = 1
+    low_rounds: int = 0
+    scatter_frames: int = 0
+
+
+DEFAULT = Variant()
+
+#: With their mels.
+VARIANTS = [("vocoder-16k", DEFAULT), ("vocoder-16k", Variant(2, 4)), ("vocoder-16k", Variant(4, 1, 2)),
+            ("vocoder-16k", Variant(2, 4, 1, 0, 3)), ("vocoder-22k", Variant(2, 2, 0)),
+            ("vocoder-22k", Variant(4, 2)), ("vocoder-22k", Variant(2, 1, 1, 2)),
+            ("vocoder-22k", Variant(2, 1, 0, 0, 2)), ("vocoder-22k", Variant(2, 1, 1, 2, 4))]
 VARIANT = pytest.mark.parametrize(("name", "variant"), VARIANTS, ids=str)
 PRESETS = pytest.mark.parametrize("name", AUDIO)
 
 _models: dict[tuple, FastVocoder] = {}
 
 
-def vocoder(name, variant=(2, 1, 1), seed=0, **changes):
+def vocoder(name, variant=DEFAULT, seed=0, **changes):
     """Built once: no test changes the weights."""
-    overlap, subframes, corrections, *rounds = variant
-    config = dataclasses.replace(SMALL, overlap=overlap, subframes=subframes, corrections=corrections,
-                                 low_rounds=sum(rounds), **changes)
+    config = dataclasses.replace(SMALL, **variant._asdict(), **changes)
     key = (name, config, seed)
     if key not in _models:
         _models[key] = FastVocoder(AUDIO[name], config, seed)
@@ -80,7 +93,7 @@ def test_a_hop_of_samples_for_every_frame(name, variant):
 
 @VARIANT
 def test_weights_are_as_many_as_the_layers_need(name, variant):
-    overlap, subframes, corrections, *rounds = variant
+    overlap, subframes, corrections, rounds, _ = variant
     audio, width = AUDIO[name], 32
     bins = overlap * audio.hop_samples // subframes // 2 + 1
     low = bins // 4
@@ -128,7 +141,7 @@ def test_context_is_as_far_as_a_frame_sees_and_not_much_farther(name, variant):
     assert difference[np.abs(distance) > context].max() <= 1e-6
     reach = np.flatnonzero(difference > 1e-7 * difference.max()) - changed
     assert min(-reach.min(), reach.max()) >= context / 2
-    if not variant[2]:
+    if not variant.corrections:
         assert max(-reach.min(), reach.max()) == context  # only corrections are rounded up
 
 
@@ -202,7 +215,8 @@ def test_silence_after_a_loud_sound_is_zero_and_before_it(name, variant):
     level = per_frame(render(model, mel), audio.hop_samples)
     distance = np.abs(np.arange(len(level)) - context - 3)
     # the network sees far, but what it says is multiplied: only windows reach beyond their frame
-    windows = max(1, variant[0] // 2) + 1 + (variant[2] + sum(variant[3:])) * audio.n_fft // audio.hop_samples
+    transforms = (variant.corrections + variant.low_rounds) * audio.n_fft // audio.hop_samples
+    windows = max(1, variant.overlap // 2) + 1 + transforms
     assert not level[distance > windows].any()
     assert level[context + 3] > 0.1
 
@@ -233,7 +247,8 @@ def test_no_direct_current_and_no_clicks_at_the_ends(name, variant):
 
 
 @PRESETS
-@pytest.mark.parametrize("variant", [(2, 1, 0), (4, 1, 1), (2, 4, 1)], ids=str)
+@pytest.mark.parametrize("variant", [Variant(2, 1, 0), Variant(4), Variant(2, 4), Variant(2, 1, 0, 0, 4),
+                                     Variant(2, 4, 1, 0, 4)], ids=str)
 def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
     """Equal frames without a buzz, thanks to the clock. Random weights use it to different degrees: mean of five."""
     audio, found = AUDIO[name], []
@@ -249,7 +264,30 @@ def test_a_steady_sound_does_not_repeat_with_the_frames(name, variant):
         frames = rendered.reshape(-1, hop) - rendered.reshape(-1, hop).mean(axis=1, keepdims=True)
         frames /= np.sqrt((frames ** 2).mean(axis=1, keepdims=True))
         found.append((frames.mean(axis=0) ** 2).mean())  # energy of the mean frame, 1 if all are equal
-    assert np.mean(found) < 0.55
+    assert np.mean(found) < (0.02 if variant.scatter_frames else 0.55)
+
+
+def test_an_attack_keeps_its_place():
+    """Noise that starts within a frame: what random phases add before it is as soft as without them."""
+    audio, energies = AUDIO["vocoder-22k"], []
+    mel = np.full((1, 40, audio.mel_bins), -4.0, "float32")
+    mel[:, 20:] = 0.0
+    for reach in (0, 4):
+        rendered = render(vocoder("vocoder-22k", Variant(2, 1, 0, 0, reach)), mel)[0]
+        before, after = rendered[:19 * audio.hop_samples], rendered[21 * audio.hop_samples:]
+        energies.append((before ** 2).mean() / (after ** 2).mean())
+    assert energies[1] < 2 * energies[0] < 1e-6
+
+
+@pytest.mark.parametrize(("period", "subframes"), [(32, 1), (32, 4), (64, 3), (32, 32)])
+def test_phases_add_up_to_zero_at_every_position_in_a_frame(period, subframes):
+    cosine, sine = steady._phasors(9, period, subframes)
+    np.testing.assert_allclose(cosine ** 2 + sine ** 2, 1, atol=1e-6)
+    if subframes < period:
+        for table in (cosine, sine):
+            for position in range(subframes):
+                ticks = (position + subframes * np.arange(period)) % period
+                np.testing.assert_allclose(table[ticks].mean(axis=0), 0, atol=1e-6)
 
 
 # -- gradients -------------------------------------------------------------------------------------------------------

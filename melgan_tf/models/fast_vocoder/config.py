@@ -28,6 +28,8 @@ class FastVocoderConfig(ModelConfig):
         sub_channels, sub_blocks: width and number of the blocks at that rate.
         overlap: windows per sample: 2 or 4.
         carriers: frequencies within each of the lower bins.
+        scatter_frames: frames on either side of those in which a factor without a carrier repeats itself; what repeats
+            gets random phases, so that steady sounds do not buzz at the frame rate; 0: it buzzes.
         low_rounds: iterations of phase retrieval for the lowest frequencies, before the corrections; 0: none.
         corrections: number of times that the waveform's mel is matched to the given one.
         objective: of its training.
@@ -42,6 +44,7 @@ class FastVocoderConfig(ModelConfig):
     sub_blocks: Rounds = 1
     overlap: int = 2
     carriers: Annotated[int, Range(1, 8)] = 4
+    scatter_frames: Rounds = 0
     low_rounds: Rounds = 0
     corrections: Rounds = 1
     objective: VocoderObjective = field(default_factory=VocoderObjective)

@@ -16,7 +16,8 @@ and where the mel is at its floor the output is exactly *zero*: silence in, sile
 **Carriers.** A network that sees only the mel maps equal frames to equal samples: every steady sound becomes a buzz at
 the frame rate, and a note is in tune only at its multiples. So every bin gets phasors that turn with *time*, at a few
 frequencies within the bin (four in the lowest quarter of the bins, one above), and a factor without a carrier for
-attacks. A steady note is a constant ``c``; a steady noise is a dense set of them. All frequencies are multiples of one
+attacks. A steady note is a constant ``c``; a steady noise is a dense set of them. What the factor without a carrier
+repeats all the same gets random phases (`melgan_tf.models.fast_vocoder.steady`). All frequencies are multiples of one
 that repeats every 16 windows, so the only state is a clock that wraps around.
 
 A MelGAN generator does its arithmetic at the sample rate, about 70,000 multiplications per sample; this one needs about
@@ -41,7 +42,7 @@ from melgan_tf.dsp import banded, stft
 from melgan_tf.dsp.mel_correction import match_mel
 from melgan_tf.dsp.mel_filters import mel_filterbank
 from melgan_tf.dsp.spectral import decompress
-from melgan_tf.models.fast_vocoder import low_band
+from melgan_tf.models.fast_vocoder import low_band, steady
 from melgan_tf.models.fast_vocoder.config import FastVocoderConfig
 
 #: Frequency steps per bin for the carriers; also the windows after which the carriers repeat.
@@ -109,6 +110,7 @@ class FastVocoder(keras.Model):
         # sub-frames: their blocks, and the window, which is centered on its sub-frame; magnitudes are interpolated
         # between two frames
         frames += max(1, math.ceil((self.config.sub_blocks + self.config.overlap / 2) / self.config.subframes))
+        frames += self.config.scatter_frames
         if self.config.low_rounds:
             frames += low_band.context_frames(self.audio, self.config.low_rounds)
         # a correction compares whole windows of the analysis and adds whole windows
@@ -142,7 +144,7 @@ class FastVocoder(keras.Model):
         if sub_mask is not None:
             magnitude = magnitude * sub_mask
         x = normalize(x)
-        spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start)
+        spectrum = self._spectrum([head(x) for head in self.heads], magnitude, start, mask)
         waveform = self._synthesize(spectrum, sub_mask, use_matmul_dft)
         if self.low_log_gain:
             waveform = low_band.refine(waveform, mel, low_log_gain, self.audio, self.config.low_rounds, mask,
@@ -159,18 +161,22 @@ class FastVocoder(keras.Model):
         x = tf.pad(x, ((0, 0), (reach, reach), (0, 0)))
         return self.entry(tf.concat([x[:, i:i + frames] for i in range(self.config.kernel)], axis=-1))
 
-    def _spectrum(self, heads: list[tf.Tensor], magnitude: tf.Tensor, start: tf.Tensor | None) -> stft.Spectrum:
+    def _spectrum(self, heads: list[tf.Tensor], magnitude: tf.Tensor, start: tf.Tensor | None,
+                  mask: tf.Tensor | None) -> stft.Spectrum:
         """The heads' factors times rough magnitudes: real and imaginary part ``(batch, sub-frames, bins)``."""
-        still_real, still_imaginary, a, b, high = heads
-        ticks = tf.range(tf.shape(magnitude)[1])
+        *still, a, b, high = heads
+        config, ticks = self.config, tf.range(tf.shape(magnitude)[1])
         if start is not None:
-            ticks = ticks + tf.cast(start, tf.int32)[..., None] * self.config.subframes
+            ticks = ticks + tf.cast(start, tf.int32)[..., None] * config.subframes
+        ticks = tf.math.floormod(ticks, self._ticks)
         cosine, sine, high_cosine, high_sine = (
-            tf.gather(tf.constant(table), tf.math.floormod(ticks, self._ticks))
-            for table in _phasors(self.bins, self.config.carriers, self.config.overlap))
+            tf.gather(tf.constant(table), ticks)
+            for table in _phasors(self.bins, config.carriers, config.overlap, config.scatter_frames > 0))
+        if config.scatter_frames:
+            still = steady.scatter(still, config.scatter_frames, config.subframes, ticks, self._ticks, mask)
         real = tf.concat([self._sum_carriers(a * cosine - b * sine), high * high_cosine], axis=-1)
         imaginary = tf.concat([self._sum_carriers(a * sine + b * cosine), high * high_sine], axis=-1)
-        return (still_real + real) * magnitude, (still_imaginary + imaginary) * magnitude
+        return (still[0] + real) * magnitude, (still[1] + imaginary) * magnitude
 
     def _sum_carriers(self, x: tf.Tensor) -> tf.Tensor:
         low = _low_bins(self.bins)
@@ -270,17 +276,20 @@ def _low_bins(bins: int) -> int:
 
 
 @functools.lru_cache(maxsize=32)
-def _phasors(bins: int, carriers: int, overlap: int) -> tuple[np.ndarray, ...]:
+def _phasors(bins: int, carriers: int, overlap: int, moving: bool) -> tuple[np.ndarray, ...]:
     """Cosines and sines of the low bins' carriers ``(ticks, carriers * low)``, and of the high bins' ``(ticks, high)``.
 
     The low bins' are in order: all first carriers, all second carriers, ... They are spread evenly within a bin, and
     each is shifted randomly, a little in the low bins and within half a bin in the high ones: equal distances would
-    make their sum pulsate. High carriers start at random phases, since their factor is real.
+    make their sum pulsate. High carriers start at random phases, since their factor is real. Where all are `moving`,
+    no high carrier stays at the middle of its bin, which can be a multiple of the frame rate.
     """
     low, rng = _low_bins(bins), np.random.default_rng(0)
     within = np.round(((np.arange(carriers) + 0.5) / carriers - 0.5) * _STEPS)
     low_steps = (np.arange(low) * _STEPS + within[:, None] + rng.integers(-1, 2, (carriers, low))).ravel()
-    high_steps = np.arange(low, bins) * _STEPS + rng.integers(-7, 8, bins - low)
+    shifts = rng.integers(-7, 8, bins - low)
+    shifts = np.where((shifts == 0) & moving, 1, shifts)
+    high_steps = np.arange(low, bins) * _STEPS + shifts
     # a frequency of one bin turns once in a window of `overlap` ticks
     turns = np.arange(_STEPS * overlap)[:, None] / (_STEPS * overlap)
     low_angle, high_angle = turns * low_steps, turns * high_steps + rng.random(bins - low)

@@ -28,13 +28,13 @@ PRESETS = {
     "vocoder-22k": Preset(
         "the fast vocoder for the mels of melgan and music: all work at frame rate; trains on a CPU in an hour.",
         _fast("vocoder-22k", MELGAN_MELS, 24_000, 0.86, dilations=(1, 2, 4), low_rounds=14,
-                             corrections=2)),
+                             corrections=4, scatter_frames=4)),
     # weights/vocoder-44k.json has the shipped run, which was not quite this recipe.
     "vocoder-44k": Preset(
         "the fast vocoder for the mels of drums-44k: 44.1 kHz, 128 bands, hop 512.",
         _fast("vocoder-44k", FULL_BAND_MELS, 12_000, 0.75, 16_384, 8, dilations=(1, 2, 4), low_rounds=20,
-                             corrections=3)),
+                             corrections=5, scatter_frames=4)),
     "vocoder-16k": Preset(
         "the fast vocoder for the mels of drums and seed: 16 kHz, 64 bands, hop 512.",
-        _fast("vocoder-16k", SEED_LOG_MELS, 16_000, 0.8, subframes=4)),
+        _fast("vocoder-16k", SEED_LOG_MELS, 16_000, 0.8, subframes=4, corrections=3, scatter_frames=4)),
 }
