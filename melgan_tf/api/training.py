@@ -50,11 +50,15 @@ def train(data: str | Path, run: str | Path, *, preset: str | None = None, chang
         >>> mt.train("sounds", "runs/mine", init_from="pretrained:drums",
         ...          changes={"training": {"steps": 2000}})  # doctest: +SKIP
     """
+    from melgan_tf.audio import isolated
+    from melgan_tf.data.shards import is_prepared
     from melgan_tf.training.cluster import worker_from_environment
     from melgan_tf.training.resolve import resolve
 
     spec = worker_from_environment()
     config = resolve(data, run, preset, changes, init_from, fresh, progress)
+    if not is_prepared(data):
+        isolated.start()  # while TensorFlow loads
     with (progress or Progress()).stage("loading TensorFlow"):
         # training runs its programs side by side, one a core (see melgan_tf.training.gan)
         runtime.start_tensorflow(threads_per_op=1, compiling=True, joining=spec is not None)

@@ -77,15 +77,16 @@ class GAN(keras.Model):
         if self.discriminator is not None:
             discriminator_optimizer.build(self.discriminator_variables)
         self.shards = shards
-        self.build_programs(lambda function: tf.function(function, jit_compile=True, autograph=False) if xla
-                            else function)
+        # shards of the same size are traced once, without XLA as well
+        self.build_programs(lambda function: tf.function(function, jit_compile=xla or None, autograph=False)
+                            if xla or shards > 1 else function)
 
     @abstractmethod
     def build_programs(self, program: Callable[[Callable], Callable]) -> None:
         """Wraps the functions that compute gradients.
 
         Args:
-            program: compiles a function where XLA is on, or returns it as it is.
+            program: makes a program of a function, compiled where XLA is on; or returns the function as it is.
         """
 
     @property

@@ -24,15 +24,14 @@ class Adam(keras.optimizers.Adam):
 
     def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
-        gradient = ops.cast(gradient, variable.dtype)
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        correction_1 = 1 - ops.power(ops.cast(self.beta_1, variable.dtype), step)
-        correction_2 = ops.sqrt(1 - ops.power(ops.cast(self.beta_2, variable.dtype), step))
-        mean, square = self._momentums[index], self._velocities[index]
-        self.assign_add(mean, (gradient - mean) * (1 - self.beta_1))
-        self.assign_add(square, (ops.square(gradient) - square) * (1 - self.beta_2))
-        rate = ops.cast(learning_rate, variable.dtype) * correction_2 / correction_1
-        self.assign_sub(variable, rate * mean / (ops.sqrt(square) + self.epsilon * correction_2))
+        dtype = variable.dtype
+        step = ops.cast(self.iterations + 1, dtype)
+        power_1, power_2 = (ops.power(ops.cast(beta, dtype), step) for beta in (self.beta_1, self.beta_2))
+        # one pass over the weights, where single operations take a dozen; its epsilon is Keras's
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle, m=self._momentums[index].value.handle, v=self._velocities[index].value.handle,
+            beta1_power=power_1, beta2_power=power_2, lr=ops.cast(learning_rate, dtype), beta1=self.beta_1,
+            beta2=self.beta_2, epsilon=self.epsilon * ops.sqrt(1 - power_2), grad=ops.cast(gradient, dtype))
 
 
 def adam(config: Config, network: Literal["generator", "discriminator"]) -> keras.optimizers.Optimizer:
