@@ -1,110 +1,184 @@
-"""Training throughput of the `seed` preset and of the plain PyTorch program, and whether training waits for data.
+"""Time of a training step of `seed`, `drums` and `loops` beside the same networks written plainly in PyTorch.
 
 ``python benchmarks/training_speed.py`` (needs ``pip install -e .[bench]``). The two run in processes of their own,
-alternating, several times; a row is a pair, the results file has the medians.
+alternating, several times, on a batch in memory; the table shows medians, of times and of ratios within a pair. With
+``--processor-time`` both have one CPU, and its time is measured, which other load disturbs less. ``--profile PRESET``
+shows instead where our step's time goes, by kind of operation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import results
 
-BATCH = 128
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+PRESETS = ("seed", "drums", "loops")
+CLASSES = 8
 
 
-def ours(steps: int) -> dict[str, float]:
-    """Milliseconds per step: the training loop with its data pipeline, and on one batch held in memory."""
+def timed(run: Callable[[int], object], steps: int) -> tuple[float, float]:
+    """Milliseconds a step, by wall clock and of processor time."""
+    run(3)
+    started, used = time.perf_counter(), time.process_time()
+    run(steps)
+    return 1000 * (time.perf_counter() - started) / steps, 1000 * (time.process_time() - used) / steps
+
+
+def our_steps(preset: str) -> Callable[[int], object]:
+    """Takes a number of steps of a preset, as training does."""
     from melgan_tf.runtime import start_tensorflow
 
-    start_tensorflow(threads_per_op=1, compiling=True)
-    import os
-
+    start_tensorflow(threads_per_op=1, compiling=preset == "seed")
     import numpy as np
     import tensorflow as tf
 
     from melgan_tf.config import presets
-    from melgan_tf.data.mel_dataset import batches
-    from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
     from melgan_tf.training.optimizers import adam
 
-    config = presets.get("seed")
-    model = SpectrogramGAN(config)
-    optimizers = adam(config, "generator"), adam(config, "discriminator")
-    model.compile(*optimizers, xla=True, shards=len(os.sched_getaffinity(0)))
-    images = np.random.default_rng(0).random((2_145, 64, 16, 1), dtype=np.float32)
-    stream = iter(batches(images, BATCH, seed=0))
-    fixed = next(stream)
+    config, rng = presets.get(preset), np.random.default_rng(0)
+    batch, (bins, frames) = config.training.batch_size, config.mel_shape
+    shares, labels = np.full(CLASSES, 1 / CLASSES), np.arange(batch, dtype=np.int32) % CLASSES
+    mels = rng.uniform(-4, 0, (batch, frames, bins)).astype(np.float32)
+    if preset == "seed":
+        from melgan_tf.models.spectrogram_gan.train_step import SpectrogramGAN
+
+        model = SpectrogramGAN(config)
+        data = rng.random((batch, bins, frames, 1), dtype=np.float32), np.full(batch, 1 / batch, np.float32)
+    elif preset == "drums":
+        from melgan_tf.models.frame_gan.train_step import FrameGAN
+
+        model, data = FrameGAN(config, shares), (mels, labels)
+    else:
+        from melgan_tf.models.loop_gan.train_step import LoopGAN
+
+        model = LoopGAN(config, shares, np.stack([np.zeros((CLASSES, 3)), np.ones((CLASSES, 3))]).astype(np.float32))
+        numbers = rng.normal(size=(2, batch, 3)).astype(np.float32)
+        data = mels, labels, *numbers
+    model.compile(adam(config, "generator"), adam(config, "discriminator"), xla=preset == "seed",
+                  shards=len(os.sched_getaffinity(0)))
+    data = tuple(map(tf.constant, data))
+    step = tf.autograph.experimental.do_not_convert(model.train_step)
 
     @tf.function
-    def run(count: tf.Tensor, streaming: tf.Tensor) -> None:
+    def steps(count: tf.Tensor) -> None:
         for _ in tf.range(count):
-            model.train_step(next(stream) if streaming else fixed)
+            step(data)
 
-    times = {}
-    for name, streaming in (("streaming", True), ("fixed", False)):
-        flag = tf.constant(streaming)
-        run(tf.constant(3), flag)
-        started = time.perf_counter()
-        run(tf.constant(steps), flag)
+    def run(count: int) -> None:
+        steps(tf.constant(count))
         float(model.trackers[0].result())
-        times[name] = 1000 * (time.perf_counter() - started) / steps
-    return times
+
+    return run
 
 
-def pytorch(steps: int) -> dict[str, float]:
-    """Milliseconds per step on one batch held in memory."""
+def torch_steps(preset: str) -> Callable[[int], object]:
+    """The same of the plain program."""
     import torch
 
-    sys.path.insert(0, str(Path(__file__).parent))
-    from torch_seed import Trainer
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if preset == "seed":
+        import torch_seed
 
-    trainer, real = Trainer(), torch.rand(BATCH, 1, 64, 16)
-    for _ in range(3):
-        trainer.step(real)
-    started = time.perf_counter()
-    for _ in range(steps):
-        trainer.step(real)
-    return {"fixed": 1000 * (time.perf_counter() - started) / steps}
+        trainer, data = torch_seed.Trainer(), (torch.rand(128, 1, 64, 16),)
+    else:
+        import torch_vae_gan
+
+        trainer, shape = torch_vae_gan.Trainer(preset), torch_vae_gan.SHAPES[preset]
+        data = torch.rand(shape.batch, shape.bins, shape.frames) * 2 - 1, torch.rand(shape.batch, shape.condition)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            trainer.step(*data)
+
+    return run
 
 
-def measure(name: str, steps: int) -> dict[str, float]:
+def profile(preset: str, steps: int) -> dict:
+    """Milliseconds of a step by kind of operation, on all CPUs together."""
+    run = our_steps(preset)
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    run(3)
+    spent, number = Counter(), Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            run(steps)
+        file, = Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(file.read_bytes())
+    for plane in space.planes:
+        if plane.name != "/host:CPU":
+            continue
+        names = {key: metadata.name for key, metadata in plane.event_metadata.items()}
+        for line in plane.lines:
+            for event in line.events:
+                kind = names[event.metadata_id].rpartition(":")[2]
+                if ":" in names[event.metadata_id] and " " not in kind and "::" not in names[event.metadata_id]:
+                    spent[kind] += event.duration_ps / 1e9 / steps
+                    number[kind] += 1 / steps
+    total = sum(spent.values())
+    return results.table(["operation", "ms a step", "%", "calls a step"], [
+        [kind, ms, 100 * ms / total, round(number[kind])] for kind, ms in spent.most_common(14)]
+        + [["all", total, 100.0, round(sum(number.values()))]])
+
+
+def measure(program: str, preset: str, steps: int, cpus: set[int]) -> tuple[float, float]:
     """Runs one side in a fresh process."""
-    command = [sys.executable, __file__, "--only", name, "--steps", str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, __file__, "--only", program, "--presets", preset, "--steps", str(steps)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+                          preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+    return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=150)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--only", choices=["ours", "pytorch"])
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS)
+    parser.add_argument("--processor-time", action="store_true", help="of one CPU, not wall clock on all")
+    parser.add_argument("--profile", choices=PRESETS)
+    parser.add_argument("--only", choices=["ours", "pytorch"], help=argparse.SUPPRESS)
     results.add_option(parser)
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps({"ours": ours, "pytorch": pytorch}[arguments.only](arguments.steps)))
+        steps = {"ours": our_steps, "pytorch": torch_steps}[arguments.only](arguments.presets[0])
+        print(json.dumps(timed(steps, arguments.steps)))
         return
+    if arguments.profile:
+        table = profile(arguments.profile, arguments.steps)
+        print(results.markdown(table))
+        results.save(f"training_profile_{arguments.profile}", {"operations": table}, arguments.results)
+        return
+    available = sorted(os.sched_getaffinity(0))
+    cpus, which = set(available[:1] if arguments.processor_time else available), int(arguments.processor_time)
     rows = []
-    for pair in range(arguments.pairs):
-        theirs, mine = measure("pytorch", arguments.steps), measure("ours", arguments.steps)
-        rows.append([pair + 1, theirs["fixed"], mine["streaming"], mine["fixed"], theirs["fixed"] / mine["streaming"],
-                     100 * (mine["streaming"] / mine["fixed"] - 1)])
-    pairs = results.table(["pair", "PyTorch, ms", "melgan-tf, ms", "melgan-tf, data in memory, ms", "times PyTorch",
-                           "data pipeline, %"], rows)
-    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
-    step = results.table(["program", "ms a step"], [
-        ["PyTorch, written plainly", medians[1]], ["melgan-tf, data pipeline included", medians[2]],
-        ["melgan-tf, one batch held in memory", medians[3]]])
-    print(results.markdown(pairs), "", results.markdown(step), sep="\n")
-    results.save("training_speed", {"step": step, "pairs": pairs}, arguments.results,
-                 f"Preset seed, batch {BATCH}; medians of {arguments.pairs} pairs.")
+    for preset in arguments.presets:
+        pairs = [[measure(program, preset, arguments.steps, cpus)[which] for program in ("pytorch", "ours")]
+                 for _ in range(arguments.pairs)]
+        medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
+        ratios = [theirs / ours for theirs, ours in pairs]
+        rows.append([preset, *medians, statistics.median(ratios), min(ratios), max(ratios)])
+        print(rows[-1], file=sys.stderr)
+    columns = ["preset", "PyTorch, ms a step", "melgan-tf, ms a step", "times PyTorch", "lowest", "highest"]
+    table = results.table(columns, rows)
+    print(results.markdown(table))
+    name = "training_processor_time" if arguments.processor_time else "training_speed"
+    results.save(name, {"step": table}, arguments.results,
+                 f"Medians of {arguments.pairs} pairs; {arguments.steps} steps each, a batch in memory.")
 
 
 if __name__ == "__main__":

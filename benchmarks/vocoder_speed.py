@@ -1,6 +1,7 @@
-"""Vocoders in samples per second: the paper's generator in PyTorch and here, the fast ones, Griffin-Lim; 1 and 2 CPUs.
+"""Vocoders in samples per second: MelGAN in PyTorch and here, Vocos, the fast ones, Griffin-Lim; 1 and 2 CPUs.
 
 Griffin-Lim is this package's, and librosa's (`librosa.feature.inverse.mel_to_audio`); both also invert the mel filters.
+Vocos has random weights; `torch_vocos.py` says how to install it.
 
 ``python benchmarks/vocoder_speed.py`` (needs ``pip install -e .[bench]``). Every row runs in a process of its own that
 is pinned to its CPUs; the rows alternate, and the tables show medians over the rounds, of speeds and of ratios within a
@@ -8,7 +9,8 @@ round. Ten seconds of mel per call (``--seconds``): 80 bands at 22.05 kHz, or 64
 second, as ``melgan-tf generate`` makes them. TFLite files render windows of the default size, of which only the new
 frames count.
 
-The first table is by wall clock, the second by processor time on one CPU, which other load hardly disturbs.
+The table is by wall clock; with ``--processor-time`` it is by processor time on one CPU, which other load hardly
+disturbs.
 """
 
 from __future__ import annotations
@@ -51,16 +53,21 @@ class Row:
     griffin_lim: str = "Griffin-Lim 32 (22k)"
 
 
-MELGAN, FAST, SMALL = "MelGAN", "fast (22k)", "fast (16k)"
+MELGAN, FAST, SMALL, FULL = "MelGAN", "fast (22k)", "fast (16k)", "fast (44k)"
+IN_44K = {"rate": 44_100, "griffin_lim": "Griffin-Lim 32 (44k)"}
 IN_16K = {"rate": 16_000, "griffin_lim": "Griffin-Lim 32 (16k)"}
 IN_BATCH = {"rate": 16_000, "griffin_lim": "generate, Griffin-Lim 32 (16k)"}
 BASELINE = "paper's generator, PyTorch"
+VOCOS = "Vocos (22k), PyTorch"
 ROWS = {row.title: row for row in (
     Row(BASELINE, "PyTorch"),
+    Row(VOCOS, "Vocos", "vocoder-22k"),
     *(Row(f"{name}, {kind}", kind, preset) for name, preset in ((MELGAN, "melgan"), (FAST, "vocoder-22k"))
       for kind in ("TensorFlow", "SavedModel", "TFLite")),
     Row("Griffin-Lim 32 (22k)", "Griffin-Lim"),
     Row("Griffin-Lim 32 (22k), librosa", "librosa"),
+    Row(f"{FULL}, TensorFlow", "TensorFlow", "vocoder-44k", **IN_44K),
+    Row("Griffin-Lim 32 (44k)", "Griffin-Lim", "vocoder-44k", **IN_44K),
     *(Row(f"{SMALL}, {kind}", kind, "vocoder-16k", **IN_16K) for kind in ("TensorFlow", "TFLite")),
     Row("Griffin-Lim 32 (16k)", "Griffin-Lim", "vocoder-16k", **IN_16K),
     Row(f"generate, {SMALL}", "generate", "vocoder-16k", **IN_BATCH),
@@ -111,8 +118,8 @@ def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float
     frames = round(seconds * audio.sample_rate / audio.hop_samples)
     mel = np.random.default_rng(0).normal(-2, 0.5, (1, frames, audio.mel_bins)).astype(np.float32)
     samples = frames * audio.hop_samples
-    if row.kind == "PyTorch":
-        return _torch(mel, samples, threads)
+    if row.kind in ("PyTorch", "Vocos"):
+        return _torch(row, mel, samples, threads)
     if row.kind == "librosa":
         return _librosa(mel, samples, audio)
     from melgan_tf.runtime import start_tensorflow
@@ -139,14 +146,21 @@ def measure(row: Row, threads: int, folder: Path, seconds: float) -> tuple[float
     return timed(lambda: vocode(mel), samples)
 
 
-def _torch(mel: np.ndarray, samples: int, threads: int) -> tuple[float, float]:
+def _torch(row: Row, mel: np.ndarray, samples: int, threads: int) -> tuple[float, float]:
     import torch
 
-    sys.path.insert(0, str(ROOT / "tests"))
-    import torch_melgan
-
     torch.set_num_threads(threads)
-    model = torch_melgan.Generator().eval()
+    if row.kind == "Vocos":
+        import torch_vocos
+
+        from melgan_tf.config import presets
+
+        model = torch_vocos.build(presets.get(row.preset).audio)
+    else:
+        sys.path.insert(0, str(ROOT / "tests"))
+        import torch_melgan
+
+        model = torch_melgan.Generator().eval()
     for layer in model.modules():
         if hasattr(layer, "weight_v"):
             torch.nn.utils.remove_weight_norm(layer)
@@ -193,34 +207,47 @@ def _tflite(path: Path, threads: int) -> tuple[float, float]:
     return timed(lambda: runner(**given), int(path.with_suffix(".new").read_text()))
 
 
-def table(found: dict[tuple[str, int], list[tuple[float, float]]], threads: tuple[int, ...],
+def table(chosen: dict[str, Row], found: dict[tuple[str, int], list[tuple[float, float]]], threads: tuple[int, ...],
           which: int) -> dict[str, Any]:
-    """A table of all rows.
+    """A table of rows.
 
     Args:
+        chosen: the rows by title.
         found: by row and threads: speeds of every round by wall clock and by processor time, samples per second.
         threads: one group of columns each.
         which: 0 by wall clock, 1 by processor time.
     """
     columns = ["vocoder", *(f"{column}, {n} thread{'s' * (n > 1)}" for n in threads
-                            for column in ("kHz", "x real time", "x PyTorch", "x Griffin-Lim"))]
+                            for column in ("kHz", "x real time", "x PyTorch", "x Vocos", "x Griffin-Lim"))]
     rows = []
-    for title, row in ROWS.items():
+    for title, row in chosen.items():
         cells = []
         for n in threads:
             speeds = [speed[which] for speed in found[title, n]]
-            ratios = [statistics.median(ours / theirs[which] for ours, theirs in zip(speeds, others, strict=True))
-                      for others in (found[BASELINE, n], found[row.griffin_lim, n])]
+            # MelGAN is compared in samples, Vocos and Griffin-Lim in seconds of sound
+            scales = {BASELINE: 1.0, VOCOS: ROWS[VOCOS].rate / row.rate, row.griffin_lim: 1.0}
+            ratios = [statistics.median(scale * ours / theirs[which]
+                                        for ours, theirs in zip(speeds, found[other, n], strict=True))
+                      for other, scale in scales.items()]
             speed = statistics.median(speeds)
             cells += [speed / 1e3, speed / row.rate, *ratios]
         rows.append([title, *cells])
     return results.table(columns, rows)
 
 
+def chosen(texts: list[str]) -> dict[str, Row]:
+    """The rows that contain one of the texts, and those that they are compared with."""
+    found = {title: row for title, row in ROWS.items() if any(text in title for text in texts)}
+    wanted = {BASELINE, VOCOS, *found, *(row.griffin_lim for row in found.values())}
+    return {title: row for title, row in ROWS.items() if title in wanted}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of mel per call")
+    parser.add_argument("--rows", nargs="+", default=[""], help="only rows that contain one of these texts")
+    parser.add_argument("--processor-time", action="store_true", help="of one CPU, not wall clock on one and two")
     results.add_option(parser)
     parser.add_argument("--measure", nargs=3, metavar=("ROW", "THREADS", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
@@ -232,13 +259,15 @@ def main() -> None:
     if arguments.prepare:
         prepare(arguments.prepare)
         return
-    cpus = sorted(os.sched_getaffinity(0))
+    rows = chosen(arguments.rows)
+    cpus, counts = sorted(os.sched_getaffinity(0)), (1,) if arguments.processor_time else (1, 2)
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, __file__, "--prepare", folder], check=True, stderr=subprocess.DEVNULL)
+        if any(row.kind in ("SavedModel", "TFLite") for row in rows.values()):
+            subprocess.run([sys.executable, __file__, "--prepare", folder], check=True, stderr=subprocess.DEVNULL)
         for number in range(arguments.rounds):
-            for threads in (1, 2):
-                for row in ROWS:
+            for threads in counts:
+                for row in rows:
                     label = f"round {number + 1}: {row}, {threads} threads"
                     print(f"\r{label:79}", end="", file=sys.stderr, flush=True)
                     done = subprocess.run(
@@ -249,10 +278,10 @@ def main() -> None:
                     found.setdefault((row, threads), []).append(
                         tuple(map(float, done.stdout.split()[-2:])))
     print("\r".ljust(80), file=sys.stderr)
-    tables = {"clock": table(found, (1, 2), 0), "processor": table(found, (1,), 1)}
-    print(results.markdown(tables["clock"]), "", "By processor time, on one CPU:", "",
-          results.markdown(tables["processor"]), sep="\n")
-    results.save("vocoder_speed", tables, arguments.results)
+    found_table = table(rows, found, counts, int(arguments.processor_time))
+    print(results.markdown(found_table))
+    name, kind = ("vocoder_processor_time", "processor") if arguments.processor_time else ("vocoder_speed", "clock")
+    results.save(name, {kind: found_table}, arguments.results)
 
 
 if __name__ == "__main__":
