@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import librosa
 import numpy as np
@@ -176,7 +177,7 @@ def swing_of_clicks(model: Model) -> Iterator[list[float]]:
         errors, places = [], []
         for bpm in TEMPOS:
             audio = model.model.asked(bpm=bpm, swing=swing).sampler.render(mel).numpy()[0]
-            heard = second_half(audio, flux_onsets)
+            heard = second_half(audio, partial(flux_onsets, hop=32, window=128))
             places += list(heard)
             errors += list((heard - (0.5 + swing / 6)) * 30 / bpm * 1e3)
         yield [swing, 0.5 + swing / 6, float(np.nanmedian(places)), float(np.nanmax(np.abs(errors)))]
