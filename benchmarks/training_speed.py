@@ -63,8 +63,10 @@ def our_steps(preset: str) -> Callable[[int], object]:
 
         model, data = FrameGAN(config, shares), (mels, labels)
     else:
+        from melgan_tf.models.loop_gan.config import GRID_FRAMES
         from melgan_tf.models.loop_gan.train_step import LoopGAN
 
+        mels = rng.uniform(-4, 0, (batch, GRID_FRAMES, bins)).astype(np.float32)
         model = LoopGAN(config, shares, np.stack([np.zeros((CLASSES, 3)), np.ones((CLASSES, 3))]).astype(np.float32))
         numbers = rng.normal(size=(2, batch, 3)).astype(np.float32)
         data = mels, labels, *numbers
