@@ -128,18 +128,18 @@ class TrainedRun:
     ended: Ended
 
 
-_runs: list[TrainedRun] = []
+runs: list[TrainedRun] = []
 
 
 def trained_once(factory: pytest.TempPathFactory) -> TrainedRun:
     """The run that all tests share, trained when it is first asked for."""
-    if not _runs:
+    if not runs:
         folder = factory.mktemp("trained")
         sounds, run = write_sounds(folder / "sounds"), folder / "run"
         arguments = ("train", str(sounds), "--run-dir", str(run), "--epochs", "3", "--log-every", "1", *SHORT)
-        _runs.append(TrainedRun(run, sounds, arguments, invoke(*arguments)))
-    assert _runs[0].ended.code == 0, _runs[0].ended.stderr
-    return _runs[0]
+        runs.append(TrainedRun(run, sounds, arguments, invoke(*arguments)))
+    assert runs[0].ended.code == 0, runs[0].ended.stderr
+    return runs[0]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

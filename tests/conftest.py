@@ -24,11 +24,13 @@ import pytest
 import tensorflow as tf
 from drums import write_drums
 from eagerly import eagerly
+from loaded_once import load_them_once
 
 from melgan_tf.cli import console
 from melgan_tf.config import Config, presets
 
-pytest_plugins = ["vocoder_fixtures"]
+pytest_plugins = ["forked_checks", "vocoder_fixtures"]
+load_them_once()
 _peaks: dict[str, str] = {}
 
 # PyTorch would load Triton for its optimizers; one process cannot take its LLVM beside that of TensorFlow 2.20

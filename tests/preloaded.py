@@ -14,6 +14,8 @@ from pathlib import Path
 
 from command_line import Ended
 
+#: Seconds until a process counts as stuck: on a busy machine it takes minutes to trace its graphs.
+LONGEST = 600
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([
     "tensorflow", "keras", "tensorflow_io", "soundfile", "melgan_tf.training.run", "melgan_tf.evaluation.evaluate",
@@ -30,7 +32,7 @@ class Running:
     folder: Path
     killed: bool = field(default=False)
 
-    def ended(self, seconds: float = 120) -> Ended:
+    def ended(self, seconds: float = LONGEST) -> Ended:
         """Waits for it."""
         self.process.join(seconds)
         assert self.process.exitcode is not None, f"still running after {seconds} s: {self.output()}"

@@ -188,7 +188,7 @@ def test_the_average_follows_the_generator():
         np.testing.assert_allclose(slow, new + keep * (old - new), atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_encoder_learns_to_copy():
     model = compiled(adversarial=0.01, kl=0.0)
     step = tf.function(model.train_step, autograph=False)

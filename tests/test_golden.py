@@ -240,10 +240,17 @@ RECORDS = {"presets": record_presets, "commands": record_commands, "cards": reco
            **{f"sound-{name.replace(' ', '-')}": lambda folder, name=name: record_sound(folder, name)
               for name in (*GENERATED, *VOCODED)}}
 SOUNDS = [name for name in RECORDS if name.startswith("sound-")]
+#: Names of generators are held against the shipped weights as well, and vocoder-44k renders the sounds of drums-44k.
+NIGHTLY = ("training-sequence-gan", "training-loop-gan", "training-melgan", "sound-drums-44k-by-griffin-lim",
+           "sound-vocoder-44k")
 #: Those that take more than five seconds.
 SLOW = ("exports", "training-spectrogram-gan", "training-frame-gan", "training-sequence-gan", "training-loop-gan",
         "training-melgan", "training-fast-vocoder", "sound-drums-44k", "sound-drums-44k-by-griffin-lim", "sound-music",
         "sound-loops", "sound-vocoder-44k")
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    return [*[pytest.mark.slow] * (name in SLOW), *[pytest.mark.nightly] * (name in NIGHTLY)]
 
 
 def tolerance(name: str) -> float:
@@ -272,14 +279,12 @@ def write(*names: str) -> None:
 
 # -- tests -----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
-                                  for name in RECORDS if name not in SOUNDS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in RECORDS if name not in SOUNDS])
 def test_it_is_as_recorded(name, tmp_path):
     assert json.loads(json.dumps(RECORDS[name](tmp_path))) == golden(name)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
-                                  for name in SOUNDS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in SOUNDS])
 def test_sounds_are_those_recorded(name, tmp_path):
     assert difference(RECORDS[name](tmp_path), golden(name), tolerance(name)) == ""
 

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 from loop_sounds import drums
+from music import tiny_vocoder
 from tiny_families import tiny
 
 from melgan_tf.audio.loops.keys import Key
@@ -38,7 +39,7 @@ ROWS = {"seed": np.array([5, 6, 7]), "index": np.array([0, 2, 1]), "label": np.a
 
 @pytest.fixture(scope="module")
 def model() -> SoundModel:
-    sampler = LoopSampler(Generator(CONFIG, 2), CONFIG, vocoder_for(CONFIG.audio), Classes({"drums": 3, "keys": 1}))
+    sampler = LoopSampler(Generator(CONFIG, 2), CONFIG, tiny_vocoder(), Classes({"drums": 3, "keys": 1}))
     return SoundModel(sampler, CONFIG, 0, "0" * 12)
 
 

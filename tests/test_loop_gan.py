@@ -27,6 +27,7 @@ from melgan_tf.models.loop_gan.sampler import LoopSampler
 
 RATE = 22_050
 CONFIG = tiny("loop-gan")
+pytestmark = pytest.mark.usefixtures("eager_module")
 
 
 def clicks(bpm: float, sixteenths: tuple[int, ...], bars: int = 2, seed: int = 0) -> np.ndarray:

@@ -79,7 +79,7 @@ def test_a_class_sounds_like_itself(name):
     assert centers["kick"] < 1_000 < 3_000 < centers["hat"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_process_of_its_own_makes_the_same_files(tmp_path):
     """Where nothing but the package's own weights can have been loaded."""
     mt.load("pretrained:drums").write(tmp_path / "here", 3, seed=3)

@@ -144,7 +144,7 @@ def test_from_weights_of_a_trained_size_both_learn_the_same(data):
         assert np.linalg.norm(our - their) < 1e-3 * moved, name
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_from_the_recipes_own_weights_both_learn_alike(data):
     """The metrics agree to a thousandth, and every weight moves as far, nearly the same way.
 

@@ -25,8 +25,11 @@ from melgan_tf.data.prepare import prepare
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("tensorflow_io") is None,
                                 reason="tensorflow-io does not support this TensorFlow")
 S3 = f"s3://{BUCKET}"
-on_both = pytest.mark.parametrize("backend", ["GFileBackend", pytest.param("FsspecBackend", marks=pytest.mark.skipif(
-    importlib.util.find_spec("s3fs") is None, reason="s3fs is not installed"))])
+without_s3fs = pytest.mark.skipif(importlib.util.find_spec("s3fs") is None, reason="s3fs is not installed")
+on_both = pytest.mark.parametrize("backend", ["GFileBackend", pytest.param("FsspecBackend", marks=without_s3fs)])
+#: Where the backend has little to say.
+on_other_nightly = pytest.mark.parametrize("backend", [
+    "GFileBackend", pytest.param("FsspecBackend", marks=[without_s3fs, pytest.mark.nightly])])
 ONCE = {"AWS_MAX_ATTEMPTS": "1"}
 SHARD = rf"GET /{BUCKET}/shards/shard-00001"
 PUT_SHARD = rf"PUT /{BUCKET}/made/shard-00001"
@@ -109,7 +112,7 @@ def test_shards_in_s3_are_those_of_the_local_path_byte_for_byte(s3, sounds, shar
 
 
 @pytest.mark.slow
-@on_both
+@on_other_nightly
 def test_a_folder_of_sounds_in_s3_gives_what_it_gives_locally(s3, sounds, command, tmp_path):
     write_damaged(tmp_path / "messy" / "damaged")
     (tmp_path / "messy" / ".hidden").mkdir()
@@ -215,7 +218,8 @@ def test_a_truncated_write_is_retried(silently, s3, sounds, shards, command, fau
 
 @pytest.mark.slow
 @on_both
-@pytest.mark.parametrize("silently", [False, True], ids=["connection lost", "half is stored as if it were all"])
+@pytest.mark.parametrize("silently", [False, pytest.param(True, marks=pytest.mark.nightly)],
+                         ids=["connection lost", "half is stored as if it were all"])
 def test_permanent_write_failures_are_reported_and_resumed_after(silently, s3, sounds, shards, command, faults):
     again(s3)
     faults.append(Fault(PUT_SHARD, 50_000, silently=silently))
@@ -260,7 +264,7 @@ def test_a_server_that_dies_is_reported(sounds, shards, s3, tmp_path):
 # -- what is wrong from the beginning ----------------------------------------------------------------------------------
 
 @pytest.mark.slow
-@on_both
+@on_other_nightly
 def test_wrong_buckets_keys_and_servers_are_reported_in_one_line_within_a_minute(s3, command, sounds):
     s3.put("existing/config.json", b"{}")
     silent = socket.socket()
@@ -288,7 +292,7 @@ def test_wrong_buckets_keys_and_servers_are_reported_in_one_line_within_a_minute
     assert time.monotonic() - started < 180  # for six
 
 
-@on_both
+@on_other_nightly
 def test_what_is_not_there_is_a_usage_error(s3, command, shards, tmp_path):
     for arguments, part in (
             (("train", f"{S3}/nothing", "--run-dir", f"{S3}/new"), f"{S3}/nothing does not exist"),
@@ -302,7 +306,7 @@ def test_what_is_not_there_is_a_usage_error(s3, command, shards, tmp_path):
 # -- two at once -----------------------------------------------------------------------------------------------------
 
 @pytest.mark.slow
-@on_both
+@on_other_nightly
 def test_the_last_process_has_the_folder_and_the_others_stop(s3, command, sounds, shards, faults):
     again(s3)
     def take_over() -> None:

@@ -233,7 +233,7 @@ def test_the_library_refuses_another_configuration_too(sound_folder, tmp_path):
 
 # -- in processes of their own ---------------------------------------------------------------------------------------
 
-EPOCHS = 30
+EPOCHS = 20
 
 
 def command(folder, path):
@@ -251,7 +251,7 @@ def ended(running):
 
 def stopped(running, path, number, delay):
     """Sends a signal some time after the first checkpoint that this process wrote."""
-    had, deadline = max(store(path).steps(), default=0), time.monotonic() + 90
+    had, deadline = max(store(path).steps(), default=0), time.monotonic() + preloaded.LONGEST
     while max(store(path).steps(), default=0) <= had:
         assert running.process.is_alive(), running.output()
         assert time.monotonic() < deadline

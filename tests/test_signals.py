@@ -118,7 +118,7 @@ def test_a_thread_sets_no_handlers():
 
 # -- commands --------------------------------------------------------------------------------------------------------
 
-def wait_until(condition, process, seconds=90):
+def wait_until(condition, process, seconds=preloaded.LONGEST):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None if isinstance(process, subprocess.Popen) else process.is_alive()
@@ -132,7 +132,7 @@ def temporaries(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(("command", "number"), [
     (("generate", "--count", 400), signal.SIGHUP), (("export",), signal.SIGUSR1),
-    (("export", "--format", "tflite"), signal.SIGTERM)])
+    pytest.param(("export", "--format", "tflite"), signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_what_writes_ends_cleanly(tmp_path_factory, tmp_path, command, number):
     run, (verb, *options) = trained_once(tmp_path_factory).path, command
     running = preloaded.start(tmp_path / "output", {"TMPDIR": str(tmp_path)}, verb, run, *GRIFFIN_LIM, "--out",
@@ -224,7 +224,7 @@ def test_training_saves_when_its_terminal_is_closed(tmp_path):
     process_id, terminal = pty.fork()
     if not process_id:
         os.execv(sys.executable, list(map(str, command)))
-    shown, deadline = b"", time.monotonic() + 90
+    shown, deadline = b"", time.monotonic() + preloaded.LONGEST
     while not re.search(rb"\[[1-9]\d*/100000\]", shown):
         shown += os.read(terminal, 65_536)
         assert time.monotonic() < deadline, shown

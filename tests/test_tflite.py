@@ -51,7 +51,7 @@ def test_tflite_runs_without_tensorflow_and_agrees(converted, quantize, exported
     assert worst(made["generate/audio"], exported_sounds["audio"]) < (1e-3 if quantize == "none" else 1e-2)
 
 
-@slow
+@pytest.mark.nightly
 def test_phase_retrieval_of_32_iterations_agrees(tmp_path):
     """Its 32 Fourier transforms as matrix products magnify rounding; also the only export of these tests as a process
     of its own: a table on stdout, exit code 0."""

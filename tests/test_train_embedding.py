@@ -35,7 +35,7 @@ def trained(sounds, out, steps=80):
     return json.loads((out / "drum-classes-2.json").read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_learns_writes_its_card_and_comes_out_the_same_again(sounds, tmp_path):
     card = trained(sounds, tmp_path / "a")
     assert card["valid"]["sounds"] == 12

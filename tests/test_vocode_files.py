@@ -191,7 +191,7 @@ def test_without_a_choice_it_is_the_packages_own(vocode, monkeypatch, tmp_path):
     assert length_of("default/a.wav") == round(900 * 22_050 / RATE)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command_by_itself(tmp_path):
     """A real process with the vocoder that the package really brings along."""
     save_wav(tmp_path / "a.wav", tone(22_050, 22_050), 22_050)

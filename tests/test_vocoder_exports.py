@@ -29,6 +29,7 @@ HOP = AUDIO.hop_samples
 SECONDS = 0.3  # of a window: 9 frames
 
 BOTH = pytest.mark.parametrize("name", list(RUNS))
+pytestmark = pytest.mark.usefixtures("forked_checks")
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +61,8 @@ def worst(made: np.ndarray, wanted: np.ndarray) -> float:
 
 # -- SavedModel ------------------------------------------------------------------------------------------------------
 
-@pytest.fixture(scope="session")
-def bases(runs, tmp_path_factory):
+@pytest.fixture(scope="module")
+def bases(runs, tmp_path_factory, forked_checks):
     """Version 1 of each, as the command makes it."""
     folder = tmp_path_factory.mktemp("saved")
     for name in RUNS:
@@ -72,7 +73,7 @@ def bases(runs, tmp_path_factory):
     return {name: folder / name for name in RUNS}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signatures(bases):
     models = {name: tf.saved_model.load(str(bases[name] / "1")) for name in RUNS}
     return {name: model.signatures for name, model in models.items()}
@@ -294,7 +295,7 @@ def test_a_saved_model_contains_the_vocoder(runs, with_vocoder, sounds, tmp_path
 
 
 @pytest.mark.slow
-@BOTH
+@pytest.mark.parametrize("name", ["fast", pytest.param("melgan", marks=pytest.mark.nightly)])
 def test_a_tflite_file_contains_the_vocoder(with_vocoder, sounds, name, tmp_path):
     receipt = export(with_vocoder[name], tmp_path / "drums.tflite", "tflite")
     interpreter, wanted = Interpreter(model_path=receipt.path, num_threads=1), sounds[name]

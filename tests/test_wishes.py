@@ -101,7 +101,7 @@ def test_measures_of_hits_follow_the_sound():
 # -- asked for against heard
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_loops_have_what_was_asked_for_in_the_sound():
     """Measured in the waveform by librosa, which shares no code with what is asked."""
     with eagerly():
