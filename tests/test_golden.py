@@ -22,9 +22,9 @@ from typing import Any
 from unittest import mock
 
 import click
-import conftest  # noqa: F401  sets TensorFlow up, also where this runs as a program
 import numpy as np
 import pytest
+import shared_fixtures  # noqa: F401  sets TensorFlow up, also where this runs as a program
 import soundfile
 import tensorflow as tf
 from click.testing import CliRunner

@@ -27,11 +27,11 @@ MOVED = "302 Found"
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch) -> Iterator[None]:
-    """Seconds become tenths; every failure is final."""
+def _limits(monkeypatch) -> Iterator[None]:
+    """Every failure is final, and no limit of time is met by chance, however busy the machine."""
     monkeypatch.setattr(backend, "RETRY_PAUSES", ())
-    for name, seconds in (("CONNECT", 0.8), ("IDLE", 0.4), ("STRETCH", 0.8), ("TOTAL", 3.0)):
-        monkeypatch.setattr(http_limits, f"{name}_SECONDS", seconds)
+    for name in ("CONNECT", "IDLE", "STRETCH", "TOTAL"):
+        monkeypatch.setattr(http_limits, f"{name}_SECONDS", 60.0)
     monkeypatch.setattr(http, "MAX_UNDECLARED_BYTES", 8 << 20)
     yield
     connections.clear()
@@ -123,14 +123,20 @@ HOSTILE: dict[str, tuple[Answer, str]] = {
 }
 
 
+#: Of time, by what they make the line say: tenths of a second where they are the subject.
+LIMITS = {"timed out": ("IDLE_SECONDS", 0.4), "too slow": ("STRETCH_SECONDS", 0.8)}
+
+
 def looked_up_and_read(place: RemotePath, file: Path) -> None:
     if info := place.info():
         storage.fetch(RemotePath(place.full, info), file)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_answers_end_in_one_line_in_time_with_little_memory(kind, server, tmp_path, capfd):
+def test_hostile_answers_end_in_one_line_in_time_with_little_memory(kind, server, tmp_path, capfd, monkeypatch):
     server.answer, part = HOSTILE[kind]
+    if part in LIMITS:
+        monkeypatch.setattr(http_limits, *LIMITS[part])
     place = storage.path(f"{server.url}/kick.wav")
     tracemalloc.start()
     started = time.monotonic()
@@ -143,7 +149,7 @@ def test_hostile_answers_end_in_one_line_in_time_with_little_memory(kind, server
     assert line.startswith(f"cannot read {place}: ")
     assert line.isprintable()
     assert len(line) < 500
-    assert spent < 8
+    assert spent < 30
     assert peak < 8 << 20
     assert server.sent < 64 << 20
     assert capfd.readouterr() == ("", "")
