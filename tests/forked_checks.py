@@ -20,11 +20,15 @@ from melgan_tf.exports import check, saved_model
 
 #: Takes lines of JSON (the arguments, files for stdout and stderr) and answers each with an exit code.
 _SERVER = """
-import importlib.abc, json, os, runpy, sys, traceback
-class Absent(importlib.abc.MetaPathFinder):
+import json, os, runpy, sys, traceback
+from importlib.machinery import ModuleSpec
+class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("keras", "melgan_tf"):
-            raise ModuleNotFoundError(name)
+        return ModuleSpec(name, self) if name.split(".")[0] in ("keras", "melgan_tf") else None
+    def create_module(self, spec):
+        raise ModuleNotFoundError(spec.name)
+    def exec_module(self, module):
+        raise ModuleNotFoundError(module)
 sys.meta_path.insert(0, Absent())
 import numpy, tensorflow
 from tensorflow.core.protobuf import saved_model_pb2
@@ -54,7 +58,7 @@ for line in sys.stdin:
 def _server() -> subprocess.Popen:
     server = subprocess.Popen([sys.executable, "-I", "-c", _SERVER], text=True, stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE)
-    atexit.register(lambda: (server.stdin.close(), server.stdout.close(), server.wait()))
+    atexit.register(lambda: (server.kill(), server.communicate()))
     return server
 
 
