@@ -23,7 +23,7 @@ from loaded_once import load_them_once
 from melgan_tf.cli import console
 from melgan_tf.config import Config, presets
 
-pytest_plugins = ["forked_checks", "vocoder_fixtures"]
+pytest_plugins = ["vocoder_fixtures"]
 load_them_once()
 
 # PyTorch would load Triton for its optimizers; one process cannot take its LLVM beside that of TensorFlow 2.20

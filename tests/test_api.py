@@ -175,7 +175,6 @@ def test_vocode_takes_sounds_and_mels(runs, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_checks")
 def test_evaluate_and_export(model, vocoder, tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 16)
     assert mt.evaluate(model, sounds, count=8).to_dict()["preset"] == "seed"

@@ -199,7 +199,6 @@ def test_it_can_be_evaluated(trained, others, tmp_path):
     family if family == "loop-gan" else pytest.param(family, marks=pytest.mark.nightly)
     for family in registry.families()], indirect=True)
 @pytest.mark.parametrize("kind", ["saved-model", "tflite"])
-@pytest.mark.usefixtures("forked_checks")
 def test_exports_agree_with_keras(trained, tmp_path, kind):
     """`export` runs what it has written in a process of its own and refuses what differs by more than rounding.
 

@@ -257,7 +257,6 @@ def test_evaluate_compares_windows(run, place, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_checks")
 def test_export_as_saved_model_of_any_length(run, tmp_path):
     ended = invoke("export", run, "--out", tmp_path / "served", "--format", "saved-model")
     assert ended.code == 0, ended.stderr

@@ -62,7 +62,6 @@ def test_a_step_moves_both_players(sound_folder):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_checks")
 def test_it_trains_resumes_generates_and_exports_through_the_public_commands(sound_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(vocoders, "GriffinLim", lambda: GriffinLim(iterations=1))
     monkeypatch.setattr(callbacks.Preview, "on_train_begin", lambda self, logs=None: None)

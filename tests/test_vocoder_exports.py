@@ -29,7 +29,6 @@ HOP = AUDIO.hop_samples
 SECONDS = 0.3  # of a window: 9 frames
 
 BOTH = pytest.mark.parametrize("name", list(RUNS))
-pytestmark = pytest.mark.usefixtures("forked_checks")
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +61,7 @@ def worst(made: np.ndarray, wanted: np.ndarray) -> float:
 # -- SavedModel ------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
-def bases(runs, tmp_path_factory, forked_checks):
+def bases(runs, tmp_path_factory):
     """Version 1 of each, as the command makes it."""
     folder = tmp_path_factory.mktemp("saved")
     for name in RUNS:
