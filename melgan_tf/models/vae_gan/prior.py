@@ -29,7 +29,8 @@ CONDITIONED_KERNEL = "_given/kernel"
 
 
 class Prior(keras.layers.Layer):
-    """Affine couplings: each scales and shifts one half of the numbers by what the other half and the condition say.
+    """A scale for every number; then affine couplings: each scales and shifts one half of the numbers by what the other
+    half and the condition say.
 
     Initially it changes next to nothing. What a layer computes is multiplied, so that steps of the same size change it
     more (Karras et al., "A Style-Based Generator Architecture", 2019, appendix C, the other way round).
@@ -49,6 +50,7 @@ class Prior(keras.layers.Layer):
     def __init__(self, size: int, condition_size: int, seeds: Seeds, name: str = "prior") -> None:
         super().__init__(name=name)
         self.sizes = size // 2, size - size // 2
+        self.log_scale = self.add_weight(name="log_scale", shape=(size,), initializer="zeros")
         self.given, self.changes = [], []
         for index in range(_COUPLINGS):
             kept, changed = self._order(index, self.sizes)
@@ -59,7 +61,7 @@ class Prior(keras.layers.Layer):
         self.built = True
 
     def call(self, noise: keras.KerasTensor, condition: keras.KerasTensor) -> keras.KerasTensor:
-        halves = self._halves(noise)
+        halves = self._halves(noise * ops.exp(self.log_scale))
         for index in range(_COUPLINGS):
             kept, changed = self._order(index, halves)
             log_scale, shift = self._change(index, kept, condition)
@@ -72,13 +74,13 @@ class Prior(keras.layers.Layer):
 
         The log density of latents is that of the noise, less the second.
         """
-        halves, spread = self._halves(latent), 0.0
+        halves, spread = self._halves(latent), ops.sum(self.log_scale)
         for index in reversed(range(_COUPLINGS)):
             kept, changed = self._order(index, halves)
             log_scale, shift = self._change(index, kept, condition)
             halves = self._order(index, (kept, (changed - shift) * ops.exp(-log_scale)))
             spread = spread + ops.sum(log_scale, axis=-1)
-        return ops.concatenate(halves, axis=-1), spread
+        return ops.concatenate(halves, axis=-1) * ops.exp(-self.log_scale), spread
 
     def loss(self, latent: keras.KerasTensor, condition: keras.KerasTensor) -> keras.KerasTensor:
         """How improbable latents are, ``(batch,)``, in nats above the most probable normal noise."""
