@@ -13,7 +13,7 @@ from melgan_tf.config import to_dict
 from melgan_tf.errors import UsageError
 from melgan_tf.inference.exportable import MAX_BATCH, SEEDS, Example, Exportable, Quantize, Signature, Target
 from melgan_tf.inference.sampler import Sampler
-from melgan_tf.inference.sound_signatures import signatures
+from melgan_tf.inference.sound_signatures import sample_request, signatures
 from melgan_tf.weights.licenses import short_license
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _examples(sampler: Sampler, seeds: int) -> list[Example]:
     mel = sampler.analyze(tf.constant(outputs["audio"])).numpy()
     return [Example("generate", sampler.example(**inputs), outputs,
                     {batch: f"audio, batch {batch}" for batch in (1, 16) if batch <= seeds}),
-            Example("sample", sampler.request(range(seeds)), audio, suffix="_by_seed"),
+            Example("sample", sample_request(sampler, range(seeds)), audio, suffix="_by_seed"),
             Example("analyze", audio, {"mel": mel}, suffix="_analyzed")]
 
 

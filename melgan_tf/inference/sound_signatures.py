@@ -5,7 +5,7 @@ Features are asked for as shares: sounds of the same class that have less, 0 to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,9 +45,8 @@ def signatures(sampler: Sampler, max_batch: int, origin: Mapping[str, Any]) -> d
         yield from sampler.request_checks(*request[:len(drawn)])
         yield from map(share_check, sampler.features, request[len(drawn):])
 
-    example, request = sampler.example(), sampler.request([0])
+    example, request, example_of_sample = sampler.example(), sampler.request([0]), sample_request(sampler, [0])
     of_sample = [[*drawn, *shares], max_batch, sample_checks]
-    example_of_sample = {**request, **{spec.name: np.full(1, ANY, np.float32) for spec in shares}}
     generate = served(make, inputs, max_batch, sampler.input_checks, **example)
     return {"serving_default": generate, "generate": generate,
             "sample": served(sample, *of_sample, **example_of_sample),
@@ -57,6 +56,11 @@ def signatures(sampler: Sampler, max_batch: int, origin: Mapping[str, Any]) -> d
             **({"grant": moving.signature(max_batch, example)} if moving else {}),
             "analyze": analysis(sampler.analyze, sampler.audio, max_batch, sampler.analyzed_samples),
             "describe": description({**origin, **sampler.facts()}, max_batch)}
+
+
+def sample_request(sampler: Sampler, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+    """The inputs of ``sample`` for the first sound of each seed, with any features."""
+    return {**sampler.request(seeds), **{name: np.full(len(seeds), ANY, np.float32) for name in sampler.features}}
 
 
 class _Grant:
