@@ -10,7 +10,7 @@ from drums import write_drums
 from eagerly import eagerly
 
 from melgan_tf import weights
-from melgan_tf.cli.maintain import ship
+from melgan_tf.cli.maintain import fit_prior, ship
 from melgan_tf.config import Config, from_dict
 from melgan_tf.storage.checkpoints import CheckpointStore, load
 from melgan_tf.storage.run_directory import RunDirectory
@@ -63,3 +63,27 @@ def test_a_run_ships_all_that_fine_tuning_needs(package):
     assert parts(initial.state) == {"generator", "encoder", "discriminator"}
     for name, value in initial.state.items():
         np.testing.assert_array_equal(value, trained[name].astype(np.float16).astype(np.float32), err_msg=name)
+
+
+def test_fitting_the_prior_changes_nothing_else(package, tmp_path):
+    output = call(fit_prior.main, "tiny", package / "sounds", "--steps", 40, "--width", 1.2, "--remarks", "Fitted.",
+                  "--out", tmp_path)
+    assert "nats" in output
+    before, after = weights.read_all_weights("tiny"), {}
+    for name in ("tiny.npz", "tiny.training.npz"):
+        after |= weights.read_weights(tmp_path / name)
+    changed = {name for name, value in before.items() if not np.array_equal(after[name], value)}
+    assert changed
+    assert all("/prior" in name for name in changed)
+    card = weights.read_card("tiny", tmp_path)
+    assert card["remarks"].endswith("Fitted.")
+    assert card["figures"] == weights.read_card("tiny")["figures"]
+
+
+def test_the_noise_is_made_wider(package, tmp_path):
+    call(fit_prior.main, "tiny", package / "sounds", "--steps", 0, "--width", 1.25, "--out", tmp_path)
+    found = weights.read_weights(tmp_path / "tiny.npz")
+    before = weights.read_weights(package / "weights" / "tiny.npz")
+    for name, value in found.items():
+        wider = np.log(1.25) if name.endswith("prior/log_scale") else 0.0
+        np.testing.assert_allclose(value, before[name] + wider, atol=2e-3, err_msg=name)
