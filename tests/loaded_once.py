@@ -13,7 +13,8 @@ from melgan_tf import weights
 from melgan_tf.inference import load, vocoder
 from melgan_tf.inference.sound_model import SoundModel
 
-_load = load.load_sound_model
+#: Loads a model anew: for tests that need one that has made no sounds yet.
+load_anew = load.load_sound_model
 
 
 def _world() -> tuple[object, ...]:
@@ -22,7 +23,7 @@ def _world() -> tuple[object, ...]:
 
 
 _REAL = _world()
-_loaded = functools.lru_cache(maxsize=8)(lambda source, renderer: _load(source, vocoder=renderer))
+_loaded = functools.lru_cache(maxsize=8)(lambda source, renderer: load_anew(source, vocoder=renderer))
 
 
 def _load_once(source: str | Path, checkpoint: str = "last", progress: Any = None, vocoder: str | None = None
@@ -32,7 +33,7 @@ def _load_once(source: str | Path, checkpoint: str = "last", progress: Any = Non
     shared = vocoder == "griffin-lim" and any(str(run.path) == str(source) for run in command_line.runs)
     if (bundled or shared) and checkpoint == "last" and _world() == _REAL:
         return _loaded(str(source), vocoder)
-    return _load(source, checkpoint, progress, vocoder)
+    return load_anew(source, checkpoint, progress, vocoder)
 
 
 def load_them_once() -> None:

@@ -79,7 +79,7 @@ def _cheap(small_discriminators):
 
 def optimizers(*moving: str) -> list[Adam]:
     """Those of training, and their names; who does not move has a learning rate of 0."""
-    return [Adam(1e-2 if player in moving else 0.0, name=f"{player}_adam") for player in ("generator", "discriminator")]
+    return [Adam(1e-3 if player in moving else 0.0, name=f"{player}_adam") for player in ("generator", "discriminator")]
 
 
 def step_of_one(model: GAN, batch: object, moving: str) -> tuple[dict, dict[str, float]]:

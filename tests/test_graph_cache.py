@@ -16,11 +16,11 @@ from unittest import mock
 import numpy as np
 import pytest
 from command_line import contents, invoke, python, trained_once
+from loaded_once import load_anew
 
 from melgan_tf.errors import UsageError
 from melgan_tf.inference import graph_cache
 from melgan_tf.inference.graph_cache import Entry
-from melgan_tf.inference.load import load_sound_model
 from melgan_tf.runtime.graph import Definition, Graph
 from melgan_tf.weights.sources import sound_model_config
 
@@ -53,13 +53,13 @@ def entry_of(source: object, folder: Path, *options: str | None, **settings: str
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Entry:
     """The entry of a bundled model, stored."""
     entry = entry_of(DRUMS, tmp_path_factory.mktemp("kept") / "cache")
-    entry.store(load_sound_model(DRUMS))
+    entry.store(load_anew(DRUMS))
     assert entry.file.exists()
     return entry
 
 
 def read(entry: Entry, source: object = DRUMS):
-    return entry.load(source, sound_model_config(source), functools.cache(lambda: load_sound_model(source)))
+    return entry.load(source, sound_model_config(source), functools.cache(lambda: load_anew(source)))
 
 
 # -- the same sounds -------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_the_first_command_keeps_the_graphs(kept, tmp_path):
 
 
 def test_a_model_from_graphs_is_the_model(kept):
-    found, whole = read(kept), load_sound_model(DRUMS)
+    found, whole = read(kept), load_anew(DRUMS)
     assert (found.step, found.weights, found.source, found.classes, found.vocoder_metadata) == (
         whole.step, whole.weights, whole.source, whole.classes, whole.vocoder_metadata)
     made, expected = found.generate(19, seed=3, start=5), whole.generate(19, seed=3, start=5)
@@ -105,7 +105,7 @@ def test_a_model_from_graphs_is_the_model(kept):
 
 
 def test_what_graphs_cannot_do_is_done_by_the_whole_model(kept):
-    found, whole = read(kept), load_sound_model(DRUMS)
+    found, whole = read(kept), load_anew(DRUMS)
     noise, label = found.sampler.draw(0, 0)["noise"], found.sampler.draw(0, 0)["label"]
     made = found.sampler(noise[:2], label[:2])["audio"].numpy()
     np.testing.assert_array_equal(made, whole.sampler(noise[:2], label[:2])["audio"])
@@ -171,7 +171,7 @@ def test_damaged_and_foreign_files_are_not_used(kept, tmp_path):
 
 
 def test_only_graphs_with_the_same_bits_are_kept(tmp_path):
-    model = load_sound_model("pretrained:drums", vocoder="griffin-lim")
+    model = load_anew("pretrained:drums", vocoder="griffin-lim")
     entry = Entry(tmp_path / "cache" / "a.npz", None)
     with mock.patch.object(Graph, "__call__", return_value={"noise": np.zeros(1), "label": np.zeros(1)}):
         entry.store(model)
@@ -185,14 +185,14 @@ def test_models_used_last_stay(kept, tmp_path):
         (tmp_path / f"{number}.npz").write_bytes(b"")
         os.utime(tmp_path / f"{number}.npz", (number, number))
     with mock.patch.object(graph_cache, "_capture", return_value={"meta": np.zeros(1)}):
-        Entry(tmp_path / "new.npz", None).store(load_sound_model(DRUMS))
+        Entry(tmp_path / "new.npz", None).store(load_anew(DRUMS))
     assert sorted(file.stem for file in tmp_path.iterdir()) == [*map(str, range(2, graph_cache.MAX_MODELS + 1)), "new"]
 
 
 def test_a_folder_that_cannot_be_written_does_not_matter(tmp_path):
     (tmp_path / "file").write_text("")
     with mock.patch.object(graph_cache, "_capture", return_value={"meta": np.zeros(1)}):
-        Entry(tmp_path / "file" / "a.npz", None).store(load_sound_model(DRUMS))
+        Entry(tmp_path / "file" / "a.npz", None).store(load_anew(DRUMS))
 
 
 @pytest.mark.parametrize("content", [b"nonsense", b""])
