@@ -68,7 +68,8 @@ def test_a_run_starts_from_every_weight_of_another(source, other_sounds, tmp_pat
         if part not in ("generator", "learning_generator", "encoder", "discriminator") or "direction" in name:
             continue
         wanted = value
-        if name.endswith(("/style_1/kernel", "/first/kernel", "/posterior/kernel", "/projection/kernel")):
+        if name.endswith(("/style_1/kernel", "/first/kernel", "/posterior/kernel", "/projection/kernel",
+                          "_given/kernel")):
             old = list(json.loads((source / "config.json").read_text())["data"]["classes"])
             wanted = map_class_rows(value, tuple(old), tuple(names))
         if part == "generator":  # the average follows the learning generator fast in the first step

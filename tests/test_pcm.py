@@ -56,7 +56,7 @@ def test_samples_are_those_that_libsndfile_reads(tmp_path, form, subtype, endian
 def test_no_decoder_is_asked(tmp_path, monkeypatch, subtype):
     path = write(tmp_path / "a.wav", subtype, 2)
     monkeypatch.setattr(decode, "_Stream", None)
-    monkeypatch.setattr(decode, "_open_by_ffmpeg", None)
+    monkeypatch.setattr(decode, "ffmpeg", None)
     assert sum(len(block) for _, block in decode.decode(path)) == 3001
 
 
