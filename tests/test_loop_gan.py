@@ -79,7 +79,7 @@ def test_a_pattern_on_the_grid_is_heard_at_its_tempo(sampler, bpm):
         around = power[(place + np.arange(-200, 600)) % len(power)].max()
         assert (around > 0.02) == (sixteenth % 16 in (0, 6, 11)), sixteenth
     steps = np.abs(np.diff(waveform, append=waveform[0]))
-    assert steps[-1] < 0.7 * steps.max()  # a hit stands there: its rise may be steep
+    assert steps[-1] < 0.6 * steps.max()  # a hit stands there: its rise may be steep
 
 
 @pytest.mark.parametrize(("bpm", "bars", "samples"), [(100, 2, 105_840), (124, 4, 170_710), (97.5, 1, 54_277),

@@ -30,6 +30,7 @@ def one_step(task, strategy=None):
         # one device computes in two shards what is compared with each other in groups, as two devices do
         shards = 1 if strategy else 2
         model = compiled(task, recording(), recording(), shards=shards)
+        model.build_programs(lambda function: function)  # on either side: TensorFlow rearranges graphs
     batch = next(iter(strategy.experimental_distribute_dataset(task.dataset(0)) if strategy else task.dataset(0)))
     metrics = step(model, batch, strategy)
     return model, metrics, gradients(model.generator_optimizer), gradients(model.discriminator_optimizer)
@@ -40,9 +41,9 @@ def one_step(task, strategy=None):
 @pytest.mark.parametrize("kind", [kind if kind in ("frame-gan", "fast-vocoder") else pytest.param(
     kind, marks=pytest.mark.nightly) for kind in registry.families()])
 def test_two_devices_have_the_gradients_of_one(kind, sound_folder):
-    """One device computes the same two shards, so what differs is rounding: of the sum of two shards, and of
-    the weight norm's, which add up at most 1,024 terms. Each addition rounds by a unit of the sum so far."""
-    close = 1024 * UNIT
+    """One device computes the same two shards, so what differs is rounding: of the sum of two shards, and of the
+    spectral norm's products, which add up at most 256 terms. Each addition rounds by a unit of the sum so far."""
+    close = 256 * UNIT
     task = task_of(tiny(kind), sound_folder)
     two, metrics_of_two, *gradients_of_two = one_step(task, mirrored(["CPU:0", "CPU:1"]))
     one, metrics_of_one, *gradients_of_one = one_step(task)

@@ -134,14 +134,14 @@ def test_gradients_and_metrics_are_those_of_the_plain_step(model, objective, adv
     config = settings(model, objective)
     ours = gan(config, (Recording(0.0), Recording(0.05)), shards=shards)
     theirs = gan(config, (Recording(0.0), Recording(0.05)))
+    ours.build_programs(lambda function: function)  # as the plain step: TensorFlow rearranges graphs
     gradients_g, gradients_d, plain = plain_step(theirs, clips(), adversarial)
     metrics = named(ours.train_step(clips(), adversarial))
     assert metrics == pytest.approx(plain, rel=2e-4, abs=1e-5)
     pairs = list(zip(ours.generator_optimizer.seen, gradients_g, strict=True))
     pairs += zip(ours.discriminator_optimizer.seen, gradients_d, strict=True) if adversarial else []
     for a, b in pairs:
-        # shards are graphs, which TensorFlow rearranges: 4e-3 in logarithms of little; without graphs 2e-6
-        assert np.linalg.norm(a - b) <= 8e-3 * np.linalg.norm(b)
+        assert np.linalg.norm(a - b) <= 2e-3 * np.linalg.norm(b)
     if adversarial:
         assert min(abs(metrics[name]) for name in VocoderGAN.METRICS[3:]) > 0.005
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -170,10 +171,12 @@ def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):
         made = spectral.mel_spectrogram(tf.constant(waveform), vocoder.audio)[:, :mel.shape[1]]
         return float(tf.reduce_mean(tf.abs(made - mel[:, :made.shape[1]])))
 
-    untrained = build_network(vocoder.config)(mel).numpy()
+    plain = dataclasses.replace(vocoder.config.model, scatter_frames=0,
+                                corrections=vocoder.config.model.corrections - 2)
+    untrained = build_network(dataclasses.replace(vocoder.config, model=plain))(mel).numpy()
     made = vocoder.vocode(mel.numpy())
     assert np.isfinite(made).all()
-    nearer = 0.95 if shipped == "vocoder-44k" else 0.9  # rounds and corrections leave little to learn
+    nearer = 0.85 if shipped == "vocoder-44k" else 0.8  # its twenty rounds and three corrections leave less to learn
     assert distance(made) < nearer * distance(untrained)
     silence = np.full((1, 20, vocoder.audio.mel_bins), np.log10(vocoder.audio.floor), np.float32)
     assert not vocoder.vocode(silence).any()

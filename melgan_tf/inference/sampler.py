@@ -256,7 +256,6 @@ class Sampler(ExportSampler):
         return spectral.mel_spectrogram(waveform, self.audio)
 
 
-
 def _keys(seed: tf.Tensor | int, count: tf.Tensor | int, start: tf.Tensor | int) -> tf.Tensor:
     """Seed and index of sounds ``start`` to ``start + count - 1`` of a seed: ``(count, 2)``."""
     indices = tf.cast(start, tf.int64) + tf.range(tf.cast(count, tf.int64))
