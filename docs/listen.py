@@ -117,7 +117,7 @@ def _card(name: str) -> dict:
 
 
 def _sound_figures(name: str) -> str:
-    """The card's figures against held-out sounds, in all embeddings, and those of real sounds."""
+    """The figures in a model's card in every embedding, and those of real sounds."""
     figures, rows = _card(name)["figures"]["valid"], [["embedding", *_SHOWN.values()]]
     for embedding in _EMBEDDINGS:
         if found := figures.get(embedding):

@@ -40,7 +40,7 @@ def test_every_number_depends_on_the_condition(prior, noise, condition):
     assert np.all(np.abs(prior(noise, condition) - prior(noise, np.roll(condition, 1, axis=1))).max(axis=0) > 0.01)
 
 
-def test_the_spread_is_the_log_determinant_of_the_jacobian(prior, noise, condition):
+def test_the_log_determinant_is_that_of_the_jacobian(prior, noise, condition):
     latent = prior(noise, condition)
     with tf.GradientTape() as tape:
         x = tf.constant(noise)

@@ -1,11 +1,9 @@
-"""A learned prior: what the numbers that describe sounds are like, all taken together.
+"""A learned prior: a normalizing flow that turns normal noise into latents as an encoder finds them, and back.
 
-An encoder describes sounds by numbers, *latents*, whose distribution is near the normal one number by number, but not
-as a whole: most combinations describe no sound. The prior is a normalizing flow that turns normal noise into latents as
-they occur, and back.
+Each of an encoder's latents is nearly normal by itself, but most combinations of latents describe no sound.
 
-It learns from the encoder's outcomes only, and these from the normal distribution as without it: an encoder that may
-change the prior to its liking drifts away with it.
+The prior learns from the latents of real sounds. The encoder does not learn from the prior, but still stays near the
+normal distribution: if both learn from each other, they drift away together.
 
 Reference: Dinh et al., "Density estimation using Real NVP" (2017); Dai & Wipf, "Diagnosing and Enhancing VAE Models"
 (2019), for a second stage that learns what the first one finds.
@@ -22,22 +20,21 @@ _COUPLINGS = 8
 _HIDDEN = 96
 _LARGEST_LOG_SCALE = 1.0  # of a coupling
 _FIRST_GAIN = 0.01
-_RATE = 10.0  # times as fast as the other networks it learns: outputs of layers are scaled by it
+_RATE = 10.0  # outputs of layers are multiplied by it, so that the prior learns faster than the other networks
 
 #: What the names of the kernels end with whose last rows belong to the condition.
 CONDITIONED_KERNEL = "_given/kernel"
 
 
 class Prior(keras.layers.Layer):
-    """A scale for every number; then affine couplings: each scales and shifts one half of the numbers by what the other
-    half and the condition say.
+    """A scale for every latent, then affine couplings: each scales and shifts one half of the latents, depending on the
+    other half and the condition.
 
-    Initially it changes next to nothing. What a layer computes is multiplied, so that steps of the same size change it
-    more (Karras et al., "A Style-Based Generator Architecture", 2019, appendix C, the other way round).
+    At first it changes next to nothing.
 
     Args:
-        size: numbers of a latent vector.
-        condition_size: numbers of the condition.
+        size: number of latents.
+        condition_size: length of the condition.
         seeds: of the initial weights.
 
     Call arguments:
@@ -70,22 +67,22 @@ class Prior(keras.layers.Layer):
 
     def inverse(self, latent: keras.KerasTensor, condition: keras.KerasTensor
                 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """The noise ``(batch, size)`` of latents, and the logarithm of how much they are spread there, ``(batch,)``.
+        """The noise ``(batch, size)`` of latents, and the log determinant of the Jacobian there, ``(batch,)``.
 
-        The log density of latents is that of the noise, less the second.
+        The log density of latents is that of the noise, less the log determinant.
         """
-        halves, spread = self._halves(latent), ops.sum(self.log_scale)
+        halves, log_determinant = self._halves(latent), ops.sum(self.log_scale)
         for index in reversed(range(_COUPLINGS)):
             kept, changed = self._order(index, halves)
             log_scale, shift = self._change(index, kept, condition)
             halves = self._order(index, (kept, (changed - shift) * ops.exp(-log_scale)))
-            spread = spread + ops.sum(log_scale, axis=-1)
-        return ops.concatenate(halves, axis=-1) * ops.exp(-self.log_scale), spread
+            log_determinant = log_determinant + ops.sum(log_scale, axis=-1)
+        return ops.concatenate(halves, axis=-1) * ops.exp(-self.log_scale), log_determinant
 
     def loss(self, latent: keras.KerasTensor, condition: keras.KerasTensor) -> keras.KerasTensor:
-        """How improbable latents are, ``(batch,)``, in nats above the most probable normal noise."""
-        noise, spread = self.inverse(latent, condition)
-        return 0.5 * ops.sum(ops.square(noise), axis=-1) + spread
+        """The negative log likelihood of latents, ``(batch,)``, in nats, without its constant."""
+        noise, log_determinant = self.inverse(latent, condition)
+        return 0.5 * ops.sum(ops.square(noise), axis=-1) + log_determinant
 
     def _halves(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         return x[:, :self.sizes[0]], x[:, self.sizes[0]:]
