@@ -31,6 +31,7 @@ from melgan_tf.models.layers.frame_conv import (
     Trunk,
     double_frames,
     residual,
+    smooth_frames,
 )
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
@@ -47,8 +48,8 @@ class Generator(keras.Model):
     """Turns latents and a label into mel spectrograms.
 
     Latents and label become the first map by one product, and a style by two layers; each residual block of two
-    convolutions is scaled and shifted by the style, and every block but the last doubles the frames. Latents of new
-    sounds come from the `prior`.
+    convolutions is scaled and shifted by the style. After every block but the last, frames are doubled and smoothed.
+    Latents of new sounds come from the `prior`.
 
     Args:
         config: shapes, channels and seed.
@@ -87,7 +88,7 @@ class Generator(keras.Model):
         x = activation(ops.reshape(self.first(inputs), (-1, FIRST_FRAMES, self.channels)))
         for index, block in enumerate(self.blocks):
             if index:
-                x = double_frames(activation(self.ups[index - 1](x)))
+                x = smooth_frames(double_frames(activation(self.ups[index - 1](x))))
             x = block(x, style, activation=activation)
         return ops.tanh(self.last(x))
 

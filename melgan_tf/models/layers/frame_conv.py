@@ -128,6 +128,18 @@ def double_frames(x: keras.KerasTensor) -> keras.KerasTensor:
     return ops.reshape(x, (-1, 2 * ops.shape(x)[1], x.shape[2] // 2))
 
 
+def smooth_frames(x: keras.KerasTensor) -> keras.KerasTensor:
+    """A quarter of either neighbor and half of the frame itself, ``(batch, t, c)``.
+
+    After `double_frames` it keeps even and odd frames from drifting apart, which shows as stripes.
+
+    Reference: Karras et al., "A Style-Based Generator Architecture" (2019), section 2, for the blur after upsampling.
+    """
+    ends = ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
+    sums = ends[:, :-1] + ends[:, 1:]
+    return 0.25 * (sums[:, :-1] + sums[:, 1:])
+
+
 def residual(x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
     """The sum of two maps of variance 1, brought back to variance 1."""
     return (x + y) * 0.5 ** 0.5
