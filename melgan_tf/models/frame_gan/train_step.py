@@ -46,8 +46,10 @@ class FrameGAN(VAEGAN):
         real, real_label, label = inputs["real"], inputs["real_label"], inputs["label"]
         mean, log_variance = encoder(real, real_label)
         latent = reparameterize(mean, log_variance, inputs["encoder_noise"])
-        fake = generator(tf.stop_gradient(generator.latent(inputs["noise"], label)), label)
-        return Forward(real, fake, generator(latent, real_label), tf.reduce_mean(kl_divergence(mean, log_variance)),
+        new_latent = tf.stop_gradient(generator.latent(inputs["noise"], label))
+        fake, reconstruction = tf.split(generator(tf.concat([new_latent, latent], 0),
+                                                  tf.concat([label, real_label], 0)), 2)
+        return Forward(real, fake, reconstruction, tf.reduce_mean(kl_divergence(mean, log_variance)),
                        (real_label,), (label,),
                        prior_loss=tf.reduce_mean(generator.prior.loss(tf.stop_gradient(latent), real_label)))
 

@@ -161,14 +161,14 @@ def group_deviation(flat: keras.KerasTensor, group: int) -> keras.KerasTensor:
     """Standard deviation within a group, ``(batch, 1)``: lets a discriminator detect that all sounds are alike.
 
     Args:
-        flat: ``(batch, features)``; sounds.
+        flat: ``(batch, features)``; groups are neighbors.
         group: sounds per group; divides ``batch``.
 
     Reference: Karras et al., "Progressive Growing of GANs" (2018), section 3.
     """
-    groups = ops.reshape(flat, (group, -1, flat.shape[-1]))
-    deviation = ops.sqrt(ops.var(groups, axis=0) + 1e-8)
-    return ops.tile(ops.mean(deviation, axis=-1, keepdims=True), (group, 1))
+    groups = ops.reshape(flat, (-1, group, flat.shape[-1]))
+    deviation = ops.sqrt(ops.var(groups, axis=1) + 1e-8)
+    return ops.repeat(ops.mean(deviation, axis=-1, keepdims=True), group, axis=0)
 
 
 def _lecun(fan_in: int, gain: float, seed: int) -> keras.initializers.Initializer:

@@ -56,8 +56,9 @@ class LoopGAN(VAEGAN):
         mean, log_variance = encoder(real, real_label)
         latent = reparameterize(mean, log_variance, inputs["encoder_noise"])
         prior = generator.prior.loss(tf.stop_gradient(latent), condition(given, real_label))
-        fake = generator(tf.stop_gradient(generator.latent(noise, label)), label)
-        reconstruction = generator(tf.concat([given, latent], axis=-1), real_label)
+        new_latent = tf.stop_gradient(generator.latent(noise, label))
+        fake, reconstruction = tf.split(generator(tf.concat([new_latent, tf.concat([given, latent], axis=-1)], 0),
+                                                  tf.concat([label, real_label], 0)), 2)
         center, width = (tf.matmul(label, tf.constant(part)) for part in self.spread)
         heard = (self.features(fake) - center) / width
         return Forward(real, fake, reconstruction, tf.reduce_mean(kl_divergence(mean, log_variance)),

@@ -151,43 +151,39 @@ class VAEGAN(GAN):
         """
         weights = self.loss_weights
         fake_augmentation, real_augmentation, recon_augmentation = tf.split(inputs["augmentation"], 3, axis=-1)
-        real_noise, fake_noise = tf.unstack(inputs["penalty_noise"], axis=1)
 
-        def judge(mel: tf.Tensor, condition: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors]:
-            return self.logits_and_maps(self.discriminator(mel, *condition))
-
-        def discriminate(mel: tf.Tensor, augmentation: tf.Tensor,
-                         condition: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors]:
-            return judge(self.augment(mel, augmentation), condition)
-
-        def discriminate_with_penalty(mel: tf.Tensor, augmentation: tf.Tensor, condition: tuple[tf.Tensor, ...],
-                                      noise: tf.Tensor) -> tuple[Tensors, tf.Tensor]:
-            seen = self.augment(mel, augmentation)
-            logits, _ = judge(seen, condition)
-            moved, _ = judge(tf.stop_gradient(seen) + _PENALTY_DISTANCE * noise[:, :seen.shape[1]], condition)
-            return logits, gradient_penalty(logits, moved, _PENALTY_DISTANCE)
+        def discriminate(seen: list[tf.Tensor], conditions: list[tuple[tf.Tensor, ...]]) -> tuple[Tensors, list[Tensors]]:
+            """The feature maps of all sounds, and for each part of the batch its logits."""
+            logits, maps = self.logits_and_maps(self.discriminator(
+                tf.concat(seen, 0), *(tf.concat(parts, 0) for parts in zip(*conditions, strict=True))))
+            return maps, [*map(list, zip(*(tf.split(scale, len(seen)) for scale in logits), strict=True))]
 
         values = [*zip(self.generator_variables, generator + encoder, strict=True),
                   *zip(self.discriminator_variables, discriminator, strict=True)]
         with tf.GradientTape(persistent=True) as tape, keras.StatelessScope(values):
             tape.watch([generator, encoder, discriminator])
             made = self.forward(inputs, self.generator, self.encoder)
-            real_logits, real_penalty = discriminate_with_penalty(made.real, real_augmentation, made.real_condition,
-                                                                  real_noise)
-            fake_logits, fake_penalty = discriminate_with_penalty(made.fake, fake_augmentation, made.fake_condition,
-                                                                  fake_noise)
+            real, fake = self.augment(made.real, real_augmentation), self.augment(made.fake, fake_augmentation)
+            moved = [tf.stop_gradient(seen) + _PENALTY_DISTANCE * noise[:, :seen.shape[1]] for seen, noise in
+                     zip((real, fake), tf.unstack(inputs["penalty_noise"], axis=1), strict=True)]
+            # the generator learns from `fake` alone: its gradients need not pass through the others
+            _, (fake_logits,) = discriminate([fake], [made.fake_condition])
+            _, (real_logits, *moved_logits) = discriminate(
+                [real, *moved], [made.real_condition, made.real_condition, made.fake_condition])
+            penalties = [gradient_penalty(logits, beside, _PENALTY_DISTANCE) for logits, beside in
+                         zip((real_logits, fake_logits), moved_logits, strict=True)]
             losses = {"adversarial": relativistic_generator(real_logits, fake_logits),
                       "reconstruction": tf.reduce_mean(tf.abs(made.reconstruction - made.real)),
                       "kl": made.kl, **made.losses}
             if weights.copy_adversarial or weights.feature_matching:
-                recon_logits, recon_maps = discriminate(made.reconstruction, recon_augmentation, made.real_condition)
-                _, real_maps = discriminate(made.real, recon_augmentation, made.real_condition)
+                recon, real = (self.augment(mel, recon_augmentation) for mel in (made.reconstruction, made.real))
+                recon_maps, (recon_logits,) = discriminate([recon], [made.real_condition])
+                real_maps, _ = discriminate([real], [made.real_condition])
                 losses |= {"copy_adversarial": relativistic_generator(real_logits, recon_logits),
                            "feature_matching": feature_distance(real_maps, recon_maps)}
             generator_loss = weight * (weighted_sum(losses, weights) + made.prior_loss)
             adversarial = relativistic_discriminator(real_logits, fake_logits)
-            penalty = 0.5 * self.config.model.gradient_penalty * (real_penalty + fake_penalty)
-            discriminator_loss = weight * (adversarial + penalty)
+            discriminator_loss = weight * (adversarial + 0.5 * self.config.model.gradient_penalty * sum(penalties))
         spread = (tf.reduce_mean(tf.math.reduce_std(made.fake, 0))
                   / tf.reduce_mean(tf.math.reduce_std(made.real, 0)))
         metrics = [adversarial, tf.reduce_mean(real_logits[0]), tf.reduce_mean(fake_logits[0]), losses["adversarial"],
