@@ -12,7 +12,7 @@ from melgan_tf.config import presets
 from melgan_tf.models.frame_gan.networks import Discriminator, Encoder, Generator
 from melgan_tf.models.frame_gan.task import FrameTask
 from melgan_tf.models.frame_gan.train_step import FrameGAN
-from melgan_tf.models.layers.frame_conv import FrameConv, double_frames, halve_frames
+from melgan_tf.models.layers.frame_conv import FrameConv, gather, smooth, spread, swap
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.vae_gan.augmentation import Augmentation
 from melgan_tf.progress import Progress
@@ -48,26 +48,47 @@ def test_frame_conv_is_a_convolution_with_zeros_beyond_the_ends():
     x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype("float32")
     padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
     wanted = sum(padded[:, tap:tap + 6] @ np.asarray(layer.kernel)[tap] for tap in range(3)) + np.arange(7.0)
-    np.testing.assert_allclose(layer(x), wanted, atol=1e-5)
+    np.testing.assert_allclose(swap(layer(swap(x))), wanted, atol=1e-5)
 
 
-def test_gradients_of_frame_conv_are_those_of_tensorflows_convolution():
-    layer = FrameConv(5, 7, seed=3)
+@pytest.mark.parametrize(("ends", "around"), [("zeros", [[0, 0], [1, 1], [0, 0]]), ("ring", None),
+                                              ("none", [[0, 0], [0, 0], [0, 0]])])
+def test_frame_conv_and_its_gradients_are_those_of_tensorflows_convolution(ends, around):
+    layer = FrameConv(5, 7, seed=3, ends=ends)
     kernel = tf.constant(np.asarray(layer.kernel))
     x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 5)), tf.float32)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, kernel])
-        ours = tf.reduce_sum(tf.sin(layer.stateless_call([kernel, tf.zeros(7)], [], x)[0]))
-        theirs = tf.reduce_sum(tf.sin(tf.nn.conv1d(x, kernel, 1, "SAME")))
+        made = swap(layer.stateless_call([kernel, tf.zeros(7)], [], swap(x))[0])
+        longer = tf.concat([x[:, -1:], x, x[:, :1]], 1) if around is None else tf.pad(x, around)
+        wanted = tf.nn.conv1d(longer, kernel, 1, "VALID")
+        ours, theirs = tf.reduce_sum(tf.sin(made)), tf.reduce_sum(tf.sin(wanted))
+    np.testing.assert_allclose(made, wanted, atol=1e-5)
     for source in (x, kernel):
         np.testing.assert_allclose(tape.gradient(ours, source), tape.gradient(theirs, source), atol=1e-4)
 
 
-def test_halving_and_doubling_frames_undo_each_other():
-    x = tf.reshape(tf.range(24.0), (1, 4, 6))
-    halved = halve_frames(x)
-    np.testing.assert_array_equal(halved[0, 0], np.arange(12.0))
-    np.testing.assert_array_equal(double_frames(halved), x)
+def test_gathering_and_spreading_frames_undo_each_other():
+    x = tf.reshape(tf.range(48.0), (4, 2, 6))
+    halved = gather(x, 2)
+    np.testing.assert_array_equal(halved[0, 0], [*range(6), *range(12, 18)])
+    np.testing.assert_array_equal(spread(halved, 2), x)
+
+
+def test_smoothing_removes_what_alternates_and_keeps_what_is_constant():
+    x = tf.constant([1.0, -1, 1, -1, 1, -1])[:, None, None]
+    np.testing.assert_allclose(smooth(x)[1:-1], 0.0, atol=1e-7)
+    np.testing.assert_allclose(smooth(tf.ones((6, 1, 1))), 1.0)
+
+
+def test_the_gradient_of_smoothing_is_that_of_its_matrix():
+    unit = tf.eye(5)[:, :, None]  # (frames, batch, 1): each sound one frame
+    matrix = smooth(unit)[:, :, 0]
+    x = tf.random.normal((5, 1, 1), seed=1)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(smooth(x) ** 2)
+    np.testing.assert_allclose(tape.gradient(total, x)[:, 0], 2 * tf.transpose(matrix) @ (matrix @ x[:, 0]), rtol=1e-5)
 
 
 def test_generator_keeps_the_seeds_shapes_and_the_mels_scale():

@@ -94,7 +94,7 @@ def test_shapes_of_encoder_and_discriminator():
     assert [part.shape for part in Encoder(TINY)(tf.zeros((8, 288, 80)))] == [(8, 18, 4)] * 2 + [(8, 3)] * 2
     whole, stretches, maps = Discriminator(TINY)(mel)
     assert (whole.shape, stretches.shape) == ((8,), (8, 16))
-    assert [found.shape[1] for found in maps] == [128, 64, 32, 16, 8, 4]
+    assert [found.shape[0] for found in maps] == [128, 64, 32, 16, 8, 4]
 
 
 def test_a_discriminator_sees_that_all_windows_are_alike():

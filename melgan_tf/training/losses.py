@@ -81,12 +81,11 @@ def gradient_penalty(logits: list[keras.KerasTensor], moved: list[keras.KerasTen
                      distance: float) -> keras.KerasTensor:
     """Mean squared norm of a discriminator's gradient, ``mean(|grad D(x)|^2)``, summed over scales, by differences.
 
-    Needs no second derivative: the squared difference quotient along a random normal direction is on average the
-    squared norm.
+    Needs no second derivative: the squared difference quotient along a random direction is on average the squared norm.
 
     Args:
         logits: of each scale, of ``x``.
-        moved: the same of ``x + distance * n``, where ``n`` is standard normal.
+        moved: the same of ``x + distance * n``, where ``n`` is noise of mean 0 and variance 1.
         distance: of the two.
 
     Returns:

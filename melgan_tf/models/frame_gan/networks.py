@@ -17,25 +17,16 @@ that scales every layer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
-from melgan_tf.models.layers.frame_conv import (
-    FrameConv,
-    FrameDense,
-    Seeds,
-    Trunk,
-    double_frames,
-    residual,
-    smooth_frames,
-)
+from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, Trunk, smooth, spread, swap
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
-from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, StyledBlock, TrunkDiscriminator
+from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, Activation, StyledBlock, TrunkDiscriminator
 from melgan_tf.models.vae_gan.prior import Prior
 
 #: Frames of the smallest map; every stage doubles them.
@@ -72,7 +63,7 @@ class Generator(keras.Model):
         self.style_1 = FrameDense(inputs, _STYLE_CHANNELS, seeds.next(), name="style_1")
         self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
         self.first = FrameDense(inputs, FIRST_FRAMES * channels, seeds.next(), name="first")
-        self.blocks = [_Block(channels, _STYLE_CHANNELS, seeds, name=f"block_{index}")
+        self.blocks = [StyledBlock(channels, _STYLE_CHANNELS, seeds, name=f"block_{index}")
                        for index in range(1, _stages(frames) + 2)]
         self.ups = [FrameDense(channels, 2 * channels, seeds.next(), name=f"up_{index}")
                     for index in range(1, _stages(frames) + 1)]
@@ -82,15 +73,15 @@ class Generator(keras.Model):
         self.built = True
 
     def call(self, latent: keras.KerasTensor, label: keras.KerasTensor,
-             activation: Callable[..., keras.KerasTensor] = ops.selu) -> keras.KerasTensor:
+             activation: Activation = ops.selu) -> keras.KerasTensor:
         inputs = ops.concatenate([latent, label * _LABEL_SCALE], axis=-1)
         style = activation(self.style_2(activation(self.style_1(inputs))))
-        x = activation(ops.reshape(self.first(inputs), (-1, FIRST_FRAMES, self.channels)))
+        x = swap(activation(ops.reshape(self.first(inputs), (-1, FIRST_FRAMES, self.channels))))
         for index, block in enumerate(self.blocks):
             if index:
-                x = smooth_frames(double_frames(activation(self.ups[index - 1](x))))
+                x = smooth(spread(activation(self.ups[index - 1](x)), 2))
             x = block(x, style, activation=activation)
-        return ops.tanh(self.last(x))
+        return swap(ops.tanh(self.last(x)))
 
     def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> log mel ``(batch, frames, mel_bins)``."""
@@ -117,7 +108,7 @@ class Discriminator(TrunkDiscriminator):
         x: ``(batch, frames, mel_bins)`` in [-1, 1].
         label: ``(batch, classes)``.
 
-    Output: logits ``(batch,)``, and the feature maps ``[(batch, frames, channels), ...]``.
+    Output: logits ``(batch,)``, and the feature maps ``[(frames, batch, channels), ...]``.
     """
 
     def __init__(self, config: Config, classes: int, name: str = "discriminator") -> None:
@@ -157,24 +148,12 @@ class Encoder(keras.Model):
         self.built = True
 
     def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        flat = ops.reshape(self.trunk(x)[-1], (-1, self.flat))
+        flat = ops.reshape(swap(self.trunk(x)[-1]), (-1, self.flat))
         return tuple(ops.split(self.posterior(ops.concatenate([flat, label], axis=-1)), 2, axis=-1))
 
     def latent(self, mel: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
         """Log mel ``(batch, frames, mel_bins)``, label ``(batch, classes)`` -> the mean ``(batch, noise_dim)``."""
         return self(self.scale.from_mel(mel), label)[0]
-
-
-class _Block(StyledBlock):
-    """Two convolutions, each scaled and shifted by the style, beside the identity."""
-
-    def call(self, x: keras.KerasTensor, style: keras.KerasTensor,
-             activation: Callable[..., keras.KerasTensor]) -> keras.KerasTensor:
-        y = x
-        for conv, to_style in zip(self.convs, self.styles, strict=True):
-            scale, shift = ops.split(ops.expand_dims(to_style(style), 1), 2, axis=-1)
-            y = activation(conv(y) * (1.0 + scale) + shift)
-        return residual(x, y)
 
 
 def _stages(frames: int) -> int:
@@ -184,7 +163,8 @@ def _stages(frames: int) -> int:
 def _trunk(config: Config, seeds: Seeds, name: str) -> Trunk:
     """Down to `FIRST_FRAMES`."""
     bins, frames = config.mel_shape
-    return Trunk(bins, config.model.channels, _stages(frames), seeds, name)
+    stages = _stages(frames)
+    return Trunk(bins, [config.model.channels] * (stages + 1), [2] * stages, seeds, name)
 
 
 def build_encoder(config: Config, classes: Classes) -> Encoder:

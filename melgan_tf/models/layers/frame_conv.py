@@ -1,13 +1,11 @@
 """Building blocks of the VAE-GANs: convolutions over frames, written as matrix products.
 
 A mel spectrogram is a sequence of frames, each a vector of mel bins; the layers mix all channels of neighboring frames.
-On a CPU a library convolution of maps this small spends its time on packing them, and concatenating the neighbors first
-spends it on copies. Here one product computes every tap's contribution, and shifted sums collect them::
+On a CPU a library convolution of maps this small spends its time on packing them. Here maps have the frames first,
+``(frames, batch, channels)``: all sounds' maps a frame later are the same memory, begun later, and a convolution is
+three products without a copy, but for the frames at the ends::
 
-    [a | b | c] = x [K0 | K1 | K2]          y[t] = a[t - 1] + b[t] + c[t + 1]
-
-Halving and doubling the number of frames moves no data at all: two neighboring frames are adjacent in memory, so
-``(batch, 2 t, c)`` *is* ``(batch, t, 2 c)``.
+    y = x[:-2] K0 + x[1:-1] K1 + x[2:] K2
 
 SELU keeps activations at mean 0 and variance 1 only if weights have variance 1 / fan-in (LeCun) and residual sums are
 brought back to variance 1: hence the factor of `residual`.
@@ -17,28 +15,35 @@ Reference: Klambauer et al., "Self-Normalizing Neural Networks" (2017), section 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import keras
 from keras import ops
 
 TAPS = 3
 
+#: What lies beyond the ends of a map: zeros; its other end; or nothing, and the outcome has two frames less.
+Ends = Literal["zeros", "ring", "none"]
+
 
 class FrameConv(keras.layers.Layer):
-    """Convolution over three neighboring frames; frames beyond the ends are zero.
+    """Convolution over three neighboring frames.
 
     Args:
         in_channels, filters: channels of a frame, before and after.
         gain: standard deviation of the output for inputs of variance 1, initially.
         seed: of the initial kernel.
+        ends: what lies beyond the ends.
 
-    Input shape: ``(batch, frames, in_channels)``.
-    Output shape: ``(batch, frames, filters)``.
+    Input shape: ``(frames, batch, in_channels)``.
+    Output shape: ``(frames, batch, filters)``.
     """
 
-    def __init__(self, in_channels: int, filters: int, seed: int, gain: float = 1.0, name: str | None = None) -> None:
+    def __init__(self, in_channels: int, filters: int, seed: int, gain: float = 1.0, ends: Ends = "zeros",
+                 name: str | None = None) -> None:
         super().__init__(name=name)
+        self._convolve = _CONVOLUTIONS[ends]
         self.in_channels, self.filters, self.seed, self.gain = in_channels, filters, seed, gain
         self.build()
 
@@ -50,7 +55,7 @@ class FrameConv(keras.layers.Layer):
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         # reshaped, it is a tensor: custom gradients take no variables
-        return _convolve(x, ops.reshape(self.kernel, (TAPS, self.in_channels, self.filters))) + self.bias
+        return self._convolve(x, ops.reshape(self.kernel, (TAPS, self.in_channels, self.filters))) + self.bias
 
 
 class FrameDense(keras.layers.Layer):
@@ -88,56 +93,62 @@ class Trunk(keras.layers.Layer):
     """Spectrogram -> feature maps of fewer and fewer frames, the common shape of encoders and discriminators.
 
     Args:
-        bins: of the spectrogram.
-        channels: of every map but the first.
-        stages: each halves the frames.
+        inputs: length of a frame.
+        channels: of the maps, the longest first.
+        steps: by how much each map is shorter than the one before.
         seeds: of the initial weights.
-        first_channels: of the first map, which takes the most time; None: as many as the others.
+        ends: of the convolutions.
 
-    Input shape: ``(batch, frames, bins)``.
-    Output: ``stages + 1`` maps, ``(batch, frames, first_channels)`` first.
+    Input shape: ``(batch, frames, inputs)``.
+    Output: the maps, ``(frames, batch, channels)``, the longest first.
     """
 
-    def __init__(self, bins: int, channels: int, stages: int, seeds: Seeds, name: str,
-                 first_channels: int | None = None) -> None:
+    def __init__(self, inputs: int, channels: Sequence[int], steps: Sequence[int], seeds: Seeds, name: str,
+                 ends: Ends = "zeros") -> None:
         super().__init__(name=name)
-        first = first_channels or channels
-        self.first = FrameConv(bins, first, seeds.next(), name=f"{name}_first")
-        self.downs = [FrameDense(2 * (channels if index > 1 else first), channels, seeds.next(),
-                                 name=f"{name}_down_{index}")
-                      for index in range(1, stages + 1)]
-        self.convs = [FrameConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}")
-                      for index in range(1, stages + 1)]
+        self.steps = steps
+        self.first = FrameConv(inputs, channels[0], seeds.next(), ends=ends, name=f"{name}_first")
+        self.downs = [FrameDense(step * before, after, seeds.next(), name=f"{name}_down_{index}") for
+                      index, (before, after, step) in enumerate(zip(channels, channels[1:], steps, strict=False), 1)]
+        self.convs = [FrameConv(after, after, seeds.next(), ends=ends, name=f"{name}_conv_{index}")
+                      for index, after in enumerate(channels[1:], 1)]
         self.built = True
 
     def call(self, x: keras.KerasTensor) -> list[keras.KerasTensor]:
-        maps = [ops.selu(self.first(x))]
-        for down, conv in zip(self.downs, self.convs, strict=True):
-            y = ops.selu(down(halve_frames(maps[-1])))
+        maps = [ops.selu(self.first(swap(x)))]
+        for down, conv, step in zip(self.downs, self.convs, self.steps, strict=True):
+            y = ops.selu(down(gather(maps[-1], step)))
             maps.append(residual(y, ops.selu(conv(y))))
         return maps
 
 
-def halve_frames(x: keras.KerasTensor) -> keras.KerasTensor:
-    """``(batch, 2 t, c)`` -> ``(batch, t, 2 c)``: neighbors side by side."""
-    return ops.reshape(x, (-1, ops.shape(x)[1] // 2, 2 * x.shape[2]))
+def swap(x: keras.KerasTensor) -> keras.KerasTensor:
+    """``(batch, frames, channels)`` -> ``(frames, batch, channels)``, and back."""
+    return ops.transpose(x, (1, 0, 2))
 
 
-def double_frames(x: keras.KerasTensor) -> keras.KerasTensor:
-    """``(batch, t, 2 c)`` -> ``(batch, 2 t, c)``."""
-    return ops.reshape(x, (-1, 2 * ops.shape(x)[1], x.shape[2] // 2))
+def gather(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
+    """``(step * t, batch, c)`` -> ``(t, batch, step * c)``: neighbors side by side."""
+    x = ops.reshape(x, (-1, step, *ops.shape(x)[1:]))
+    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (ops.shape(x)[0], -1, step * x.shape[3]))
 
 
-def smooth_frames(x: keras.KerasTensor) -> keras.KerasTensor:
-    """A quarter of either neighbor and half of the frame itself, ``(batch, t, c)``.
+def spread(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
+    """``(t, batch, step * c)`` -> ``(step * t, batch, c)``: the inverse of `gather`."""
+    x = ops.reshape(x, (*ops.shape(x)[:2], step, x.shape[2] // step))
+    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (step * ops.shape(x)[0], -1, x.shape[3]))
 
-    After `double_frames` it keeps even and odd frames from drifting apart, which shows as stripes.
+
+@ops.custom_gradient
+def smooth(x: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
+    """A quarter of either neighbor and half of the frame itself, ``(frames, batch, channels)``.
+
+    After `spread` it keeps neighboring frames from drifting apart, which shows as stripes.
 
     Reference: Karras et al., "A Style-Based Generator Architecture" (2019), section 2, for the blur after upsampling.
     """
-    ends = ops.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
-    sums = ends[:, :-1] + ends[:, 1:]
-    return 0.25 * (sums[:, :-1] + sums[:, 1:])
+    ends = ops.concatenate([x[:1], x, x[-1:]], axis=0)
+    return 0.5 * x + 0.25 * (ends[:-2] + ends[2:]), smooth  # its matrix is symmetric
 
 
 def residual(x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
@@ -175,26 +186,42 @@ def _lecun(fan_in: int, gain: float, seed: int) -> keras.initializers.Initialize
     return keras.initializers.RandomNormal(stddev=gain * fan_in ** -0.5, seed=seed)
 
 
-@ops.custom_gradient
-def _convolve(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
-    """``y[t] = x[t - 1] K0 + x[t] K1 + x[t + 1] K2``, and its gradients, without copying the neighbors."""
-    def gradient(upstream: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        back = ops.transpose(kernel, (2, 0, 1))  # (filters, taps, in)
-        # x[t] went to y[t + 1] by K0, to y[t] by K1 and to y[t - 1] by K2
-        to_x = _collect(upstream, ops.reshape(ops.flip(back, axis=1), (back.shape[0], -1)))
-        pairs = ((x[:, :-1], upstream[:, 1:]), (x, upstream), (x[:, 1:], upstream[:, :-1]))
-        to_kernel = ops.stack([ops.matmul(ops.transpose(_rows(before)), _rows(after)) for before, after in pairs])
-        return to_x, to_kernel
+def _convolution(ends: Ends) -> Callable:
+    """A function of map and kernel with those ends, and with gradients that copy as little as it does."""
+    @ops.custom_gradient
+    def convolve(x: keras.KerasTensor, kernel: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
+        longer = _lengthen(x, ends)
 
-    wide = ops.reshape(ops.transpose(kernel, (1, 0, 2)), (kernel.shape[1], -1))
-    return _collect(x, wide), gradient
+        def gradient(upstream: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+            # x[t] went to y[t + 1] by K0, to y[t] by K1 and to y[t - 1] by K2
+            back = ops.transpose(ops.flip(kernel, axis=0), (0, 2, 1))
+            around = ops.pad(upstream, ((2, 2), (0, 0), (0, 0))) if ends == "none" else _lengthen(upstream, ends)
+            to_kernel = ops.stack([ops.matmul(ops.transpose(_rows(part)), _rows(upstream)) for part in _taps(longer)])
+            return _products(around, back), to_kernel
+
+        return _products(longer, kernel), gradient
+
+    return convolve
 
 
-def _collect(x: keras.KerasTensor, wide: keras.KerasTensor) -> keras.KerasTensor:
-    taps = ops.reshape(ops.matmul(_rows(x), wide), (-1, ops.shape(x)[1], wide.shape[1]))
-    first, middle, last = ops.split(taps, TAPS, axis=-1)
-    return (ops.pad(first[:, :-1], ((0, 0), (1, 0), (0, 0))) + middle) + ops.pad(last[:, 1:], ((0, 0), (0, 1), (0, 0)))
+def _lengthen(x: keras.KerasTensor, ends: Ends) -> keras.KerasTensor:
+    """A map with a frame more at either end."""
+    if ends == "ring":
+        return ops.concatenate([x[-1:], x, x[:1]], axis=0)
+    return ops.pad(x, ((1, 1), (0, 0), (0, 0))) if ends == "zeros" else x
+
+
+def _taps(x: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
+    return x[:-2], x[1:-1], x[2:]
+
+
+def _products(x: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
+    first, middle, last = (ops.matmul(_rows(part), kernel[tap]) for tap, part in enumerate(_taps(x)))
+    return ops.reshape(first + middle + last, (-1, *ops.shape(x)[1:-1], kernel.shape[-1]))
 
 
 def _rows(x: keras.KerasTensor) -> keras.KerasTensor:
     return ops.reshape(x, (-1, x.shape[-1]))
+
+
+_CONVOLUTIONS = {ends: _convolution(ends) for ends in ("zeros", "ring", "none")}

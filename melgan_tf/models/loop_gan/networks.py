@@ -19,7 +19,7 @@ as a whole, its bars, and its sixteenths.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -28,37 +28,21 @@ from keras import ops
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
-from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, residual
+from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, Trunk, residual, spread, swap
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
 from melgan_tf.models.loop_gan.config import BARS, BEATS, FEATURES, GIVEN
-from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, TrunkDiscriminator
+from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, Activation, StyledBlock, TrunkDiscriminator
 from melgan_tf.models.vae_gan.prior import Prior
 
 _STYLE_CHANNELS = 128
 _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
-_STYLE_GAIN = 0.3
 _STEPS = (4, 3, 2)  # beats to sixteenths to a third of them to a half of that
 _PACKED = 2  # frames of a position
 _KEYS = 24
 _ROOTS = 12
 _MINOR_BELOW = 0.2533  # of a normal number: six loops of ten are minor
 _SIXTEENTHS = 2  # index of their map in a trunk
-
-Activation = Callable[..., keras.KerasTensor]
-
-
-class RingConv(FrameConv):
-    """Convolution over three neighboring frames of a loop: the first follows the last. See `FrameConv`."""
-
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        wide = ops.reshape(ops.transpose(self.kernel, (1, 0, 2)), (self.in_channels, -1))
-        taps = ops.reshape(ops.matmul(ops.reshape(x, (-1, self.in_channels)), wide),
-                           (-1, ops.shape(x)[1], wide.shape[1]))
-        before, here, after = ops.split(taps, 3, axis=-1)
-        before = ops.concatenate([before[:, -1:], before[:, :-1]], axis=1)
-        after = ops.concatenate([after[:, 1:], after[:, :1]], axis=1)
-        return before + here + after + self.bias
 
 
 class Generator(keras.Model):
@@ -89,10 +73,12 @@ class Generator(keras.Model):
         self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
         self.first = FrameDense(inputs, BEATS * widths[0], seeds.next(), name="first")
         self.of_beat = FrameDense(model.beat_noise, widths[0], seeds.next(), name="of_beat")
-        self.blocks = [_Block(width, seeds, name=f"block_{index}") for index, width in enumerate(widths, 1)]
+        self.blocks = [StyledBlock(width, _STYLE_CHANNELS, seeds, name=f"block_{index}", ends="ring")
+                       for index, width in enumerate(widths, 1)]
         self.ups = [FrameDense(before, step * after, seeds.next(), name=f"up_{index}") for index, (before, after, step)
                     in enumerate(zip(widths, widths[1:], _STEPS, strict=False), 1)]
-        self.last = RingConv(widths[-1], _PACKED * config.audio.mel_bins, seeds.next(), OUTPUT_GAIN, name="last")
+        self.last = FrameConv(widths[-1], _PACKED * config.audio.mel_bins, seeds.next(), OUTPUT_GAIN, "ring",
+                              name="last")
         self.prior = Prior(model.noise_dim - GIVEN, inputs - model.style_dim, seeds)
         self.mel_bins, self.channels = config.audio.mel_bins, widths[0]
         self.built = True
@@ -107,12 +93,12 @@ class Generator(keras.Model):
         places = ops.reshape(self.first(inputs), (-1, BEATS, self.channels))
         count = beats.shape[1]
         places = ops.tile(places, (1, -(-count // BEATS), 1))[:, :count]
-        x = activation(residual(places, self.of_beat(beats)))
+        x = swap(activation(residual(places, self.of_beat(beats))))
         for index, block in enumerate(self.blocks):
             if index:
-                x = _spread(activation(self.ups[index - 1](x)), _STEPS[index - 1])
+                x = spread(activation(self.ups[index - 1](x)), _STEPS[index - 1])
             x = block(x, style, activation=activation)
-        return _spread(ops.tanh(self.last(x)), _PACKED)
+        return ops.reshape(swap(ops.tanh(self.last(x))), (-1, _PACKED * x.shape[0], self.mel_bins))
 
     def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor,
             sections: Sequence[keras.KerasTensor] = (), beats: int = BEATS) -> keras.KerasTensor:
@@ -167,7 +153,7 @@ class Discriminator(TrunkDiscriminator):
 
     def __init__(self, config: Config, classes: int, name: str = "discriminator") -> None:
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
-        super().__init__(_Trunk(config, seeds, "discriminator"), BEATS, channels, seeds, name)
+        super().__init__(_trunk(config, seeds, "discriminator"), BEATS, channels, seeds, name)
         size = _condition_size(classes)
         self.projection = FrameDense(size, channels, seeds.next(), bias=False, name="projection")
         self.bar = FrameDense(BEATS // BARS * channels, channels, seeds.next(), name="bar")
@@ -177,12 +163,14 @@ class Discriminator(TrunkDiscriminator):
         self.built = True
 
     def call(self, x: keras.KerasTensor, given: keras.KerasTensor) -> tuple:
-        y, maps = self.features(x)
-        bars = ops.selu(self.bar(_gather(maps[-1], BEATS // BARS)))
+        y, maps = self.features(_packed(x))
+        beats = swap(maps[-1])
+        bars = ops.selu(self.bar(ops.reshape(beats, (-1, BARS, BEATS // BARS * beats.shape[2]))))
         whole = ops.squeeze(self.logits(y), axis=-1) + ops.sum(self.projection(given) * y, axis=-1)
         of_bars = (ops.squeeze(self.bar_logits(bars), axis=-1)
                    + ops.sum(ops.expand_dims(self.bar_projection(given), 1) * bars, axis=-1))
-        return whole, of_bars, ops.squeeze(self.sixteenth_logits(maps[_SIXTEENTHS]), axis=-1), maps
+        of_sixteenths = ops.transpose(ops.squeeze(self.sixteenth_logits(maps[_SIXTEENTHS]), axis=-1))
+        return whole, of_bars, of_sixteenths, maps
 
 
 class Encoder(keras.Model):
@@ -203,7 +191,7 @@ class Encoder(keras.Model):
         super().__init__(name=name)
         model, seeds = config.model, Seeds(config.training.seed * 1000 + 600)
         self.scale = MelScale(config.audio, model.ceiling)
-        self.trunk = _Trunk(config, seeds, "encoder")
+        self.trunk = _trunk(config, seeds, "encoder")
         self.flat = BEATS * model.channels
         self.of_style = FrameDense(self.flat + classes, 2 * model.style_dim, seeds.next(), OUTPUT_GAIN,
                                    name="posterior_of_style")
@@ -213,7 +201,7 @@ class Encoder(keras.Model):
         self.built = True
 
     def call(self, x: keras.KerasTensor, label: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        beats = self.trunk(x)[-1]
+        beats = swap(self.trunk(_packed(x))[-1])
         style = ops.split(self.of_style(ops.concatenate([ops.reshape(beats, (-1, self.flat)), label], axis=-1)), 2,
                           axis=-1)
         own = (ops.reshape(part, (-1, self.beats)) for part in ops.split(self.of_beat(beats), 2, axis=-1))
@@ -228,43 +216,15 @@ class Encoder(keras.Model):
         return ops.pad(found, ((0, 0), (GIVEN, 0)))
 
 
-class _Block(keras.layers.Layer):
-    """Two circular convolutions, each scaled and shifted by the style, beside the identity."""
-
-    def __init__(self, channels: int, seeds: Seeds, name: str) -> None:
-        super().__init__(name=name)
-        self.convs = [RingConv(channels, channels, seeds.next(), name=f"{name}_conv_{index}") for index in (1, 2)]
-        self.styles = [FrameDense(_STYLE_CHANNELS, 2 * channels, seeds.next(), _STYLE_GAIN,
-                                  name=f"{name}_style_{index}") for index in (1, 2)]
-        self.built = True
-
-    def call(self, x: keras.KerasTensor, style: keras.KerasTensor, activation: Activation) -> keras.KerasTensor:
-        y = x
-        for conv, to_style in zip(self.convs, self.styles, strict=True):
-            scale, shift = ops.split(ops.expand_dims(to_style(style), 1), 2, axis=-1)
-            y = activation(conv(y) * (1.0 + scale) + shift)
-        return residual(x, y)
-
-
-class _Trunk(keras.layers.Layer):
+def _trunk(config: Config, seeds: Seeds, name: str) -> Trunk:
     """Mel on the grid -> maps of 192 positions, 96, 32 sixteenths and 8 beats."""
+    return Trunk(_PACKED * config.audio.mel_bins, _widths(config.model.channels)[::-1], _STEPS[::-1], seeds, name,
+                 "ring")
 
-    def __init__(self, config: Config, seeds: Seeds, name: str) -> None:
-        super().__init__(name=name)
-        widths = _widths(config.model.channels)[::-1]
-        self.first = RingConv(_PACKED * config.audio.mel_bins, widths[0], seeds.next(), name=f"{name}_first")
-        self.downs = [FrameDense(step * before, after, seeds.next(), name=f"{name}_down_{index}") for
-                      index, (before, after, step) in enumerate(zip(widths, widths[1:], _STEPS[::-1], strict=False), 1)]
-        self.convs = [RingConv(after, after, seeds.next(), name=f"{name}_conv_{index}")
-                      for index, after in enumerate(widths[1:], 1)]
-        self.built = True
 
-    def call(self, x: keras.KerasTensor) -> list[keras.KerasTensor]:
-        maps = [ops.selu(self.first(_gather(x, _PACKED)))]
-        for down, conv, step in zip(self.downs, self.convs, _STEPS[::-1], strict=True):
-            y = ops.selu(down(_gather(maps[-1], step)))
-            maps.append(residual(y, ops.selu(conv(y))))
-        return maps
+def _packed(mel: keras.KerasTensor) -> keras.KerasTensor:
+    """``(batch, frames, mel_bins)`` -> ``(batch, positions, ...)``."""
+    return ops.reshape(mel, (-1, mel.shape[1] // _PACKED, _PACKED * mel.shape[2]))
 
 
 def condition(given: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:
@@ -302,16 +262,6 @@ def _condition_size(classes: int) -> int:
 def _widths(channels: int) -> tuple[int, ...]:
     """Channels of the maps from beats to frames."""
     return channels, channels, max(1, channels // 2), max(1, channels // 3)
-
-
-def _spread(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
-    """``(batch, t, step * c)`` -> ``(batch, step * t, c)``."""
-    return ops.reshape(x, (-1, step * x.shape[1], x.shape[2] // step))
-
-
-def _gather(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
-    """``(batch, step * t, c)`` -> ``(batch, t, step * c)``."""
-    return ops.reshape(x, (-1, x.shape[1] // step, step * x.shape[2]))
 
 
 def build_encoder(config: Config, classes: Classes) -> Encoder:

@@ -21,23 +21,14 @@ Adversarial Networks" (2017) for judging patches.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 from keras import ops
 
 from melgan_tf.config import Config
-from melgan_tf.models.layers.frame_conv import (
-    FrameConv,
-    FrameDense,
-    Seeds,
-    Trunk,
-    double_frames,
-    residual,
-)
+from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, Trunk, residual, spread, swap
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
-from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, StyledBlock, TrunkDiscriminator
+from melgan_tf.models.vae_gan.networks import OUTPUT_GAIN, Activation, StyledBlock, TrunkDiscriminator
 
 _STAGES = 4  # doublings: 2 ** 4 frames of a step
 #: Steps on either side that a step's frames depend on.
@@ -45,8 +36,6 @@ CONTEXT_STEPS = 5
 _STYLE_CHANNELS = 96
 _DISCRIMINATOR_STAGES = 5
 _PATCH_STAGE = 3  # patches of 2 ** 3 frames
-
-Activation = Callable[..., keras.KerasTensor]
 
 
 class Generator(keras.Model):
@@ -70,29 +59,29 @@ class Generator(keras.Model):
         self.scale = MelScale(config.audio, model.ceiling)
         self.style_1 = FrameDense(model.style_dim, _STYLE_CHANNELS, seeds.next(), name="style_1")
         self.style_2 = FrameDense(_STYLE_CHANNELS, _STYLE_CHANNELS, seeds.next(), name="style_2")
-        self.first = FrameConv(model.noise_dim + model.style_dim, channels, seeds.next(), name="first")
+        self.first = FrameConv(model.noise_dim + model.style_dim, channels, seeds.next(), ends="none", name="first")
         widths = [channels] * _STAGES + [_at_frame_rate(channels)]
-        self.blocks = [_Block(width, _STYLE_CHANNELS, seeds, name=f"block_{index}")
+        self.blocks = [_Block(width, _STYLE_CHANNELS, seeds, name=f"block_{index}", ends="none")
                        for index, width in enumerate(widths, 1)]
         self.ups = [FrameDense(channels, 2 * width, seeds.next(), name=f"up_{index}")
                     for index, width in enumerate(widths[1:], 1)]
-        self.last = FrameConv(widths[-1], config.audio.mel_bins, seeds.next(), OUTPUT_GAIN, name="last")
+        self.last = FrameConv(widths[-1], config.audio.mel_bins, seeds.next(), OUTPUT_GAIN, "none", name="last")
         self.built = True
 
     def call(self, noise: keras.KerasTensor, style: keras.KerasTensor,
              activation: Activation = ops.selu) -> keras.KerasTensor:
-        code = activation(self.style_2(activation(self.style_1(style))))
-        x = activation(_valid(self.first(ops.concatenate([noise, style], axis=-1))))
+        code = activation(self.style_2(activation(self.style_1(swap(style)))))
+        x = activation(self.first(swap(ops.concatenate([noise, style], axis=-1))))
         lost, frames = 1, 1  # frames cut off at either end so far; frames of a step
         for index, block in enumerate(self.blocks):
             if index:
-                x = double_frames(activation(self.ups[index - 1](x)))
+                x = spread(activation(self.ups[index - 1](x)), 2)
                 lost, frames = 2 * lost, 2 * frames
             x = block(x, code, frames=frames, lost=lost, activation=activation)
             lost += 2
-        x = ops.tanh(_valid(self.last(x)))
+        x = ops.tanh(self.last(x))
         surplus = CONTEXT_STEPS * frames - lost - 1
-        return x[:, surplus:ops.shape(x)[1] - surplus]
+        return swap(x[surplus:ops.shape(x)[0] - surplus])
 
     def mel(self, noise: keras.KerasTensor, style: keras.KerasTensor) -> keras.KerasTensor:
         """Noise and style as in a call -> log mel ``(batch, 16 * steps, mel_bins)``."""
@@ -112,9 +101,9 @@ class Discriminator(TrunkDiscriminator):
     """
 
     def __init__(self, config: Config, name: str = "discriminator") -> None:
-        bins, frames = config.mel_shape
+        frames = config.mel_shape[1]
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 300)
-        trunk = Trunk(bins, channels, _DISCRIMINATOR_STAGES, seeds, "discriminator", _at_frame_rate(channels))
+        trunk = _trunk(config, _DISCRIMINATOR_STAGES, seeds, "discriminator")
         super().__init__(trunk, frames // 2 ** _DISCRIMINATOR_STAGES, channels, seeds, name)
         self.patch_logits = FrameDense(channels, 1, seeds.next(), bias=False, name="of_stretch")
         self.built = True
@@ -122,7 +111,7 @@ class Discriminator(TrunkDiscriminator):
     def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor, list[keras.KerasTensor]]:
         y, maps = self.features(x)
         patches = self.patch_logits(maps[_PATCH_STAGE])
-        return ops.squeeze(self.logits(y), axis=-1), ops.squeeze(patches, axis=-1), maps
+        return ops.squeeze(self.logits(y), axis=-1), ops.transpose(ops.squeeze(patches, axis=-1)), maps
 
 
 class Encoder(keras.Model):
@@ -140,7 +129,7 @@ class Encoder(keras.Model):
     def __init__(self, config: Config, name: str = "encoder") -> None:
         super().__init__(name=name)
         channels, seeds = config.model.channels, Seeds(config.training.seed * 1000 + 600)
-        self.trunk = Trunk(config.audio.mel_bins, channels, _STAGES, seeds, "encoder", _at_frame_rate(channels))
+        self.trunk = _trunk(config, _STAGES, seeds, "encoder")
         self.noise_posterior = FrameDense(channels, 2 * config.model.noise_dim, seeds.next(), OUTPUT_GAIN,
                                           name="of_noise")
         self.pooled = FrameDense(channels, channels, seeds.next(), name="pooled")
@@ -149,22 +138,22 @@ class Encoder(keras.Model):
         self.built = True
 
     def call(self, x: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
-        steps = self.trunk(x)[-1]
+        steps = swap(self.trunk(x)[-1])
         style = self.style_posterior(ops.mean(ops.selu(self.pooled(steps)), axis=1))
         return (*ops.split(self.noise_posterior(steps), 2, axis=-1), *ops.split(style, 2, axis=-1))
 
 
 class _Block(StyledBlock):
-    """Two valid convolutions, each scaled and shifted by the style, beside the identity."""
+    """A block whose style moves."""
 
     def call(self, x: keras.KerasTensor, code: keras.KerasTensor, frames: int, lost: int,
              activation: Activation) -> keras.KerasTensor:
         """``lost``: frames that `x` has less than the code's steps on either side, at ``frames`` a step."""
         y = x
         for index, (conv, to_style) in enumerate(zip(self.convs, self.styles, strict=True), 1):
-            scale, shift = ops.split(_spread(to_style(code), frames, lost + index), 2, axis=-1)
-            y = activation(_valid(conv(y)) * (1.0 + scale) + shift)
-        return residual(_valid(_valid(x)), y)
+            scale, shift = ops.split(_on_frames(to_style(code), frames, lost + index), 2, axis=-1)
+            y = activation(conv(y) * (1.0 + scale) + shift)
+        return residual(x[2:-2], y)
 
 
 def _at_frame_rate(channels: int) -> int:
@@ -172,15 +161,15 @@ def _at_frame_rate(channels: int) -> int:
     return max(1, channels // 2)
 
 
-def _valid(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Without the first frame and the last, which saw zeros beyond the ends."""
-    return x[:, 1:-1]
+def _trunk(config: Config, stages: int, seeds: Seeds, name: str) -> Trunk:
+    channels = config.model.channels
+    return Trunk(config.audio.mel_bins, [_at_frame_rate(channels), *[channels] * stages], [2] * stages, seeds, name)
 
 
-def _spread(code: keras.KerasTensor, frames: int, lost: int) -> keras.KerasTensor:
+def _on_frames(code: keras.KerasTensor, frames: int, lost: int) -> keras.KerasTensor:
     """Every step's vector on each of its frames; ``lost`` frames fewer at either end."""
-    code = ops.repeat(code, frames, axis=1) if frames > 1 else code
-    return code[:, lost:ops.shape(code)[1] - lost]
+    code = ops.repeat(code, frames, axis=0) if frames > 1 else code
+    return code[lost:ops.shape(code)[0] - lost]
 
 
 def build(config: Config, classes: None = None) -> Generator:

@@ -152,7 +152,8 @@ class VAEGAN(GAN):
         weights = self.loss_weights
         fake_augmentation, real_augmentation, recon_augmentation = tf.split(inputs["augmentation"], 3, axis=-1)
 
-        def discriminate(seen: list[tf.Tensor], conditions: list[tuple[tf.Tensor, ...]]) -> tuple[Tensors, list[Tensors]]:
+        def discriminate(seen: list[tf.Tensor],
+                         conditions: list[tuple[tf.Tensor, ...]]) -> tuple[Tensors, list[Tensors]]:
             """The feature maps of all sounds, and for each part of the batch its logits."""
             logits, maps = self.logits_and_maps(self.discriminator(
                 tf.concat(seen, 0), *(tf.concat(parts, 0) for parts in zip(*conditions, strict=True))))
@@ -197,7 +198,8 @@ class VAEGAN(GAN):
         Frames of context, which the discriminator does not see, are cut off where it is used.
         """
         seed = tf.stack([tf.cast(~self.config.training.seed, tf.int64), step_seed(self.step)])
-        return replica_slice(lambda rows: tf.random.stateless_normal((rows, 2, frames, bins), seed), batch)
+        return replica_slice(
+            lambda rows: tf.random.stateless_uniform((rows, 2, frames, bins), seed, -3 ** 0.5, 3 ** 0.5), batch)
 
     def _update_ema(self) -> None:
         """Moves the average towards the generator; in the beginning, when there is little to average, faster."""
