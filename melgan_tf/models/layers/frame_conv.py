@@ -84,8 +84,9 @@ class FrameDense(keras.layers.Layer):
         self.built = True
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        y = ops.reshape(ops.matmul(ops.reshape(x, (-1, self.inputs)), self.kernel),
-                        (-1, *ops.shape(x)[1:-1], self.outputs))
+        y = ops.matmul(_rows(x), self.kernel)
+        if len(x.shape) > 2:
+            y = ops.reshape(y, (*ops.shape(x)[:-1], self.outputs))
         return y if self.bias is None else y + self.bias
 
 
@@ -129,14 +130,16 @@ def swap(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def gather(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
     """``(step * t, batch, c)`` -> ``(t, batch, step * c)``: neighbors side by side."""
-    x = ops.reshape(x, (-1, step, *ops.shape(x)[1:]))
-    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (ops.shape(x)[0], -1, step * x.shape[3]))
+    frames, batch, channels = ops.shape(x)
+    apart = ops.reshape(x, (frames // step, step, batch, channels))
+    return ops.reshape(ops.transpose(apart, (0, 2, 1, 3)), (frames // step, batch, step * channels))
 
 
 def spread(x: keras.KerasTensor, step: int) -> keras.KerasTensor:
     """``(t, batch, step * c)`` -> ``(step * t, batch, c)``: the inverse of `gather`."""
-    x = ops.reshape(x, (*ops.shape(x)[:2], step, x.shape[2] // step))
-    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (step * ops.shape(x)[0], -1, x.shape[3]))
+    frames, batch, channels = ops.shape(x)
+    apart = ops.reshape(x, (frames, batch, step, channels // step))
+    return ops.reshape(ops.transpose(apart, (0, 2, 1, 3)), (step * frames, batch, channels // step))
 
 
 @ops.custom_gradient
@@ -217,7 +220,8 @@ def _taps(x: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
 
 def _products(x: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
     first, middle, last = (ops.matmul(_rows(part), kernel[tap]) for tap, part in enumerate(_taps(x)))
-    return ops.reshape(first + middle + last, (-1, *ops.shape(x)[1:-1], kernel.shape[-1]))
+    frames, batch, _ = ops.shape(x)
+    return ops.reshape(first + middle + last, (frames - 2, batch, kernel.shape[-1]))
 
 
 def _rows(x: keras.KerasTensor) -> keras.KerasTensor:
