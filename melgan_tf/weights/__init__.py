@@ -116,9 +116,17 @@ def read_all_weights(name: str) -> State:
 
 
 def as_packaged(state: State) -> State:
-    """The networks of a checkpoint that the package keeps, rounded to float16 as in its files."""
-    return {name: value.astype(np.float16).astype(np.float32) for name, value in sorted(state.items())
+    """The networks of a checkpoint that the package keeps, rounded as in its files.
+
+    To float16; encoder and discriminator, which need less precision, to 9 bits, which take a tenth less space.
+    """
+    kept = {name: value.astype(np.float16).astype(np.float32) for name, value in sorted(state.items())
             if name.startswith((*_INFERENCE, *_TRAINING))}
+    for name, value in kept.items():
+        if name.startswith(_TRAINING):
+            mantissa, exponent = np.frexp(value)
+            kept[name] = np.ldexp(np.rint(mantissa * 512) / 512, exponent).astype(np.float32)
+    return kept
 
 
 def package_weights(name: str, state: State, meta: dict[str, Any], config: Config, card: dict[str, Any],
