@@ -62,7 +62,10 @@ def test_a_run_ships_all_that_fine_tuning_needs(package):
     initial = load_initial_weights("pretrained:tiny", from_dict(Config, card["config"]))
     assert parts(initial.state) == {"generator", "encoder", "discriminator"}
     for name, value in initial.state.items():
-        np.testing.assert_array_equal(value, trained[name].astype(np.float16).astype(np.float32), err_msg=name)
+        if name.startswith("generator/"):
+            np.testing.assert_array_equal(value, trained[name].astype(np.float16).astype(np.float32), err_msg=name)
+        else:  # nine bits
+            np.testing.assert_allclose(value, trained[name], rtol=0.003, atol=1e-7, err_msg=name)
 
 
 def test_fitting_the_prior_changes_nothing_else(package, tmp_path):
