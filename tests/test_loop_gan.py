@@ -21,6 +21,7 @@ from melgan_tf.inference.origin import read_origin
 from melgan_tf.inference.recipe import Seeded
 from melgan_tf.inference.sound_model import SoundModel
 from melgan_tf.inference.vocoder import vocoder_for
+from melgan_tf.models.layers.frame_conv import FrameConv, swap
 from melgan_tf.models.loop_gan.features import Features
 from melgan_tf.models.loop_gan.networks import Generator, condition, key_numbers
 from melgan_tf.models.loop_gan.sampler import LoopSampler
@@ -48,6 +49,14 @@ def model_of(sampler: LoopSampler) -> SoundModel:
 @pytest.fixture(scope="module")
 def sampler() -> LoopSampler:
     return LoopSampler(Generator(CONFIG, 2), CONFIG, vocoder_for(CONFIG.audio), Classes({"drums": 3, "keys": 1}))
+
+
+def test_a_convolution_wraps():
+    conv, x = FrameConv(3, 2, seed=1, ends="ring"), np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    conv.bias.assign([0.5, -0.5])
+    kernel = conv.kernel.numpy()
+    expected = sum(np.roll(x, 1 - tap, axis=1) @ kernel[tap] for tap in range(3)) + [0.5, -0.5]
+    np.testing.assert_allclose(swap(conv(swap(tf.constant(x)))), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("bpm", [70.0, 120.0, 178.0])

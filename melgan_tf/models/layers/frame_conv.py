@@ -2,8 +2,8 @@
 
 A mel spectrogram is a sequence of frames, each a vector of mel bins; the layers mix all channels of neighboring frames.
 On a CPU a library convolution of maps this small spends its time on packing them. Here maps have the frames first,
-``(frames, batch, channels)``: all sounds' maps a frame later are the same memory, begun later, and a convolution is
-three products without a copy, but for the frames at the ends::
+``(frames, batch, channels)``. A map shifted by a frame is then a view of the same memory, and a convolution is three
+products; only the frames at the ends take a copy::
 
     y = x[:-2] K0 + x[1:-1] K1 + x[2:] K2
 

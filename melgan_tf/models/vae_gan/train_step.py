@@ -152,12 +152,11 @@ class VAEGAN(GAN):
         weights = self.loss_weights
         fake_augmentation, real_augmentation, recon_augmentation = tf.split(inputs["augmentation"], 3, axis=-1)
 
-        def discriminate(seen: list[tf.Tensor],
-                         conditions: list[tuple[tf.Tensor, ...]]) -> tuple[Tensors, list[Tensors]]:
-            """The feature maps of all sounds, and for each part of the batch its logits."""
+        def discriminate(*parts: tuple[tf.Tensor, ...]) -> tuple[list[Tensors], Tensors]:
+            """The logits of each part, sounds and their conditions, in one call; and the feature maps of all."""
             logits, maps = self.logits_and_maps(self.discriminator(
-                tf.concat(seen, 0), *(tf.concat(parts, 0) for parts in zip(*conditions, strict=True))))
-            return maps, [*map(list, zip(*(tf.split(scale, len(seen)) for scale in logits), strict=True))]
+                *(tf.concat(inputs, 0) for inputs in zip(*parts, strict=True))))
+            return [*zip(*(tf.split(scale, len(parts)) for scale in logits), strict=True)], maps
 
         values = [*zip(self.generator_variables, generator + encoder, strict=True),
                   *zip(self.discriminator_variables, discriminator, strict=True)]
@@ -168,23 +167,23 @@ class VAEGAN(GAN):
             moved = [tf.stop_gradient(seen) + _PENALTY_DISTANCE * noise[:, :seen.shape[1]] for seen, noise in
                      zip((real, fake), tf.unstack(inputs["penalty_noise"], axis=1), strict=True)]
             # the generator learns from `fake` alone: its gradients need not pass through the others
-            _, (fake_logits,) = discriminate([fake], [made.fake_condition])
-            _, (real_logits, *moved_logits) = discriminate(
-                [real, *moved], [made.real_condition, made.real_condition, made.fake_condition])
-            penalties = [gradient_penalty(logits, beside, _PENALTY_DISTANCE) for logits, beside in
-                         zip((real_logits, fake_logits), moved_logits, strict=True)]
+            (fake_logits,), _ = discriminate((fake, *made.fake_condition))
+            (real_logits, moved_real_logits, moved_fake_logits), _ = discriminate(
+                (real, *made.real_condition), (moved[0], *made.real_condition), (moved[1], *made.fake_condition))
+            penalties = (gradient_penalty(real_logits, moved_real_logits, _PENALTY_DISTANCE)
+                         + gradient_penalty(fake_logits, moved_fake_logits, _PENALTY_DISTANCE))
             losses = {"adversarial": relativistic_generator(real_logits, fake_logits),
                       "reconstruction": tf.reduce_mean(tf.abs(made.reconstruction - made.real)),
                       "kl": made.kl, **made.losses}
             if weights.copy_adversarial or weights.feature_matching:
                 recon, real = (self.augment(mel, recon_augmentation) for mel in (made.reconstruction, made.real))
-                recon_maps, (recon_logits,) = discriminate([recon], [made.real_condition])
-                real_maps, _ = discriminate([real], [made.real_condition])
+                (recon_logits,), recon_maps = discriminate((recon, *made.real_condition))
+                _, real_maps = discriminate((real, *made.real_condition))
                 losses |= {"copy_adversarial": relativistic_generator(real_logits, recon_logits),
                            "feature_matching": feature_distance(real_maps, recon_maps)}
             generator_loss = weight * (weighted_sum(losses, weights) + made.prior_loss)
             adversarial = relativistic_discriminator(real_logits, fake_logits)
-            discriminator_loss = weight * (adversarial + 0.5 * self.config.model.gradient_penalty * sum(penalties))
+            discriminator_loss = weight * (adversarial + 0.5 * self.config.model.gradient_penalty * penalties)
         spread = (tf.reduce_mean(tf.math.reduce_std(made.fake, 0))
                   / tf.reduce_mean(tf.math.reduce_std(made.real, 0)))
         metrics = [adversarial, tf.reduce_mean(real_logits[0]), tf.reduce_mean(fake_logits[0]), losses["adversarial"],
