@@ -140,7 +140,7 @@ LIMITS = {
     "spectrogram-gan.noise_dim": (0, 4097), "spectrogram-gan.weight_std": (0.0, 1.01),
     "frame-gan.noise_dim": (0, 4097), "frame-gan.channels": (0, 4097), "frame-gan.ceiling": (None, None),
     "frame-gan.gradient_penalty": (-0.1, None), "frame-gan.average": (-0.1, 1.0),
-    "frame-gan.class_balance": (-0.1, 1.1), "frame-gan.diffuse": (-0.1, 1.1),
+    "frame-gan.class_balance": (-0.1, 1.1), "frame-gan.diffuse": (-0.1, 1.1), "frame-gan.texture": (-0.1, 12.1),
     "sequence-gan.noise_dim": (0, 4097), "sequence-gan.style_dim": (0, 4097),
     "sequence-gan.style_seconds": (0.09, 3601.0), "sequence-gan.channels": (0, 4097),
     "sequence-gan.ceiling": (None, None), "sequence-gan.gradient_penalty": (-0.1, None),

@@ -21,6 +21,7 @@ from melgan_tf.errors import DecodeError, UsageError
 from melgan_tf.inference.batches import BATCH
 from melgan_tf.inference.export_sampler import ExportSampler
 from melgan_tf.inference.renderer import GriffinLim, Renderer
+from melgan_tf.inference.texture import Texture
 from melgan_tf.inference.wishes import HitMeasures, Measures, Wish, normal_score
 from melgan_tf.progress import counted
 from melgan_tf.storage.arrays import finite_array
@@ -75,6 +76,8 @@ class Sampler(ExportSampler):
         self._wish = self.wish_of(self.shares) if shares else None
         self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
+        decibels = getattr(config.model, "texture", 0.0)
+        self._texture = decibels and Texture(config.audio, config.mel_shape[1], config.model.noise_dim, decibels)
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
                         for seconds in (_FADE_SECONDS, _RISE_SECONDS))
         self._fade = np.ones(self.samples, "float32")
@@ -157,10 +160,11 @@ class Sampler(ExportSampler):
 
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
-        return self.pattern(noise, label)
+        mel = self.pattern(noise, label)
+        return self._texture(mel, noise) if self._texture else mel
 
     def pattern(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
-        """The mel ``(batch, frames, mel_bins)`` of the length that the generator learned."""
+        """The mel ``(batch, frames, mel_bins)`` of the length that the generator learned, without texture."""
         return tf.cast(self.generator.mel(noise, label) if self.classes else self.generator.mel(noise), tf.float32)
 
     def render(self, mel: tf.Tensor, use_matmul_dft: bool = False) -> tf.Tensor:

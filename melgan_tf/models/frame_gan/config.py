@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import Decay, Fraction, Weight, Width, check_fields, require
+from melgan_tf.config.schema import Decay, Fraction, Range, Weight, Width, check_fields, require
 from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class FrameGANConfig(ModelConfig):
         class_balance: 0 draws classes as often as they occur, 1 draws all equally often.
         diffuse: amplitude of the part of a sound that has random phases; the part with the vocoder's phases has the
             rest of the power. Noise, which drums have much of, sounds tonal if all of its phases are estimated.
+        texture: standard deviation of detail that the generator leaves out, dB: see `melgan_tf.inference.texture`.
         objective: what it learns from.
         augmentation: what is changed at random.
     """
@@ -39,6 +40,7 @@ class FrameGANConfig(ModelConfig):
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
     diffuse: Fraction = 0.5
+    texture: Annotated[float, Range(0.0, 12.0)] = 0.0
     objective: VAEGANObjective = field(default_factory=VAEGANObjective)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 

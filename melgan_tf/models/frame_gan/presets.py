@@ -29,7 +29,8 @@ PRESETS = {
         "drums over the whole range of hearing: 44.1 kHz, 1.5 seconds, 128 x 128 mel.",
         Config(
             preset="drums-44k", audio=FULL_BAND_MELS, data=DataConfig(clip_samples=65_536, level="peak"),
-            model=FrameGANConfig(noise_dim=32, ceiling=3.0, diffuse=0.7, objective=VAEGANObjective(kl=0.002),
+            model=FrameGANConfig(noise_dim=32, ceiling=3.0, diffuse=0.7, texture=2.0,
+                                 objective=VAEGANObjective(kl=0.002),
                                  augmentation=AugmentationConfig(bin_shift=4, frame_shift=2)),
             training=TrainingConfig(batch_size=32, steps=16_000, generator_learning_rate=2e-4,
                                     discriminator_learning_rate=4e-4, learning_rate_decay=0.9, beta_1=0.5, beta_2=0.99,
