@@ -70,7 +70,7 @@ def main() -> None:
         for folder in arguments.folders:
             reader = ClipReader(folder, audio.sample_rate, None,
                                 kept_samples=round(MAX_SOUND_SECONDS * audio.sample_rate))
-            sounds = [sound for sound in reader.clips() if len(sound) >= audio.window_samples]
+            sounds = [sound for sound in reader.clips() if len(sound) >= audio.n_fft]
             mels = [vocoder.mel_spectrogram(sound[None]) for sound in sounds]
             report = evaluate_vocoder(vocoder, folder)
             for title, vocode, found in (
