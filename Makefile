@@ -1,6 +1,7 @@
 # make demo       generate drums, fine-tune on the CC0 sounds in demo/, export; under five minutes
-# make test       set up and run the checks; under ten minutes on two cores
-# make test-all   and the long ones: faults of every kind, several workers, Beam processes
+# make test       set up and run the quick checks; under eight minutes on two cores
+# make test-slow  those of more than a few seconds each, which continuous integration runs as well
+# make test-all   all, and the long ones: faults of every kind, several workers, Beam processes
 # make docs       build the documentation into site/
 # make package    build the archives for installation into dist/ and check them
 # make release    and write what they need beside them (SBOM), and look for known vulnerabilities
@@ -9,7 +10,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13,$(if $(she
 VENV ?= .venv$(if $(findstring 3.13,$(PYTHON)),313)
 OUT ?= demo-output
 # pytest's expression for the tests that `make test` runs
-TESTS ?= not nightly
+TESTS ?= not slow and not nightly
 
 BIN := $(VENV)/bin
 # one thread in each of pytest's processes, one process a core
@@ -19,7 +20,7 @@ PYTEST := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         --no-emit-index-url --override requirements/overrides.txt setup.cfg
 
-.PHONY: demo test test-all lint docs package release lock clean
+.PHONY: demo test test-slow test-all lint docs package release lock clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml requirements/lock.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +54,9 @@ test: lint
 	$(PYTEST) -m "$(TESTS)" tests/test_[a-g]*.py
 	$(PYTEST) -m "$(TESTS)" tests/test_[h-r]*.py
 	$(PYTEST) -m "$(TESTS)" tests/test_[s-z]*.py melgan_tf
+
+test-slow: TESTS = slow and not nightly
+test-slow: test
 
 test-all: TESTS = nightly or not nightly
 test-all: test

@@ -315,6 +315,7 @@ def test_a_disk_that_is_full_for_a_sound(trained, tmp_path, there):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("arguments", [("--version", 1), ("--format", "tflite", "--quantize", "float16")])
 def test_a_disk_that_is_full_for_an_export(trained, tmp_path, arguments, there):

@@ -172,6 +172,7 @@ def test_a_shard_that_fails_leaves_the_others(trained, tmp_path, monkeypatch):
 
 # -- many ------------------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_count(tmp_path, monkeypatch):
     """Ten times the sounds, one peak: what NumPy and Python hold, to half of what one batch takes."""
     monkeypatch.setattr(sound_folder, "SHOWN", 16)

@@ -190,6 +190,7 @@ def test_other_classes_than_a_run_began_with_are_refused(run, tmp_path):
     assert contents(tmp_path / "run" / "checkpoints") == contents(run / "checkpoints")
 
 
+@pytest.mark.slow
 def test_stop_and_resume_is_never_stopped(run, tmp_path, eager):
     """The fixture's run stopped after three steps; the score that it takes at checkpoints changes nothing."""
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

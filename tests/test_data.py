@@ -33,6 +33,7 @@ def librosa_mels(files, clip_samples=8_000):
 
 # -- reading a folder ------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_mels_are_librosas_in_the_order_of_the_files(sound_folder):
     sounds = mel_dataset.load_folder(sound_folder, SEED)
     files = sorted(sound_folder.rglob("*.wav"), key=lambda path: path.relative_to(sound_folder).as_posix())

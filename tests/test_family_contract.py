@@ -94,7 +94,8 @@ def step_of_one(model: GAN, batch: object, moving: str) -> tuple[dict, dict[str,
             for name, variables in players.items()}, metrics
 
 
-@pytest.fixture(scope="module", params=registry.families())
+@pytest.fixture(scope="module", params=[
+    pytest.param(family, marks=pytest.mark.slow) if family == "loop-gan" else family for family in registry.families()])
 def trained(request, drums, tmp_path_factory) -> Iterator[Trained]:
     if request.param == "loop-gan":  # compares whole bars
         drums = write_loops(tmp_path_factory.mktemp("contract") / "loops")

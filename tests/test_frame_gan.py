@@ -133,6 +133,7 @@ def test_the_discriminator_sees_that_all_sounds_are_alike():
     assert abs(float(discriminator(x, label)[0][0]) - float(discriminator(alike, label)[0][0])) > 1e-4
 
 
+@pytest.mark.slow
 def test_the_penalty_is_the_mean_squared_gradient_of_the_discriminator():
     discriminator, label = Discriminator(TINY, 3), tf.one_hot([0] * 8, 3)
     x = tf.Variable(tf.random.normal((8, 16, 64), seed=1))
@@ -185,6 +186,7 @@ def test_the_losses_reach_only_the_players_that_they_are_meant_for(alone):
     assert (moved[0] > 1e-6) == (alone == "generator")
 
 
+@pytest.mark.slow
 def test_shards_change_nothing_but_rounding():
     config = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, batch_size=32))
     whole, cut = compiled(config), compiled(config, shards=2)
@@ -220,6 +222,7 @@ def test_an_encoder_learns_to_copy():
     assert np.mean(metrics[-5:]) < 0.9 * np.mean(metrics[:5])
 
 
+@pytest.mark.slow
 def test_faults_are_measured_at_a_checkpoint(tmp_path):
     write_drums(tmp_path, each=3)
     task = FrameTask(TINY, tmp_path, Progress())

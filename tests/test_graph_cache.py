@@ -104,6 +104,7 @@ def test_a_model_from_graphs_is_the_model(kept):
         found.generate(1, loop=True)
 
 
+@pytest.mark.slow
 def test_what_graphs_cannot_do_is_done_by_the_whole_model(kept):
     found, whole = read(kept), load_anew(DRUMS)
     noise, label = found.sampler.draw(0, 0)["noise"], found.sampler.draw(0, 0)["label"]

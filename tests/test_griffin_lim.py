@@ -98,6 +98,7 @@ def test_residual_is_that_of_non_negative_least_squares():
 
 # -- the phases ------------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_converges_as_librosa_does():
     waves = drums(24)
     magnitude = np.abs(spectral.stft(waves, SEED))

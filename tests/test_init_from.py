@@ -52,6 +52,7 @@ def test_rows_go_where_the_class_is():
     np.testing.assert_array_equal(mapped[2:], [kernel[2:].mean(axis=0), kernel[5], kernel[3]])
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_every_weight_of_another(source, other_sounds, tmp_path):
     slow = ("--set", "training.generator_learning_rate=1e-12", "--set", "training.discriminator_learning_rate=1e-12")
     ended = invoke("train", other_sounds, "--run-dir", tmp_path / "run", "--init-from", source, "--steps", 1, *TINY,
@@ -83,6 +84,7 @@ def test_a_run_starts_from_every_weight_of_another(source, other_sounds, tmp_pat
     assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["init_from"]["step"] == 2
 
 
+@pytest.mark.slow
 def test_a_run_resumes_where_its_source_is_gone(source, other_sounds, tmp_path):
     moved = shutil.copytree(source, tmp_path / "source")
     command = ("train", other_sounds, "--run-dir", tmp_path / "run", "--init-from", moved, *TINY)
@@ -93,6 +95,7 @@ def test_a_run_resumes_where_its_source_is_gone(source, other_sounds, tmp_path):
     assert CheckpointStore(RunDirectory(tmp_path / "run").checkpoints).steps()[-1] == 2
 
 
+@pytest.mark.slow
 def test_fine_tuning_takes_the_configuration_of_its_source(source, other_sounds, tmp_path):
     ended = invoke("train", other_sounds, "--run-dir", tmp_path / "run", "--init-from", source, "--steps", 1,
                    "--no-xla", "--quiet")

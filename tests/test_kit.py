@@ -215,6 +215,7 @@ def test_a_kit_record_from_outside_deletes_nothing_elsewhere(kit, tmp_path):
 # one's own sounds
 
 
+@pytest.mark.slow
 def test_pads_start_from_ones_own_sounds(kit, tmp_path):
     own = write_damaged(tmp_path / "own")
     hits = kit.model.generate(40, seed=99, label="kick")["audio"]

@@ -58,6 +58,7 @@ def compiled(signature):
     return lambda **rows: {name: value.numpy() for name, value in called(*rows.values()).items()}
 
 
+@pytest.mark.slow
 def test_every_row_is_as_asked_and_none_depends_on_the_others(model, sample):
     together = sample(**ROWS)
     assert together["samples"].tolist() == [33_013, 73_500, 44_100]  # 4 * 60 * 22,050 / bpm
@@ -78,6 +79,7 @@ def test_every_row_is_as_asked_and_none_depends_on_the_others(model, sample):
         np.testing.assert_allclose(one["audio"][0], together["audio"][row, :samples], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_wavs_have_the_exact_length(signatures):
     made = compiled(signatures["sample_wav"])(**ROWS)["wav_bytes"]
     assert [soundfile.info(io.BytesIO(wav)).frames for wav in made] == [33_013, 73_500, 44_100]
@@ -96,6 +98,7 @@ def test_bad_rows_are_refused_by_a_sentence(sample, name, value, said):
         sample(**{**ROWS, name: np.array(value, ROWS[name].dtype)})
 
 
+@pytest.mark.slow
 def test_noise_without_wishes_stays_as_it_was_drawn(model, signatures):
     noise, label = model.sampler.noise(3, 2).numpy(), np.eye(2, dtype=np.float32)
     shares = {name: np.full(2, -1, np.float32) for name in model.sampler.features}

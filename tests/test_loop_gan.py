@@ -91,12 +91,14 @@ def test_loops_have_the_exact_length(sampler, bpm, bars, samples):
     assert made["mel"].shape == (2, bars * 4 * 48, 80)
 
 
+@pytest.mark.slow
 def test_the_same_seeds_are_the_same_patterns_at_every_tempo(sampler):
     slow, fast = (sampler.asked(bpm=bpm).generate(3, 4) for bpm in (80, 160))
     for name in ("noise", "label", "mel"):
         np.testing.assert_array_equal(slow[name], fast[name])
 
 
+@pytest.mark.slow
 def test_sections_are_variations_of_the_first(sampler):
     first = sampler.generate(3, 1)["mel"][0]
     long = sampler.asked(bars=8).generate(3, 1)["mel"][0]
@@ -107,6 +109,7 @@ def test_sections_are_variations_of_the_first(sampler):
     assert 0 < np.abs(little - a).mean() < np.abs(other - a).mean()
 
 
+@pytest.mark.slow
 def test_the_key_that_was_asked_for_stands_in_the_noise(sampler):
     plain = sampler.generate(3, 4)["noise"]
     asked = sampler.asked(key="Am")
@@ -224,6 +227,7 @@ def test_chunks_of_a_loop_as_sequencers_read_them(sampler, tmp_path):
     assert (count, forward, start, last, fraction, times) == (1, 0, 0, samples - 1, 0, 0)
 
 
+@pytest.mark.slow
 def test_noise_stands_for_the_key_that_the_generator_is_told(sampler):
     """As the generator's input has it: one of 24, major ones first."""
     noise = sampler.generate(2, 40)["noise"]

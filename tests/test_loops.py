@@ -116,6 +116,7 @@ def test_names(name, tempo, key):
     assert key_of_name(name) == (key and Key.parse(key))
 
 
+@pytest.mark.slow
 def test_tempi_of_labelled_loops():
     """At least 95 % right by a name, whole or not; at least 85 % by sound alone, octave and all."""
     named = heard = 0

@@ -70,6 +70,7 @@ def test_a_run_ships_all_that_fine_tuning_needs(package):
             np.testing.assert_array_equal(mantissa, np.rint(mantissa), err_msg=name)
 
 
+@pytest.mark.slow
 def test_fitting_the_prior_changes_nothing_else(package, tmp_path):
     output = call(fit_prior.main, "tiny", package / "sounds", "--steps", 40, "--width", 1.2, "--remarks", "Fitted.",
                   "--out", tmp_path)

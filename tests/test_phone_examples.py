@@ -81,6 +81,7 @@ def test_the_python_example_runs(drums, tmp_path):
     assert 0.1 < np.abs(np.load(tmp_path / "kick.npy")).max() <= 1
 
 
+@pytest.mark.slow
 def test_windows_in_c_equal_the_whole(tmp_path):
     vocoder, file = mt.load("vocoder-16k"), tmp_path / "vocoder.tflite"
     export(vocoder, file, "tflite", seconds=1.0)

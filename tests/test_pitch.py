@@ -47,6 +47,7 @@ def test_nothing_to_hear(samples):
     assert pitch_hz(samples, 16_000) is None
 
 
+@pytest.mark.slow
 def test_drums_as_an_independent_implementation_hears_them():
     """What is stated is what librosa's pYIN finds in most frames, up to an octave."""
     stated = 0

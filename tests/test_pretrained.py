@@ -57,6 +57,7 @@ def test_a_card_tells_how_it_was_made_and_how_good_it_is(name):
         assert found["floor"]["frechet"] < found["generated"]["frechet"] < 5 * found["floor"]["frechet"]
 
 
+@pytest.mark.slow
 def test_it_makes_sounds_that_differ_and_are_sounds(model):
     sounds = model.generate(6, seed=3, **options_of(model))["audio"]
     assert len(sounds) == 6

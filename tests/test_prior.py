@@ -64,6 +64,7 @@ def test_at_first_it_changes_next_to_nothing(noise, condition):
     np.testing.assert_allclose(prior.loss(noise, condition), 0.5 * np.sum(noise**2, axis=1), rtol=0.1, atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_learns_a_distribution_that_is_not_normal():
     """A ring for one condition, two points for the other: nearly no density between."""
     prior, rng = Prior(2, 2, Seeds(0)), np.random.default_rng(3)

@@ -182,6 +182,7 @@ def test_a_run_in_s3_killed_within_a_checkpoint_ends_like_a_local_one_that_never
 
 # -- lost connections ------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 @on_both
 def test_a_truncated_read_is_retried_and_never_accepted(shards, sounds, command, faults, proxy,
                                                                            tmp_path):
@@ -206,6 +207,7 @@ def test_permanent_read_failures_are_reported_in_one_line(shards, sounds, comman
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @on_both
 @pytest.mark.parametrize("silently", [False, True], ids=["connection lost", "half is stored as if it were all"])
 def test_a_truncated_write_is_retried(silently, s3, sounds, shards, command, faults):

@@ -127,6 +127,7 @@ def test_a_model_without_classes(tmp_path):
                 served.write(tmp_path, 1, label="kick")
 
 
+@pytest.mark.slow
 def test_hits_are_as_asked(server, model):
     before = len(server.asked)
     made = mt.connect(server.rest, "drums", deadline=600).asked(brightness=0.9).generate(2, 5, "kick")
@@ -142,6 +143,7 @@ def test_hits_are_as_asked(server, model):
             mt.connect(server.grpc, "drums").asked(**wishes)
 
 
+@pytest.mark.slow
 def test_loops_are_as_asked(tmp_path):
     config = tiny("loop-gan")
     sampler = LoopSampler(LoopGenerator(config, 2), config, vocoder_for(config.audio), Classes({"drums": 3, "keys": 1}))

@@ -55,6 +55,7 @@ def loop_set(damage=lambda sound: sound, seed: int = 0) -> LoopSet:
     return LoopSet.of(whole, loops, RATE, [str(number) for number in range(20)], None)
 
 
+@pytest.mark.slow
 def test_damage_moves_the_metric_of_its_kind():
     real, other = loop_set(seed=0), loop_set(seed=1)
 
@@ -101,6 +102,7 @@ def any_loops(seed: int, speed: float = 1.0) -> LoopSet:
     return LoopSet.of(whole, loops, RATE, [str(number) for number in range(16)], None)
 
 
+@pytest.mark.slow
 def test_copies_at_another_tempo_are_near_copies():
     """The training loops, a fifth faster, are; others are as near as held-out ones."""
     train, held_out = any_loops(0), any_loops(1)
@@ -110,6 +112,7 @@ def test_copies_at_another_tempo_are_near_copies():
     assert others.share < 0.2
 
 
+@pytest.mark.slow
 def test_folders_of_loops_are_compared_by_rhythm(tmp_path):
     for folder, seed in (("made", 1), ("real", 0)):
         (tmp_path / folder).mkdir()

@@ -144,6 +144,7 @@ def test_config_json_is_there_before_the_first_step_and_skipped_sounds_are_repor
     assert reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["mean", "weights"])
 def test_a_non_finite_loss_or_weight_stops_the_run_and_keeps_the_last_checkpoint(
         sound_folder, tmp_path, tiny_config, monkeypatch, eager, moment):

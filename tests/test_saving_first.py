@@ -159,6 +159,7 @@ def test_one_usable_sound_is_refused_at_the_start_where_two_are_needed(tmp_path,
         assert sorted(os.listdir(tmp_path)) == ["few"]
 
 
+@pytest.mark.slow
 def test_two_equal_sounds_are_enough(tmp_path):
     """The fewest, and without any spread: every figure of a checkpoint is a number."""
     few = write_drums(tmp_path / "few", each=1)

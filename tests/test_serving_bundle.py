@@ -43,6 +43,7 @@ def prediction_log():
     return message_factory.GetMessageClass(made.message_types_by_name["Log"])
 
 
+@pytest.mark.slow
 def test_requests_to_warm_up_call_every_signature_with_good_inputs(signatures, tmp_path):
     (tmp_path / "requests").write_bytes(serving_bundle.warm_up_requests(signatures))
     called, log = [], prediction_log()

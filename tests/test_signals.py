@@ -130,6 +130,7 @@ def temporaries(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if is_temporary(name)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "number"), [
     (("generate", "--count", 400), signal.SIGHUP), (("export",), signal.SIGUSR1),
     pytest.param(("export", "--format", "tflite"), signal.SIGTERM, marks=pytest.mark.nightly)])
@@ -198,6 +199,7 @@ def test_a_cleanup_is_not_disturbed_by_the_repeated_signal(capsys):
     assert done == [True]
 
 
+@pytest.mark.slow
 def test_training_saves_and_says_how_to_go_on(tmp_path):
     sounds, run = write_sounds(tmp_path / "sounds"), tmp_path / "run"
     arguments = ("train", sounds, "--run-dir", run, "--epochs", 100_000, *SHORT, "--set",

@@ -39,6 +39,7 @@ def model_of(path: Path) -> schema.ModelT:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
 
 
+@pytest.mark.slow
 @slow
 @EACH
 def test_tflite_runs_without_tensorflow_and_agrees(converted, quantize, exported_sounds, tmp_path):

@@ -143,6 +143,7 @@ def close(ours, theirs, tolerance):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_gradients_and_metrics_are_those_of_the_plain_step(shards):
     model = gan((Recording(0.01), Recording(0.01)), shards=shards)

@@ -128,6 +128,7 @@ def test_variations_of_variations_again(made, tmp_path):
     assert (record["made"], record["same"]) == (4, 4)
 
 
+@pytest.mark.slow
 def test_a_run_is_asked_for_where_it_is_not_here(tmp_path, monkeypatch, tmp_path_factory):
     run = trained_once(tmp_path_factory).path
     assert invoke("generate", run, "--out", tmp_path / "a", "--count", 2, "--vocoder", "griffin-lim").code == 0
@@ -250,6 +251,7 @@ def test_a_sound_changes_its_class(made, tmp_path):
 # recordings
 
 
+@pytest.mark.slow
 def test_a_recording_is_found_again(drums, tmp_path):
     """Nearer than the nearest of a hundred random sounds of its class, and of its class by another network."""
     file = DEMO / "clap/body_handclap_vl1_rr2.flac"

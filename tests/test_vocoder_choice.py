@@ -111,6 +111,7 @@ def test_generate_takes_the_packages_vocoder_and_says_so(vocoder_runs, package, 
         assert (tmp_path / "ours" / file).read_bytes() == (tmp_path / "named" / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_griffin_lim_restores_the_sounds_of_old(vocoder_runs, package, tmp_path):
     assert invoke("generate", vocoder_runs["seed"], "--out", "old", "--count", 2, "--vocoder", "griffin-lim").code == 0
     assert invoke("generate", vocoder_runs["seed"], "--out", "new", "--count", 2).code == 0

@@ -81,6 +81,7 @@ def test_a_stop_at_the_switch_is_exact_compiled_and_in_shards(sound_folder, tmp_
     assert (resolved["xla"], resolved["shards"]) == (True, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_previews", "eager")
 def test_a_run_of_a_generator_alone_trains_on_with_the_rest_new(sound_folder, tmp_path):
     """As `import-torch` makes it."""

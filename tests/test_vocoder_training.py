@@ -146,6 +146,7 @@ def test_gradients_and_metrics_are_those_of_the_plain_step(model, objective, adv
         assert min(abs(metrics[name]) for name in VocoderGAN.METRICS[3:]) > 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversarial", [False, True])
 def test_the_loss_is_the_sum_of_its_weighted_parts(adversarial):
     objective = VocoderObjective(adversarial_start=1, adversarial=2.0, feature_matching=3.0, stft=5.0, mel=7.0)
@@ -156,6 +157,7 @@ def test_the_loss_is_the_sum_of_its_weighted_parts(adversarial):
     assert (metrics["discriminator/loss"] > 0) is adversarial
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("adversarial", [False, True])
 @pytest.mark.parametrize("silent", [1, BATCH])
@@ -232,6 +234,7 @@ class Watching(keras.callbacks.Callback):
         self.logs.append(logs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_discriminators_join_at_their_step_and_not_before():
     model, watching = gan(settings("smallest")), Watching()

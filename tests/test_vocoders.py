@@ -160,6 +160,7 @@ def test_nothing_else_is_shipped():
     assert set(weights.pretrained_vocoders()) == set(SHIPPED)
 
 
+@pytest.mark.slow
 def test_a_shipped_vocoder_loads_and_is_a_vocoder(shipped):
     """That it is *trained*: nearer to a note's mel than one that is not, whose corrections alone come near already."""
     vocoder = load_vocoder(shipped)

@@ -133,6 +133,7 @@ def test_onsets_off_the_beat_are_heard():
     assert scipy.stats.spearmanr(shares, heard_in_sound)[0] >= 0.6
 
 
+@pytest.mark.slow
 def test_hits_have_what_was_asked_for_in_the_sound():
     with eagerly():
         drums = mt.load("pretrained:drums")
@@ -141,6 +142,7 @@ def test_hits_have_what_was_asked_for_in_the_sound():
     assert hertz == sorted(hertz)
 
 
+@pytest.mark.slow
 def test_what_was_asked_for_can_be_recalled(model, tmp_path):
     with eagerly():
         asked = model.asked(density=0.9, complexity=0.2, key="Am", swing=0.5, bpm=100)
@@ -196,6 +198,7 @@ def test_variations_of_a_loop_of_ones_own_keep_tempo_bars_and_key(tmp_path):
         loops.encode(tmp_path / "short_120bpm.wav")
 
 
+@pytest.mark.slow
 def test_stems_play_together(model, tmp_path):
     with eagerly():
         record = model.asked(bpm=100, key="Am").write(tmp_path / "sets", 2, 7, stems=["drums", "keys"])
