@@ -342,6 +342,7 @@ def test_a_disk_that_is_full_for_figures(trained, tmp_path):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [10, 100_000])
 def test_a_disk_that_is_full_from_the_beginning(trained, tmp_path, limit):
     """100 kB are not enough for a checkpoint, nor for TensorBoard's events; 10 bytes not even for config.json."""

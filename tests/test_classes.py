@@ -81,6 +81,7 @@ def test_classes_are_drawn_as_often_as_in_training_and_always_the_same(sampler):
     assert not np.array_equal(sampler.labels(2, 50), drawn[:50])
 
 
+@pytest.mark.slow
 def test_a_sound_does_not_depend_on_how_many_are_asked_for(sampler):
     many, one = sampler.generate(3, 18), sampler.generate(3, 1, start=17)
     for name in ("label", "noise"):
@@ -155,6 +156,7 @@ def test_what_is_measured_at_a_checkpoint_is_in_tensorboard(run):
     assert {"faults/hum_db", "evaluation/frechet_spectra", "generator/spread", "discriminator/real"} <= tags
 
 
+@pytest.mark.slow
 def test_generate_takes_a_label(run, tmp_path):
     ended = invoke("generate", run, "--label", "snare", "--count", 2, "--out", tmp_path / "out")
     assert ended.code == 0, ended.stderr

@@ -22,6 +22,7 @@ def run(tmp_path_factory):
 
 # -- programs of their own -------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_evaluate_prints_what_it_writes(run, tmp_path):
     ended = invoke("evaluate", run.path, *GRIFFIN_LIM, "--reference", run.sounds, "--json", tmp_path / "figures.json")
     assert (ended.code, ended.stderr) == (0, "")

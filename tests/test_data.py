@@ -55,6 +55,7 @@ def test_images_are_the_mels_turned_over(sound_folder):
     assert images.flags["C_CONTIGUOUS"]
 
 
+@pytest.mark.slow
 def test_more_sounds_than_one_analysis_takes_and_long_ones(tmp_path):
     rng = np.random.default_rng(0)
     for index in range(70):

@@ -79,6 +79,7 @@ def test_a_hang_costs_one_file_and_no_more_time_than_allowed():
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.slow
 def test_a_blocked_process_does_not_time_out():
     with DecoderPool(ACT, 1, QUICK) as pool:
         results = pool.results(items(("big", 200), ("give", 1)))
@@ -98,6 +99,7 @@ def test_errors_become_reasons():
     assert reasons == ["too loud", "an unexpected error: ValueError: over a stone"]
 
 
+@pytest.mark.slow
 def test_waiting_results_are_bounded(monkeypatch):
     """While the first file takes its time, the others' results do not pile up."""
     monkeypatch.setattr(decoder_pool, "MAX_BUFFERED_BYTES", 8 << 20)
@@ -161,6 +163,7 @@ def sleeping():
         yield program
 
 
+@pytest.mark.slow
 def test_time_in_which_everything_is_stopped_does_not_count():
     """As by Ctrl-Z, and by closing a notebook computer."""
     with sleeping() as program:

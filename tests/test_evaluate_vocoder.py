@@ -135,6 +135,7 @@ def test_quiet_keeps_the_figures(vocoder_runs, sounds):
     assert ended.stdout.startswith("copy synthesis of 3 sounds")
 
 
+@pytest.mark.slow
 def test_the_packages_own_is_measured_by_name(monkeypatch, sounds, tmp_path):
     monkeypatch.chdir(tmp_path)
     ship(monkeypatch, tmp_path / "weights", vocoder_16k=tiny())

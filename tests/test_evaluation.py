@@ -196,6 +196,7 @@ def test_folders_of_ones_own_names_have_rows_of_their_own(compared):
     assert rows["My hats"].precision > 0.7
 
 
+@pytest.mark.slow
 def test_labels_give_accuracies_of_classes(compared):
     right = compared(strokes(2), fake_labels=labels(), reference_labels=labels())
     wrong = compared(strokes(2), fake_labels=np.roll(labels(), 1), reference_labels=labels())
@@ -218,12 +219,14 @@ def test_without_training_sounds_two_halves_of_the_reference_are_the_baseline(re
     assert "only 36 sounds" in found.conclusion
 
 
+@pytest.mark.slow
 def test_same_input_same_digits_and_the_seed_decides(compared, honest):
     assert json.dumps(compared(strokes(2)).to_dict()) == json.dumps(honest.to_dict())
     few = [evaluated(strokes(2), strokes(0), seed=seed).drums for seed in (0, 1)]
     assert few[0] != few[1]
 
 
+@pytest.mark.slow
 def test_level_and_rate_and_length_of_files_do_not_matter(real, honest):
     finer = soxr.resample(strokes(2).T, RATE, 24_000, quality="HQ").T
     longer = np.pad(real, ((0, 0), (0, 4_000)))
@@ -258,6 +261,7 @@ def test_real_sounds_that_are_cut_are_faded(real):
                                   endless[:, :SAMPLES].astype(np.float32))
 
 
+@pytest.mark.slow
 def test_generated_sounds_sorted_by_kind_are_sampled_fairly(compared):
     many = strokes(3, 3 * COUNT)
     order = np.argsort([i % 3 for i in range(3 * COUNT)], kind="stable")

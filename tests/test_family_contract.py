@@ -95,7 +95,8 @@ def step_of_one(model: GAN, batch: object, moving: str) -> tuple[dict, dict[str,
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param(family, marks=pytest.mark.slow) if family == "loop-gan" else family for family in registry.families()])
+    pytest.param(family, marks=pytest.mark.slow) if family in ("loop-gan", "sequence-gan") else family
+    for family in registry.families()])
 def trained(request, drums, tmp_path_factory) -> Iterator[Trained]:
     if request.param == "loop-gan":  # compares whole bars
         drums = write_loops(tmp_path_factory.mktemp("contract") / "loops")

@@ -158,6 +158,7 @@ def test_augmentation_moves_whole_bins_and_frames_and_brings_silence_in():
     assert np.allclose(moved[0], -1.0, atol=1e-6) != np.allclose(moved[-1], -1.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_step_moves_every_player_and_all_metrics_are_finite():
     model = compiled(copy_adversarial=0.5, feature_matching=1.0)
     players = {name: model.parts()[name] for name in ("generator", "learning_generator", "encoder", "discriminator")}

@@ -243,10 +243,10 @@ SOUNDS = [name for name in RECORDS if name.startswith("sound-")]
 #: Names of generators are held against the shipped weights as well, and vocoder-44k renders the sounds of drums-44k.
 NIGHTLY = ("training-sequence-gan", "training-loop-gan", "training-melgan", "sound-drums-44k-by-griffin-lim",
            "sound-vocoder-44k")
-#: Those that take more than five seconds.
+#: Those that take more than two seconds.
 SLOW = ("exports", "training-spectrogram-gan", "training-frame-gan", "training-sequence-gan", "training-loop-gan",
         "training-melgan", "training-fast-vocoder", "sound-drums-44k", "sound-drums-44k-by-griffin-lim", "sound-music",
-        "sound-loops", "sound-vocoder-44k")
+        "sound-loops", "sound-vocoder-22k", "sound-vocoder-44k", "sound-drums-by-griffin-lim")
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:

@@ -64,6 +64,7 @@ def read(entry: Entry, source: object = DRUMS):
 
 # -- the same sounds -------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_commands_make_the_same_files_without_tensorflow(kept, tmp_path):
     def lines(folder: Path) -> list[str]:
         sound = folder / "made" / "kick-drums-seed7-0000.wav"
@@ -90,6 +91,7 @@ def test_the_first_command_keeps_the_graphs(kept, tmp_path):
     assert os.listdir(tmp_path / "cache") == [kept.file.name]
 
 
+@pytest.mark.slow
 def test_a_model_from_graphs_is_the_model(kept):
     found, whole = read(kept), load_anew(DRUMS)
     assert (found.step, found.weights, found.source, found.classes, found.vocoder_metadata) == (

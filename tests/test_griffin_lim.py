@@ -120,6 +120,7 @@ def test_momentum_and_iterations_help():
     assert error[32, 0.99] < error[32, 0.0] < 0.7 * error[0, 0.99]
 
 
+@pytest.mark.slow
 @CONFIGS
 @MATMUL
 def test_the_mel_of_the_sound_is_the_given_mel(audio, use_matmul_dft):
@@ -170,6 +171,7 @@ def test_any_hop_renders(hop, padding, use_matmul_dft):
 
 # -- repeatability ---------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_a_sound_depends_on_its_mel_and_the_seed_only():
     magnitude = np.abs(spectral.stft(drums(6), SEED))
     together = griffin_lim(magnitude, SEED, seed=7).numpy()
@@ -188,6 +190,7 @@ def test_phases_are_random_and_stable_in_their_first_frames():
         assert np.abs(np.mean(np.exp(1j * (phase[:-1, :-1] - other)))) < 0.01  # no correlation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
 def test_unknown_sizes_render_the_same_sound(jit):
     mel = spectral.mel_spectrogram(drums(4), SEED)
@@ -212,6 +215,7 @@ def test_saved_model_renders_any_batch(tmp_path):
 
 # -- without an FFT --------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 @CONFIGS
 def test_fft_and_matrices_agree(audio):
     samples = 8_000 if audio is SEED else 31 * 256
@@ -224,6 +228,7 @@ def test_fft_and_matrices_agree(audio):
         assert np.quantile(difference, 0.9) < tail
 
 
+@pytest.mark.slow
 def test_tflite_renders_with_builtin_operations(tmp_path):
     module = tf.Module()
     module.render = tf.function(lambda mel: mel_to_waveform(mel, SEED, length=8_000, use_matmul_dft=True),

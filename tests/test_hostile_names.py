@@ -67,6 +67,7 @@ def test_every_command_shows_a_hostile_path_as_one_line(name, tmp_path):
         assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_every_hostile_file_name_is_reported_as_it_is_without_harm(tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 3)
     for index, name in enumerate(HOSTILE):

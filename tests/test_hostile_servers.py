@@ -262,6 +262,7 @@ def test_bad_addresses_are_one_line_without_their_secrets(address):
     assert str(raised.value).isprintable()
 
 
+@pytest.mark.slow
 def test_without_tls_and_without_a_certificate_https_fails_in_one_line(server, tmp_path, monkeypatch):
     for name in ("CONNECT", "IDLE"):  # the server waits for the end of a request
         monkeypatch.setattr(http_limits, f"{name}_SECONDS", 3.0)

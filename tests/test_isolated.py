@@ -259,6 +259,7 @@ def fresh() -> None:
         os.kill(process, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", [1_000, 384_000, 1_536_000])
 @pytest.mark.parametrize("rate", [1_000, 1_536_000])
 def test_extreme_rates(put, rate, to):
@@ -299,6 +300,7 @@ def test_quiet_channels_are_not_held_for_long(put):
     assert peak_of_processes() < 300
 
 
+@pytest.mark.slow
 def test_hours_of_silence_take_no_memory(tmp_path):
     """A few kilobytes of FLAC for each minute; they are decoded, not kept."""
     fresh()

@@ -62,6 +62,7 @@ class Sfizz:
         return np.concatenate(blocks)
 
 
+@pytest.mark.slow
 def test_sfizz_plays_the_right_sample_in_turn_at_one_level(kit):
     player = Sfizz(kit.file(".sfz"))
     assert player.keys == sorted(pad["note"] for pad in kit.record["pads"])

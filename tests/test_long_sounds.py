@@ -130,6 +130,7 @@ def test_the_shortest_loop(sampler):
 # on disk
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(sampler, tmp_path, monkeypatch):
     monkeypatch.setattr(delivery, "BLOCK_SAMPLES", 2**14)
 
@@ -211,6 +212,7 @@ def test_training_leaves_previews_and_figures(run):
     assert {"mel/fake", "mel/real", "audio/fake", "evaluation/frechet_spectra", "generator/spread"} <= tags
 
 
+@pytest.mark.slow
 def test_generate_writes_long_sounds_and_says_what_they_are(run, tmp_path):
     ended = invoke("generate", run, "--out", tmp_path / "out", "--seconds", 2.5, "--count", 2, "--seed", 3)
     assert ended.code == 0, ended.stderr
@@ -241,6 +243,7 @@ def test_what_a_music_model_does_not_do(run, tmp_path, options, parts):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_compares_windows(run, place, tmp_path):
     valid = write_notes(tmp_path / "valid", count=3, seconds=2.9)
     ended = invoke("evaluate", run, "--reference", valid, "--json", tmp_path / "a.json")
@@ -269,6 +272,7 @@ def test_export_as_saved_model_of_any_length(run, tmp_path):
     assert served["generate"](noise=noise, style=style)["audio"].shape == (1, 3 * 16 * HOP)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bpm", "bars"), [(124, 1), (90, 2), (171.3, 3)])
 def test_loops_of_whole_bars_have_their_exact_length(sampler, bpm, bars):
     asked = sampler.asked(bpm=bpm, bars=bars)
@@ -289,6 +293,7 @@ def test_stretched_loops_are_the_loop_in_another_time():
     np.testing.assert_allclose(stretch_loop(mel, (np.arange(64) + 0.5) / 64 + 2), mel, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_tempo_and_bars_by_the_command(run, tmp_path):
     ended = invoke("generate", run, "--out", tmp_path / "made", "--count", 1, "--bpm", 150, "--bars", 1)
     assert ended.code == 0

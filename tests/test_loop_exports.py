@@ -85,6 +85,7 @@ def test_wavs_have_the_exact_length(signatures):
     assert [soundfile.info(io.BytesIO(wav)).frames for wav in made] == [33_013, 73_500, 44_100]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value", "said"), [
     ("bpm", [120, 39.9, 72], r"bpm must be 40 to 300; it is\] \[39.9\]"),
     ("bpm", [np.nan] * 3, "bpm must be 40 to 300"), ("bpm", [120, 72, 301], "bpm must be 40 to 300"),
@@ -120,6 +121,7 @@ def test_a_loop_of_any_tempo_is_analyzed_on_the_grid(signatures):
         np.testing.assert_allclose(analyze(audio=audio[None])["mel"][0], mel, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_the_description_says_what_may_be_asked(model, signatures):
     facts = json.loads(compiled(signatures["describe"])(what=np.array([b""]))["json"][0])
     assert (facts["bpm"], facts["bars"], facts["samples"], facts["swing"]) == ([40, 300], 1, None, [0, 1])
@@ -133,6 +135,7 @@ def test_the_description_says_what_may_be_asked(model, signatures):
     assert model.exportable(max_batch=20).max_batch == 20
 
 
+@pytest.mark.slow
 def test_an_export_is_checked_with_no_more_rows_than_a_request_may_have(model):
     """At 40 BPM 32 bars take more than three minutes: three in a request."""
     exportable = model.exportable(bars=32)
@@ -163,6 +166,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 def test_a_page_plays_loops_at_any_tempo(model, tmp_path):
     """What the page computes around the function of the file makes the loops of the sampler."""

@@ -83,6 +83,7 @@ def test_a_pattern_on_the_grid_is_heard_at_its_tempo(sampler, bpm):
     assert steps[-1] < 0.6 * steps.max()  # a hit stands there: its rise may be steep
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bpm", "bars", "samples"), [(100, 2, 105_840), (124, 4, 170_710), (97.5, 1, 54_277),
                                                       (120, 3, 132_300)])
 def test_loops_have_the_exact_length(sampler, bpm, bars, samples):
@@ -194,6 +195,7 @@ def test_configurations_that_cannot_work():
         dataclasses.replace(config, data=dataclasses.replace(config.data, clip_samples=8_000))
 
 
+@pytest.mark.slow
 def test_files_tell_sequencers_tempo_length_and_key(sampler, tmp_path):
     """Read back by the package's own reader, whose tests have files of other programs."""
     model = dataclasses.replace(model_of(sampler), source="tiny").asked(bpm=97.5, bars=1, key="F#m")
@@ -207,6 +209,7 @@ def test_files_tell_sequencers_tempo_length_and_key(sampler, tmp_path):
     np.testing.assert_allclose(again["noise"][0], record["sounds"][0]["noise"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_chunks_of_a_loop_as_sequencers_read_them(sampler, tmp_path):
     """The bytes, as the formats lay them out: ACID with beats, meter and tempo, and one endless loop of all samples."""
     made = dataclasses.replace(model_of(sampler), source="tiny").asked(bpm=97.5, bars=3)

@@ -45,6 +45,7 @@ def elsewhere(name, *arguments, **more):
     return python("-c", _PROGRAM, json.dumps(_MISSING[name]), *arguments, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _MISSING)
 def test_help_and_information(name, tmp_path):
     ended = elsewhere(name, "--help")

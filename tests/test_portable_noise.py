@@ -46,6 +46,7 @@ def test_several_keys_are_drawn_each_for_itself():
         np.testing.assert_allclose(row, tf.random.stateless_normal((6,), tf.constant(sound, tf.int64)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_noise_of_sequences_is_the_same():
     own = SequenceNoise(noise_dim=4, style_dim=6, turn_steps=5)
     other = dataclasses.replace(own, draw=portable_noise.normal)

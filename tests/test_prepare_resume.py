@@ -51,6 +51,7 @@ def started(out: Path, *arguments: object, shards: int = 2) -> subprocess.Popen:
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_preparation_resumes_to_the_same_output(many, tmp_path, number):
     (data, straight), out = many, tmp_path / "out"

@@ -70,6 +70,7 @@ def test_it_makes_sounds_that_differ_and_are_sounds(model):
     assert np.abs(np.corrcoef(sounds)[np.triu_indices(6, 1)]).max() < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODELS if "kick" in card_of(name).get("classes", ())])
 def test_a_class_sounds_like_itself(name):
     """Hats have their power far above that of kicks."""

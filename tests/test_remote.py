@@ -196,6 +196,7 @@ def test_a_truncated_read_is_retried_and_never_accepted(shards, sounds, command,
     assert not [line for line in proxy.log if line.startswith("PUT") and ".tfrecord" in line]
 
 
+@pytest.mark.slow
 @on_both
 def test_permanent_read_failures_are_reported_in_one_line(shards, sounds, command, faults, s3, tmp_path):
     faults.append(Fault(SHARD, 50_000))
@@ -238,6 +239,7 @@ def test_permanent_write_failures_are_reported_and_resumed_after(silently, s3, s
     assert visible(s3.contents("made")) == shards
 
 
+@pytest.mark.slow
 @on_both
 def test_a_failed_request_is_not_mistaken_for_a_missing_file(s3, command, faults):
     """tensorflow-io reports "not found" then, and an existing run would be overwritten by a new one."""

@@ -77,6 +77,7 @@ def options(server, way):
     return ("--url", server.rest) if way == "rest" else ("--grpc", server.grpc.removeprefix("grpc://"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["rest", "grpc"])
 def test_a_request_writes_what_generate_writes(server, model, tmp_path, way):
     ended = invoke("request", *options(server, way), "--model", "drums", "--count", 18, "--seed", 3, "--start", 2,
@@ -108,6 +109,7 @@ def test_some_sounds_of_a_seed(server, model, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_no_more_is_asked_for_than_is_written(model, server):
     with loopback(model, max_batch=5) as small:
         made = mt.connect(small.grpc, "drums").generate(12, seed=1, label="kick=0.7,snare=0.3")
@@ -117,6 +119,7 @@ def test_no_more_is_asked_for_than_is_written(model, server):
     np.testing.assert_array_equal(made["audio"], whole["audio"])
 
 
+@pytest.mark.slow
 def test_a_model_without_classes(tmp_path):
     plain = sound_model()
     with loopback(plain) as server:

@@ -62,6 +62,7 @@ def full(*args, **options):
 _WRITING, _MEASURING = "writing for TensorBoard", "measuring a checkpoint"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failing", [
     {(SpectrogramTask, "setup_validation"): _MEASURING, (tf.summary, "create_file_writer"): "opening the files of "
      "TensorBoard", (SpectrogramTask, "extra_metrics"): "measuring further figures of a checkpoint"},
@@ -81,6 +82,7 @@ def test_what_fails_is_a_warning_and_every_checkpoint_is_saved(sound_folder, tmp
     assert len(warnings) == len(set(warnings)) <= len(told) + 1  # a kind is told once
 
 
+@pytest.mark.slow
 def test_a_score_that_fails_leaves_the_best_right(sound_folder, tmp_path, tiny_config, monkeypatch, eager):
     Scores(monkeypatch, 2.0, ValueError("no"), float("nan"), 3.0, MemoryError(), 1.0, ValueError("no"))
     lines = trained(tiny_config, sound_folder, tmp_path, 7)

@@ -248,6 +248,7 @@ def compiled(**objective):
     return model
 
 
+@pytest.mark.slow
 def test_a_step_moves_every_player_and_all_metrics_are_finite():
     model = compiled(copy_adversarial=0.5, feature_matching=1.0)
     networks = {name: model.parts()[name] for name in ("generator", "learning_generator", "encoder", "discriminator")}
@@ -277,6 +278,7 @@ def test_few_windows_are_warned_of(notes):
     assert "11 windows of 1.5 seconds are few" in told.warnings[0]
 
 
+@pytest.mark.slow
 def test_a_sampler_makes_windows_that_do_not_depend_on_their_number():
     sampler = tiny_sampler()
     three = sampler.generate(5, 3)

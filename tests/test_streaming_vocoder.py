@@ -125,6 +125,7 @@ def test_less_context_changes_the_output():
 
 # -- several cores ---------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_cores_share_a_long_sound_and_a_batch(vocoder, monkeypatch):
     """The result is that of one core."""
     shared = []

@@ -43,6 +43,7 @@ def test_most_sounds_decide_and_damaged_ones_do_not(tmp_path):
         survey(tmp_path / "bad")
 
 
+@pytest.mark.slow
 def test_train_says_which_preset_and_why(tmp_path, eager):
     folder = write(tmp_path / "sounds", 0.3, 16_000, each=8)
     ended = invoke("train", folder, "--run-dir", tmp_path / "run", "--steps", 1, "--no-xla",

@@ -118,6 +118,7 @@ def test_metadata_and_receipt_of_a_file(converted, quantize, exported_model):
     assert sum(receipt["ops"].values()) == sum(len(graph.operators) for graph in model_of(path).subgraphs)
 
 
+@pytest.mark.slow
 def test_an_operation_that_tflite_lacks_is_refused(tmp_path):
     """Not converted to one of TensorFlow's own, which a phone would have to carry."""
     model = sound_model()

@@ -265,6 +265,7 @@ def test_the_same_command_again_has_nothing_to_do(run):
     assert contents(run.path / "checkpoints") == before
 
 
+@pytest.mark.slow
 def test_unusable_files_are_counted_and_named_at_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(console, "PLAIN_EVERY_SECONDS", 1e6)
     sounds = write_sounds(tmp_path / "sounds", 8)
@@ -281,6 +282,7 @@ def test_unusable_files_are_counted_and_named_at_the_end(tmp_path, monkeypatch):
     assert [line.split("\t") for line in listed] == [line.strip().split(": ", 1) for line in told[1:]]
 
 
+@pytest.mark.slow
 def test_quiet_training_tells_of_unusable_files_only(tmp_path):
     sounds = write_sounds(tmp_path / "sounds", 8)
     (sounds / "bad.wav").write_bytes(b"")

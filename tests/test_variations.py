@@ -268,6 +268,7 @@ def test_a_recording_is_found_again(drums, tmp_path):
     assert mt.regenerate(wavs(tmp_path / "a"), tmp_path / "b")["same"] == 2
 
 
+@pytest.mark.slow
 def test_a_sound_out_of_reach_is_said_to_be(tmp_path):
     time = np.arange(RATE // 2) / RATE
     save_wav(tmp_path / "chirp.wav", 0.5 * np.sin(2 * np.pi * (300 + 3_000 * time) * time), RATE)

@@ -98,6 +98,7 @@ def record(folder) -> dict:
     return json.loads((folder / "sounds.json").read_text())
 
 
+@pytest.mark.slow
 def test_generate_takes_the_packages_vocoder_and_says_so(vocoder_runs, package, tmp_path):
     ended = invoke("generate", vocoder_runs["seed"], "--out", "ours", "--count", 2)
     assert (ended.code, ended.stderr) == (0, "")

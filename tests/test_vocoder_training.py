@@ -127,6 +127,7 @@ def plain_step(model, real, adversarial):
                                               strict=True))
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize(("objective", "adversarial", "shards"), [
     (OBJECTIVE, False, 3), (OBJECTIVE, True, 2), (JUDGED, True, 1), (SPECTRAL, False, 1)], ids=str)

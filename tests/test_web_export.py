@@ -63,6 +63,7 @@ def test_vocoders_have_no_page(tmp_path):
     assert not (tmp_path / "page").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_is_served_to_this_machine_and_nothing_above_it(tmp_path):
     (tmp_path / "page").mkdir()
     (tmp_path / "secret").write_text("no")

@@ -159,6 +159,7 @@ def test_what_was_asked_for_can_be_recalled(model, tmp_path):
         assert recalled.asked(bpm=90).sampler.wishes["density"] == 0.9  # of earlier wishes
 
 
+@pytest.mark.slow
 def test_without_wishes_noise_is_what_was_drawn(model):
     with eagerly():
         made = model.asked(bpm=90, swing=1.0).generate(3, 2)
