@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from melgan_tf.dsp.whole_vectors import by_whole_vectors
 from melgan_tf.models.layers.frame_conv import Seeds
-from melgan_tf.models.vae_gan.prior import Prior, _by_whole_vectors
+from melgan_tf.models.vae_gan.prior import Prior
 
 SIZE, CONDITION = 7, 3
 
@@ -38,10 +39,10 @@ def test_it_is_inverted(prior, noise, condition):
 
 @pytest.mark.parametrize("function", [tf.exp, tf.tanh])
 def test_functions_round_a_row_alike_in_a_batch_of_any_size(noise, function):
-    whole = np.asarray(_by_whole_vectors(function, tf.constant(noise)))
+    whole = np.asarray(by_whole_vectors(function, tf.constant(noise)))
     np.testing.assert_allclose(whole, function(noise), rtol=1e-6)
     for size in (1, 2, 3, 16):
-        np.testing.assert_array_equal(_by_whole_vectors(function, tf.constant(noise[:size])), whole[:size])
+        np.testing.assert_array_equal(by_whole_vectors(function, tf.constant(noise[:size])), whole[:size])
 
 
 def test_every_number_depends_on_the_condition(prior, noise, condition):

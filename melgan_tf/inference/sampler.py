@@ -76,8 +76,8 @@ class Sampler(ExportSampler):
         self._wish = self.wish_of(self.shares) if shares else None
         self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
-        decibels = getattr(config.model, "texture", 0.0)
-        self._texture = decibels and Texture(config.audio, config.mel_shape[1], config.model.noise_dim, decibels)
+        texture = getattr(config.model, "texture", 0.0)
+        self._texture = Texture(self.audio, config.mel_shape[1], config.model.noise_dim, texture) if texture else None
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
                         for seconds in (_FADE_SECONDS, _RISE_SECONDS))
         self._fade = np.ones(self.samples, "float32")

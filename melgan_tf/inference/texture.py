@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from melgan_tf.config import AudioConfig
+from melgan_tf.dsp.whole_vectors import VECTOR
 
 #: Frames and mel bins from one random number to the next, of each octave.
 _OCTAVES = ((16, 4), (4, 2))
 _TURNS = 3.0  # standard deviation of the phases, radians: less, and noise nearby would have the same texture
 _AUDIBLE_DB = 2.5, 10.0  # above the mel's floor: no detail below the first, all of it above the second
-_VECTOR = 16  # numbers, of the longest vectors of processors: what is left over is rounded otherwise
 _SEED = 20, 0
 
 
@@ -39,7 +39,7 @@ class Texture:
         self._grids = [(in_time.shape[1], in_band.shape[1]) for in_time, in_band in steps]
         self._steps = [(in_time, in_band.T) for in_time, in_band in steps]
         points = sum(times * bands for times, bands in self._grids)
-        points += -points % _VECTOR
+        points += -points % VECTOR  # so that sounds are the same in a batch of any size
         self._phases = tf.random.stateless_normal((noise_dim, points), _SEED).numpy() * _TURNS / math.sqrt(noise_dim)
         self._first = np.pi * tf.random.stateless_uniform((points,), _SEED, -1, 1).numpy()
         per_decibel = audio.power / 20.0  # of log10

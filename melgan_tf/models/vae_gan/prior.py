@@ -11,18 +11,16 @@ Reference: Dinh et al., "Density estimation using Real NVP" (2017); Dai & Wipf, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 from keras import ops
 
+from melgan_tf.dsp.whole_vectors import by_whole_vectors
 from melgan_tf.models.layers.frame_conv import FrameDense, Seeds
 
 _COUPLINGS = 8
 _HIDDEN = 96
 _LARGEST_LOG_SCALE = 1.0  # of a coupling
 _FIRST_GAIN = 0.01
-_VECTOR = 16  # numbers, of the longest vectors of processors
 _RATE = 10.0  # outputs of layers are multiplied by it, so that the prior learns faster than the other networks
 
 #: What the names of the kernels end with whose last rows belong to the condition.
@@ -65,7 +63,7 @@ class Prior(keras.layers.Layer):
         for index in range(_COUPLINGS):
             kept, changed = self._order(index, halves)
             log_scale, shift = self._change(index, kept, condition)
-            halves = self._order(index, (kept, changed * _by_whole_vectors(ops.exp, log_scale) + shift))
+            halves = self._order(index, (kept, changed * by_whole_vectors(ops.exp, log_scale) + shift))
         return ops.concatenate(halves, axis=-1)
 
     def inverse(self, latent: keras.KerasTensor, condition: keras.KerasTensor
@@ -78,7 +76,7 @@ class Prior(keras.layers.Layer):
         for index in reversed(range(_COUPLINGS)):
             kept, changed = self._order(index, halves)
             log_scale, shift = self._change(index, kept, condition)
-            halves = self._order(index, (kept, (changed - shift) * _by_whole_vectors(ops.exp, -log_scale)))
+            halves = self._order(index, (kept, (changed - shift) * by_whole_vectors(ops.exp, -log_scale)))
             log_determinant = log_determinant + ops.sum(log_scale, axis=-1)
         return ops.concatenate(halves, axis=-1) * ops.exp(-self.log_scale), log_determinant
 
@@ -94,18 +92,9 @@ class Prior(keras.layers.Layer):
         """Log scale and shift of the other half."""
         hidden = ops.tanh(_RATE * self.given[index](ops.concatenate([kept, condition], axis=-1)))
         log_scale, shift = ops.split(_RATE * self.changes[index](hidden), 2, axis=-1)
-        return _LARGEST_LOG_SCALE * _by_whole_vectors(ops.tanh, log_scale), shift
+        return _LARGEST_LOG_SCALE * by_whole_vectors(ops.tanh, log_scale), shift
 
     @staticmethod
     def _order(index: int, halves: tuple) -> tuple:
         """The half that a coupling keeps, and the one that it changes; and back."""
         return halves if index % 2 == 0 else halves[::-1]
-
-
-def _by_whole_vectors(function: Callable, x: keras.KerasTensor) -> keras.KerasTensor:
-    """A function of every number of ``(batch, size)``, the same in a batch of any size.
-
-    What is left over of a tensor after whole vectors of the processor is rounded otherwise.
-    """
-    size = x.shape[-1]
-    return function(ops.pad(x, ((0, 0), (0, -size % _VECTOR))))[:, :size]
