@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import struct
 
 import numpy as np
@@ -108,6 +109,30 @@ def test_sections_are_variations_of_the_first(sampler):
     np.testing.assert_allclose(a[inside], first[inside], atol=1e-4)
     np.testing.assert_allclose(again[inside], first[inside], atol=1e-4)
     assert 0 < np.abs(little - a).mean() < np.abs(other - a).mean()
+
+
+def test_texture_wraps_and_belongs_to_the_section(sampler):
+    model = dataclasses.replace(CONFIG.model, texture=2.0)
+    textured = LoopSampler(sampler.generator, dataclasses.replace(CONFIG, model=model), sampler.vocoder,
+                           sampler.classes)
+    inputs = {name: tf.constant(value) for name, value in sampler.draw(3, 0).items()}
+
+    def added(bars: int) -> np.ndarray:
+        with_it, without = (loops.asked(bars=bars).mel(**inputs) for loops in (textured, sampler))
+        return 20 * (with_it - without).numpy()
+
+    two, long = added(2), added(8)
+    heard = sampler.mel(**inputs).numpy() > math.log10(CONFIG.audio.floor) + 0.5
+    assert two[heard].std() == pytest.approx(2.0, rel=0.2)
+    steps = np.abs(np.diff(two, axis=1, append=two[:, :1])).mean(axis=(0, 2))
+    assert steps[-1] < 2 * np.median(steps)
+    assert added(1).shape[1] == 192
+    inside = slice(140, 240)  # the ends know their neighbors
+    a, little, again, other = (part[:, inside] for part in np.split(long, 4, axis=1))
+    np.testing.assert_allclose(a, two[:, inside], atol=0.02)
+    np.testing.assert_allclose(again, a, atol=0.02)
+    assert 0 < np.abs(little - a).mean() < np.abs(other - a).mean()
+    np.testing.assert_array_equal(textured.pattern(**inputs), sampler.pattern(**inputs))
 
 
 @pytest.mark.slow

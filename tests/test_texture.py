@@ -17,6 +17,7 @@ from melgan_tf.inference.texture import Texture
 from melgan_tf.models.frame_gan.networks import build
 
 FRAMES, SOUNDS, NOISE_DIM = 64, 400, 32
+OCTAVES = (16, 4), (4, 2)
 
 
 def noise(sounds: int = SOUNDS, seed: int = 0) -> np.ndarray:
@@ -26,7 +27,7 @@ def noise(sounds: int = SOUNDS, seed: int = 0) -> np.ndarray:
 def detail(values: np.ndarray, audio=FULL_BAND_MELS, frames: int = FRAMES, decibels: float = 2.0) -> np.ndarray:
     """In dB, on mels at half of full scale."""
     mel = np.zeros((len(values), frames, audio.mel_bins), np.float32)
-    return np.asarray(Texture(audio, frames, NOISE_DIM, decibels)(mel, values)) * 20.0 / audio.power
+    return np.asarray(Texture(audio, frames, NOISE_DIM, decibels, OCTAVES)(mel, values)) * 20.0 / audio.power
 
 
 @pytest.mark.parametrize("audio", [FULL_BAND_MELS, SEED_LOG_MELS], ids=["magnitudes", "powers"])
@@ -48,9 +49,28 @@ def test_detail_lasts_for_some_frames_and_spans_some_bands():
 
     assert correlation(1, 1) > 0.8
     assert 0.25 < correlation(1, 6) < 0.55  # of the octave of 16 frames
-    assert abs(correlation(1, 40)) < 0.05
+    assert abs(correlation(1, 32)) < 0.05
     assert correlation(2, 1) > 0.5
     assert abs(correlation(2, 12)) < 0.05
+
+
+def test_the_end_leads_into_the_beginning():
+    found = detail(noise())
+    at_the_ends, inside = (float((found[:, first] * found[:, second]).mean() / found.var())
+                           for first, second in ((-1, 0), (31, 32)))
+    assert at_the_ends == pytest.approx(inside, abs=0.05)
+    assert inside > 0.8
+
+
+def test_sections_have_textures_of_their_own_and_join():
+    texture, (first, second) = Texture(FULL_BAND_MELS, FRAMES, NOISE_DIM, 2.0, OCTAVES), (noise(), noise(seed=1))
+    mel = np.zeros((SOUNDS, 3 * FRAMES // 2, FULL_BAND_MELS.mel_bins), np.float32)  # the second ends in its middle
+    found = np.asarray(texture(mel, first, second)) * 20
+    alone = [np.asarray(texture(mel[:, :FRAMES], values)) * 20 for values in (first, second)]
+    np.testing.assert_allclose(found[:, 8:FRAMES - 8], alone[0][:, 8:-8], atol=1e-4)
+    np.testing.assert_allclose(found[:, FRAMES + 8:-8], alone[1][:, 8:FRAMES // 2 - 8], atol=1e-4)
+    steps = np.abs(np.diff(found, axis=1)).mean(axis=(0, 2))
+    assert steps[FRAMES - 1] < 1.3 * np.median(steps)
 
 
 def test_noise_decides_it():
@@ -64,7 +84,7 @@ def test_noise_decides_it():
 
 
 def test_what_is_not_heard_stays():
-    texture, values = Texture(FULL_BAND_MELS, FRAMES, NOISE_DIM, 2.0), noise(8)
+    texture, values = Texture(FULL_BAND_MELS, FRAMES, NOISE_DIM, 2.0, OCTAVES), noise(8)
     floor = np.log10(FULL_BAND_MELS.floor)
     silence = np.full((8, FRAMES, FULL_BAND_MELS.mel_bins), floor, np.float32)
     np.testing.assert_array_equal(texture(silence, values), silence)

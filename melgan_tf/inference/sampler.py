@@ -66,6 +66,7 @@ class Sampler(ExportSampler):
     """
 
     evaluated_as: Literal["one-shots", "windows", "loops"] = "one-shots"
+    _texture_octaves = (16, 4), (4, 2)
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, shares: Mapping[str, float] | None = None) -> None:
@@ -77,7 +78,8 @@ class Sampler(ExportSampler):
         self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
         texture = getattr(config.model, "texture", 0.0)
-        self._texture = Texture(self.audio, config.mel_shape[1], config.model.noise_dim, texture) if texture else None
+        self._texture = Texture(self.audio, self._pattern_frames, config.model.noise_dim, texture,
+                                self._texture_octaves) if texture else None
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
                         for seconds in (_FADE_SECONDS, _RISE_SECONDS))
         self._fade = np.ones(self.samples, "float32")
@@ -96,6 +98,11 @@ class Sampler(ExportSampler):
     def vocoder_metadata(self) -> dict[str, Any]:
         """See `BatchSampler`."""
         return self.vocoder.metadata()
+
+    @property
+    def _pattern_frames(self) -> int:
+        """Frames of a mel of `pattern`."""
+        return self.config.mel_shape[1]
 
     def input_signature(self, batch: int | None) -> dict[str, tf.TensorSpec]:
         """The inputs of a call by name: ``noise``, and with classes ``label``."""
@@ -160,8 +167,11 @@ class Sampler(ExportSampler):
 
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
-        mel = self.pattern(noise, label)
-        return self._texture(mel, noise) if self._texture else mel
+        return self._with_texture(self.pattern(noise, label), noise)
+
+    def _with_texture(self, mel: tf.Tensor, *sections: tf.Tensor) -> tf.Tensor:
+        """A mel with detail: see `Texture`."""
+        return self._texture(mel, *sections) if self._texture else mel
 
     def pattern(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """The mel ``(batch, frames, mel_bins)`` of the length that the generator learned, without texture."""

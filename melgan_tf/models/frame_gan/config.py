@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from melgan_tf.config.registry import ModelConfig
-from melgan_tf.config.schema import Decay, Fraction, Range, Weight, Width, check_fields, require
-from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
+from melgan_tf.config.schema import Decay, Fraction, Weight, Width, check_fields, require
+from melgan_tf.models.vae_gan.config import AugmentationConfig, Texture, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
@@ -40,7 +40,7 @@ class FrameGANConfig(ModelConfig):
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
     diffuse: Fraction = 0.5
-    texture: Annotated[float, Range(0.0, 12.0)] = 0.0
+    texture: Texture = 0.0
     objective: VAEGANObjective = field(default_factory=VAEGANObjective)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import Decay, Fraction, Weight, Width, check_fields, require
 from melgan_tf.config.tempo import TEMPOS
-from melgan_tf.models.vae_gan.config import AugmentationConfig, VAEGANObjective, check_log_mels
+from melgan_tf.models.vae_gan.config import AugmentationConfig, Texture, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
@@ -50,6 +50,7 @@ class LoopGANConfig(ModelConfig):
         gradient_penalty: gamma of the penalties R1 and R2: half of it weighs the squared slope of the discriminator.
         average: decay of the exponential moving average of the generator's weights.
         class_balance: 0 draws classes as often as they occur, 1 draws all equally often.
+        texture: standard deviation of detail that the generator leaves out, dB: see `melgan_tf.inference.texture`.
         objective: what it learns from.
         augmentation: what is changed at random.
     """
@@ -62,6 +63,7 @@ class LoopGANConfig(ModelConfig):
     gradient_penalty: Weight = 0.5
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
+    texture: Texture = 0.0
     objective: LoopObjective = field(default_factory=lambda: LoopObjective(kl=0.004))
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(1, 0, 0.05))
 

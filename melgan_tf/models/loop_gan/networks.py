@@ -107,15 +107,12 @@ class Generator(keras.Model):
         Args:
             noise: ``(batch, noise_dim)``, standard normal.
             label: ``(batch, classes)``.
-            sections: noise of the same shape of further sections; only the numbers of their beats count.
+            sections: noise of the same shape of further sections, which differ in the numbers of their beats.
             beats: of all sections.
         """
-        latent, style = self.latent(noise, label), noise[:, :GIVEN + self.style_dim]
-        of_beats = [self.beats(latent)]
-        for section in sections:
-            section = ops.concatenate([style, section[:, GIVEN + self.style_dim:]], axis=-1)
-            of_beats.append(self.beats(self.latent(section, label)))
-        of_beats = ops.concatenate(of_beats, axis=1)[:, :beats]
+        latent = self.latent(noise, label)
+        latents = [latent, *(self.latent(section, label) for section in sections)]
+        of_beats = ops.concatenate([self.beats(each) for each in latents], axis=1)[:, :beats]
         return self.scale.to_mel(self(latent, label, of_beats, activation=selu_for_export))
 
     def latent(self, noise: keras.KerasTensor, label: keras.KerasTensor) -> keras.KerasTensor:

@@ -32,7 +32,7 @@ from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
 from melgan_tf.inference.wishes import Wish
 from melgan_tf.models.loop_gan.any_tempo import AnyTempo
-from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS_PER_BAR, FEATURES, GIVEN
+from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS_PER_BAR, FEATURES, GIVEN, GRID_FRAMES
 from melgan_tf.models.loop_gan.features import Heard
 from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
 from melgan_tf.models.loop_gan.resample import MARGIN, to_tempo
@@ -62,6 +62,8 @@ class LoopSampler(Sampler):
     """
 
     evaluated_as = "loops"
+    _texture_octaves = (BEAT_FRAMES, 4), (BEAT_FRAMES // 4, 2)
+    _pattern_frames = GRID_FRAMES
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, shares: Mapping[str, float] | None = None, bpm: float | None = None,
@@ -101,10 +103,12 @@ class LoopSampler(Sampler):
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` -> mel on the grid ``(batch, frames, mel_bins)``."""
         ways = [_FORM[number % len(_FORM)] for number in range(1, -(-self.bars // BARS))]
-        # turned towards another noise, which is made of the first
-        other = tf.concat([noise[:, -1:], -noise[:, :-1]], axis=-1)
-        sections = [math.cos(way * math.pi / 2) * noise + math.sin(way * math.pi / 2) * other for way in ways]
-        return tf.cast(self.generator.mel(noise, label, sections, self.bars * BEATS_PER_BAR), tf.float32)
+        # of one style; the numbers of beats are turned towards another noise, which is made of the first
+        style, other = GIVEN + self.config.model.style_dim, tf.concat([noise[:, -1:], -noise[:, :-1]], axis=-1)
+        turned = [math.cos(way * math.pi / 2) * noise + math.sin(way * math.pi / 2) * other for way in ways]
+        sections = [tf.concat([noise[:, :style], section[:, style:]], axis=-1) for section in turned]
+        mel = tf.cast(self.generator.mel(noise, label, sections, self.bars * BEATS_PER_BAR), tf.float32)
+        return self._with_texture(mel, noise, *sections)
 
     @property
     def grid_frames(self) -> int:
