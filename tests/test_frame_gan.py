@@ -12,7 +12,7 @@ from melgan_tf.config import presets
 from melgan_tf.models.frame_gan.networks import Discriminator, Encoder, Generator
 from melgan_tf.models.frame_gan.task import FrameTask
 from melgan_tf.models.frame_gan.train_step import FrameGAN
-from melgan_tf.models.layers.frame_conv import FrameConv, gather, smooth, spread, swap
+from melgan_tf.models.layers.frame_conv import FrameConv, gather, smooth, smooth_ring, spread, swap
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.vae_gan.augmentation import Augmentation
 from melgan_tf.progress import Progress
@@ -81,7 +81,8 @@ def test_smoothing_removes_what_alternates_and_keeps_what_is_constant():
     np.testing.assert_allclose(smooth(tf.ones((6, 1, 1))), 1.0)
 
 
-def test_the_gradient_of_smoothing_is_that_of_its_matrix():
+@pytest.mark.parametrize("smooth", [smooth, smooth_ring])
+def test_the_gradient_of_smoothing_is_that_of_its_matrix(smooth):
     unit = tf.eye(5)[:, :, None]  # (frames, batch, 1): each sound one frame
     matrix = smooth(unit)[:, :, 0]
     x = tf.random.normal((5, 1, 1), seed=1)

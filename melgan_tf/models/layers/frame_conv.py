@@ -150,8 +150,17 @@ def smooth(x: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
 
     Reference: Karras et al., "A Style-Based Generator Architecture" (2019), section 2, for the blur after upsampling.
     """
-    ends = ops.concatenate([x[:1], x, x[-1:]], axis=0)
-    return 0.5 * x + 0.25 * (ends[:-2] + ends[2:]), smooth  # its matrix is symmetric
+    return _with_neighbors(ops.concatenate([x[:1], x, x[-1:]], axis=0)), smooth  # its matrix is symmetric
+
+
+@ops.custom_gradient
+def smooth_ring(x: keras.KerasTensor) -> tuple[keras.KerasTensor, Callable]:
+    """`smooth` where the last frame leads into the first."""
+    return _with_neighbors(ops.concatenate([x[-1:], x, x[:1]], axis=0)), smooth_ring
+
+
+def _with_neighbors(x: keras.KerasTensor) -> keras.KerasTensor:
+    return 0.5 * x[1:-1] + 0.25 * (x[:-2] + x[2:])
 
 
 def residual(x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:

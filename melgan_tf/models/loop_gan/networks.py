@@ -28,7 +28,7 @@ from keras import ops
 from melgan_tf.audio.loops.keys import Key
 from melgan_tf.config import Config
 from melgan_tf.data.labels import Classes
-from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, Trunk, residual, spread, swap
+from melgan_tf.models.layers.frame_conv import FrameConv, FrameDense, Seeds, Trunk, residual, smooth_ring, spread, swap
 from melgan_tf.models.layers.mel_scale import MelScale
 from melgan_tf.models.layers.packed_conv import selu_for_export
 from melgan_tf.models.loop_gan.config import BARS, BEATS, FEATURES, GIVEN
@@ -39,6 +39,8 @@ _STYLE_CHANNELS = 128
 _LABEL_SCALE = 2.0  # a class weighs as much as a few dimensions of noise
 _STEPS = (4, 3, 2)  # beats to sixteenths to a third of them to a half of that
 _PACKED = 2  # frames of a position
+#: How much of a frame is smoothed, from one sixteenth to the next: hits stay sharp.
+_SMOOTHED = 0.0, 0.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0
 _KEYS = 24
 _ROOTS = 12
 _MINOR_BELOW = 0.2533  # of a normal number: six loops of ten are minor
@@ -98,7 +100,7 @@ class Generator(keras.Model):
             if index:
                 x = spread(activation(self.ups[index - 1](x)), _STEPS[index - 1])
             x = block(x, style, activation=activation)
-        return ops.reshape(swap(ops.tanh(self.last(x))), (-1, _PACKED * x.shape[0], self.mel_bins))
+        return swap(_smooth_between_sixteenths(smooth_ring(spread(ops.tanh(self.last(x)), _PACKED))))
 
     def mel(self, noise: keras.KerasTensor, label: keras.KerasTensor,
             sections: Sequence[keras.KerasTensor] = (), beats: int = BEATS) -> keras.KerasTensor:
@@ -250,6 +252,13 @@ def keys_of(numbers: np.ndarray) -> list[Key]:
     roots = np.rint(np.arctan2(numbers[:, 1], numbers[:, 0]) / (2 * math.pi / _ROOTS)).astype(int) % _ROOTS
     return [Key(int(root), "minor" if mode < _MINOR_BELOW else "major")
             for root, mode in zip(roots, numbers[:, 2], strict=True)]
+
+
+def _smooth_between_sixteenths(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Smooths ``(frames, batch, mel_bins)`` where no hit stands: levels that ripple there sound like hits out of time.
+    """
+    smoothed = np.tile(np.float32(_SMOOTHED), x.shape[0] // len(_SMOOTHED))[:, None, None]
+    return x + smoothed * (smooth_ring(smooth_ring(x)) - x)
 
 
 def _condition_size(classes: int) -> int:
