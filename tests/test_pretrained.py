@@ -96,3 +96,16 @@ def test_the_package_stays_small():
     """With all weights: less than 22 MB to download."""
     folder = Path(mt.__file__).parent
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.suffix != ".pyc" and file.is_file()) < 22e6
+
+
+@pytest.mark.slow
+def test_long_loops_are_the_same_in_another_process(tmp_path):
+    """Each half of a batch is a function that stays one: inlined, TensorFlow optimizes it another way in every process.
+    """
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        program("generate", "pretrained:loops", "--bpm", "124", "--bars", "4", "--count", "2", "--out", str(folder))
+    first, second = (contents(folder) for folder in folders)
+    wavs = [name for name in first if str(name).endswith(".wav")]
+    assert len(wavs) == 2
+    assert all(first[name] == second[name] for name in wavs)

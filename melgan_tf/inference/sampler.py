@@ -67,6 +67,7 @@ class Sampler(ExportSampler):
 
     evaluated_as: Literal["one-shots", "windows", "loops"] = "one-shots"
     _texture_octaves = (16, 4), (4, 2)
+    _part_attributes: Mapping[str, bool] | None = None
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, shares: Mapping[str, float] | None = None) -> None:
@@ -85,7 +86,7 @@ class Sampler(ExportSampler):
         self._fade = np.ones(self.samples, "float32")
         self._fade[-length:] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, length + 1) / length)
         self._fade[:rise] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
-        self._part = tf.function(self.__call__, autograph=False,
+        self._part = tf.function(self.__call__, autograph=False, experimental_attributes=self._part_attributes,
                                  input_signature=list(self.input_signature(BATCH // PARTS).values()))
         self.make_batch = tf.function(self._in_parts, autograph=False,
                                      input_signature=list(self.input_signature(BATCH).values()))

@@ -64,6 +64,8 @@ class LoopSampler(Sampler):
     evaluated_as = "loops"
     _texture_octaves = (BEAT_FRAMES, 4), (BEAT_FRAMES // 4, 2)
     _pattern_frames = GRID_FRAMES
+    # inlined, the parts of a batch of long loops would be optimized, and so rounded, another way in every process
+    _part_attributes = {"_noinline": True}
 
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, shares: Mapping[str, float] | None = None, bpm: float | None = None,
