@@ -50,12 +50,12 @@ demo: $(VENV)/.installed
 	@[ -z "$$DISPLAY" ] || $(BIN)/python -m webbrowser $(OUT)/index.html
 
 # in turns, each with fresh processes: TensorFlow does not give back all of the memory that it takes
-TURNS = "tests/test_[a-g]*.py" "tests/test_[h-r]*.py" "tests/test_[s-z]*.py melgan_tf"
 test: lint
-	for files in $(TURNS); do $(PYTEST) -m "$(TESTS)" $$files || exit; done
+	$(PYTEST) -m "$(TESTS)" tests/test_[a-g]*.py
+	$(PYTEST) -m "$(TESTS)" tests/test_[h-r]*.py
+	$(PYTEST) -m "$(TESTS)" tests/test_[s-z]*.py melgan_tf
 
 test-slow: TESTS = slow and not nightly
-test-slow: TURNS = tests
 test-slow: test
 
 test-all: TESTS = nightly or not nightly

@@ -100,8 +100,7 @@ def test_the_package_stays_small():
 
 @pytest.mark.slow
 def test_long_loops_are_the_same_in_another_process(tmp_path):
-    """Each half of a batch is a function that stays one: inlined, TensorFlow optimizes it another way in every process.
-    """
+    """They were not when TensorFlow inlined both halves of a batch and optimized the whole."""
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         program("generate", "pretrained:loops", "--bpm", "124", "--bars", "4", "--count", "2", "--out", str(folder))

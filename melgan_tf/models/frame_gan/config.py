@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import Decay, Fraction, Weight, Width, check_fields, require
-from melgan_tf.models.vae_gan.config import AugmentationConfig, Texture, VAEGANObjective, check_log_mels
+from melgan_tf.models.vae_gan.config import AugmentationConfig, TextureDecibels, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
@@ -40,7 +40,7 @@ class FrameGANConfig(ModelConfig):
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
     diffuse: Fraction = 0.5
-    texture: Texture = 0.0
+    texture: TextureDecibels = 0.0
     objective: VAEGANObjective = field(default_factory=VAEGANObjective)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from melgan_tf.config.registry import ModelConfig
 from melgan_tf.config.schema import Decay, Fraction, Weight, Width, check_fields, require
 from melgan_tf.config.tempo import TEMPOS
-from melgan_tf.models.vae_gan.config import AugmentationConfig, Texture, VAEGANObjective, check_log_mels
+from melgan_tf.models.vae_gan.config import AugmentationConfig, TextureDecibels, VAEGANObjective, check_log_mels
 
 if TYPE_CHECKING:
     from melgan_tf.config.config import Config
@@ -63,7 +63,7 @@ class LoopGANConfig(ModelConfig):
     gradient_penalty: Weight = 0.5
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
-    texture: Texture = 0.0
+    texture: TextureDecibels = 0.0
     objective: LoopObjective = field(default_factory=lambda: LoopObjective(kl=0.004))
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(1, 0, 0.05))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Sounds that the discriminator compares with each other: batches are multiples of it.
 COMPARED_SOUNDS = 8
 #: Standard deviation of the detail that `melgan_tf.inference.texture` adds, dB.
-Texture = Annotated[float, Range(0.0, 12.0)]
+TextureDecibels = Annotated[float, Range(0.0, 12.0)]
 
 
 @dataclass(frozen=True)
