@@ -2,8 +2,9 @@
 
 ``python benchmarks/training_speed.py`` (needs ``pip install -e .[bench]``). The two run in processes of their own,
 alternating, several times, on a batch in memory; the table shows medians, of times and of ratios within a pair. With
-``--processor-time`` both have one CPU, and its time is measured, which other load disturbs less. ``--profile PRESET``
-shows instead where our step's time goes, by kind of operation.
+``--processor-time`` both have one CPU, and its time is measured, which other load disturbs less. ``--profile`` shows
+instead where our steps' time goes on one CPU, by kind of operation, beside the arithmetic: what the products of the
+plain program would take at the speed of a large one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import results
 
@@ -109,8 +111,10 @@ def torch_steps(preset: str) -> Callable[[int], object]:
     return run
 
 
-def profile(preset: str, steps: int) -> dict:
-    """Milliseconds of a step by kind of operation, on all CPUs together."""
+def profile(preset: str, steps: int) -> dict[str, Any]:
+    """Milliseconds of a step by kind of operation, on the one CPU that this process may use."""
+    # programs compiled by XLA report their operations too
+    os.environ["XLA_FLAGS"] = "--xla_cpu_enable_xprof_traceme=true"
     run = our_steps(preset)
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -122,28 +126,58 @@ def profile(preset: str, steps: int) -> dict:
             run(steps)
         file, = Path(folder).rglob("*.xplane.pb")
         space = xplane_pb2.XSpace.FromString(file.read_bytes())
-    for plane in space.planes:
-        if plane.name != "/host:CPU":
-            continue
-        names = {key: metadata.name for key, metadata in plane.event_metadata.items()}
-        for line in plane.lines:
-            for event in line.events:
-                kind = names[event.metadata_id].rpartition(":")[2]
-                if ":" in names[event.metadata_id] and " " not in kind and "::" not in names[event.metadata_id]:
-                    spent[kind] += event.duration_ps / 1e9 / steps
-                    number[kind] += 1 / steps
+    plane, = (plane for plane in space.planes if plane.name == "/host:CPU")
+    kinds = {key: _kind(metadata.name) for key, metadata in plane.event_metadata.items()}
+    for event in (event for line in plane.lines for event in line.events):
+        if kind := kinds[event.metadata_id]:
+            spent[kind] += event.duration_ps / 1e9 / steps
+            number[kind] += 1 / steps
     total = sum(spent.values())
     return results.table(["operation", "ms a step", "%", "calls a step"], [
-        [kind, ms, 100 * ms / total, round(number[kind])] for kind, ms in spent.most_common(14)]
+        [kind, ms, 100 * ms / total, round(number[kind])] for kind, ms in spent.most_common(12)]
         + [["all", total, 100.0, round(sum(number.values()))]])
 
 
-def measure(program: str, preset: str, steps: int, cpus: set[int]) -> tuple[float, float]:
-    """Runs one side in a fresh process."""
+def _kind(event: str) -> str | None:
+    """The operation that an event of the profiler is: of TensorFlow ``name:Kind``, of XLA ``kind.3.clone``."""
+    if compiled := re.fullmatch(r"([a-z]+(-[a-z]+)*)(\.\d+)?(\.clone)?", event):
+        return f"XLA: {compiled[1]}" if "." in event else None
+    name, _, kind = event.rpartition(":")
+    return kind if name and "::" not in event and " " not in kind else None
+
+
+def arithmetic(preset: str) -> tuple[float, float]:
+    """GFLOP of a step's products, counted in the plain program, and GFLOP/s of a large product on one CPU."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    run = torch_steps(preset)
+    with FlopCounterMode(display=False) as counter:
+        run(1)
+    torch.set_num_threads(1)
+    size, rounds = 2048, 10
+    a = torch.rand(size, size)
+    a @ a
+    started = time.process_time()
+    for _ in range(rounds):
+        a @ a
+    return counter.get_total_flops() / 1e9, rounds * 2 * size ** 3 / 1e9 / (time.process_time() - started)
+
+
+def measure(program: str, preset: str, steps: int, cpus: set[int]) -> Any:
+    """Runs one side, a profile or the count of the arithmetic in a fresh process."""
     command = [sys.executable, __file__, "--only", program, "--presets", preset, "--steps", str(steps)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
                           preexec_fn=lambda: os.sched_setaffinity(0, cpus))
-    return tuple(json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _one_side(program: str, preset: str, steps: int) -> Any:
+    if program == "profile":
+        return profile(preset, steps)
+    if program == "arithmetic":
+        return arithmetic(preset)
+    return timed({"ours": our_steps, "pytorch": torch_steps}[program](preset), steps)
 
 
 def main() -> None:
@@ -152,20 +186,27 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS)
     parser.add_argument("--processor-time", action="store_true", help="of one CPU, not wall clock on all")
-    parser.add_argument("--profile", choices=PRESETS)
-    parser.add_argument("--only", choices=["ours", "pytorch"], help=argparse.SUPPRESS)
+    parser.add_argument("--profile", action="store_true", help="where the time goes, instead")
+    parser.add_argument("--only", choices=["ours", "pytorch", "profile", "arithmetic"], help=argparse.SUPPRESS)
     results.add_option(parser)
     arguments = parser.parse_args()
     if arguments.only:
-        steps = {"ours": our_steps, "pytorch": torch_steps}[arguments.only](arguments.presets[0])
-        print(json.dumps(timed(steps, arguments.steps)))
-        return
-    if arguments.profile:
-        table = profile(arguments.profile, arguments.steps)
-        print(results.markdown(table))
-        results.save(f"training_profile_{arguments.profile}", {"operations": table}, arguments.results)
+        print(json.dumps(_one_side(arguments.only, arguments.presets[0], arguments.steps)))
         return
     available = sorted(os.sched_getaffinity(0))
+    if arguments.profile:
+        tables, rows = {}, []
+        for preset in arguments.presets:
+            tables[preset] = measure("profile", preset, arguments.steps, set(available[:1]))
+            count, speed = measure("arithmetic", preset, 1, set(available[:1]))
+            used = tables[preset]["rows"][-1][1]
+            rows.append([preset, count, 1000 * count / speed, used, 100 * 1000 * count / speed / used])
+            print(results.markdown(tables[preset]))
+        tables["arithmetic"] = results.table(
+            ["preset", "GFLOP a step", "at the speed of a large product, ms", "a step, ms", "%"], rows)
+        print(results.markdown(tables["arithmetic"]))
+        results.save("training_profile", tables, arguments.results, "One CPU; milliseconds of its time.")
+        return
     cpus, which = set(available[:1] if arguments.processor_time else available), int(arguments.processor_time)
     rows = []
     for preset in arguments.presets:

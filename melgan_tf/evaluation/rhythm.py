@@ -12,6 +12,7 @@ import numpy as np
 
 from melgan_tf.audio.loops import onsets
 from melgan_tf.audio.loops.estimate import estimate_key, tempo_of_pulse
+from melgan_tf.audio.loops.keys import Key
 from melgan_tf.audio.loops.loop import Loop
 from melgan_tf.evaluation.embeddings.log_mel import log_mels
 from melgan_tf.evaluation.tables import metric
@@ -35,6 +36,7 @@ class LoopMetrics:
         tight: share of all rises of level within 25 ms of a sixteenth.
         seam: median of the sharpest bend of a waveform where it repeats, over that where its other beats begin.
         tempo_kept: fraction that beats at the tempo that it should have, or a simple fraction or multiple of it.
+        key_heard: fraction that is heard to be in a key, whichever.
         key_kept: of the loops with a key that are heard to have one, the fraction in which it is that key, its
             relative, or one a fifth away; None if there is no such loop.
     """
@@ -42,6 +44,7 @@ class LoopMetrics:
     tight: float = metric("rises within 25 ms of a sixteenth", "near baseline")
     seam: float = metric("roughness of the seam", "near baseline")
     tempo_kept: float = metric("tempo kept, fraction", "near baseline")
+    key_heard: float = metric("heard in a key, fraction", "near baseline")
     key_kept: float | None = metric("key kept, fraction", "near baseline")
 
 
@@ -54,12 +57,13 @@ def measure_loops(sounds: Sequence[np.ndarray], loops: Sequence[Loop], rate: int
         rate: Hz.
     """
     pairs = list(zip(sounds, loops, strict=True))
-    keys = [key_is_kept(sound, rate, loop) for sound, loop in pairs]
-    keys = [kept for kept in keys if kept is not None]
+    heard = [estimate_key(sound, rate) for sound in sounds]
+    kept = [_has_the_notes(key, loop.key) for key, loop in zip(heard, loops, strict=True)
+            if key and loop.key and loop.sources.get("key") != "estimated"]
     return LoopMetrics(float(np.mean([tightness(sound, rate, loop.beats) for sound, loop in pairs])),
                        float(np.median([seam(sound, rate, loop.beats) for sound, loop in pairs])),
                        float(np.mean([tempo_is_kept(sound, rate, loop) for sound, loop in pairs])),
-                       float(np.mean(keys)) if keys else None)
+                       float(np.mean([key is not None for key in heard])), float(np.mean(kept)) if kept else None)
 
 
 def rhythm_vectors(sounds: Sequence[np.ndarray], loops: Sequence[Loop], rate: int) -> np.ndarray:
@@ -126,12 +130,7 @@ def tempo_is_kept(samples: np.ndarray, rate: int, loop: Loop) -> bool:
     return bool(np.abs(ratios - 1).min() < _SAME_TEMPO)
 
 
-def key_is_kept(samples: np.ndarray, rate: int, loop: Loop) -> bool | None:
-    """Whether a loop is heard in its key, the relative one, or one a fifth away; None if nothing tells its key, or
-    none is heard."""
-    told = loop.key and loop.sources.get("key") != "estimated"
-    heard = estimate_key(samples, rate) if told else None
-    if heard is None:
-        return None
-    majors = [(key.tonic + 3 * key.is_minor) % 12 for key in (heard, loop.key)]  # of the same notes
+def _has_the_notes(heard: Key, wanted: Key) -> bool:
+    """Whether it is that key, its relative, or one a fifth away."""
+    majors = [(key.tonic + 3 * key.is_minor) % 12 for key in (heard, wanted)]  # of the same notes
     return (majors[0] - majors[1]) % 12 in (0, 5, 7)
