@@ -24,7 +24,8 @@ PRESETS = {
                                     log_every=10, checkpoint_every=30, preview_every=60)),
         suits_seconds=(0, 2), hours=0.7),
     # Data and command: the same, --preset drums-44k. 24,000 steps took 53 minutes of two busy cores of an AMD EPYC. The
-    # same held-out sounds, with wider noise: Fréchet 3.4 (real vs real 1.7), precision 0.97, recall 0.75, coverage 0.91.
+    # same held-out sounds, with wider noise: Fréchet 3.4 (real vs real 1.7), precision 0.97, recall 0.75, coverage
+    # 0.91.
     "drums-44k": Preset(
         "drums over the whole range of hearing: 44.1 kHz, 1.5 seconds, 128 x 128 mel.",
         Config(
