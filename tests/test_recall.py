@@ -284,7 +284,7 @@ def test_files_of_earlier_versions_are_made_again_without_tags(tmp_path):
     made = drums.generate(1, seed=3, label="kick")["audio"][0]
     comment = json.dumps({"made_by": "melgan-tf", "weights": drums.weights, "step": drums.step, "seed": 3, "index": 0,
                           "label": "kick", "source": "pretrained:drums", "normalized": True})
-    save_wav(tmp_path / "kick.wav", made * np.float32(10 ** (-1 / 20) / np.abs(made).max()), 16_000, comment)
+    save_wav(tmp_path / "kick.wav", made * np.float32(10 ** (-1 / 20) / float(np.abs(made).max())), 16_000, comment)
     mt.regenerate(tmp_path / "kick.wav", tmp_path / "again")
     again, = (path for path in (tmp_path / "again").glob("*.wav"))
     before, after = (path.read_bytes() for path in (tmp_path / "kick.wav", again))
