@@ -146,7 +146,7 @@ def _kind(event: str) -> str | None:
     return kind if name and "::" not in event and " " not in kind else None
 
 
-def arithmetic(preset: str) -> tuple[float, float]:
+def arithmetic(preset: str, _: int) -> tuple[float, float]:
     """GFLOP of a step's products, counted in the plain program, and GFLOP/s of a large product on one CPU."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -165,20 +165,18 @@ def arithmetic(preset: str) -> tuple[float, float]:
     return counter.get_total_flops() / 1e9, rounds * 2 * size ** 3 / 1e9 / (time.process_time() - started)
 
 
+#: What runs in a process of its own, with a preset and a number of steps.
+PROGRAMS = {"ours": lambda preset, steps: timed(our_steps(preset), steps),
+            "pytorch": lambda preset, steps: timed(torch_steps(preset), steps),
+            "profile": profile, "arithmetic": arithmetic}
+
+
 def measure(program: str, preset: str, steps: int, cpus: set[int]) -> Any:
-    """Runs one side, a profile or the count of the arithmetic in a fresh process."""
+    """Runs one of `PROGRAMS` in a fresh process."""
     command = [sys.executable, __file__, "--only", program, "--presets", preset, "--steps", str(steps)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
                           preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def _one_side(program: str, preset: str, steps: int) -> Any:
-    if program == "profile":
-        return profile(preset, steps)
-    if program == "arithmetic":
-        return arithmetic(preset)
-    return timed({"ours": our_steps, "pytorch": torch_steps}[program](preset), steps)
 
 
 def main() -> None:
@@ -188,11 +186,11 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS)
     parser.add_argument("--processor-time", action="store_true", help="of one CPU, not wall clock on all")
     parser.add_argument("--profile", action="store_true", help="where the time goes, instead")
-    parser.add_argument("--only", choices=["ours", "pytorch", "profile", "arithmetic"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=PROGRAMS, help=argparse.SUPPRESS)
     results.add_option(parser)
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(_one_side(arguments.only, arguments.presets[0], arguments.steps)))
+        print(json.dumps(PROGRAMS[arguments.only](arguments.presets[0], arguments.steps)))
         return
     available = sorted(os.sched_getaffinity(0))
     if arguments.profile:
@@ -200,8 +198,8 @@ def main() -> None:
         for preset in arguments.presets:
             tables[preset] = measure("profile", preset, arguments.steps, set(available[:1]))
             count, speed = measure("arithmetic", preset, 1, set(available[:1]))
-            used = tables[preset]["rows"][-1][1]
-            rows.append([preset, count, 1000 * count / speed, used, 100 * 1000 * count / speed / used])
+            least, used = 1000 * count / speed, tables[preset]["rows"][-1][1]
+            rows.append([preset, count, least, used, 100 * least / used])
             print(results.markdown(tables[preset]))
         tables["arithmetic"] = results.table(
             ["preset", "GFLOP a step", "at the speed of a large product, ms", "a step, ms", "%"], rows)
