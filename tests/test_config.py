@@ -147,7 +147,7 @@ LIMITS = {
     "sequence-gan.average": (-0.1, 1.0), "sequence-gan.quietest_db": (0.0, 201.0),
     "loop-gan.noise_dim": (0, 4097), "loop-gan.beat_noise": (0, 4097), "loop-gan.channels": (0, 4097),
     "loop-gan.ceiling": (None, None), "loop-gan.gradient_penalty": (-0.1, None), "loop-gan.average": (-0.1, 1.0),
-    "loop-gan.class_balance": (-0.1, 1.1), "loop-gan.texture": (-0.1, 12.1),
+    "loop-gan.class_balance": (-0.1, 1.1), "loop-gan.texture": (-0.1, 12.1), "loop-gan.tuning": (-0.1, 1.1),
     **{f"loop-objective.{name}": (-0.1, None) for name in ("adversarial", "reconstruction", "kl", "copy_adversarial",
                                                            "feature_matching", "features")},
     "frame-objective.adversarial": (-0.1, None), "frame-objective.reconstruction": (-0.1, None),

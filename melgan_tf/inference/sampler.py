@@ -75,12 +75,12 @@ class Sampler(ExportSampler):
         self.generator = generator
         self.measures = self._measures()
         self.features = self.measures.names if self.measures else ()
-        self._wish = self.wish_of(self.shares) if shares else None
         self.vocoder = vocoder or GriffinLim()
         self.diffuse = getattr(config.model, "diffuse", 0.0)
         texture = getattr(config.model, "texture", 0.0)
         self._texture = Texture(self.audio, self._pattern_frames, config.model.noise_dim, texture,
                                 self._texture_octaves) if texture else None
+        self._wish = self.wish_of(self.shares) if shares else None
         length, rise = (min(self.samples, max(1, round(seconds * self.audio.sample_rate)))
                         for seconds in (_FADE_SECONDS, _RISE_SECONDS))
         self._fade = np.ones(self.samples, "float32")
@@ -153,7 +153,10 @@ class Sampler(ExportSampler):
 
     def wish_of(self, names: Iterable[str]) -> Wish:
         """The wish for features of these names."""
-        return Wish.of(self.pattern, self.measures, names, self.config.model.noise_dim, len(self.classes or ()))
+        def make(noise: tf.Tensor, *label: tf.Tensor) -> tf.Tensor:
+            return self._finished(self.pattern(noise, *label), noise)
+
+        return Wish.of(make, self.measures, names, self.config.model.noise_dim, len(self.classes or ()))
 
     def granted(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """The noise ``(batch, noise_dim)`` that makes what was wished for, near a given one; without wishes this."""
@@ -168,10 +171,10 @@ class Sampler(ExportSampler):
 
     def mel(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:
         """Noise ``(batch, noise_dim)``, label ``(batch, classes)`` if any -> mel ``(batch, frames, mel_bins)``."""
-        return self._with_texture(self.pattern(noise, label), noise)
+        return self._finished(self.pattern(noise, label), noise)
 
-    def _with_texture(self, mel: tf.Tensor, *sections: tf.Tensor) -> tf.Tensor:
-        """A mel with detail: see `Texture`."""
+    def _finished(self, mel: tf.Tensor, *sections: tf.Tensor) -> tf.Tensor:
+        """What the generator made, with texture: see `Texture`."""
         return self._texture(mel, *sections) if self._texture else mel
 
     def pattern(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:

@@ -51,6 +51,7 @@ class LoopGANConfig(ModelConfig):
         average: decay of the exponential moving average of the generator's weights.
         class_balance: 0 draws classes as often as they occur, 1 draws all equally often.
         texture: standard deviation of detail that the generator leaves out, dB: see `melgan_tf.inference.texture`.
+        tuning: how far notes are brought into tune, from 0 to 1: see `melgan_tf.models.loop_gan.tuning`.
         objective: what it learns from.
         augmentation: what is changed at random.
     """
@@ -64,6 +65,7 @@ class LoopGANConfig(ModelConfig):
     average: Decay = 0.9995
     class_balance: Fraction = 0.25
     texture: TextureDecibels = 0.0
+    tuning: Fraction = 0.0
     objective: LoopObjective = field(default_factory=lambda: LoopObjective(kl=0.004))
     augmentation: AugmentationConfig = field(default_factory=lambda: AugmentationConfig(1, 0, 0.05))
 

@@ -233,12 +233,20 @@ def condition(given: keras.KerasTensor, label: keras.KerasTensor) -> keras.Keras
         given: ``(batch, 6)``: the first numbers of its noise.
         label: ``(batch, classes)``.
     """
-    features, key = given[:, :len(FEATURES)], given[:, len(FEATURES):]
+    return ops.concatenate([given[:, :len(FEATURES)], one_hot_keys(given), label * _LABEL_SCALE], axis=-1)
+
+
+def one_hot_keys(given: keras.KerasTensor) -> keras.KerasTensor:
+    """The first numbers of noise ``(batch, 6)`` -> 1 for the key, of 12 major and 12 minor ones: ``(batch, 24)``.
+
+    Zeros, an unknown key, are twelve of them.
+    """
+    key = given[:, len(FEATURES):]
     angles = 2 * math.pi / _ROOTS * np.arange(_ROOTS)
     near = ops.matmul(key[:, :2], np.stack([np.cos(angles), np.sin(angles)]).astype("float32"))
     root = ops.cast(near >= ops.max(near, axis=-1, keepdims=True), "float32")
     minor = ops.cast(key[:, 2:] < _MINOR_BELOW, "float32")
-    return ops.concatenate([features, root * (1.0 - minor), root * minor, label * _LABEL_SCALE], axis=-1)
+    return ops.concatenate([root * (1.0 - minor), root * minor], axis=-1)
 
 
 def key_numbers(key: Key) -> np.ndarray:

@@ -13,7 +13,7 @@ PRESETS = {
         "tempo; 22.05 kHz, 80 mels, hop 256.",
         Config(
             preset="loops", audio=MELGAN_MELS,
-            data=DataConfig(clip_samples=88_200, level="peak"), model=LoopGANConfig(texture=2.0),
+            data=DataConfig(clip_samples=88_200, level="peak"), model=LoopGANConfig(texture=2.0, tuning=1.0),
             training=TrainingConfig(batch_size=16, steps=30_000, generator_learning_rate=2e-4,
                                     discriminator_learning_rate=4e-4, learning_rate_decay=0.95, beta_1=0.5, beta_2=0.99,
                                     log_every=2, checkpoint_every=16, preview_every=64)),

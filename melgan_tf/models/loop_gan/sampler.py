@@ -34,9 +34,10 @@ from melgan_tf.inference.wishes import Wish
 from melgan_tf.models.loop_gan.any_tempo import AnyTempo
 from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS_PER_BAR, FEATURES, GIVEN, GRID_FRAMES
 from melgan_tf.models.loop_gan.features import Heard
-from melgan_tf.models.loop_gan.networks import key_numbers, keys_of
+from melgan_tf.models.loop_gan.networks import key_numbers, keys_of, one_hot_keys
 from melgan_tf.models.loop_gan.resample import MARGIN, to_tempo
 from melgan_tf.models.loop_gan.tempos import KEYS, loop_lengths, render_each, with_keys
+from melgan_tf.models.loop_gan.tuning import Tuner
 
 #: Of the sections of two bars: how far their beats are from those of the first.
 _FORM = (0.0, 0.3, 0.0, 1.0)
@@ -70,6 +71,7 @@ class LoopSampler(Sampler):
     def __init__(self, generator: keras.Model, config: Config, vocoder: Renderer | None = None,
                  classes: Classes | None = None, shares: Mapping[str, float] | None = None, bpm: float | None = None,
                  bars: int = BARS, key: str | None = None, swing: float = 0.0) -> None:
+        self._tuner = Tuner(config.audio, config.model.tuning)
         super().__init__(generator, config, vocoder, classes, shares)
         require_tempo(bpm, bars)
         self.bpm = bpm or config.model.tempo(config)
@@ -110,7 +112,11 @@ class LoopSampler(Sampler):
         turned = [math.cos(way * math.pi / 2) * noise + math.sin(way * math.pi / 2) * other for way in ways]
         sections = [tf.concat([noise[:, :style], section[:, style:]], axis=-1) for section in turned]
         mel = tf.cast(self.generator.mel(noise, label, sections, self.bars * BEATS_PER_BAR), tf.float32)
-        return self._with_texture(mel, noise, *sections)
+        return self._finished(mel, noise, *sections)
+
+    def _finished(self, mel: tf.Tensor, *sections: tf.Tensor) -> tf.Tensor:
+        """See `Sampler._finished`; in tune as well."""
+        return self._tuner(super()._finished(mel, *sections), one_hot_keys(sections[0][:, :GIVEN]))
 
     @property
     def grid_frames(self) -> int:
