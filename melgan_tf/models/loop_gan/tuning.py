@@ -3,7 +3,7 @@
 Bands say a pitch by a few decibels between neighbors. Networks blur that: their harmonics lie between semitones. So in
 every sixteenth, the notes of the key that come nearest to its peaks are looked for, one after the other (matching
 pursuit), and their harmonics take the place of the peaks. The envelope stays: the notes are a source, and what the
-network made is the filter. What has hardly any harmonics, as drums, stays as it is.
+network made is the filter. Sounds with hardly any harmonics, such as drums, stay as they are.
 
 Reference: Mallat & Zhang, "Matching Pursuits With Time-Frequency Dictionaries" (1993); Fant, "Acoustic Theory of Speech
 Production" (1960), for source and filter.
