@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -153,9 +154,7 @@ class Sampler(ExportSampler):
 
     def wish_of(self, names: Iterable[str]) -> Wish:
         """The wish for features of these names."""
-        def make(noise: tf.Tensor, *label: tf.Tensor) -> tf.Tensor:
-            return self._finished(self.pattern(noise, *label), noise)
-
+        make = functools.partial(Sampler.mel, self)  # of the length that the generator learned, in every family
         return Wish.of(make, self.measures, names, self.config.model.noise_dim, len(self.classes or ()))
 
     def granted(self, noise: tf.Tensor, label: tf.Tensor | None = None) -> tf.Tensor:

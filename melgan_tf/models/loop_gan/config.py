@@ -19,6 +19,7 @@ BARS = 2
 BEATS = BARS * BEATS_PER_BAR
 #: Frames of mel in a beat, at any tempo.
 BEAT_FRAMES = 48
+SIXTEENTH_FRAMES = BEAT_FRAMES // 4
 GRID_FRAMES = BEATS * BEAT_FRAMES
 #: Numbers of noise with a meaning: density, brightness and loudness; then root and mode of the key.
 FEATURES = ("density", "brightness", "loudness")

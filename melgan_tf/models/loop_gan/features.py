@@ -11,13 +11,12 @@ from keras import ops
 from melgan_tf.config import Config
 from melgan_tf.dsp.mel_filters import band_centers
 from melgan_tf.models.layers.mel_scale import MelScale
-from melgan_tf.models.loop_gan.config import BEAT_FRAMES, FEATURES
+from melgan_tf.models.loop_gan.config import FEATURES, SIXTEENTH_FRAMES
 
 _BANDS = 4
 _RISE, _RISE_WIDTH = 0.9, 0.14  # nepers over two frames: a hit; in between it counts in part
 _RANGE = math.log(10.0) * 4.0  # below the loudest value, that is heard: 80 dB
 _ONSET, _ONSET_WIDTH = 0.15, 0.04  # of the clearest onset
-_SIXTEENTH = BEAT_FRAMES // 4
 _BEFORE = 3  # frames before a sixteenth whose rises are its own: humans and windows are early
 #: How weak the sixteenths of a bar are: 0 where it begins, 1/4 in its middle, then other quarters, eighths, sixteenths.
 _WEAKNESS = np.array([0, 4, 3, 4, 2, 4, 3, 4, 1, 4, 3, 4, 2, 4, 3, 4], np.float32) / 4
@@ -97,5 +96,5 @@ def _clear_flux(magnitude: keras.KerasTensor) -> keras.KerasTensor:
     level = ops.log(magnitude)
     level = ops.maximum(level, ops.max(level, axis=(1, 2), keepdims=True) - _RANGE)
     flux = ops.mean(ops.relu(ops.roll(level, -1, axis=1) - ops.roll(level, 1, axis=1)), axis=2)
-    around = ops.reshape(ops.roll(flux, _BEFORE, axis=1), (-1, flux.shape[1] // _SIXTEENTH, _SIXTEENTH))
+    around = ops.reshape(ops.roll(flux, _BEFORE, axis=1), (-1, flux.shape[1] // SIXTEENTH_FRAMES, SIXTEENTH_FRAMES))
     return ops.max(around, axis=2) - ops.mean(around, axis=2)

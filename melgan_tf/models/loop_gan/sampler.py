@@ -32,7 +32,15 @@ from melgan_tf.inference.sampler import Sampler
 from melgan_tf.inference.served import MAX_SECONDS, Check, class_check, range_check
 from melgan_tf.inference.wishes import Wish
 from melgan_tf.models.loop_gan.any_tempo import AnyTempo
-from melgan_tf.models.loop_gan.config import BARS, BEAT_FRAMES, BEATS_PER_BAR, FEATURES, GIVEN, GRID_FRAMES
+from melgan_tf.models.loop_gan.config import (
+    BARS,
+    BEAT_FRAMES,
+    BEATS_PER_BAR,
+    FEATURES,
+    GIVEN,
+    GRID_FRAMES,
+    SIXTEENTH_FRAMES,
+)
 from melgan_tf.models.loop_gan.features import Heard
 from melgan_tf.models.loop_gan.networks import key_numbers, keys_of, one_hot_keys
 from melgan_tf.models.loop_gan.resample import MARGIN, to_tempo
@@ -63,7 +71,7 @@ class LoopSampler(Sampler):
     """
 
     evaluated_as = "loops"
-    _texture_octaves = (BEAT_FRAMES, 4), (BEAT_FRAMES // 4, 2)
+    _texture_octaves = (BEAT_FRAMES, 4), (SIXTEENTH_FRAMES, 2)
     _pattern_frames = GRID_FRAMES
     # inlined, the parts of a batch of long loops would be optimized, and so rounded, another way in every process
     _part_attributes = {"_noinline": True}

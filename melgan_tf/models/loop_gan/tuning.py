@@ -11,6 +11,7 @@ Production" (1960), for source and filter.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import keras
@@ -19,12 +20,11 @@ from keras import ops
 
 from melgan_tf.config import AudioConfig
 from melgan_tf.dsp.mel_filters import band_centers, mel_filterbank
-from melgan_tf.models.loop_gan.config import BEAT_FRAMES
+from melgan_tf.models.loop_gan.config import SIXTEENTH_FRAMES
 
 #: MIDI number of the lowest note, E2, and how many there are; of lower ones bands show nothing.
 LOWEST, NOTES = 40, 45
 _VOICES = 3
-_SIXTEENTH = BEAT_FRAMES // 4
 _SCALES = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)  # major and minor
 _LOOKED_AT, _WEIGHT_HZ = 1500.0, 1600.0  # the highest band, Hz, and by how much higher ones matter less
 _ENVELOPE_HZ = 120.0  # standard deviation of its window
@@ -69,7 +69,7 @@ class Tuner:
         """
         if not self.part:
             return mel
-        frames = ops.reshape(mel, (-1, mel.shape[1] // _SIXTEENTH, _SIXTEENTH, mel.shape[2]))
+        frames = ops.reshape(mel, (-1, mel.shape[1] // SIXTEENTH_FRAMES, SIXTEENTH_FRAMES, mel.shape[2]))
         # a search for features moves levels; notes would jump
         notes, share = map(ops.stop_gradient, self.notes(ops.mean(frames, axis=2), key))
         source = ops.maximum(ops.matmul(notes, self.harmonics), self.floor)
@@ -105,8 +105,9 @@ class Tuner:
         return sum(found), ops.clip((explained - _NO_NOTES) / (_NOTES_ONLY - _NO_NOTES), 0.0, 1.0)
 
 
+@functools.lru_cache(maxsize=32)
 def harmonics(audio: AudioConfig) -> np.ndarray:
-    """Mels of the notes, all harmonics equally strong, relative to their envelopes: ``(NOTES, mel_bins)``."""
+    """Mels of the notes ``(NOTES, mel_bins)``, read-only: all harmonics equally strong, relative to their envelopes."""
     finer = 16
     window = np.abs(np.fft.rfft(np.hanning(audio.n_fft + 1)[:-1], finer * audio.n_fft)) / (audio.n_fft / 2)
     hertz = np.arange(audio.n_fft // 2 + 1) * audio.sample_rate / audio.n_fft
@@ -122,4 +123,6 @@ def harmonics(audio: AudioConfig) -> np.ndarray:
         envelope = np.max(np.where(near, level, 0.0), axis=1)
         lowest = envelope[np.argmin(np.abs(centers - pitch))]
         found.append(level / np.where(centers < pitch, lowest, envelope))
-    return np.maximum(np.stack(found), _GAP ** audio.power).astype(np.float32)
+    levels = np.maximum(np.stack(found), _GAP ** audio.power).astype(np.float32)
+    levels.setflags(write=False)
+    return levels
